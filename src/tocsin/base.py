@@ -1,0 +1,224 @@
+"""The contracts between the parts: what a detector is, and how its state is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+
+from tocsin import registry
+from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
+from tocsin.types import Card, FloatArray, IntArray, Scores
+
+State = dict[str, Any]
+"""Fitted values by name: arrays, JSON values, and nested states. Never code."""
+
+
+class Stateful:
+    """Something whose fitted attributes, those with a trailing underscore, can be written down.
+
+    A value may be an array, a JSON value, a detector, or a ``Stateful`` that the constructor
+    has already made. Override ``get_state`` and ``set_state`` for anything else.
+    """
+
+    def get_state(self) -> State:
+        """Return the fitted attributes as arrays, JSON values and nested states."""
+        return {
+            name: _to_state(value)
+            for name, value in vars(self).items()
+            if name.endswith("_") and not name.startswith("_")
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        for name, value in state.items():
+            setattr(self, name, _from_state(value))
+        return self
+
+
+class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
+    """What every detector is: ``fit``, then ``score``; it knows no threshold.
+
+    Parameters are plain keywords of the constructor, stored as they are (scikit-learn's
+    ``get_params`` and ``clone`` work) and expressible in JSON. Fitted attributes end with
+    an underscore. After ``fit``, ``training_scores_`` (n,) holds the score that each
+    training item gets from a model that has not seen it.
+
+    A subclass defines ``card``, ``_fit`` and ``_score``, and overrides ``_score_training``
+    where it knows a cheaper or a better way than refitting on folds.
+    """
+
+    card: ClassVar[Card]
+    needs_labels: ClassVar[bool] = False
+
+    training_scores_: FloatArray
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return parameters that make this detector small enough for the contract checks."""
+        return {}
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Return the names of the constructor's parameters."""
+        return list(cls._get_param_names())
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Learn what is normal from items X, with labels y (n,), 1 = anomaly, if there are any.
+
+        Raises InputError for data that cannot be learned from. X is not changed.
+        """
+        X = self._check_training(X)
+        labels = None if y is None else check_labels(y, len(X))
+        if self.needs_labels and labels is None:
+            raise InputError(
+                f"{self.card.name} learns from labels: give y, one 0 (normal) or 1 (anomaly) a row."
+            )
+        self._fit(X, labels)
+        self.training_scores_ = np.asarray(self._score_training(X, labels), dtype=np.float64)
+        return self
+
+    def score(self, X: Any) -> Scores:
+        """Return one score an item, higher = more anomalous; changes no state.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
+        """
+        if not hasattr(self, "training_scores_"):
+            raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
+        return self._score(self._check_scoring(X))
+
+    def _fit(self, X: Any, y: IntArray | None) -> None:
+        raise NotImplementedError
+
+    def _score(self, X: Any) -> Scores:
+        raise NotImplementedError
+
+    def _score_training(self, X: Any, y: IntArray | None) -> FloatArray:
+        return out_of_fold_scores(self, X, y)
+
+    def _check_training(self, X: Any) -> Any:
+        raise NotImplementedError
+
+    def _check_scoring(self, X: Any) -> Any:
+        raise NotImplementedError
+
+
+class TableDetector(Detector):
+    """A detector over a numeric matrix (n, d), float64, without missing values."""
+
+    n_features_in_: int
+
+    def _check_training(self, X: Any) -> FloatArray:
+        X = check_matrix(X)
+        if len(X) < 2:
+            raise InputError(f"{self.card.name} needs at least 2 rows to learn from; got 1 sample.")
+        self.n_features_in_ = X.shape[1]
+        return X
+
+    def _check_scoring(self, X: Any) -> FloatArray:
+        X = check_matrix(X)
+        if X.shape[1] != self.n_features_in_:
+            raise SchemaMismatch(
+                f"{self.card.name} was trained on {self.n_features_in_} columns; "
+                f"these rows have {X.shape[1]}."
+            )
+        return X
+
+
+def check_matrix(X: ArrayLike) -> FloatArray:
+    """Return X as a C-contiguous float64 matrix (n, d), n ≥ 1, d ≥ 1, all finite.
+
+    Raises InputError naming what is wrong and where.
+
+    >>> check_matrix([[1, 2]]).shape
+    (1, 2)
+    """
+    try:
+        matrix = np.ascontiguousarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"A detector takes a matrix of numbers: {error}.") from error
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise InputError(f"A detector takes a matrix (rows, columns), neither 0; got {matrix.shape}.")
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{int((~finite).sum())} values are missing or infinite, the first at row {row}, "
+            f"column {column}. Fill them first; a Pipeline does."
+        )
+    return matrix
+
+
+def check_labels(y: ArrayLike, n: int) -> IntArray:
+    """Return labels (n,) as int64, 0 = normal, 1 = anomaly.
+
+    Raises InputError for another length or other values.
+
+    >>> check_labels([False, True], 2)
+    array([0, 1])
+    """
+    labels = np.asarray(y)
+    if labels.shape != (n,):
+        raise InputError(f"Expected {n} labels, one a row; got an array of shape {labels.shape}.")
+    found = np.unique(labels)
+    if not set(found.tolist()) <= {0, 1}:
+        shown = ", ".join(map(str, found[:5]))
+        raise InputError(f"Labels are 0 (normal) or 1 (anomaly); got {len(found)} values: {shown}.")
+    return labels.astype(np.int64)
+
+
+def fold_of_rows(n: int, folds: int, seed: int = 0, y: IntArray | None = None) -> IntArray:
+    """Return the fold (n,) of each row: shuffled, of equal sizes, and stratified by y if given.
+
+    >>> np.bincount(fold_of_rows(10, 5)).tolist()
+    [2, 2, 2, 2, 2]
+    """
+    if not 2 <= folds <= n:
+        raise ParameterError(f"{n} rows cannot be cut into {folds} folds.")
+    order = np.random.default_rng(seed).permutation(n)
+    if y is not None:
+        order = order[np.argsort(y[order], kind="stable")]
+    fold = np.empty(n, dtype=np.int64)
+    fold[order] = np.arange(n) % folds
+    return fold
+
+
+def out_of_fold_scores(
+    detector: Detector, X: NDArray[Any], y: IntArray | None, folds: int = 5
+) -> FloatArray:
+    """Return scores (n,) of the rows, each from a copy of the detector trained without its fold."""
+    values = np.empty(len(X))
+    fold = fold_of_rows(len(X), min(folds, len(X)), y=y)
+    for held_out in np.unique(fold):
+        inside = fold != held_out
+        copy = clone(detector)
+        train = copy._check_training(X[inside]) if inside.sum() > 1 else copy._check_training(X)
+        labels = None if y is None else (y[inside] if inside.sum() > 1 else y)
+        copy._fit(train, labels)
+        values[~inside] = copy._score(X[~inside]).values
+    return values
+
+
+def _to_state(value: Any) -> Any:
+    if isinstance(value, Detector):
+        return {
+            "detector": value.card.name,
+            "modality": value.card.modality,
+            "parameters": value.get_params(),
+            "state": value.get_state(),
+        }
+    if isinstance(value, Stateful):
+        return value.get_state()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _from_state(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"detector", "modality", "parameters", "state"}:
+        detector = registry.create(value["detector"], value["modality"], **value["parameters"])
+        return detector.set_state(value["state"])
+    return value

@@ -1,0 +1,1 @@
+"""The public contract that every detector passes."""

@@ -1,0 +1,1 @@
+"""Decisions: scores to p-values to anomalies under a stated false-alarm budget."""

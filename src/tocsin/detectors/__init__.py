@@ -1,0 +1,1 @@
+"""Detectors: one folder a modality, one file a detector."""

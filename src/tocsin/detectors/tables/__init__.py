@@ -1,0 +1,1 @@
+"""Detectors for tables: numeric matrices (n, d)."""

@@ -1,0 +1,89 @@
+"""Every error that Tocsin raises, in one tree.
+
+::
+
+    TocsinError
+    ├── InputError (ValueError)          the data cannot be used
+    │   ├── UnreadableFile               a file that cannot be read as what it claims to be
+    │   └── SchemaMismatch               columns or shapes differ from those of training
+    ├── ParameterError (ValueError)      a setting that cannot work
+    ├── UnknownName (LookupError)        no detector, metric … of that name
+    ├── NotFitted                        scored before it was trained
+    ├── TrainingFailed (RuntimeError)    training did not reach a usable model
+    ├── MissingExtra (ImportError)       an optional package is not installed
+    └── ModelFolderError                 a saved model that cannot be used
+        ├── NotAModel                    the folder holds no manifest
+        ├── CorruptModel                 a file is missing, or its hash differs
+        ├── NewerFormat                  written by a later version of Tocsin
+        └── NotSavable                   this model has no safe file format
+
+Each message says what was given, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class TocsinError(Exception):
+    """Base of every error that Tocsin raises on purpose."""
+
+
+class InputError(TocsinError, ValueError):
+    """The data given cannot be used."""
+
+
+class UnreadableFile(InputError):
+    """A file cannot be read as the format its name or content claims."""
+
+
+class SchemaMismatch(InputError):
+    """Rows do not have the columns or the shape that the model was trained on."""
+
+
+class ParameterError(TocsinError, ValueError):
+    """A setting is outside what can work."""
+
+
+class UnknownName(TocsinError, LookupError):
+    """A name that no registered part answers to."""
+
+
+class NotFitted(TocsinError):
+    """A model was asked for scores before it was trained."""
+
+
+class TrainingFailed(TocsinError, RuntimeError):
+    """Training ended without a usable model, for instance with a loss that is not finite."""
+
+
+class ModelFolderError(TocsinError):
+    """A saved model cannot be used."""
+
+
+class NotAModel(ModelFolderError):
+    """The path holds no saved model."""
+
+
+class CorruptModel(ModelFolderError):
+    """A file of a saved model is missing or differs from what was written."""
+
+
+class NewerFormat(ModelFolderError):
+    """A saved model was written by a later version of Tocsin."""
+
+
+class NotSavable(ModelFolderError):
+    """A model has no format that loads without running code."""
+
+
+class MissingExtra(TocsinError, ImportError):
+    """An optional package is needed.
+
+    >>> str(MissingExtra("pyod", extra="bench"))
+    'The package "pyod" is not installed. Install it with: pip install "tocsin[bench]"'
+    """
+
+    def __init__(self, package: str, *, extra: str) -> None:
+        super().__init__(
+            f'The package "{package}" is not installed. '
+            f'Install it with: pip install "tocsin[{extra}]"'
+        )

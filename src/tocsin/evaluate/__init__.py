@@ -1,0 +1,1 @@
+"""Evaluation: metrics, comparisons, plots, reports and benchmark suites."""

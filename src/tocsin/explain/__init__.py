@@ -1,0 +1,1 @@
+"""Explanations: which part of an item made it anomalous."""

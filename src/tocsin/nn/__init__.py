@@ -1,0 +1,1 @@
+"""Networks in torch: blocks, the device, and the one training loop."""

@@ -1,0 +1,1 @@
+"""Preparation: raw data to what detectors take, one file a modality."""

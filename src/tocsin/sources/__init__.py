@@ -1,0 +1,1 @@
+"""Collection: where data comes from, one file a source."""

@@ -1,0 +1,146 @@
+"""What flows through Tocsin: frozen, typed results. NumPy is all they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.errors import InputError
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+Modality = Literal["tables", "series", "images", "text", "logs", "audio"]
+Family = Literal[
+    "reconstruction",
+    "density",
+    "neighbours",
+    "forecast",
+    "adversarial",
+    "memory bank",
+    "likelihood",
+    "one-class",
+    "isolation",
+    "projection",
+    "supervised",
+    "composite",
+]
+Learning = Literal["one-class", "unlabelled", "supervised", "zero-shot", "streaming"]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a detector is: shown by ``tocsin detectors`` and written into every saved model."""
+
+    name: str
+    modality: Modality
+    family: Family
+    learning: tuple[Learning, ...]
+    summary: str
+    paper: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Anomaly scores of n items; higher is more anomalous, always.
+
+    ``values``: (n,) float64, finite. ``parts``: how much each part of an item adds, for
+    tables (n, d). ``expected``: what the model expected in place of the input, same shape
+    and units as the input, where the detector has such a thing.
+
+    Raises InputError when a value is not finite or a shape does not fit.
+
+    >>> import numpy as np
+    >>> scores = Scores(np.array([0.1, 2.5]))
+    >>> len(scores), float(np.asarray(scores).max())
+    (2, 2.5)
+    """
+
+    values: FloatArray
+    parts: FloatArray | None = None
+    expected: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        values = np.ascontiguousarray(self.values, dtype=np.float64)
+        if values.ndim != 1:
+            raise InputError(f"Scores are one number an item; got an array of shape {values.shape}.")
+        if not np.isfinite(values).all():
+            bad = int((~np.isfinite(values)).sum())
+            raise InputError(f"{bad} of {values.size} scores are not finite: a detector's fault.")
+        object.__setattr__(self, "values", values)
+        for name in ("parts", "expected"):
+            array = getattr(self, name)
+            if array is not None and len(array) != values.size:
+                raise InputError(f"Scores.{name} has {len(array)} rows for {values.size} scores.")
+
+    def __len__(self) -> int:
+        return int(self.values.size)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from scores under a false-alarm budget.
+
+    ``p_values``: (n,) float64 in (0, 1], the share of normal items that score at least as
+    high. ``threshold``: the score above which an item is an anomaly. ``is_anomaly``: (n,)
+    bool. ``false_alarm_rate``: the budget, the share of normal items allowed to ring.
+    """
+
+    p_values: FloatArray
+    threshold: float
+    is_anomaly: BoolArray
+    false_alarm_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One part of an item that made it anomalous, in the user's own names and units.
+
+    ``weight`` is this part's share of the whole explanation, from 0 to 1.
+    """
+
+    name: str
+    seen: float | str | None
+    expected: float | str | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one item is anomalous: its reasons, the heaviest first."""
+
+    row: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """The whole answer for n items: scores, decision, and reasons for the anomalies.
+
+    ``rows``: (n,) int64, the position of each item in its file or frame. ``explanations``:
+    by that position, for the anomalies. ``notes``: what was guessed or done on the way.
+    """
+
+    scores: Scores
+    decision: Decision
+    rows: IntArray
+    explanations: Mapping[int, Explanation] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def anomalies(self) -> IntArray:
+        """Positions of the anomalies, the most anomalous first."""
+        found = np.flatnonzero(self.decision.is_anomaly)
+        return self.rows[found[np.argsort(-self.scores.values[found], kind="stable")]]
