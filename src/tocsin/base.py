@@ -112,20 +112,20 @@ class TableDetector(Detector):
     n_features_in_: int
 
     def _check_training(self, X: Any) -> FloatArray:
-        X = check_matrix(X)
-        if len(X) < 2:
+        matrix = check_matrix(X)
+        if len(matrix) < 2:
             raise InputError(f"{self.card.name} needs at least 2 rows to learn from; got 1 sample.")
-        self.n_features_in_ = X.shape[1]
-        return X
+        self.n_features_in_ = matrix.shape[1]
+        return matrix
 
     def _check_scoring(self, X: Any) -> FloatArray:
-        X = check_matrix(X)
-        if X.shape[1] != self.n_features_in_:
+        matrix = check_matrix(X)
+        if matrix.shape[1] != self.n_features_in_:
             raise SchemaMismatch(
                 f"{self.card.name} was trained on {self.n_features_in_} columns; "
-                f"these rows have {X.shape[1]}."
+                f"these rows have {matrix.shape[1]}."
             )
-        return X
+        return matrix
 
 
 def check_matrix(X: ArrayLike) -> FloatArray:
@@ -141,7 +141,9 @@ def check_matrix(X: ArrayLike) -> FloatArray:
     except (TypeError, ValueError) as error:
         raise InputError(f"A detector takes a matrix of numbers: {error}.") from error
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise InputError(f"A detector takes a matrix (rows, columns), neither 0; got {matrix.shape}.")
+        raise InputError(
+            f"A detector takes a matrix (rows, columns), not empty; got {matrix.shape}."
+        )
     finite = np.isfinite(matrix)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]

@@ -69,7 +69,7 @@ class Scores:
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float64)
         if values.ndim != 1:
-            raise InputError(f"Scores are one number an item; got an array of shape {values.shape}.")
+            raise InputError(f"Scores are one number an item; got shape {values.shape}.")
         if not np.isfinite(values).all():
             bad = int((~np.isfinite(values)).sum())
             raise InputError(f"{bad} of {values.size} scores are not finite: a detector's fault.")

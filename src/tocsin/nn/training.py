@@ -1,0 +1,204 @@
+"""The one training loop: every network of Tocsin is trained here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tocsin.errors import TrainingFailed
+from tocsin.types import IntArray
+
+Progress = Callable[[int, int, float], None]
+"""Called with the step done, the steps in all, and the held-out loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Parameters and the loss (members,) that they minimise on a batch (members, batch, …).
+
+    One player is plain training; several, in turn on each batch, are adversaries.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    loss: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to train: AdamW with a cosine decay of the learning rate.
+
+    ``check_every`` steps the held-out loss is taken; each member keeps the weights of its
+    best check, and training ends early after ``patience`` checks without a better one in
+    any member.
+    """
+
+    steps: int = 600
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    gradient_norm: float = 5.0
+    check_every: int = 25
+    patience: int = 8
+    max_held_out: int = 4096
+
+
+@dataclass(slots=True)
+class History:
+    """What happened: the step, and the held-out loss a member, of every check."""
+
+    steps: list[int] = field(default_factory=list)
+    held_out: list[list[float]] = field(default_factory=list)
+
+
+class Rows:
+    """Rows of an array, in memory or memory-mapped, as float32 batches for each member.
+
+    ``transform`` takes float64 rows to the float32 that the network sees. Member m learns
+    from the rows whose fold is not m and is checked on those whose fold is m.
+    """
+
+    def __init__(
+        self,
+        data: NDArray[np.float64],
+        fold: IntArray,
+        members: int,
+        transform: Callable[[Tensor], Tensor],
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self._data, self._transform, self._device = data, transform, device
+        self._random = np.random.default_rng(seed)
+        self._inside = [np.flatnonzero(fold != member) for member in range(members)]
+        self._outside = [np.flatnonzero(fold == member) for member in range(members)]
+        self._order = np.empty((members, 0), dtype=np.int64)
+
+    def batch(self, size: int) -> Tensor:
+        """Return the next batch (members, size, …); each epoch is a new shuffle."""
+        shortest = min(map(len, self._inside))
+        size = min(size, shortest)
+        if self._order.shape[1] < size:
+            self._order = np.stack([self._random.permutation(i)[:shortest] for i in self._inside])
+        rows, self._order = self._order[:, :size], self._order[:, size:]
+        return self._take(rows)
+
+    def held_out(self, at_most: int) -> Tensor:
+        """Return held-out rows (members, k, …), the same number k a member."""
+        size = min(at_most, *map(len, self._outside))
+        return self._take(np.stack([self._random.permutation(i)[:size] for i in self._outside]))
+
+    def _take(self, rows: IntArray) -> Tensor:
+        return self._transform(torch.from_numpy(self._data[rows])).to(self._device)
+
+
+def train(
+    network: nn.Module,
+    players: Sequence[Player],
+    rows: Rows,
+    validate: Callable[[Tensor], Tensor],
+    schedule: Schedule,
+    progress: Progress | None = None,
+) -> History:
+    """Train the network in place and leave each member with its best held-out weights.
+
+    ``validate`` gives the loss (members,) of held-out rows. Raises TrainingFailed when a
+    loss is not finite.
+    """
+    optimisers = [
+        torch.optim.AdamW(
+            list(player.parameters),
+            lr=schedule.learning_rate,
+            betas=schedule.betas,
+            weight_decay=schedule.weight_decay,
+        )
+        for player in players
+    ]
+    held_out = rows.held_out(schedule.max_held_out)
+    best = _Best(network)
+    history = History()
+    for step in range(1, schedule.steps + 1):
+        batch = rows.batch(schedule.batch_size)
+        rate = 0.5 * schedule.learning_rate * (1 + math.cos(math.pi * (step - 1) / schedule.steps))
+        for player, optimiser in zip(players, optimisers, strict=True):
+            _step(player, optimiser, batch, rate, schedule.gradient_norm)
+        if step % schedule.check_every and step != schedule.steps:
+            continue
+        loss = _held_out_loss(network, validate, held_out, step)
+        history.steps.append(step)
+        history.held_out.append(loss.tolist())
+        stale = best.keep(loss)
+        if progress is not None:
+            progress(step, schedule.steps, float(loss.mean()))
+        if stale >= schedule.patience:
+            break
+    best.restore()
+    network.eval()
+    return history
+
+
+def _step(
+    player: Player, optimiser: torch.optim.Optimizer, batch: Tensor, rate: float, norm: float
+) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    # Members share no weights, so the gradient of the sum is each member's own gradient.
+    loss = player.loss(batch).sum()
+    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+        loss, list(player.parameters), allow_unused=True
+    )
+    squares = [g.square().flatten(1).sum(1) for g in gradients if g is not None]
+    shrink = (norm / torch.stack(squares).sum(0).sqrt().clamp_min(norm)).detach()
+    for parameter, gradient in zip(player.parameters, gradients, strict=True):
+        if gradient is None:
+            parameter.grad = None
+        else:
+            parameter.grad = gradient * shrink.view(-1, *[1] * (gradient.ndim - 1))
+    optimiser.step()
+
+
+def _held_out_loss(
+    network: nn.Module, validate: Callable[[Tensor], Tensor], held_out: Tensor, step: int
+) -> Tensor:
+    network.eval()
+    with torch.no_grad():
+        loss = validate(held_out)
+    network.train()
+    if not torch.isfinite(loss).all():
+        raise TrainingFailed(
+            f"The held-out loss is {loss.tolist()} at step {step}. "
+            "Lower learning_rate, or look for extreme values in the training rows."
+        )
+    return loss
+
+
+class _Best:
+    """The best weights so far of each member."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._live = list(network.state_dict(keep_vars=True).values())
+        self._kept = [value.detach().clone() for value in self._live]
+        self._loss: Tensor | None = None
+        self._stale = 0
+
+    def keep(self, loss: Tensor) -> int:
+        """Keep the members that improved; return the number of checks since any did."""
+        better = torch.ones_like(loss, dtype=torch.bool)
+        if self._loss is not None:
+            better = loss < self._loss
+        self._loss = loss if self._loss is None else torch.minimum(loss, self._loss)
+        self._stale = 0 if better.any() else self._stale + 1
+        for kept, live in zip(self._kept, self._live, strict=True):
+            kept[better] = live.detach()[better]
+        return self._stale
+
+    def restore(self) -> None:
+        """Put the best weights back into the network."""
+        with torch.no_grad():
+            for kept, live in zip(self._kept, self._live, strict=True):
+                live.copy_(kept)
