@@ -1,0 +1,49 @@
+"""Standard scaling that survives any finite number, shared by the classical detectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tocsin.types import FloatArray, IntArray
+
+LIMIT = 1e100
+"""Scaled values are clipped here, so that squares and sums of them stay finite."""
+
+
+def location_and_scale(X: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the mean (d,) and the standard deviation (d,) of the columns of X (n, d).
+
+    A column that is constant, up to rounding, gets the scale 1.
+
+    >>> location_and_scale(np.array([[1.0, 7.0], [3.0, 7.0]]))
+    (array([2., 7.]), array([1., 1.]))
+    """
+    unit = np.abs(X).max(axis=0)
+    unit[unit == 0] = 1.0
+    # Dividing first keeps the squares of huge and of tiny values representable.
+    ratio = X / unit
+    mean, deviation = ratio.mean(axis=0), ratio.std(axis=0)
+    return mean * unit, np.where(deviation > 1e-12, deviation * unit, 1.0)
+
+
+def standardise(X: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return (X − mean) / scale, clipped to ±LIMIT.
+
+    >>> standardise(np.array([[3.0, 1e300]]), np.array([2.0, 0.0]), np.array([0.5, 1.0]))
+    array([[2.e+000, 1.e+100]])
+    """
+    with np.errstate(over="ignore"):
+        scaled = X - mean
+        scaled /= scale
+    return np.clip(scaled, -LIMIT, LIMIT, out=scaled)
+
+
+def choose_rows(n: int, max_rows: int, seed: int) -> IntArray:
+    """Return at most ``max_rows`` of the row numbers 0 … n − 1, chosen at random, in order.
+
+    >>> choose_rows(3, 5, seed=0)
+    array([0, 1, 2])
+    """
+    if n <= max_rows:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, size=max_rows, replace=False))
