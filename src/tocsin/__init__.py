@@ -1,1 +1,31 @@
-"""Tocsin: learns what is normal, says what does not belong, how sure it is and why."""
+"""Tocsin: learns what is normal, says what does not belong, how sure it is and why.
+
+``detect`` answers in one call, ``Pipeline`` fits and scores, ``load`` opens a saved one, and
+``detectors`` names what there is. Each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tocsin import detectors
+    from tocsin.pipeline import Pipeline, detect, load
+
+__version__ = "0.1.0"
+
+__all__ = ["Pipeline", "__version__", "detect", "detectors", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tocsin' has no attribute {name!r}")
+    import importlib
+
+    if name == "detectors":
+        return importlib.import_module("tocsin.detectors")
+    return getattr(importlib.import_module("tocsin.pipeline"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,10 @@
-"""Detectors: one folder a modality, one file a detector."""
+"""Detectors: one folder a modality, one file a detector.
+
+>>> from tocsin import detectors
+>>> "vae" in detectors.names("tables")
+True
+"""
+
+from tocsin.registry import create, find, modalities, names
+
+__all__ = ["create", "find", "modalities", "names"]
