@@ -1,0 +1,48 @@
+# Everything that is done to this project, by name. `make` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out
+DATA ?= data
+SEEDS ?= 0,1,2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow check bench clean
+
+help:  ## List the targets.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.user: pyproject.toml
+	@echo "==> Setting up $(VENV) (a few minutes the first time: PyTorch is large)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.user
+	@echo "==> Installing what the checks, the tests and the benchmarks need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
+demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, with a report.
+	@$(BIN)/python examples/demo.py $(OUT)
+
+test: $(VENV)/.developer  ## Set up, then run all tests but the slow ones.
+	@echo "==> Running the tests"
+	@$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/.developer  ## Run the slow tests.
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.developer  ## Lint, format, types, layers, documentation tests.
+	@echo "==> Linting" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "==> Checking types" && $(BIN)/mypy
+	@echo "==> Checking layers" && $(BIN)/lint-imports --cache-dir .import_linter_cache
+	@echo "==> Testing the documentation" && $(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' src README.md docs CONTRIBUTING.md
+
+bench: $(VENV)/.developer  ## Measure against PyOD; DATA=folder of NAME.npz files with X and y.
+	@$(BIN)/python benchmarks/tables.py --data $(DATA) --seeds $(SEEDS) --json $(OUT)/tables.json
+
+clean:  ## Remove what the other targets made.
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

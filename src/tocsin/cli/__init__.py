@@ -1,0 +1,69 @@
+"""The command line: one file a command. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from tocsin import __version__
+from tocsin.cli import bench, detect, detectors, evaluate, explain, fit, score
+from tocsin.errors import TocsinError
+
+# Without markup the help needs no rich, whose import would double the start-up time.
+app = typer.Typer(
+    name="tocsin",
+    help="Find what does not belong, say how sure it is and why.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (detect.detect, fit.fit, score.score, explain.explain, evaluate.evaluate):
+    app.command()(command)
+app.command()(detectors.detectors)
+app.add_typer(bench.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tocsin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit code 0 when done, 2 when the input cannot be used.
+
+    No error ends in a traceback unless TOCSIN_DEBUG is set.
+    """
+    try:
+        app()
+    except TocsinError as error:
+        _fail(str(error), 2)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (OSError, MemoryError) as error:
+        _fail(f"{type(error).__name__}: {error}", 2)
+    except Exception as error:  # noqa: BLE001 - the last resort: a person, not a developer, reads it
+        fault = f"{type(error).__name__}: {error}"
+        _fail(f"a fault of Tocsin: {fault}. Set TOCSIN_DEBUG=1 to see where.", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    if os.environ.get("TOCSIN_DEBUG"):
+        raise  # noqa: PLE0704 - called while an exception is being handled
+    typer.echo(f"tocsin: {message}", err=True)
+    sys.exit(code)

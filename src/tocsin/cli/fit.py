@@ -1,0 +1,55 @@
+"""``tocsin fit``: train a model and keep it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin.cli import options
+
+
+def fit(
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="The folder for the trained model.")],
+    label: options.Label = None,
+    labels: options.Labels = None,
+    detector: options.Detector = "auto",
+    parameters: options.Parameters = None,
+    clean: options.Clean = None,
+    false_alarms: options.FalseAlarms = 0.01,
+    alarms_per_day: options.AlarmsPerDay = None,
+    rows_per_day: options.RowsPerDay = None,
+    calibration: options.Calibration = "conformal",
+    scale: options.Scale = "standard",
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Learn what is normal from a table and keep the model in a folder."""
+    from tocsin.cli import building, show
+
+    frame, known = building.read(data, label, labels)
+    made = building.pipeline(
+        detector,
+        parameters,
+        clean=clean,
+        seed=seed,
+        scale=scale,
+        false_alarms=false_alarms,
+        alarms_per_day=alarms_per_day,
+        rows_per_day=rows_per_day,
+        calibration=calibration,
+    )
+    with show.progress("Training"):
+        made.fit(frame, labels=None if clean is False else known)
+    made.save(out)
+    card, notes = made.detector_.card, list(made.notes_)
+    if as_json:
+        show.print_json(
+            {"model": str(out), "detector": card.name, "rows": len(frame), "notes": notes}
+        )
+        return
+    typer.echo(f"Trained {card.name} on {len(frame):,} rows. Wrote {out}")
+    for note in notes:
+        typer.echo(f"· {note}")

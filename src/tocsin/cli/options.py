@@ -1,0 +1,56 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    Path, typer.Argument(help="A table: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz).")
+]
+Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
+Label = Annotated[
+    str | None, typer.Option(help="The column that says which rows are anomalies (1, true, yes …).")
+]
+Labels = Annotated[
+    Path | None, typer.Option(help="A file of labels, one a row: .npy or one-column CSV.")
+]
+Detector = Annotated[
+    str, typer.Option(help="A detector's name; 'tocsin detectors' lists them.", show_default=True)
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A parameter of the detector, as name=value. May be repeated."),
+]
+Clean = Annotated[
+    bool | None,
+    typer.Option(
+        "--clean/--mixed",
+        help="Whether the training rows are normal only, or unlabelled with anomalies among them.",
+        show_default="guessed, and said",
+    ),
+]
+FalseAlarms = Annotated[
+    float, typer.Option(help="The share of normal rows that may be flagged.", show_default=True)
+]
+AlarmsPerDay = Annotated[
+    float | None, typer.Option(help="False alarms allowed a day, instead of a share.")
+]
+RowsPerDay = Annotated[
+    float | None, typer.Option(help="Rows that come in a day; goes with --alarms-per-day.")
+]
+Calibration = Annotated[
+    str, typer.Option(help="conformal, extreme_value or quantile.", show_default=True)
+]
+Scale = Annotated[
+    str, typer.Option(help="standard, robust, minmax or none.", show_default=True)
+]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.", show_default=True)]
+Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")
+]
+Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.")]

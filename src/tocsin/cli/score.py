@@ -1,0 +1,87 @@
+"""``tocsin score``: score new rows with a trained model, chunk by chunk."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tocsin.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tocsin.pipeline import Pipeline
+    from tocsin.types import Detection
+
+
+def score(
+    model: options.Model,
+    data: options.Data,
+    out: options.Out = None,
+    false_alarms: Annotated[
+        float | None, typer.Option(help="Another share of normal rows that may be flagged.")
+    ] = None,
+    chunk_rows: Annotated[
+        int, typer.Option(help="Rows in memory at a time.", show_default=True, min=1)
+    ] = 50_000,
+    top: options.Top = 10,
+    as_json: options.Json = False,
+) -> None:
+    """Score new rows with a trained model, in bounded memory."""
+    from tocsin.cli import show
+    from tocsin.cli.writer import Writer
+    from tocsin.pipeline import load
+    from tocsin.sources.file import iter_table
+
+    pipeline = load(model)
+    if false_alarms is not None:
+        pipeline.set_params(false_alarms=false_alarms, alarms_per_day=None)
+    ranking = Ranking(top)
+    with show.progress("Scoring"), Writer(out) as writer:
+        for chunk in iter_table(data, chunk_rows=chunk_rows):
+            frame = pipeline.preparer_.align(chunk)
+            writer.write(ranking.add(frame, pipeline.detect(frame, explain=False)))
+    name, best = pipeline.detector_.card.name, ranking.best(pipeline)
+    if as_json:
+        shown = show.as_dict(best, name) | {"rows": ranking.rows, "found": ranking.found}
+        show.print_json(shown)
+        return
+    show.print_headline(ranking.found, ranking.rows, name, best)
+    show.print_anomalies(best, top, ranking.found)
+    if out is not None:
+        typer.echo(f"Wrote {out}")
+
+
+class Ranking:
+    """Counts the anomalies of a table read in chunks, and keeps the most anomalous rows."""
+
+    def __init__(self, top: int) -> None:
+        self.rows = self.found = 0
+        self._top = top
+        self._kept: list[tuple[float, int, pd.DataFrame]] = []
+
+    def add(self, frame: pd.DataFrame, detection: Detection) -> Detection:
+        """Take in a chunk and return its detection, rows numbered as in the whole table."""
+        for row in detection.anomalies[: self._top]:
+            score = float(detection.scores.values[row])
+            self._kept.append((-score, self.rows + int(row), frame.iloc[[row]]))
+        self._kept = sorted(self._kept, key=lambda kept: kept[:2])[: self._top]
+        numbered = dataclasses.replace(detection, rows=detection.rows + self.rows)
+        self.rows += len(detection)
+        self.found += len(detection.anomalies)
+        return numbered
+
+    def best(self, pipeline: Pipeline) -> Detection:
+        """Return the kept rows with their reasons, numbered as in the whole table."""
+        import numpy as np
+        import pandas as pd
+
+        if not self._kept:
+            return pipeline.empty_detection()
+        rows = np.array([row for _, row, _ in self._kept])
+        detection = pipeline.detect(pd.concat([frame for *_, frame in self._kept]))
+        reasons = {int(rows[i]): why for i, why in detection.explanations.items()}
+        return dataclasses.replace(detection, rows=rows, explanations=reasons)

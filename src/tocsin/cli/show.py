@@ -1,0 +1,148 @@
+"""What commands print: tables for people, JSON for machines, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tocsin.progress import reporting_to
+
+if TYPE_CHECKING:
+    from tocsin.types import Detection, Explanation, Reason
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show on standard error what goes on, if somebody is looking."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        with reporting_to(
+            lambda step, done, total: bar.update(
+                task, description=f"{what}: {step}", completed=done, total=total
+            )
+        ):
+            yield
+
+
+def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
+    """Return a detection as JSON values, its anomalies ranked."""
+    decision = detection.decision
+    return {
+        "rows": len(detection),
+        "found": len(detection.anomalies),
+        "detector": detector,
+        "false_alarm_rate": decision.false_alarm_rate,
+        "threshold": decision.threshold,
+        "anomalies": anomalies(detection),
+        "notes": list(detection.notes),
+    }
+
+
+def anomalies(detection: Detection) -> list[dict[str, Any]]:
+    """Return the anomalies as JSON values, the most anomalous first."""
+    position = {int(row): i for i, row in enumerate(detection.rows)}
+    return [
+        {
+            "row": int(row),
+            "score": float(detection.scores.values[position[int(row)]]),
+            "p_value": float(detection.decision.p_values[position[int(row)]]),
+            "reasons": reasons(detection.explanations.get(int(row))),
+        }
+        for row in detection.anomalies
+    ]
+
+
+def reasons(explanation: Explanation | None) -> list[dict[str, Any]]:
+    """Return the reasons as JSON values, the heaviest first."""
+    if explanation is None:
+        return []
+    return [
+        {
+            "column": reason.name,
+            "seen": reason.seen,
+            "expected": reason.expected,
+            "weight": round(reason.weight, 4),
+        }
+        for reason in explanation.reasons
+    ]
+
+
+def print_headline(found: int, rows: int, detector: str, detection: Detection) -> None:
+    """Print how many anomalies there are, under which budget, and the notes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console, rate = Console(), detection.decision.false_alarm_rate
+    console.print(
+        Text(f"{found:,} anomalies in {rows:,} rows", style="bold"),
+        Text(f"({detector}; at most {rate:.2%} of normal rows flagged)"),
+    )
+    for note in detection.notes:
+        console.print(Text(f"· {note}", style="dim"))
+
+
+def print_anomalies(detection: Detection, top: int, found: int) -> None:
+    """Print the top anomalies with their reasons, and how many of those found are left out."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = anomalies(detection)[:top]
+    if not shown:
+        return
+    table = Table("row", "score", "p-value", "why", box=None, header_style="bold", pad_edge=False)
+    for anomaly in shown:
+        explanation = detection.explanations.get(anomaly["row"])
+        why = "; ".join(map(sentence, explanation.reasons[:3])) if explanation else ""
+        values = (str(anomaly["row"]), f"{anomaly['score']:.4g}", f"{anomaly['p_value']:.2g}")
+        table.add_row(*values, Text(why))
+    console = Console()
+    console.print(table)
+    if found > len(shown):
+        console.print(
+            Text(f"… and {found - len(shown):,} more: --top, --report or --json", style="dim")
+        )
+
+
+def sentence(reason: Reason) -> str:
+    """Return a reason in a few words.
+
+    >>> from tocsin.types import Reason
+    >>> sentence(Reason("price", 812.5, 20.1, 0.71))
+    'price 812.5 (expected 20.1)'
+    """
+    seen, expected = _value(reason.seen), _value(reason.expected)
+    if expected is None or expected == seen:
+        return f"{reason.name} {seen}"
+    return f"{reason.name} {seen} (expected {expected})"
+
+
+def _value(value: float | str | None) -> str | None:
+    if value is None:
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
