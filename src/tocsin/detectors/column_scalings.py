@@ -1,0 +1,139 @@
+"""Scalings of columns, each knowing where a reference row stands among the others alone.
+
+A row that is the extreme of its column widens the scale it is measured on; a new row does
+not. ``leave_one_out`` undoes this, so that reference rows score as new rows would.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from scipy.special import ndtri
+
+from tocsin.detectors.tables._scaling import location_and_scale, standardise
+from tocsin.types import FloatArray
+
+
+class ColumnScaling(Protocol):
+    """Scales columns as the reference rows (m, d), m ≥ 2, that it is made from."""
+
+    def __init__(self, reference: FloatArray) -> None: ...
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates and stretch, both (n, d), of rows X taken from the reference.
+
+        The stretch multiplies the differences to other reference rows, column by column: it
+        makes of them what they would be had the row not been in the reference.
+        """
+
+
+class StandardScaling:
+    """Zero mean and unit variance.
+
+    >>> StandardScaling(np.array([[0.0], [2.0]])).transform(np.array([[3.0]]))
+    array([[2.]])
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        self.rows = len(reference)
+        self.centre, self.width = location_and_scale(reference)
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        return standardise(X, self.centre, self.width)
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates, and the deviation over that of the other rows."""
+        Z = self.transform(X)
+        others = self.rows - 1
+        variance = self.rows / others * (1 - Z * Z / others)
+        varied = variance > 1e-12
+        return Z, np.where(varied, 1 / np.sqrt(np.where(varied, variance, 1)), self.width)
+
+
+class MinMaxScaling:
+    """The range of the reference becomes 0 to 1.
+
+    >>> MinMaxScaling(np.array([[0.0], [2.0]])).transform(np.array([[3.0]]))
+    array([[1.5]])
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        self.ends = np.partition(reference, (0, 1, -2, -1), axis=0)[[0, 1, -2, -1]]
+        self.largest = np.abs(self.ends).max(axis=0)
+        with np.errstate(over="ignore"):
+            self.width = _usable(self.ends[-1] - self.ends[0], self.largest)
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        return standardise(X, self.ends[0], self.width)
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates, and the range over that of the other rows."""
+        lowest, second_lowest, second_highest, highest = self.ends
+        low = np.where(lowest == X, second_lowest, lowest)
+        high = np.where(highest == X, second_highest, highest)
+        with np.errstate(over="ignore"):
+            return self.transform(X), self.width / _usable(high - low, self.largest)
+
+
+class MidRankScaling:
+    """Ranks mapped to a normal distribution; beyond the reference, straight on.
+
+    A value becomes the normal quantile of its mid-rank, one between two reference values is
+    interpolated, and the distance beyond the outermost ones counts in standard deviations, so
+    that far values stay far.
+
+    >>> MidRankScaling(np.array([[0.0], [1.0], [50.0]])).transform(np.array([[1.0]]))
+    array([[0.]])
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        self.standard = StandardScaling(reference)
+        self.columns = [np.unique(column, return_counts=True) for column in reference.T]
+        self.quantiles = [
+            ndtri((np.cumsum(counts) - counts / 2) / len(reference)) for _, counts in self.columns
+        ]
+        centre, width = [], []
+        for (_, counts), z in zip(self.columns, self.quantiles, strict=True):
+            centre.append(np.average(z, weights=counts))
+            width.append(np.sqrt(np.average((z - centre[-1]) ** 2, weights=counts)))
+        self.centre = np.array(centre)
+        self.width = _usable(np.array(width), np.ones(len(width)))
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        Z = np.empty(X.shape)
+        for j, ((values, _), z) in enumerate(zip(self.columns, self.quantiles, strict=True)):
+            edge = np.clip(X[:, j], values[0], values[-1])
+            Z[:, j] = np.interp(edge, values, z)
+            Z[:, j] += standardise(X[:, j], edge, self.standard.width[j])
+        return standardise(Z, self.centre, self.width)
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the coordinates that the rows would have as new ones; the stretch is 1."""
+        Z = np.empty(X.shape)
+        stretch = self.standard.leave_one_out(X)[1]
+        for j, ((values, counts), z) in enumerate(zip(self.columns, self.quantiles, strict=True)):
+            at = np.searchsorted(values, X[:, j])
+            lower, upper = np.maximum(at - 1, 0), np.minimum(at + 1, len(values) - 1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                inside = (X[:, j] - values[lower]) / (values[upper] - values[lower])
+            between = z[lower] + inside * (z[upper] - z[lower])
+            edge = np.where(at == 0, upper, lower)
+            beyond = (
+                z[edge] + standardise(X[:, j], values[edge], self.standard.width[j]) * stretch[:, j]
+            )
+            alone = np.where((at == 0) | (at == len(values) - 1), beyond, between)
+            Z[:, j] = np.where(counts[at] > 1, z[at], alone)
+        return standardise(Z, self.centre, self.width), np.ones(X.shape)
+
+
+def _usable(width: FloatArray, largest: FloatArray) -> FloatArray:
+    """Return the width with 1 for columns that only rounding tells from constant ones."""
+    usable = np.minimum(width, np.finfo(float).max)
+    return np.where(width > 10 * np.finfo(float).eps * largest, usable, 1.0)

@@ -1,0 +1,121 @@
+"""What detectors share that compare rows with stored reference rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tocsin.base import TableDetector
+from tocsin.detectors.column_scalings import ColumnScaling
+from tocsin.detectors.neighbour_search import NeighbourSearch
+from tocsin.detectors.tables._scaling import choose_rows
+from tocsin.errors import InputError, ParameterError
+from tocsin.types import FloatArray, IntArray, Scores
+
+_CELLS = 2**20
+
+
+class Near(NamedTuple):
+    """The neighbours of a block of b rows: ``differences`` (b, k, d) scaled, nearest first."""
+
+    block: slice
+    rows: IntArray
+    differences: FloatArray
+
+
+class NeighbourSpace:
+    """Reference rows (m, d) in one scaling of their columns."""
+
+    def __init__(self, scaling: type[ColumnScaling], reference: FloatArray) -> None:
+        self.scaling = scaling(reference)
+        self.search = NeighbourSearch(self.scaling.transform(reference))
+
+    def neighbours(self, X: FloatArray, k: int, itself: IntArray | None = None) -> Iterator[Near]:
+        """Yield the k nearest reference rows of X (n, d), block by block.
+
+        With ``itself`` (n,), the rows of X are reference rows of these numbers, and each is
+        compared as if it were not in the reference.
+        """
+        size = max(1, min(4096, _CELLS // (k * X.shape[1])))
+        for start in range(0, len(X), size):
+            block = slice(start, start + size)
+            if itself is None:
+                Z = self.scaling.transform(X[block])
+                rows = self.search.nearest(Z, k)[1]
+                yield Near(block, rows, self.search.reference[rows] - Z[:, None])
+                continue
+            Z, stretch = self.scaling.leave_one_out(X[block])
+            rows = self.search.nearest(Z, k, itself[block])[1]
+            differences = (self.search.reference[rows] - Z[:, None]) * stretch[:, None]
+            order = np.argsort(norm(differences), axis=1, kind="stable")
+            rows = np.take_along_axis(rows, order, axis=1)
+            yield Near(block, rows, np.take_along_axis(differences, order[..., None], axis=1))
+
+
+class ReferenceDetector(TableDetector):
+    """A table detector whose fitted state is its reference rows.
+
+    It learns from rows not labelled anomalous, from at most ``max_reference`` of them drawn at
+    random. Reference rows get training scores that leave them out; all others are scored as
+    new rows. A subclass defines ``_prepare`` and ``_compare``.
+    """
+
+    max_reference: int
+    seed: int
+
+    reference_: FloatArray
+    reference_rows_: IntArray
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self._prepare()
+        return self
+
+    def _prepare(self) -> None:
+        """Derive from ``reference_`` what scoring needs."""
+        raise NotImplementedError
+
+    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
+        """Score X; with ``itself`` (n,), as the reference rows of these numbers, left out."""
+        raise NotImplementedError
+
+    def _score(self, X: FloatArray) -> Scores:
+        return self._compare(X)
+
+    def _rows_to_learn(self, X: FloatArray, y: IntArray | None) -> IntArray:
+        return np.arange(len(X)) if y is None else np.flatnonzero(y == 0)
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        if self.max_reference < 2:
+            raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
+        rows = self._rows_to_learn(X, y)
+        if len(rows) < 2:
+            raise InputError(f"{self.card.name} needs 2 or more normal rows; got {len(rows)}.")
+        rows = rows[choose_rows(len(rows), self.max_reference, self.seed)]
+        self.reference_rows_ = rows
+        self.reference_ = X[rows]
+        self._prepare()
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        scores = np.empty(len(X))
+        others = np.ones(len(X), dtype=bool)
+        others[self.reference_rows_] = False
+        itself = np.arange(len(self.reference_))
+        scores[self.reference_rows_] = self._compare(self.reference_, itself).values
+        scores[others] = self._compare(X[others]).values
+        return scores
+
+
+def norm(vectors: FloatArray) -> FloatArray:
+    """Return Euclidean lengths along the last axis."""
+    lengths: FloatArray = np.sqrt((vectors * vectors).sum(axis=-1))
+    return lengths
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise ParameterError unless the parameter is a whole number of 1 or more."""
+    if not isinstance(value, (int, np.integer)) or value < 1:
+        raise ParameterError(f"{name} is {value!r}; it must be a whole number of 1 or more.")

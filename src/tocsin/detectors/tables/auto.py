@@ -1,0 +1,85 @@
+"""The default: takes the detector that suits what is known about the training rows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tocsin import registry
+from tocsin.base import Detector, TableDetector
+from tocsin.errors import ParameterError
+from tocsin.types import Card, FloatArray, IntArray, Scores
+
+_ENOUGH_ANOMALIES = 10
+
+
+class Auto(TableDetector):
+    """Choose a detector by the training rows and learn with it.
+
+    ``training``: "clean" (the rows are normal), "mixed" (some unknown ones are anomalies) or
+    "guess". Labels, when given, decide: both classes train ``classifier``, or, when fewer than
+    10 rows are labelled anomalies, ``local_geometry`` on the normal rows. Without them, clean
+    rows train ``local_geometry`` and mixed ones ``trimmed_neighbours``.
+
+    After ``fit``, ``chosen_`` is the detector and ``reason_`` a sentence that says why.
+    ``parts`` and ``expected`` are those of the chosen detector. Raises ParameterError for any
+    other ``training``.
+
+    >>> auto = Auto(training="clean").fit([[0.0], [0.1], [0.2]])
+    >>> auto.chosen_.card.name, auto.reason_
+    ('local_geometry', 'the training rows were said to be clean')
+    """
+
+    card = Card(
+        name="auto",
+        modality="tables",
+        family="composite",
+        learning=("one-class", "unlabelled", "supervised"),
+        summary="Takes the detector that suits the training rows, and says which and why.",
+        paper="Tocsin's own benchmark of its detectors",
+        cost="that of the chosen detector",
+    )
+
+    chosen_: Detector
+    reason_: str
+
+    def __init__(
+        self, training: Literal["guess", "clean", "mixed"] = "guess", seed: int = 0
+    ) -> None:
+        self.training = training
+        self.seed = seed
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        name, self.reason_ = self._choose(X, y)
+        self.chosen_ = registry.create(name, seed=self.seed)
+        self.chosen_.fit(X, y)
+
+    def _choose(self, X: FloatArray, y: IntArray | None) -> tuple[str, str]:
+        """Return the name of a detector and the reason for it."""
+        if self.training not in ("guess", "clean", "mixed"):
+            raise ParameterError(
+                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
+            )
+        if y is not None:
+            return _choose_by_labels(int(y.sum()))
+        if self.training == "clean":
+            return "local_geometry", "the training rows were said to be clean"
+        if self.training == "mixed":
+            return "trimmed_neighbours", "the training rows were said to be mixed"
+        return "trimmed_neighbours", "guessed"
+
+    def _score(self, X: FloatArray) -> Scores:
+        return self.chosen_.score(X)
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        return self.chosen_.training_scores_
+
+
+def _choose_by_labels(anomalies: int) -> tuple[str, str]:
+    if anomalies == 0:
+        return "local_geometry", "all training rows are labelled normal"
+    if anomalies < _ENOUGH_ANOMALIES:
+        return "local_geometry", (
+            f"only {anomalies} training rows are labelled anomalies, too few to learn from, so it "
+            "learned from the normal rows"
+        )
+    return "classifier", f"{anomalies} training rows are labelled anomalies"
