@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tocsin.base import State, TableDetector, fold_of_rows, out_of_fold_scores
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import NotFitted, ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.training import Player, Progress, Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
@@ -25,8 +25,10 @@ class NeuralDetector(TableDetector):
     """A detector that trains an ensemble of networks on standardised rows.
 
     Each member holds out its own fold for early stopping, so a training row's honest score
-    is that of the member that has not learned from it. With one member, the rows' scores
-    come from refits on five folds.
+    is that of the member that has not learned from it; with fewer rows than members, members
+    share folds. With one member, the rows' scores come from refits on five folds. Networks
+    train in float32 and score in float64, where a row's score does not depend on the size
+    of the batch it comes in.
 
     A subclass builds ``_network``, and gives the training ``_loss`` (members,) and the
     ``_row_scores`` of a batch (members, batch, d).
@@ -82,8 +84,7 @@ class NeuralDetector(TableDetector):
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self._check_parameters()
-        self.mean_, self.scale_ = X.mean(axis=0), X.std(axis=0)
-        self.scale_[~(self.scale_ > 1e-12 * np.abs(self.mean_))] = 1.0
+        self.mean_, self.scale_ = _mean_and_scale(X)
         self._train(X, self._fold(len(X), y), y)
 
     def _fold(self, n: int, y: IntArray | None) -> IntArray:
@@ -107,7 +108,7 @@ class NeuralDetector(TableDetector):
             )
             with torch.no_grad():
                 self._calibrate(net, rows.held_out(4096))
-        self.net_ = net
+        self.net_ = net.to(_scoring_dtype(device))
 
     def _score(self, X: FloatArray) -> Scores:
         values, parts, expected = [], [], []
@@ -137,25 +138,17 @@ class NeuralDetector(TableDetector):
         return np.concatenate(values)
 
     def _chunks(self, X: FloatArray, size: int = 4096) -> Iterator[Tensor]:
-        """Yield standardised rows as (1, chunk, d)."""
-        device = next(self.net_.parameters()).device
+        """Yield standardised rows as (1, chunk, d), in the precision of the trained network."""
+        weight = next(self.net_.parameters())
         with torch.inference_mode():
             for start in range(0, len(X), size):
-                rows = torch.from_numpy(np.ascontiguousarray(X[start : start + size]))
-                yield self._standardise(rows).to(device).unsqueeze(0)
+                rows = torch.from_numpy(np.array(X[start : start + size]))
+                yield self._standardise(rows).to(weight.dtype).to(weight.device).unsqueeze(0)
 
     def _standardise(self, x: Tensor) -> Tensor:
-        """Return x in units of the training rows' standard deviation, as float32, clipped."""
+        """Return x in units of the training rows' standard deviation, clipped."""
         mean, scale = torch.from_numpy(self.mean_), torch.from_numpy(self.scale_)
-        return ((x - mean) / scale).clamp(-_LIMIT, _LIMIT).float()
-
-    def _check_training(self, X: Any) -> FloatArray:
-        matrix = super()._check_training(X)
-        if len(matrix) < self.members:
-            raise InputError(
-                f"{self.card.name} needs at least {self.members} rows; got {len(matrix)}."
-            )
-        return matrix
+        return ((x - mean) / scale).clamp(-_LIMIT, _LIMIT)
 
     def _check_parameters(self) -> None:
         for name in ("members", "steps", "batch_size", "learning_rate"):
@@ -165,7 +158,8 @@ class NeuralDetector(TableDetector):
     def get_state(self) -> State:
         """Return the fitted arrays, the weights among them as float32 by their names."""
         state = {k: v for k, v in vars(self).items() if k.endswith("_") and k != "net_"}
-        state["net_"] = {name: _numpy(value) for name, value in self.net_.state_dict().items()}
+        weights = self.net_.state_dict()
+        state["net_"] = {name: _numpy(value.float()) for name, value in weights.items()}
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -174,8 +168,45 @@ class NeuralDetector(TableDetector):
         super().set_state({name: value for name, value in state.items() if name != "net_"})
         self.net_ = self._network(self.n_features_in_)
         self.net_.load_state_dict(weights)
-        self.net_.to(pick_device(self.device)).eval()
+        device = pick_device(self.device)
+        self.net_.to(device, _scoring_dtype(device)).eval()
         return self
+
+
+class EncodingDetector(NeuralDetector):
+    """A neural detector whose network has a latent representation of a row."""
+
+    @abstractmethod
+    def _encode(self, net: Any, x: Tensor) -> Tensor:
+        """Return the latent representation (members, batch, latent) of standardised rows."""
+
+    def embed(self, X: Any) -> FloatArray:
+        """Return the latent representation (n, latent) of rows X, by the first member.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        """
+        if not hasattr(self, "net_"):
+            raise NotFitted(f"{self.card.name} is not trained yet: call fit before embed.")
+        chunks = self._chunks(self._check_scoring(X))
+        latent = [self._encode(self.net_, x.expand(self.members, -1, -1))[0] for x in chunks]
+        return _numpy(torch.cat(latent)).astype(np.float64)
+
+
+def _mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and standard deviation of columns in chunks; 1 for constant columns."""
+    chunks = range(0, len(X), size)
+    # In units of each column's largest value, so that no square overflows.
+    largest = np.max([np.abs(X[i : i + size]).max(axis=0) for i in chunks], axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    mean = sum((X[i : i + size] / unit).sum(axis=0) for i in chunks) / len(X)
+    square = sum(np.square(X[i : i + size] / unit - mean).sum(axis=0) for i in chunks) / len(X)
+    scale = np.sqrt(square)
+    scale[~(scale > 1e-12 * np.abs(mean))] = 1.0 / unit[~(scale > 1e-12 * np.abs(mean))]
+    return mean * unit, scale * unit
+
+
+def _scoring_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

@@ -60,8 +60,9 @@ class History:
 class Rows:
     """Rows of an array, in memory or memory-mapped, as float32 batches for each member.
 
-    ``transform`` takes float64 rows to the float32 that the network sees. Member m learns
-    from the rows whose fold is not m and is checked on those whose fold is m.
+    ``transform`` takes float64 rows to what the network sees. Member m is checked on the
+    rows of fold m, counted round when there are more members than folds, and learns from
+    the others.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Rows:
     ) -> None:
         self._data, self._transform, self._device = data, transform, device
         self._random = np.random.default_rng(seed)
-        self._inside = [np.flatnonzero(fold != member) for member in range(members)]
-        self._outside = [np.flatnonzero(fold == member) for member in range(members)]
+        own = np.arange(members) % (fold.max() + 1)
+        self._inside = [np.flatnonzero(fold != held_out) for held_out in own]
+        self._outside = [np.flatnonzero(fold == held_out) for held_out in own]
         self._order = np.empty((members, 0), dtype=np.int64)
 
     def batch(self, size: int) -> Tensor:
@@ -94,7 +96,7 @@ class Rows:
         return self._take(np.stack([self._random.permutation(i)[:size] for i in self._outside]))
 
     def _take(self, rows: IntArray) -> Tensor:
-        return self._transform(torch.from_numpy(self._data[rows])).to(self._device)
+        return self._transform(torch.from_numpy(self._data[rows])).float().to(self._device)
 
 
 def train(
