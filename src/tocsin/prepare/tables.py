@@ -1,0 +1,393 @@
+"""Tables to matrices: any mixture of numbers, categories and dates becomes finite float64."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from tocsin.base import State, Stateful
+from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
+from tocsin.prepare import schema
+from tocsin.prepare.encode import Categories, Cell, Dates, Numbers, Scale
+from tocsin.prepare.schema import Column
+from tocsin.types import BoolArray, FloatArray, IntArray
+
+Table = pd.DataFrame | ArrayLike
+"""A data frame, or an array of rank 2 or more, whose rows are flattened."""
+
+_COUNTER_ROWS = 50
+"""In a table of at least so many rows, an integer that grows by one a row is a row number."""
+
+
+class TablePreparer(Stateful):
+    """Turns a table (n rows) into a float64 matrix (n, m) that is finite and C-contiguous.
+
+    What each kind of column becomes:
+
+    - numbers: missing values take the training median, with an indicator if training had
+      some; cut 100 standard deviations beyond the training range, infinite ones too; scaled
+      by ``scale``: "standard" (mean, standard deviation), "robust" (median, interquartile
+      range), "minmax" or "none";
+    - categories: a 0/1 column a value, one for values rarer than ``rare`` (share of rows; at
+      least 2 rows), one for values unseen in training; above ``max_categories`` values the
+      logarithm of their frequency;
+    - dates: sine and cosine of the daily, weekly, monthly and yearly cycle, in UTC;
+    - constant columns: 0, and above 0 where a row differs from the only value seen;
+    - identifiers, free text, row numbers and empty columns: dropped, with a note.
+
+    A row's numbers depend on that row alone. What is passed in is never changed.
+
+    After ``fit``: ``columns_`` names of the source columns; ``kinds_`` what each is;
+    ``groups_`` (m,) int64, the source column of each matrix column; ``typical_`` the median
+    or most frequent value of each source column; ``notes_`` what was guessed, filled, dropped.
+
+    Raises InputError for a table that cannot be learned from, SchemaMismatch for rows that do
+    not fit the training table, ParameterError for a setting that cannot work.
+
+    >>> frame = pd.DataFrame({"watts": [3.0, 5.0, 4.0, None], "mode": ["a", "b", "a", "b"]})
+    >>> preparer = TablePreparer()
+    >>> preparer.fit(frame).kinds_
+    ['numeric', 'category']
+    >>> preparer.groups_.tolist()
+    [0, 0, 1, 1, 1]
+    """
+
+    columns_: list[str]
+    kinds_: list[schema.Kind]
+    groups_: IntArray
+    typical_: list[Cell]
+    notes_: list[str]
+    numbers_: Numbers
+    encoders_: dict[str, Categories | Dates]
+
+    def __init__(
+        self, scale: Scale = "standard", rare: float = 0.001, max_categories: int = 50
+    ) -> None:
+        self.scale = scale
+        self.rare = rare
+        self.max_categories = max_categories
+
+    def fit(self, table: Table) -> Self:
+        """Learn the columns of a table and what is usual in each."""
+        self.fit_transform(table)
+        return self
+
+    def fit_transform(self, table: Table) -> FloatArray:
+        """Learn from a table and return its matrix (n, m)."""
+        if self.scale not in get_args(Scale):
+            raise ParameterError(f"scale is one of {get_args(Scale)}; got {self.scale!r}.")
+        if not 0 <= self.rare < 1 or self.max_categories < 1:
+            raise ParameterError(
+                "rare is a share of rows, 0 <= rare < 1, and max_categories at least 1; "
+                f"got {self.rare} and {self.max_categories}."
+            )
+        frame = _as_frame(table)
+        if 0 in frame.shape:
+            raise InputError(
+                f"The table has {frame.shape[0]} rows and {frame.shape[1]} columns; "
+                "to learn what is normal give at least 2 rows and 1 column."
+            )
+        remarks: dict[str, list[str]] = defaultdict(list)
+        self.named_ = isinstance(table, pd.DataFrame)
+        self.columns_ = list(frame.columns)
+        self._infer(frame, remarks)
+        self._fit_numbers(frame, remarks)
+        self._fit_encoders(frame, remarks)
+        self._layout()
+        if not self._varies():
+            raise InputError(
+                f"No column can be learned from: in {len(frame):,} row(s) each is constant, empty "
+                "or an identifier. Give more rows (1 sample shows no variation), or other columns."
+            )
+        matrix = self._encode(frame)
+        self.notes_ = [f"{_names(names)} {remark}" for remark, names in remarks.items()]
+        repeated = _repeated_rows(matrix)
+        if repeated:
+            self.notes_.append(f"{repeated:,} duplicate rows kept")
+        return matrix
+
+    def transform(self, table: Table) -> FloatArray:
+        """Return the matrix (n, m) of the rows of a table; changes nothing."""
+        return self._encode(self.align(table))
+
+    def align(self, table: Table) -> pd.DataFrame:
+        """Return the rows with the columns of training, by name and in that order.
+
+        Columns that training did not have are left out; absent ones that training dropped are
+        filled with missing values. Arrays fit by position. Raises SchemaMismatch.
+        """
+        if not hasattr(self, "groups_"):
+            raise NotFitted("This preparation is not fitted yet: call fit before transform.")
+        frame = _as_frame(table)
+        names = list(frame.columns)
+        if names == self.columns_:
+            return frame
+        by_name = self.named_ or set(self.columns_) <= set(names)
+        if not (isinstance(table, pd.DataFrame) and by_name):
+            if len(names) != len(self.columns_):
+                raise SchemaMismatch(
+                    f"Training had {len(self.columns_):,} columns; these rows have {len(names):,}."
+                )
+            return frame.set_axis(self.columns_, axis=1)
+        pairs = zip(self.columns_, self.kinds_, strict=True)
+        schema.require(names, [name for name, kind in pairs if kind != "dropped"])
+        return frame.reindex(columns=self.columns_)
+
+    def remarks(self, table: Table) -> list[str]:
+        """Return what in these rows training never had: new categories, new missing values."""
+        frame = self.align(table)
+        remarks: dict[str, list[str]] = defaultdict(list)
+        missing = np.isnan(self._read_numbers(frame)).sum(axis=0)
+        missing[self.numbers_.indicated_] = 0
+        for column in np.flatnonzero(missing):
+            remark = (
+                f"had no missing values in training; {missing[column]:,} filled with the median"
+            )
+            remarks[remark].append(self.columns_[self.numeric_[column]])
+        for column, encoder in self._encoders():
+            if isinstance(encoder, Categories):
+                unseen = int(encoder.unseen(self._read(frame, column)).sum())
+                if unseen:
+                    remarks[f"has {unseen:,} values unseen in training"].append(
+                        self.columns_[column]
+                    )
+        return [f"{_names(names)} {remark}" for remark, names in remarks.items()]
+
+    def seen(self, table: Table, row: int, column: int) -> Cell:
+        """Return the value of a source column in a row, as the user would write it."""
+        one = table.iloc[[row]] if isinstance(table, pd.DataFrame) else np.asarray(table)[[row]]
+        cell = self.align(one).iloc[:, column]
+        if cell.isna().all():
+            return None
+        kind = self.kinds_[column]
+        if kind in ("numeric", "boolean"):
+            value = float(schema.numbers(cell, self._column(column))[0])
+            return _in_words(value, kind)
+        if kind == "date":
+            return str(schema.dates(cell, self._column(column))[0])
+        text: str = schema.categories(cell)[0]
+        return text
+
+    def to_units(self, row: FloatArray) -> list[Cell]:
+        """Return the source values that a row (m,) of the matrix stands for.
+
+        None for dates, for dropped columns and where many categories share a number.
+        """
+        cells: list[Cell] = [None] * len(self.columns_)
+        count = self.numbers_.groups_.size
+        values = self.numbers_.to_units(row[:count])
+        for column, value in zip(self.numeric_.tolist(), values, strict=True):
+            cells[column] = _in_words(value, self.kinds_[column])
+        start = count
+        for column, encoder in self._encoders():
+            if isinstance(encoder, Categories):
+                cells[column] = encoder.to_units(row[start : start + encoder.width])
+            start += encoder.width
+        return cells
+
+    def get_state(self) -> State:
+        """Return the fitted attributes as arrays, JSON values and nested states."""
+        encoders = {key: encoder.get_state() for key, encoder in self.encoders_.items()}
+        return super().get_state() | {"encoders_": encoders}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self.numbers_ = Numbers().set_state(state["numbers_"])
+        self.encoders_ = {
+            key: self._encoder(int(key)).set_state(value)
+            for key, value in state.get("encoders_", {}).items()
+        }
+        return self
+
+    def _infer(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
+        numeric = Column("numeric")
+        found = [
+            numeric if isinstance(dtype, np.dtype) and dtype.kind in "iuf" else None
+            for dtype in frame.dtypes
+        ]
+        columns = [column or schema.infer(frame.iloc[:, i]) for i, column in enumerate(found)]
+        self.kinds_ = [column.kind for column in columns]
+        self.styles_ = [column.style for column in columns]
+        self.odd_words_ = [list(column.missing) for column in columns]
+        for index, column in enumerate(columns):
+            if column.note:
+                dropped = "dropped: " if column.kind == "dropped" else ""
+                remarks[dropped + column.note].append(self.columns_[index])
+
+    def _fit_numbers(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
+        self.numeric_ = self._numeric_columns()
+        values = self._read_numbers(frame)
+        infinite = np.isinf(values).sum(axis=0)
+        empty: BoolArray = ~np.asarray(np.isfinite(values).any(axis=0))
+        counters = self._row_numbers(frame, values)
+        for position, column in enumerate(self.numeric_):
+            name = self.columns_[column]
+            if empty[position] or counters[position]:
+                reason = "no finite value" if empty[position] else "it numbers the rows"
+                self.kinds_[column] = "dropped"
+                remarks[f"dropped: {reason}"].append(name)
+            elif infinite[position]:
+                remarks["has infinite values, taken as far beyond the training range"].append(name)
+        self.numeric_ = self._numeric_columns()
+        dropped = empty | counters
+        self.numbers_ = Numbers().fit(values[:, ~dropped] if dropped.any() else values, self.scale)
+        self._name(self.numbers_.indicated_, "filled with the median where missing", remarks)
+        self._name(self.numbers_.constant_, "constant: only a differing value counts", remarks)
+
+    def _name(self, positions: IntArray, remark: str, remarks: dict[str, list[str]]) -> None:
+        if positions.size:
+            remarks[remark].extend(self.columns_[i] for i in self.numeric_[positions])
+
+    def _numeric_columns(self) -> IntArray:
+        kinds = enumerate(self.kinds_)
+        return np.array([i for i, kind in kinds if kind in ("numeric", "boolean")], dtype=np.int64)
+
+    def _row_numbers(self, frame: pd.DataFrame, values: FloatArray) -> BoolArray:
+        found = np.zeros(values.shape[1], dtype=np.bool_)
+        if self.named_ and len(values) >= _COUNTER_ROWS:
+            for position in np.flatnonzero(values[-1] - values[0] == len(values) - 1):
+                if pd.api.types.is_integer_dtype(frame.dtypes.iloc[self.numeric_[position]]):
+                    found[position] = bool((np.diff(values[:, position]) == 1).all())
+        return found
+
+    def _fit_encoders(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
+        self.encoders_ = {}
+        for column, kind in enumerate(self.kinds_):
+            if kind not in ("category", "date"):
+                continue
+            cells = self._read(frame, column)
+            if kind == "date":
+                encoder: Categories | Dates = Dates().fit(cells)
+                reason = "less than two days, or no time of day" if not encoder.width else ""
+            else:
+                reason = _identifier(cells)
+                encoder = Categories()
+                if not reason:
+                    encoder.fit(cells, self.scale, self.rare, self.max_categories)
+                    if encoder.by_frequency_:
+                        remark = (
+                            f"has {len(encoder.values_):,} values, told by how frequent they are"
+                        )
+                        remarks[remark].append(self.columns_[column])
+            if reason:
+                self.kinds_[column] = "dropped"
+                remarks[f"dropped: {reason}"].append(self.columns_[column])
+            else:
+                self.encoders_[str(column)] = encoder
+
+    def _layout(self) -> None:
+        groups = [self.numeric_[self.numbers_.groups_]]
+        self.typical_ = [None] * len(self.columns_)
+        for column, value in zip(self.numeric_.tolist(), self.numbers_.typical(), strict=True):
+            self.typical_[column] = _in_words(value, self.kinds_[column])
+        for column, encoder in self._encoders():
+            groups.append(np.full(encoder.width, column))
+            if isinstance(encoder, Categories):
+                self.typical_[column] = encoder.typical()
+        self.groups_ = np.concatenate(groups).astype(np.int64)
+
+    def _varies(self) -> bool:
+        numbers = self.numbers_.varying_.size + self.numbers_.indicated_.size
+        rest = (isinstance(encoder, Dates) or encoder.varies_ for _, encoder in self._encoders())
+        return bool(numbers) or any(rest)
+
+    def _encode(self, frame: pd.DataFrame) -> FloatArray:
+        matrix = np.empty((len(frame), self.groups_.size))
+        start = self.numbers_.groups_.size
+        self.numbers_.transform(self._read_numbers(frame), matrix[:, :start])
+        for column, encoder in self._encoders():
+            stop = start + encoder.width
+            encoder.transform(self._read(frame, column), matrix[:, start:stop])
+            start = stop
+        return matrix
+
+    def _encoders(self) -> Iterator[tuple[int, Categories | Dates]]:
+        return ((int(key), encoder) for key, encoder in self.encoders_.items())
+
+    def _encoder(self, column: int) -> Categories | Dates:
+        return Dates() if self.kinds_[column] == "date" else Categories()
+
+    def _column(self, column: int) -> Column:
+        return Column(self.kinds_[column], self.styles_[column], tuple(self.odd_words_[column]))
+
+    def _read(self, frame: pd.DataFrame, column: int) -> Any:
+        cells = frame.iloc[:, column]
+        if self.kinds_[column] == "date":
+            return schema.dates(cells, self._column(column))
+        return schema.categories(cells)
+
+    def _read_numbers(self, frame: pd.DataFrame) -> FloatArray:
+        dtypes = frame.dtypes.to_numpy()[self.numeric_]
+        plain = np.array([isinstance(t, np.dtype) and t.kind in "iufb" for t in dtypes], dtype=bool)
+        if plain.all() and len(dtypes) == frame.shape[1]:
+            return frame.to_numpy(dtype=np.float64)
+        values = np.empty((len(frame), len(dtypes)))
+        values[:, plain] = frame.iloc[:, self.numeric_[plain]].to_numpy(dtype=np.float64)
+        for position in np.flatnonzero(~plain):
+            column = int(self.numeric_[position])
+            values[:, position] = schema.numbers(frame.iloc[:, column], self._column(column))
+        return values
+
+
+def _as_frame(table: Table) -> pd.DataFrame:
+    if isinstance(table, pd.DataFrame):
+        frame = table.set_axis([str(name) for name in table.columns], axis=1)
+        repeated = frame.columns[frame.columns.duplicated()]
+        if len(repeated):
+            raise InputError(f"{_names(sorted(set(repeated)))} occurs twice: rename the columns.")
+    else:
+        array = np.asarray(table)
+        if array.ndim < 2:
+            raise InputError(
+                f"A table has rows and columns; got an array of shape {array.shape}. "
+                "Reshape your data, with reshape(-1, 1) if it is one column."
+            )
+        array = array.reshape(len(array), int(np.prod(array.shape[1:])))
+        frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])], copy=False)
+        if array.dtype == object:
+            frame = frame.infer_objects()
+    if any(isinstance(dtype, np.dtype) and dtype.kind == "c" for dtype in frame.dtypes):
+        raise InputError(
+            "Complex data not supported: give real and imaginary parts as two columns."
+        )
+    return frame
+
+
+def _identifier(texts: Any) -> str:
+    """Return why a text column tells nothing about new rows, or an empty text."""
+    known = pd.Series(texts, dtype=object).dropna()
+    counts = known.value_counts()
+    once = int((counts == 1).sum())
+    if 2 * once <= len(known):
+        return ""
+    return f"{len(counts):,} distinct texts in {len(known):,} rows, most of them once"
+
+
+def _in_words(value: Cell, kind: str) -> Cell:
+    if kind == "boolean" and isinstance(value, float):
+        return "true" if value > 0.5 else "false"
+    return value
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:5])
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return f"column{'s' if len(names) > 1 else ''} {shown}{more}"
+
+
+def _repeated_rows(matrix: FloatArray) -> int:
+    """Return how many rows equal an earlier one, by 64-bit hashes."""
+    factors = np.random.default_rng(0).integers(1, 2**63, matrix.shape[1], dtype=np.uint64) | 1
+    hashes = np.zeros(len(matrix), dtype=np.uint64)
+    step = max(1, 1_000_000 // matrix.shape[1])
+    for start in range(0, len(matrix), step):
+        bits = matrix[start : start + step].view(np.uint64)
+        mixed = (bits ^ (bits >> np.uint64(29))) * factors
+        hashes[start : start + step] = (mixed ^ (mixed >> np.uint64(32))).sum(axis=1)
+    return len(matrix) - len(np.unique(hashes))
