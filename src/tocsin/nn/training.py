@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from tocsin.errors import TrainingFailed
 from tocsin.types import IntArray
 
+_CACHED = 2**25
+"""Arrays of up to this many values are kept as float32 (128 MB) for the time of training."""
+
 Progress = Callable[[int, int, float], None]
 """Called with the step done, the steps in all, and the held-out loss."""
 
@@ -60,9 +63,10 @@ class History:
 class Rows:
     """Rows of an array, in memory or memory-mapped, as float32 batches for each member.
 
-    ``transform`` takes float64 rows to what the network sees. Member m is checked on the
-    rows of fold m, counted round when there are more members than folds, and learns from
-    the others.
+    ``transform`` takes float64 rows to what the network sees: once for arrays of up to
+    ``_CACHED`` values, else batch by batch, so that a large array is never copied whole.
+    Member m is checked on the rows of fold m, counted round when there are more members than
+    folds, and learns from the others.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Rows:
         seed: int,
     ) -> None:
         self._data, self._transform, self._device = data, transform, device
+        self._cache = self._prepare(data) if data.size <= _CACHED else None
         self._random = np.random.default_rng(seed)
         own = np.arange(members) % (fold.max() + 1)
         self._inside = [np.flatnonzero(fold != held_out) for held_out in own]
@@ -96,7 +101,12 @@ class Rows:
         return self._take(np.stack([self._random.permutation(i)[:size] for i in self._outside]))
 
     def _take(self, rows: IntArray) -> Tensor:
-        return self._transform(torch.from_numpy(self._data[rows])).float().to(self._device)
+        if self._cache is not None:
+            return self._cache[torch.from_numpy(rows)]
+        return self._prepare(self._data[rows])
+
+    def _prepare(self, data: NDArray[np.float64]) -> Tensor:
+        return self._transform(torch.tensor(data)).float().to(self._device)
 
 
 def train(
@@ -118,6 +128,7 @@ def train(
             lr=schedule.learning_rate,
             betas=schedule.betas,
             weight_decay=schedule.weight_decay,
+            fused=True,
         )
         for player in players
     ]
@@ -154,13 +165,12 @@ def _step(
     gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
         loss, list(player.parameters), allow_unused=True
     )
-    squares = [g.square().flatten(1).sum(1) for g in gradients if g is not None]
-    shrink = (norm / torch.stack(squares).sum(0).sqrt().clamp_min(norm)).detach()
+    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients if g is not None]
+    shrink = norm / torch.linalg.vector_norm(torch.stack(norms), dim=0).clamp_min(norm)
     for parameter, gradient in zip(player.parameters, gradients, strict=True):
-        if gradient is None:
-            parameter.grad = None
-        else:
-            parameter.grad = gradient * shrink.view(-1, *[1] * (gradient.ndim - 1))
+        if gradient is not None and (shrink < 1).any():
+            gradient.mul_(shrink.view(-1, *[1] * (gradient.ndim - 1)))
+        parameter.grad = gradient
     optimiser.step()
 
 

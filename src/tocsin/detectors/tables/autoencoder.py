@@ -29,9 +29,9 @@ class Autoencoder(EncodingDetector):
     Reduction, MLSDA 2014; Chen et al., Outlier Detection with Autoencoder Ensembles, SDM 2017.
 
     >>> import numpy as np
-    >>> t = np.linspace(0, 6, 300)
-    >>> rows = np.column_stack([np.sin(t), np.cos(t)])
-    >>> scores = Autoencoder(steps=200).fit(rows).score([[0.6, 0.8], [0, 0]])
+    >>> t = np.random.default_rng(0).normal(size=(300, 1))
+    >>> detector = Autoencoder(steps=200).fit(t * [1, -2])
+    >>> scores = detector.score([[1, -2], [1, 2]])
     >>> bool(scores.values[1] > scores.values[0])
     True
     """
