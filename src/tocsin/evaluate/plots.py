@@ -79,8 +79,9 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
         if len(values) > 100:
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
+            axes.yaxis.set_major_formatter("{x:,.0f}")
         _scale_to(axes, "x", values)
-        if np.isfinite(threshold):
+        if abs(threshold) <= _LARGEST:
             axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="score", ylabel="rows, log scale" if len(values) > 100 else "rows")
@@ -99,7 +100,7 @@ def score_rows(
         for name, inside in (("normal", ~is_anomaly), ("anomaly", is_anomaly)):
             _points(axes, positions, values, inside, name, seed)
         _scale_to(axes, "y", values)
-        if np.isfinite(threshold):
+        if abs(threshold) <= _LARGEST:
             axes.axhline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.set(xlabel="row", ylabel="score")
         _legend(axes)
@@ -123,7 +124,7 @@ def roc_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> str:
         axes.set(xlabel="false-alarm rate", ylabel="anomalies found (recall)")
         axes.set_title(f"ROC, area {ranking(labels, values).roc_auc:.3f}", **_TITLE)
 
-    return _draw(paint, width=4.2, height=3.6)
+    return _draw(paint, width=5.6, height=3.8)
 
 
 def precision_recall_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> str:
@@ -143,7 +144,7 @@ def precision_recall_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> 
         area = ranking(labels, values).pr_auc
         axes.set_title(f"Precision and recall, average {area:.3f}", **_TITLE)
 
-    return _draw(paint, width=4.2, height=3.6)
+    return _draw(paint, width=5.6, height=3.8)
 
 
 def latent_map(
@@ -266,6 +267,7 @@ def _scale_to(axes: Axes, axis: str, values: FloatArray) -> None:
     width = _tail_width(values)
     if width is not None:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("asinh", linear_width=width)
+        (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter("{x:g}")
 
 
 def _points(
@@ -306,7 +308,9 @@ def _curve(axes: Axes, x: FloatArray, y: FloatArray, at: tuple[float, float] | N
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=2, handlelength=1.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=2, handlelength=1.2, markerscale=1.5
+    )
 
 
 def _two_classes(y: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]:

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import check_labels
+from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError, ParameterError
 from tocsin.evaluate import plots
 from tocsin.evaluate.metrics import classification, ranking
@@ -95,7 +96,7 @@ def _context(detection: Detection, frame: pd.DataFrame, labels: IntArray | None)
         "found": int(decision.is_anomaly.sum()),
         "budget": decision.false_alarm_rate,
         "threshold": decision.threshold,
-        "threshold_is_finite": math.isfinite(decision.threshold),
+        "can_ring": decision.threshold < NEVER,
         "lowest": float(scores.min()),
         "highest": float(scores.max()),
         "notes": detection.notes,
@@ -266,7 +267,7 @@ def _shown(value: Any) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %"
+    return f"{100 * value:.3g}\N{NO-BREAK SPACE}%"
 
 
 def _share(value: float | None) -> str:
