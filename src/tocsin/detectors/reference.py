@@ -14,15 +14,19 @@ from tocsin.detectors.tables._scaling import choose_rows
 from tocsin.errors import InputError, ParameterError
 from tocsin.types import FloatArray, IntArray, Scores
 
-_CELLS = 2**20
+_CELLS = 2**17  # of neighbours worked on at once; they stay in the processor's cache
 
 
 class Near(NamedTuple):
-    """The neighbours of a block of b rows: ``differences`` (b, k, d) scaled, nearest first."""
+    """The k nearest reference rows of a block of b rows, nearest first.
+
+    ``rows`` and ``lengths`` (b, k), ``differences`` (b, k, d): reference row less row, scaled.
+    """
 
     block: slice
     rows: IntArray
     differences: FloatArray
+    lengths: FloatArray
 
 
 class NeighbourSpace:
@@ -38,20 +42,27 @@ class NeighbourSpace:
         With ``itself`` (n,), the rows of X are reference rows of these numbers, and each is
         compared as if it were not in the reference.
         """
-        size = max(1, min(4096, _CELLS // (k * X.shape[1])))
+        size = max(1, min(1024, _CELLS // (k * X.shape[1])))
         for start in range(0, len(X), size):
             block = slice(start, start + size)
             if itself is None:
-                Z = self.scaling.transform(X[block])
-                rows = self.search.nearest(Z, k)[1]
-                yield Near(block, rows, self.search.reference[rows] - Z[:, None])
-                continue
-            Z, stretch = self.scaling.leave_one_out(X[block])
-            rows = self.search.nearest(Z, k, itself[block])[1]
-            differences = (self.search.reference[rows] - Z[:, None]) * stretch[:, None]
-            order = np.argsort(norm(differences), axis=1, kind="stable")
-            rows = np.take_along_axis(rows, order, axis=1)
-            yield Near(block, rows, np.take_along_axis(differences, order[..., None], axis=1))
+                Z, stretch = self.scaling.transform(X[block]), np.ones(1)
+                rows = self.search.nearest(Z, k)
+            else:
+                Z, stretch = self.scaling.leave_one_out(X[block])
+                rows = self.search.nearest(Z, k, itself[block])
+            # Recomputed from the differences, so that near duplicates lose no digits.
+            differences = self.search.reference[rows]
+            differences -= Z[:, None]
+            differences *= stretch[..., None, :]
+            lengths = norm(differences)
+            order = np.argsort(lengths, axis=1, kind="stable")
+            yield Near(
+                block,
+                np.take_along_axis(rows, order, axis=1),
+                differences[np.arange(len(order))[:, None], order],
+                np.take_along_axis(lengths, order, axis=1),
+            )
 
 
 class ReferenceDetector(TableDetector):
@@ -111,7 +122,7 @@ class ReferenceDetector(TableDetector):
 
 def norm(vectors: FloatArray) -> FloatArray:
     """Return Euclidean lengths along the last axis."""
-    lengths: FloatArray = np.sqrt((vectors * vectors).sum(axis=-1))
+    lengths: FloatArray = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))
     return lengths
 
 

@@ -66,10 +66,9 @@ class LocalGeometry(ReferenceDetector):
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
         values, shares, expected = np.zeros(len(X)), np.zeros(X.shape), np.empty(X.shape)
         for space, floor in zip(self._spaces, self._floors, strict=True):
-            for block, rows, differences in space.neighbours(X, _MANY, itself):
-                lengths = norm(differences[:, :_FEW])
+            for block, rows, differences, lengths in space.neighbours(X, _MANY, itself):
                 to_centroid = differences[:, :_FEW].mean(axis=1)
-                for length in (lengths[:, 0], lengths.mean(axis=1), norm(to_centroid)):
+                for length in (lengths[:, 0], lengths[:, :_FEW].mean(axis=1), norm(to_centroid)):
                     values[block] += np.log(length + floor)
                 values[block] += np.log(norm(_unexplained(differences)) + 1e-9)
                 shares[block] += to_centroid**2 / (norm(to_centroid)[:, None] + floor) ** 2
@@ -93,4 +92,4 @@ def _unexplained(differences: FloatArray) -> FloatArray:
 
 def _mean_distance(space: NeighbourSpace, X: FloatArray, itself: IntArray) -> FloatArray:
     near = space.neighbours(X, _FEW, itself)
-    return np.concatenate([norm(differences).mean(axis=1) for _, _, differences in near])
+    return np.concatenate([lengths.mean(axis=1) for _, _, _, lengths in near])

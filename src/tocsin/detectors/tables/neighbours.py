@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.detectors.column_scalings import StandardScaling
-from tocsin.detectors.reference import NeighbourSpace, ReferenceDetector, check_count, norm
+from tocsin.detectors.reference import NeighbourSpace, ReferenceDetector, check_count
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -75,8 +75,8 @@ class Neighbours(ReferenceDetector):
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
         values = np.empty(len(X))
         parts, expected = np.empty(X.shape), np.empty(X.shape)
-        for block, rows, differences in self._space.neighbours(X, self.k, itself):
-            values[block] = _AGGREGATES[self.aggregate](norm(differences), axis=1)
+        for block, rows, differences, lengths in self._space.neighbours(X, self.k, itself):
+            values[block] = _AGGREGATES[self.aggregate](lengths, axis=1)
             parts[block] = differences.mean(axis=1) ** 2
             expected[block] = self.reference_[rows].mean(axis=1)
         return Scores(values, parts, expected)
