@@ -140,12 +140,10 @@ class Categories(Stateful):
         if self.by_frequency_:
             logs = np.log(every * len(texts))
             self.shift_ = float(every @ logs)
-            self.weight_ = float(1 / max(np.sqrt(every @ (logs - self.shift_) ** 2), 0.3))
+            self.weight_ = 1 / max(float(np.sqrt(every @ (logs - self.shift_) ** 2)), 0.3)
         else:
             spread = max(1 - float(every @ every), HEAVIEST**-2)
-            self.weight_ = (
-                1 / float(np.sqrt(spread)) if scale in ("standard", "robust") else 0.5**0.5
-            )
+            self.weight_ = float(np.sqrt(1 / spread if scale in ("standard", "robust") else 0.5))
         return self
 
     @property
@@ -258,17 +256,15 @@ def _summarise(block: FloatArray, *, quartiles: bool) -> FloatArray:
     Only finite values count; the last is 0 unless ``quartiles``.
     """
     finite = np.isfinite(block)
-    if not finite.all():
+    ignoring = "" if finite.all() else "nan"
+    if ignoring:
         block = np.where(finite, block, np.nan)
     # Dividing by a power of two is exact and keeps squares and differences from overflowing.
     _, exponent = np.frexp(np.nanmax(np.abs(block), axis=1))
     block = np.ldexp(block, -exponent[:, None])
     summary = np.zeros((6, len(block)))
-    measures = [np.nanmin, np.nanmax, np.nanmedian, np.nanmean, np.nanstd]
-    if finite.all():
-        measures = [np.min, np.max, np.median, np.mean, np.std]
-    for place, measure in enumerate(measures):
-        summary[place] = measure(block, axis=1)
+    for place, name in enumerate(("min", "max", "median", "mean", "std")):
+        summary[place] = getattr(np, ignoring + name)(block, axis=1)
     if quartiles:
         summary[5] = np.subtract(*np.nanquantile(block, [0.75, 0.25], axis=1))
     with np.errstate(over="ignore"):

@@ -84,7 +84,7 @@ def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
     """
     dtype = values.dtype
     if pd.api.types.is_timedelta64_dtype(dtype):
-        return values.dt.total_seconds().to_numpy(dtype=np.float64)
+        return np.asarray(values.dt.total_seconds(), dtype=np.float64)
     if pd.api.types.is_datetime64_any_dtype(dtype):
         raise SchemaMismatch(
             f'Column "{values.name}" held numbers in training and holds dates ({dtype}) now.'
@@ -140,8 +140,8 @@ def require(present: Iterable[str], wanted: Sequence[str]) -> None:
 
 
 def _texts(values: pd.Series[Any]) -> NDArray[np.object_]:
-    missing = values.isna().to_numpy()
-    texts = values.to_numpy(dtype=object, na_value=None).copy()
+    missing = np.asarray(values.isna())
+    texts: NDArray[np.object_] = np.array(values, dtype=object)
     if not pd.api.types.is_string_dtype(values.dtype) or values.dtype == object:
         texts[~missing] = [_text(value) for value in texts[~missing]]
     texts[missing] = None

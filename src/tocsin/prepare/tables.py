@@ -144,11 +144,10 @@ class TablePreparer(Stateful):
         remarks: dict[str, list[str]] = defaultdict(list)
         missing = np.isnan(self._read_numbers(frame)).sum(axis=0)
         missing[self.numbers_.indicated_] = 0
-        for column in np.flatnonzero(missing):
-            remark = (
-                f"had no missing values in training; {missing[column]:,} filled with the median"
-            )
-            remarks[remark].append(self.columns_[self.numeric_[column]])
+        for position in np.flatnonzero(missing):
+            count = f"{missing[position]:,}"
+            remark = f"had no missing values in training; {count} filled with the median"
+            remarks[remark].append(self.columns_[self.numeric_[position]])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
                 unseen = int(encoder.unseen(self._read(frame, column)).sum())
@@ -390,4 +389,5 @@ def _repeated_rows(matrix: FloatArray) -> int:
         bits = matrix[start : start + step].view(np.uint64)
         mixed = (bits ^ (bits >> np.uint64(29))) * factors
         hashes[start : start + step] = (mixed ^ (mixed >> np.uint64(32))).sum(axis=1)
-    return len(matrix) - len(np.unique(hashes))
+    hashes.sort()
+    return int((hashes[1:] == hashes[:-1]).sum())
