@@ -38,6 +38,22 @@ def standardise(X: FloatArray, mean: FloatArray, scale: FloatArray) -> FloatArra
     return np.clip(scaled, -LIMIT, LIMIT, out=scaled)
 
 
+def beyond(X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return by how many ranges each value lies outside of [low, high]; 0 inside.
+
+    A range without width counts as 1.
+
+    >>> beyond(np.array([[-2.0, 3.0, 9.0]]), np.array(0.0), np.array(4.0))
+    array([[0.5 , 0.  , 1.25]])
+    """
+    # Halves, because the difference of two huge numbers overflows.
+    half = high / 2 - low / 2
+    with np.errstate(over="ignore"):
+        distance = np.maximum(low / 2 - X / 2, X / 2 - high / 2)
+        distance /= np.where(half > 0, half, 0.5)
+    return np.clip(distance, 0.0, LIMIT, out=distance)
+
+
 def choose_rows(n: int, max_rows: int, seed: int) -> IntArray:
     """Return at most ``max_rows`` of the row numbers 0 … n − 1, chosen at random, in order.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tocsin.base import TableDetector
+from tocsin.detectors.tables._scaling import beyond
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -47,21 +48,20 @@ class Hbos(TableDetector):
         self.counts_ = np.zeros((X.shape[1], self.n_bins), dtype=np.int64)
         columns = np.arange(X.shape[1])
         for start in range(0, len(X), _CHUNK):
-            bins, _ = self._bins(X[start : start + _CHUNK], self.low_, self.high_)
-            np.add.at(self.counts_, (columns, bins), 1)
+            np.add.at(self.counts_, (columns, self._bins(X[start : start + _CHUNK])), 1)
 
-    def _bins(
-        self, X: FloatArray, low: FloatArray, high: FloatArray
-    ) -> tuple[IntArray, FloatArray]:
-        """Return each value's bin (n, d), and how many ranges it lies outside the range."""
-        position = _position(X, low, high)
-        outside = np.maximum(np.maximum(-position, position - 1.0), 0.0)
-        bins = np.clip(position, 0.0, 1.0) * self.n_bins
-        return np.minimum(bins.astype(np.int64), self.n_bins - 1), outside
+    def _bins(self, X: FloatArray) -> IntArray:
+        """Return each value's bin (n, d)."""
+        # Halves, because the difference of two huge numbers overflows.
+        half = self.high_ / 2 - self.low_ / 2
+        inside = np.clip(X, self.low_, self.high_)
+        position = (inside / 2 - self.low_ / 2) / np.where(half > 0, half, 1.0)
+        bins: IntArray = np.minimum((position * self.n_bins).astype(np.int64), self.n_bins - 1)
+        return bins
 
     def _parts(self, count: IntArray, outside: FloatArray, rows: int) -> FloatArray:
         """Return −log of the smoothed share of a bin, the more the farther outside."""
-        share = (count + 1.0) / (rows + self.n_bins)
+        share = (np.where(outside > 0, 0, count) + 1.0) / (rows + self.n_bins)
         return np.log1p(outside) - np.log(share)
 
     def _score(self, X: FloatArray) -> Scores:
@@ -69,32 +69,15 @@ class Hbos(TableDetector):
         columns = np.arange(X.shape[1])
         for start in range(0, len(X), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            bins, outside = self._bins(X[rows], self.low_, self.high_)
-            count = np.where(outside > 0, 0, self.counts_[columns, bins])
-            parts[rows] = self._parts(count, outside, self.rows_)
+            count = self.counts_[columns, self._bins(X[rows])]
+            parts[rows] = self._parts(count, beyond(X[rows], self.low_, self.high_), self.rows_)
         return Scores(parts.sum(axis=1), parts=parts)
 
     def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        values = np.zeros(len(X))
-        for column, counts in enumerate(self.counts_):
-            x = X[:, [column]]
-            bins, _ = self._bins(x, self.low_[[column]], self.high_[[column]])
-            parts = self._parts(counts[bins[:, 0]] - 1, np.zeros(len(X)), len(X) - 1)
-            # Without the only lowest or highest value the range itself is another one.
-            for end in (x.argmin(), x.argmax()):
-                others = np.delete(x, end, axis=0)
-                low, high = others.min(axis=0), others.max(axis=0)
-                outside = self._bins(x[[end]], low, high)[1][0, 0]
-                if outside > 0:
-                    parts[end] = self._parts(np.array(0), outside, len(X) - 1)
-            values += parts
+        # Leaving out the only lowest or highest value moves the range to the next one.
+        second, last = np.partition(X, 1, axis=0)[1], np.partition(X, -2, axis=0)[-2]
+        low = np.where(self.low_ == X, second, self.low_)
+        high = np.where(self.high_ == X, last, self.high_)
+        count = self.counts_[np.arange(X.shape[1]), self._bins(X)] - 1
+        values: FloatArray = self._parts(count, beyond(X, low, high), self.rows_ - 1).sum(axis=1)
         return values
-
-
-def _position(X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    """Return where values lie in the range, 0 at its low and 1 at its high end."""
-    # Halves, because the difference of two huge numbers overflows.
-    half = high / 2 - low / 2
-    with np.errstate(over="ignore"):
-        position: FloatArray = (X / 2 - low / 2) / np.where(half > 0, half, 0.5)
-    return np.clip(position, -1e300, 1e300)
