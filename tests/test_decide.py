@@ -105,13 +105,13 @@ def test_the_tail_continues_a_known_distribution(power: float | None, shape: flo
     ratios, shapes = [], []
     for _ in range(60):
         if power is None:
-            fit = fitted("extreme_value", rng.exponential(size=10_000))
+            fit = decide.ExtremeValue().fit(rng.exponential(size=10_000))
             truth = np.exp(-fit.threshold(1e-5))
         else:
-            fit = fitted("extreme_value", 1 + rng.pareto(power, size=10_000))
+            fit = decide.ExtremeValue().fit(1 + rng.pareto(power, size=10_000))
             truth = fit.threshold(1e-5) ** -power
         ratios.append(truth / 1e-5)
-        shapes.append(fit.get_state()["shape_"])
+        shapes.append(fit.tail[0])
     assert np.mean(shapes) == pytest.approx(shape, abs=0.08)
     assert 0.5 < np.median(ratios) < 2
 
@@ -161,6 +161,13 @@ def test_the_state_is_arrays_and_json(method: str) -> None:
     new = rng.normal(size=100) * 3
     np.testing.assert_array_equal(again.p_values(new), fit.p_values(new))
     assert again.threshold(1e-5) == fit.threshold(1e-5)
+
+
+def test_all_methods_share_one_state() -> None:
+    scores = np.random.default_rng(0).normal(size=50)
+    state = fitted("quantile", scores).get_state()
+    changed = decide.create("extreme_value").set_state(state)
+    assert changed.threshold(1e-3) == fitted("extreme_value", scores).threshold(1e-3)
 
 
 def test_a_decision_changes_with_the_rate_alone() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -34,30 +32,14 @@ class ExtremeValue(Conformal):
     True
     """
 
-    shape_: float
-    scale_: float
-
-    def fit(self, scores: ArrayLike) -> Self:
-        """Keep the scores (n,) of normal items and fit the tail.
-
-        Raises InputError for an empty array, another shape, or values that are not finite.
-        """
-        super().fit(scores)
-        k = min(math.ceil(min(self.n_ / 5, 3 * math.sqrt(self.n_))), self.n_ - 1)
-        highest = self.scores_[len(self.scores_) - k - 1 :]
-        excess = _difference(highest, highest[0])
-        self.shape_, scale = _fit_tail(excess[1:])
-        # What exceeds a higher level is Pareto too, of the same shape and a wider scale.
-        self.scale_ = min(scale + self.shape_ * float(excess[-1]), NEVER)
-        return self
-
     def p_values(self, scores: ArrayLike) -> FloatArray:
         """Return (n,) in (0, 1]: the share of normal items that score at least as high."""
         counted = super().p_values(scores)
-        if self.scale_ == 0:
+        shape, scale = self.tail
+        if scale == 0:
             return counted
         beyond = np.maximum(_difference(np.asarray(scores, np.float64), self.scores_[-1]), 0)
-        exponent = -_log1p_over(self.shape_, beyond / self.scale_)
+        exponent = -_log1p_over(shape, beyond / scale)
         return counted * np.maximum(np.exp(exponent), np.finfo(np.float64).tiny)
 
     def threshold(self, false_alarm_rate: float) -> float:
@@ -67,11 +49,12 @@ class ExtremeValue(Conformal):
         """
         rate = check_rate(false_alarm_rate)
         counted = super().threshold(rate)
-        if counted < NEVER or self.scale_ == 0:
+        _, scale = self.tail
+        if counted < NEVER or scale == 0:
             return counted
         # Bisection rather than the inverse formula: it agrees with p_values to the last bit.
         low = float(self.scores_[-1])
-        high = min(low + self.scale_, NEVER)
+        high = min(low + scale, NEVER)
         while low < high and self.p_values([high])[0] > rate:
             low, high = high, min(high + 2 * (high - low), NEVER)
         while low < (middle := low / 2 + high / 2) < high:
@@ -80,6 +63,17 @@ class ExtremeValue(Conformal):
             else:
                 low = middle
         return low
+
+    @property
+    def tail(self) -> tuple[float, float]:
+        """Shape and scale of what scores beyond the highest calibration score exceed it by."""
+        self._check_fitted()
+        k = math.ceil(min(self.n_ / 5, 3 * math.sqrt(self.n_), len(self.scores_) / 2))
+        highest = self.scores_[-k - 1 :]
+        excess = _difference(highest, highest[0])
+        shape, scale = _fit_tail(excess[1:])
+        # What exceeds a higher level is Pareto too, of the same shape and a wider scale.
+        return shape, min(scale + shape * float(excess[-1]), NEVER)
 
 
 def _difference(scores: FloatArray, level: float) -> FloatArray:
