@@ -11,19 +11,17 @@ import pandas as pd
 from tocsin.errors import InputError, SchemaMismatch
 from tocsin.types import IntArray
 
-_NORMAL_WORDS = frozenset(
-    """
+_NORMAL = """
     false f no n normal norm good ok okay benign negative neg inlier nominal healthy legitimate
     legit genuine regular usual pass passed clean
-    """.split()
-)
-_ANOMALY_WORDS = frozenset(
-    """
+"""
+_NORMAL_WORDS = frozenset(_NORMAL.split())
+_ANOMALY = """
     true t yes y anomaly anomalous anomalies abnormal outlier attack intrusion fraud fraudulent
     bad defect defective fault faulty fail failed failure broken malicious malignant malware
     positive pos novelty novel alarm irregular unusual
-    """.split()
-)
+"""
+_ANOMALY_WORDS = frozenset(_ANOMALY.split())
 
 
 def split_label(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, IntArray]:
