@@ -75,7 +75,7 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
         edges = _bins(values, _tail_width(values), 60)
         groups = [(values[~marked], NORMAL, names[0]), (values[marked], ANOMALY, names[1])]
         for group, colour, name in groups:
-            axes.hist(group, edges, color=colour, alpha=0.8, label=f"{name} ({group.size:,})")
+            _bars(axes, group, edges, colour, f"{name} ({group.size:,})")
         if len(values) > 100:
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
@@ -197,7 +197,7 @@ def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str
     values, marked = _drawable(values[finite]), is_anomaly[finite]
 
     def paint(axes: Axes) -> None:
-        axes.hist(values, _bins(values, None, 36), color=NORMAL, alpha=0.8)
+        _bars(axes, values, _bins(values, None, 36), NORMAL, name)
         shown, _ = _sample(marked, "", seed=0)
         height = np.full(len(shown), -0.07)
         axes.plot(
@@ -247,9 +247,14 @@ def _tail_width(values: FloatArray) -> float | None:
     return float(max(abs(low), abs(middle), abs(high), 1e-6 * abs(values).max()))
 
 
-def _bins(values: FloatArray, width: float | None, count: int) -> list[float]:
+def _bars(axes: Axes, values: FloatArray, edges: FloatArray, colour: str, label: str) -> None:
+    counts, _ = np.histogram(values, edges)
+    axes.stairs(counts, edges, fill=True, color=colour, alpha=0.8, linewidth=0, label=label)
+
+
+def _bins(values: FloatArray, width: float | None, count: int) -> FloatArray:
     if not len(values):
-        return [0.0, 1.0]
+        return np.array([0.0, 1.0])
     low, high = float(values.min()), float(values.max())
     if width is None:
         edges = np.unique(np.linspace(low, high, count + 1))
@@ -259,8 +264,8 @@ def _bins(values: FloatArray, width: float | None, count: int) -> list[float]:
         edges[[0, -1]] = low, high  # sinh does not return exactly to where arcsinh came from
     if len(edges) < 2:
         margin = 0.5 * max(1.0, abs(low))
-        return [low - margin, low + margin]
-    return [float(edge) for edge in edges]
+        return np.array([low - margin, low + margin])
+    return np.asarray(edges, dtype=np.float64)
 
 
 def _scale_to(axes: Axes, axis: str, values: FloatArray) -> None:

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError, ParameterError
 from tocsin.evaluate import plots
 from tocsin.evaluate.metrics import classification, ranking
-from tocsin.types import Card, Detection, IntArray, Reason
+from tocsin.types import Card, Detection, FloatArray, IntArray, Reason
 
 MOST_ANOMALIES = 200
 _MOST_CELLS = 40
@@ -80,8 +80,11 @@ def write_report(
     if len(frame) != n:
         raise InputError(f"The report shows {n} detections, but the frame has {len(frame)} rows.")
     known = None if labels is None else check_labels(labels, n)
+    points = None if embedding is None else np.asarray(embedding, dtype=np.float64)
+    if points is not None and len(points) != n:
+        raise InputError(f"The embedding has {len(points)} rows for {n} detections.")
     context = _context(detection, frame, known)
-    context["plots"] = _plots(detection, known, embedding)
+    context["plots"] = _plots(detection, known, points)
     context |= {"title": title, "card": card, "command": command}
     context["settings"] = _settings(card, settings or {})
     return _replace(Path(path), _render(context))
@@ -184,7 +187,7 @@ def _words(name: str) -> str:
 
 
 def _plots(
-    detection: Detection, labels: IntArray | None, embedding: ArrayLike | None
+    detection: Detection, labels: IntArray | None, embedding: FloatArray | None
 ) -> dict[str, str]:
     scores, decision = detection.scores.values, detection.decision
     drawn = {
@@ -198,10 +201,7 @@ def _plots(
         drawn["roc"] = plots.roc_plot(labels, scores, decision.threshold)
         drawn["precision_recall"] = plots.precision_recall_plot(labels, scores, decision.threshold)
     if embedding is not None:
-        points: NDArray[Any] = np.asarray(embedding)
-        if len(points) != len(detection):
-            raise InputError(f"The embedding has {len(points)} rows for {len(detection)} scores.")
-        drawn["map"] = plots.latent_map(points, scores, decision.is_anomaly)
+        drawn["map"] = plots.latent_map(embedding, scores, decision.is_anomaly)
     return {name: _image(svg) if svg else "" for name, svg in drawn.items()}
 
 

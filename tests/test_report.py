@@ -1,0 +1,278 @@
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tocsin.decide.calibration import NEVER
+from tocsin.errors import InputError, ParameterError
+from tocsin.evaluate import plots
+from tocsin.evaluate.report import MOST_ANOMALIES, write_report
+from tocsin.types import Card, Decision, Detection, Explanation, Reason, Scores
+
+EVIL = "<script>alert(1)</script>"
+CARD = Card(
+    name="made",
+    modality="tables",
+    family="density",
+    learning=("one-class",),
+    summary="made for this test",
+    paper="None",
+    cost="none",
+)
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.open, self.parts = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+
+    def handle_data(self, data):
+        self.parts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.parts).split())
+
+    @property
+    def images(self):
+        head = "data:image/svg+xml;base64,"
+        sources = [value for tag, name, value in self.attributes if (tag, name) == ("img", "src")]
+        assert all(source.startswith(head) for source in sources)
+        return [base64.b64decode(source[len(head) :]).decode() for source in sources]
+
+
+def made(n=300, anomalies=12, names=("speed", "load"), threshold=3.0):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(n, len(names))), columns=list(names))
+    scores = np.abs(random.normal(size=n)).clip(0, 2.9)
+    scores[:anomalies] = 4.0 + np.arange(anomalies)
+    reasons = {
+        row: Explanation(
+            row,
+            tuple(
+                Reason(name, float(frame.iloc[row, column]), 0.25, weight)
+                for (column, name), weight in zip(enumerate(names), (0.7, 0.3), strict=False)
+            ),
+        )
+        for row in range(anomalies)
+    }
+    decision = Decision(np.full(n, 0.01), threshold, scores > threshold, 0.02)
+    notes = ("The training rows were said to be clean.",)
+    return frame, Detection(Scores(scores), decision, np.arange(n), reasons, notes)
+
+
+def written(tmp_path, detection, frame, **options):
+    path = write_report(
+        tmp_path / "report.html", detection, **({"frame": frame, "card": CARD} | options)
+    )
+    return Page(path.read_text("utf-8"))
+
+
+def test_the_report_says_what_was_found_and_why(tmp_path):
+    frame, detection = made()
+    page = written(
+        tmp_path, detection, frame, title="pumps.csv", settings={"seed": 7}, command="tocsin detect"
+    )
+    for wanted in (
+        "pumps.csv",
+        "12 anomalies in 300 rows, found by made",
+        "2 % of normal rows may pass",
+        "The training rows were said to be clean.",
+        "expected 0.25",
+        "70 %",
+        "made for this test",
+        "Seed 7",
+        "tocsin detect",
+    ):
+        assert wanted in page.text
+    rows = [value for tag, name, value in page.attributes if (tag, name) == ("td", "data-value")]
+    assert [float(value) for value in rows[1::4]] == list(range(11, -1, -1))
+    assert "Against the labels" not in page.text
+    assert len(page.images) == 4
+
+
+def test_labels_and_an_embedding_add_their_parts(tmp_path):
+    frame, detection = made()
+    labels = np.zeros(300, dtype=int)
+    labels[:15] = 1
+    embedding = np.random.default_rng(0).normal(size=(300, 5))
+    page = written(tmp_path, detection, frame, labels=labels, embedding=embedding)
+    assert "15 of 300 rows are labelled anomalies" in page.text
+    assert "12 found 3 missed" in page.text
+    assert "Recall 0.800" in page.text
+    assert "Latent map" in page.text
+    assert len(page.images) == 7
+
+
+def test_labels_of_one_class_have_no_curves(tmp_path):
+    frame, detection = made()
+    page = written(tmp_path, detection, frame, labels=np.zeros(300, dtype=int))
+    assert "12 false alarms" in page.text
+    assert "ROC area –" in page.text
+    assert len(page.images) == 4
+
+
+def test_nothing_from_the_data_becomes_markup(tmp_path):
+    names = (EVIL, "'\"><img src=x onerror=alert(1)>")
+    frame, detection = made(names=names)
+    frame = frame.astype(object)
+    frame.iloc[0, 0] = EVIL
+    reason = Reason(EVIL, EVIL, "${7*7}{{7*7}}", 1.0)
+    evil = Detection(
+        detection.scores,
+        detection.decision,
+        detection.rows,
+        {0: Explanation(0, (reason,))},
+        (EVIL,),
+    )
+    page = written(
+        tmp_path, evil, frame, title=EVIL, command=EVIL, settings={EVIL: EVIL}, labels=[0] * 300
+    )
+    assert page.tags.count("script") == 1
+    assert not [tag for tag, name, _ in page.attributes if name.startswith("on")]
+    assert "{{7*7}}" in page.text
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "alert(1)" in html
+    assert EVIL not in html
+
+
+def test_names_of_columns_are_text_in_plots_too(tmp_path):
+    frame, detection = made(names=(EVIL, "$\\frac{1}{2$"))
+    page = written(tmp_path, detection, frame)
+    assert len(page.images) == 4
+    assert all("script" not in Page(svg).tags for svg in page.images)
+    assert any("&lt;script&gt;alert(1)" in svg for svg in page.images)
+
+
+def test_the_report_loads_nothing_and_runs_only_its_own_script(tmp_path):
+    frame, detection = made()
+    page = written(tmp_path, detection, frame, embedding=frame)
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    loading = {"src", "href", "srcset", "action", "poster", "data"}
+    targets = [value for _, name, value in page.attributes if name in loading]
+    assert targets
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in targets)
+    for svg in page.images:
+        assert not re.search(r"(href|src)=\"(?!#|data:image/png)", svg)
+        assert "url(http" not in svg
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "url(" not in html
+    assert "@import" not in html
+    policy = next(value for _, _, value in page.attributes if "default-src" in value)
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_the_table_stops_at_its_limit_and_says_so(tmp_path):
+    frame, detection = made(n=2000, anomalies=450)
+    page = written(tmp_path, detection, frame)
+    assert f"The top {MOST_ANOMALIES} of 450" in page.text
+    assert page.tags.count("details") == MOST_ANOMALIES
+
+
+def test_wide_rows_show_their_first_columns_and_say_so(tmp_path):
+    _, detection = made()
+    wide = pd.DataFrame(np.zeros((300, 500)), columns=[f"x{i}" for i in range(500)])
+    assert "The first 40 of 500 columns" in written(tmp_path, detection, wide).text
+
+
+def test_nothing_found_and_nothing_possible_are_said(tmp_path):
+    frame, detection = made(anomalies=0)
+    assert "No row scores above the threshold" in written(tmp_path, detection, frame).text
+    frame, detection = made(anomalies=0, threshold=NEVER)
+    text = written(tmp_path, detection, frame).text
+    assert "no score is high enough to ring" in text
+    assert "Threshold none" in text
+
+
+@pytest.mark.parametrize("value", [None, np.nan, pd.NaT, pd.NA, 1e300, -0.0, True, "", "é" * 500])
+def test_any_value_can_be_shown(tmp_path, value):
+    frame, detection = made(anomalies=2)
+    frame = frame.astype(object)
+    frame.iloc[1, 1] = value
+    assert "2 anomalies" in written(tmp_path, detection, frame).text
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.zeros(5),
+        np.array([0.0]),
+        np.array([0, 1, 2, 3, 1e300]),
+        np.full(4, -1e300),
+        1e17 + np.arange(5),
+    ],
+)
+def test_plots_hold_any_scores(tmp_path, scores):
+    n = len(scores)
+    decision = Decision(np.ones(n), 0.5, scores > 0.5, 0.01)
+    detection = Detection(Scores(scores), decision, np.arange(n))
+    frame = pd.DataFrame({"a": scores})
+    assert len(written(tmp_path, detection, frame, embedding=np.ones((n, 3))).images) == 3
+
+
+def test_an_existing_report_stays_when_writing_fails(tmp_path, monkeypatch):
+    frame, detection = made()
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(ParameterError, match="No space left"):
+        write_report(path, detection, frame=frame, card=CARD)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    frame, detection = made()
+    with pytest.raises(ParameterError, match="missing"):
+        write_report(tmp_path / "missing" / "r.html", detection, frame=frame, card=CARD)
+
+
+def test_lengths_must_agree(tmp_path):
+    frame, detection = made()
+    with pytest.raises(InputError, match="300 detections, but the frame has 299"):
+        written(tmp_path, detection, frame.iloc[1:])
+    with pytest.raises(InputError, match="Expected 300 labels"):
+        written(tmp_path, detection, frame, labels=[0, 1])
+    with pytest.raises(InputError, match="embedding has 2 rows"):
+        written(tmp_path, detection, frame, embedding=np.ones((2, 2)))
+
+
+def test_a_million_rows_are_sampled_and_the_plot_says_so():
+    scores = np.random.default_rng(0).normal(size=1_000_000)
+    svg = plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
+    assert "normal (1,500 of 999," in svg
+    assert len(svg) < 500_000
+    assert svg == plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
+
+
+def test_plots_leave_global_settings_alone():
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    plots.score_histogram([1.0, 2.0, 3.0], 2.5)
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_curve_needs_both_classes_and_a_map_two_dimensions():
+    with pytest.raises(InputError, match="both classes"):
+        plots.roc_plot([0, 0], [1.0, 2.0], 1.5)
+    with pytest.raises(InputError, match="2 or more"):
+        plots.latent_map(np.ones((3, 1)), np.ones(3), np.zeros(3, dtype=bool))
