@@ -25,11 +25,12 @@ def main(out: Path) -> None:
     frame.drop(index=known.index).to_csv(patients, index=False)
     print(f"{benign}: {len(known)} benign samples to learn from")
     print(f"{patients}: {len(frame) - len(known)} samples nobody has looked at\n")
-    run("detect", patients, "--train", benign, "--label", "malignant",
-        "--false-alarms", "0.05", "--report", out / "report.html", "--save", out / "model")  # fmt: skip
+    report, model = out / "report.html", out / "model"
+    options = ["--label", "malignant", "--false-alarms", 0.05]
+    run("detect", patients, "--train", benign, *options, "--report", report, "--save", model)
     print()
-    run("explain", out / "model", patients, "--row", "0")
-    print(f"\nOpen {out / 'report.html'} in a browser to see them all.")
+    run("explain", model, patients, "--row", 0)
+    print(f"\nOpen {report} in a browser to see them all.")
 
 
 def run(*arguments: object) -> None:

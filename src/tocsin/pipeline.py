@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -14,14 +16,19 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from tocsin import __version__, decide, registry
+from tocsin import __version__, registry
 from tocsin.base import Detector, check_labels
+from tocsin.decide import Budget, decide
+from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, NotFitted, ParameterError
 from tocsin.explain.tables import explain_rows
+from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
 from tocsin.sources.file import read_table
 from tocsin.store import folder
 from tocsin.types import Decision, Detection, Explanation, FloatArray, IntArray, Scores
+
+Training = Literal["guess", "clean", "mixed"]
 
 MOST_EXPLAINED = 200
 """Anomalies explained at most in one call, the most anomalous ones."""
@@ -41,8 +48,9 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     ``training``: what the training rows are, for detectors that ask: "clean" (normal only),
     "mixed" (unlabelled, some anomalous) or "guess". ``scale``: how columns are scaled.
     ``false_alarms``: the share of normal rows that may be flagged; or ``alarms_per_day``
-    with ``rows_per_day``. ``calibration``: "conformal", "extreme_value" or "quantile".
-    Both may be set after fitting, with ``set_params``, and hold at once.
+    with ``rows_per_day``. ``calibration``: "conformal" counts training scores,
+    "extreme_value" does so too and extrapolates below what counting can tell, "quantile" takes
+    the plain quantile. All of these may be set after fitting, and hold at once.
 
     Tables are data frames (n, d) with columns of any type, or numeric arrays (n, …),
     flattened to (n, d). Missing values are filled. Also a scikit-learn outlier detector:
@@ -62,12 +70,12 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         detector: str | Detector = "auto",
         *,
-        training: str = "guess",
-        scale: str = "standard",
+        training: Training = "guess",
+        scale: Scale = "standard",
         false_alarms: float = 0.01,
         alarms_per_day: float | None = None,
         rows_per_day: float | None = None,
-        calibration: str = "conformal",
+        calibration: str = "extreme_value",
         reasons: int = 5,
         seed: int = 0,
     ) -> None:
@@ -96,9 +104,9 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         table = self._table(X, training=True)
         known = None if labels is None else check_labels(labels, len(table))
         self.preparer_ = TablePreparer(scale=self.scale)
-        matrix = self.preparer_.fit(table).transform(table)
+        matrix = self.preparer_.fit_transform(table)
         self.detector_ = detector.fit(matrix, known)
-        self.calibration_ = decide.create(self.calibration)
+        self.calibration_ = create_calibration(self.calibration)
         scores = self.detector_.training_scores_
         self.calibration_.fit(scores if known is None else scores[known == 0])
         self.background_ = _background(matrix, known, self.seed)
@@ -132,15 +140,26 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def decide(self, scores: Scores) -> Decision:
         """Return which scores are anomalies under the budget as it is set now."""
         calibration = self._fitted().calibration_
-        if type(calibration) is not type(wanted := decide.create(self.calibration)):
+        if type(calibration) is not type(wanted := create_calibration(self.calibration)):
             calibration = wanted.set_state(calibration.get_state())
-        return decide.decide(calibration, scores.values, self.budget.rate)
+        return decide(calibration, scores.values, self.budget.rate)
 
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
         """Return, for these rows of X or for all, the columns that made each anomalous."""
         table = self._fitted()._table(X)
         wanted = np.arange(len(table)) if rows is None else np.asarray(rows)
         return self._explain(table, self.preparer_.transform(table), wanted)
+
+    def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
+        """Return n new normal rows in the user's units, where the detector draws such.
+
+        Raises ParameterError for a detector that does not.
+        """
+        draw = getattr(self._fitted().detector_, "sample", None)
+        if draw is None:
+            raise ParameterError(f"{self.detector_.card.name} draws no rows; vae and gan do.")
+        rows = [self.preparer_.to_units(row) for row in draw(n, seed=seed)]
+        return pd.DataFrame(rows, columns=self.preparer_.columns_)
 
     def embed(self, X: Any) -> NDArray[np.float32]:
         """Return the latent representation (n, k) of the rows, where the detector has one.
@@ -156,48 +175,64 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return embedded
 
     @property
-    def budget(self) -> decide.Budget:
+    def budget(self) -> Budget:
         """The false-alarm budget. Raises ParameterError when the settings contradict."""
         if self.alarms_per_day is None:
-            return decide.Budget(self.false_alarms)
+            return Budget(self.false_alarms)
         if self.rows_per_day is None:
             raise ParameterError("alarms_per_day needs rows_per_day: how many rows come in a day.")
-        return decide.Budget.per_day(self.alarms_per_day, self.rows_per_day)
+        return Budget.per_day(self.alarms_per_day, self.rows_per_day)
+
+    @property
+    def detector_name(self) -> str:
+        """The name of the trained detector, with the one that it chose if it chooses."""
+        detector = self._fitted().detector_
+        chosen = getattr(detector, "chosen_", None)
+        return detector.card.name + (f" → {chosen.card.name}" if chosen is not None else "")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of the pipeline and of its trained detector, as JSON values."""
+        fitted = self._fitted()
+        return {
+            **self.get_params(deep=False),
+            "detector": fitted.detector_.card.name,
+            "detector_parameters": fitted.detector_.get_params(),
+        }
 
     @property
     def notes_(self) -> tuple[str, ...]:
         """What was guessed, dropped or filled, in plain words."""
         notes = [*self._fitted().preparer_.notes_]
         if reason := getattr(self.detector_, "reason_", None):
-            notes.append(reason)
-        if self.calibration != "extreme_value" and self.budget.rate < self.calibration_.resolution:
+            notes.append(f"{self.detector_name}: {reason}")
+        if self.budget.rate < self.calibration_.resolution:
+            told = (
+                "extrapolated, and no promise"
+                if self.calibration == "extreme_value"
+                else 'out of reach; calibration "extreme_value" extrapolates'
+            )
             notes.append(
-                f"Calibrated on {self.calibration_.n_} rows: the smallest false-alarm rate that "
-                f"counting can promise is {self.calibration_.resolution:.2%}, above the budget of "
-                f"{self.budget.rate:.2%}, so nothing is flagged. Raise the budget, give more "
-                'rows, or use calibration="extreme_value".'
+                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm rate "
+                f"of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
             )
         return tuple(notes)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
 
-        Raises NotSavable for a detector without a safe format.
+        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
+        for a detector without a safe format.
         """
         fitted = self._fitted()
-        card = fitted.detector_.card
-        parameters = {**self.get_params(deep=False), "detector": card.name}
         about = {
             "kind": "pipeline",
             "tocsin": __version__,
-            "detector": {
-                "name": card.name,
-                "modality": card.modality,
-                "parameters": self.detector_.get_params(),
-            },
-            "parameters": parameters,
-            "columns": list(self.preparer_.columns_),
-            "notes": list(self.notes_),
+            "card": asdict(fitted.detector_.card),
+            "settings": fitted.settings,
+            "columns": list(fitted.preparer_.columns_),
+            "notes": list(fitted.notes_),
+            "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
         state = {
             "preparer": self.preparer_.get_state(),
@@ -216,14 +251,16 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Raises NotAModel, CorruptModel or NewerFormat.
         """
         state, about = folder.load_state(path)
-        described = about["detector"]
-        detector = registry.create(
-            described["name"], described["modality"], **described["parameters"]
-        )
-        pipeline = cls(**{**about["parameters"], "detector": detector})
+        settings = dict(about["settings"])
+        parameters = settings.pop("detector_parameters")
+        name, modality = about["card"]["name"], about["card"]["modality"]
+        detector = registry.create(name, modality, **parameters)
+        pipeline = cls(**{**settings, "detector": detector})
         pipeline.detector_ = clone(detector).set_state(state["detector"])
         pipeline.preparer_ = TablePreparer(scale=pipeline.scale).set_state(state["preparer"])
-        pipeline.calibration_ = decide.create(pipeline.calibration).set_state(state["calibration"])
+        pipeline.calibration_ = create_calibration(pipeline.calibration).set_state(
+            state["calibration"]
+        )
         pipeline.background_ = state["background"]
         pipeline.n_features_in_ = state["n_features_in"]
         if state["named_columns"]:
@@ -249,7 +286,8 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _new_detector(self) -> Detector:
         if isinstance(self.detector, Detector):
-            return clone(self.detector)
+            copy: Detector = clone(self.detector)
+            return copy
         detector = registry.create(self.detector)
         for name, value in (("seed", self.seed), ("training", self.training)):
             if name in detector.parameter_names():
@@ -271,7 +309,9 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         frame = isinstance(X, pd.DataFrame)
         try:
             if frame and X.shape[1] == 0:
-                raise InputError(f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+                raise InputError(
+                    f"0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
+                )
             X = validate_data(
                 self,
                 X,
@@ -295,9 +335,7 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         reasons = self._explain(table, matrix, detection.anomalies[:MOST_EXPLAINED])
         return Detection(scores, decision, detection.rows, reasons, detection.notes)
 
-    def _explain(
-        self, table: Any, matrix: FloatArray, rows: IntArray
-    ) -> dict[int, Explanation]:
+    def _explain(self, table: Any, matrix: FloatArray, rows: IntArray) -> dict[int, Explanation]:
         return explain_rows(
             self.detector_, self.preparer_, self.background_, table, matrix, rows, self.reasons
         )

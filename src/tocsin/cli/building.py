@@ -11,7 +11,7 @@ from tocsin.errors import InputError, ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.pipeline import Pipeline
+    from tocsin.pipeline import Pipeline, Training
     from tocsin.types import IntArray
 
 
@@ -37,6 +37,16 @@ def read(
     return frame, known
 
 
+def read_training(data: Path, label: str | None = None) -> tuple[pd.DataFrame, IntArray | None]:
+    """Return a table to learn from, and its labels (n,) if it has that label column."""
+    from tocsin.sources.file import read_table, split_label
+
+    frame = read_table(data)
+    if label is None or label not in frame.columns:
+        return frame, None
+    return split_label(frame, label)
+
+
 def pipeline(
     detector: str, parameters: list[str] | None, *, clean: bool | None, seed: int, **settings: Any
 ) -> Pipeline:
@@ -44,7 +54,7 @@ def pipeline(
     from tocsin import registry
     from tocsin.pipeline import Pipeline
 
-    training = {True: "clean", False: "mixed", None: "guess"}[clean]
+    training: Training = "guess" if clean is None else "clean" if clean else "mixed"
     if not parameters:
         return Pipeline(detector, training=training, seed=seed, **settings)
     values = dict(_parse(item) for item in parameters)
@@ -62,3 +72,27 @@ def _parse(item: str) -> tuple[str, Any]:
         return name.strip(), json.loads(text)
     except json.JSONDecodeError:
         return name.strip(), text
+
+
+def names(text: str) -> list[str]:
+    """Return the words between commas. Raises ParameterError when there is none.
+
+    >>> names("auto, pca")
+    ['auto', 'pca']
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ParameterError(f'Expected names separated by commas; got "{text}".')
+    return words
+
+
+def numbers(text: str) -> list[int]:
+    """Return the whole numbers between commas. Raises ParameterError for anything else.
+
+    >>> numbers("0,1,2")
+    [0, 1, 2]
+    """
+    try:
+        return [int(word) for word in names(text)]
+    except ValueError as error:
+        raise ParameterError(f'Expected whole numbers, as in 0,1,2; got "{text}".') from error

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tocsin.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tocsin.pipeline import Pipeline
+    from tocsin.types import Detection, IntArray
 
 
 def detect(
@@ -23,7 +30,7 @@ def detect(
     false_alarms: options.FalseAlarms = 0.01,
     alarms_per_day: options.AlarmsPerDay = None,
     rows_per_day: options.RowsPerDay = None,
-    calibration: options.Calibration = "conformal",
+    calibration: options.Calibration = "extreme_value",
     scale: options.Scale = "standard",
     seed: options.Seed = 0,
     report: options.Report = None,
@@ -41,7 +48,7 @@ def detect(
     from tocsin.cli import building, show
 
     frame, known = building.read(data, label, labels)
-    if clean is None and known is None:
+    if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
         detector,
@@ -59,8 +66,8 @@ def detect(
             learned = None if clean is False else known
             detection = made.fit_detect(frame, labels=learned)
         else:
-            normal, _ = building.read(train, label if known is not None else None)
-            made.fit(normal)
+            normal, its_labels = building.read_training(train, label)
+            made.fit(normal, labels=its_labels)
             frame = made.preparer_.align(frame)
             detection = made.detect(frame)
     if save is not None:
@@ -71,14 +78,39 @@ def detect(
         with Writer(out) as writer:
             writer.write(detection)
     if report is not None:
-        from tocsin.evaluate.report import write_report
-
-        write_report(report, detection, pipeline=made, frame=frame, labels=known, title=data.name)
-    name = made.detector_.card.name
+        _report(report, made, frame, known, detection, data.name)
+    name = made.detector_name
     if as_json:
         show.print_json(show.as_dict(detection, name))
         return
     show.print_headline(len(detection.anomalies), len(detection), name, detection)
     show.print_anomalies(detection, top, len(detection.anomalies))
+    if known is not None:
+        show.print_agreement(detection, known)
     for path in filter(None, (report, out, save)):
         typer.echo(f"Wrote {path}")
+
+
+def _report(
+    path: Path,
+    made: Pipeline,
+    frame: pd.DataFrame,
+    known: IntArray | None,
+    detection: Detection,
+    title: str,
+) -> None:
+    import sys
+
+    from tocsin.evaluate.report import write_report
+
+    write_report(
+        path,
+        detection,
+        frame=frame,
+        card=made.detector_.card,
+        settings=made.settings,
+        command=shlex.join(["tocsin", *sys.argv[1:]]),
+        labels=known,
+        embedding=made.embed(frame) if hasattr(made.detector_, "embed") else None,
+        title=title,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,7 +36,7 @@ def explain(
     wanted = detection.anomalies if row is None else np.array(row)
     with show.progress("Explaining"):
         explanations = pipeline.explain(frame, wanted)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "row": int(number),
             "score": float(detection.scores.values[number]),

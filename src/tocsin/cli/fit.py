@@ -21,7 +21,7 @@ def fit(
     false_alarms: options.FalseAlarms = 0.01,
     alarms_per_day: options.AlarmsPerDay = None,
     rows_per_day: options.RowsPerDay = None,
-    calibration: options.Calibration = "conformal",
+    calibration: options.Calibration = "extreme_value",
     scale: options.Scale = "standard",
     seed: options.Seed = 0,
     as_json: options.Json = False,
@@ -44,12 +44,10 @@ def fit(
     with show.progress("Training"):
         made.fit(frame, labels=None if clean is False else known)
     made.save(out)
-    card, notes = made.detector_.card, list(made.notes_)
+    name, notes = made.detector_name, list(made.notes_)
     if as_json:
-        show.print_json(
-            {"model": str(out), "detector": card.name, "rows": len(frame), "notes": notes}
-        )
+        show.print_json({"model": str(out), "detector": name, "rows": len(frame), "notes": notes})
         return
-    typer.echo(f"Trained {card.name} on {len(frame):,} rows. Wrote {out}")
+    typer.echo(f"Trained {name} on {len(frame):,} rows. Wrote {out}")
     for note in notes:
         typer.echo(f"· {note}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,15 +42,15 @@ RowsPerDay = Annotated[
     float | None, typer.Option(help="Rows that come in a day; goes with --alarms-per-day.")
 ]
 Calibration = Annotated[
-    str, typer.Option(help="conformal, extreme_value or quantile.", show_default=True)
+    Literal["conformal", "extreme_value", "quantile"],
+    typer.Option(help="How scores become p-values.", show_default=True),
 ]
 Scale = Annotated[
-    str, typer.Option(help="standard, robust, minmax or none.", show_default=True)
+    Literal["standard", "robust", "minmax", "none"],
+    typer.Option(help="How columns are scaled.", show_default=True),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", show_default=True)]
 Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Out = Annotated[
-    Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")
-]
+Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
 Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,7 +43,7 @@ def score(
         for chunk in iter_table(data, chunk_rows=chunk_rows):
             frame = pipeline.preparer_.align(chunk)
             writer.write(ranking.add(frame, pipeline.detect(frame, explain=False)))
-    name, best = pipeline.detector_.card.name, ranking.best(pipeline)
+    name, best = pipeline.detector_name, ranking.best(pipeline)
     if as_json:
         shown = show.as_dict(best, name) | {"rows": ranking.rows, "found": ranking.found}
         show.print_json(shown)
@@ -69,7 +68,7 @@ class Ranking:
             score = float(detection.scores.values[row])
             self._kept.append((-score, self.rows + int(row), frame.iloc[[row]]))
         self._kept = sorted(self._kept, key=lambda kept: kept[:2])[: self._top]
-        numbered = dataclasses.replace(detection, rows=detection.rows + self.rows)
+        numbered: Detection = dataclasses.replace(detection, rows=detection.rows + self.rows)
         self.rows += len(detection)
         self.found += len(detection.anomalies)
         return numbered
@@ -79,9 +78,14 @@ class Ranking:
         import numpy as np
         import pandas as pd
 
+        from tocsin.types import Detection, Scores
+
         if not self._kept:
-            return pipeline.empty_detection()
+            nothing = Scores(np.zeros(0))
+            rows = np.zeros(0, dtype=np.int64)
+            return Detection(nothing, pipeline.decide(nothing), rows, notes=pipeline.notes_)
         rows = np.array([row for _, row, _ in self._kept])
         detection = pipeline.detect(pd.concat([frame for *_, frame in self._kept]))
         reasons = {int(rows[i]): why for i, why in detection.explanations.items()}
-        return dataclasses.replace(detection, rows=rows, explanations=reasons)
+        numbered: Detection = dataclasses.replace(detection, rows=rows, explanations=reasons)
+        return numbered

@@ -13,7 +13,7 @@ import typer
 from tocsin.progress import reporting_to
 
 if TYPE_CHECKING:
-    from tocsin.types import Detection, Explanation, Reason
+    from tocsin.types import Detection, Explanation, IntArray, Reason
 
 
 def print_json(value: Any) -> None:
@@ -127,6 +127,27 @@ def print_anomalies(detection: Detection, top: int, found: int) -> None:
         console.print(
             Text(f"… and {found - len(shown):,} more: --top, --report or --json", style="dim")
         )
+
+
+def print_agreement(detection: Detection, labels: IntArray) -> None:
+    """Print how well a detection agrees with labels (n,), 1 = anomaly."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from tocsin.evaluate.metrics import classification, ranking
+
+    ranked = ranking(labels, detection.scores.values)
+    decided = classification(labels, detection.decision.is_anomaly)
+    measures = {
+        "ROC AUC": ranked.roc_auc,
+        "PR AUC": ranked.pr_auc,
+        "precision": decided.precision,
+        "recall": decided.recall,
+        "F1": decided.f1,
+        "false-alarm rate": decided.false_alarm_rate,
+    }
+    shown = (f"{name} {value:.3f}" for name, value in measures.items() if value is not None)
+    Console().print(Text("Against the labels: " + ", ".join(shown)))
 
 
 def sentence(reason: Reason) -> str:

@@ -1,0 +1,88 @@
+"""``tocsin bench``: the benchmark suites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    name="bench", help="Measure detectors on a folder of labelled sets.", no_args_is_help=True
+)
+
+Folder = Annotated[Path, typer.Option(help="A folder of NAME.npz files: X and y, or a split set.")]
+Names = Annotated[str, typer.Option(help="Names, separated by commas.", show_default=True)]
+Numbers = Annotated[str, typer.Option(help="Seeds, separated by commas.", show_default=True)]
+File = Annotated[Path | None, typer.Option("--json", help="Write the rows here, as JSON.")]
+
+
+@app.callback()
+def _suites() -> None:
+    pass
+
+
+@app.command()
+def tables(
+    data: Folder,
+    protocol: Annotated[
+        Literal["clean", "mixed"],
+        typer.Option(help="clean: one-class. mixed: unlabelled.", show_default=True),
+    ] = "clean",
+    seeds: Numbers = "0,1,2",
+    detectors: Names = "auto,neighbours",
+    json_file: File = None,
+) -> None:
+    """Measure detectors on tables; the others are compared with the first one named."""
+    from rich.console import Console
+
+    from tocsin.cli import building
+    from tocsin.evaluate.tables_suite import print_tables, run_tables
+
+    names = building.names(detectors)
+    rows = run_tables(data, protocol, building.numbers(seeds), names, _say)
+    if json_file is not None:
+        _write(json_file, rows)
+    print_tables(rows, Console())
+
+
+@app.command()
+def false_alarms(
+    data: Folder,
+    budgets: Annotated[
+        str, typer.Option(help="Budgets, separated by commas.", show_default=True)
+    ] = "0.01,0.05",
+    seeds: Numbers = "0,1,2",
+    detectors: Names = "auto",
+    json_file: File = None,
+) -> None:
+    """Measure how many unseen normal rows ring, against the budget."""
+    from tocsin.cli import building
+    from tocsin.evaluate.tables_suite import run_false_alarms, summarise_false_alarms
+
+    rates = [float(word) for word in building.names(budgets)]
+    names = building.names(detectors)
+    rows = run_false_alarms(data, rates, building.numbers(seeds), names, progress=_say)
+    if json_file is not None:
+        _write(json_file, rows)
+    for row in summarise_false_alarms(rows):
+        typer.echo(
+            f"{row['detector']}: budget {row['budget']:.0%}, measured {row['rate']:.2%}, within "
+            f"the binomial 95 % band in {row['within']:.1%} of {row['runs']} runs"
+        )
+
+
+def _say(row: dict[str, Any]) -> None:
+    values = [row["dataset"], f"seed {row['seed']}", row["detector"]]
+    if "roc" in row:
+        values.append("failed" if row["roc"] is None else f"ROC {row['roc']:.3f}")
+    typer.echo("  ".join(values), err=True)
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    import json
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    temporary.replace(path)
