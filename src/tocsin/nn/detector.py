@@ -68,6 +68,9 @@ class NeuralDetector(TableDetector):
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return scores (members, batch), parts and expected rows (members, batch, d) or None."""
 
+    def _initialise(self, net: Any, x: Tensor) -> None:
+        """Set what the training needs from rows x (members, k, d); nothing by default."""
+
     def _players(self, net: Any) -> list[Player]:
         return [Player(list(net.parameters()), lambda x: self._loss(net, x))]
 
@@ -98,6 +101,8 @@ class NeuralDetector(TableDetector):
             torch.manual_seed(self.seed)
             net = self._network(X.shape[1]).to(device)
             rows = Rows(X, fold, self.members, self._standardise, device, self.seed)
+            with torch.no_grad():
+                self._initialise(net, rows.batch(4096))
             train(
                 net,
                 self._players(net),
