@@ -166,9 +166,10 @@ class TablePreparer(Stateful):
         kind = self.kinds_[column]
         if kind in ("numeric", "boolean"):
             value = float(schema.numbers(cell, self._column(column))[0])
-            return _in_words(value, kind)
+            return None if np.isnan(value) else _in_words(value, kind)
         if kind == "date":
-            return str(schema.dates(cell, self._column(column))[0])
+            moment = schema.dates(cell, self._column(column))[0]
+            return None if np.isnat(moment) else str(moment)
         text: str = schema.categories(cell)[0]
         return text
 

@@ -125,11 +125,12 @@ def _dialect(path: Path, encoding: str) -> _Dialect:
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
         best = ";" if decimals else ","
     for number, row in enumerate(rows[1:], 2):
-        if len(row) < len(rows[0]):
+        if len(row) < len(rows[0]) or any(row[len(rows[0]) :]):
             raise unreadable(
                 path,
                 f"record {number} has {len(row)} fields where the first has {len(rows[0])}",
-                "Every row needs all fields; two separators in a row mean a missing value.",
+                "The first holds the names. A field that contains the separator needs quotes; "
+                "a missing value is an empty field.",
             )
     cells = [cell.strip() for row in rows[1:] for cell in row]
     commas = any(_COMMA_DECIMAL.fullmatch(cell) for cell in cells)

@@ -271,8 +271,10 @@ def _load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray
     except ValueError as error:
         if isinstance(error, UnreadableFile):
             raise
+        foreign = "pickle" in str(error)  # NumPy would advise to load it all the same
+        reason = "it is damaged, or holds Python objects" if foreign else str(error)
         remedy = "Save it with numpy.save as an array of numbers; Python objects are never loaded."
-        raise unreadable(path, f"it is no plain NumPy array ({error})", remedy) from error
+        raise unreadable(path, f"it is no plain NumPy array ({reason})", remedy) from error
 
 
 def _unique(names: list[str]) -> list[str]:
