@@ -31,18 +31,16 @@ def checks_for(modality: str = "tables") -> Iterator[tuple[str, Check]]:
             yield name, value
 
 
-def check_detector(detector: str | type[Detector] | Detector, modality: str = "tables") -> None:
-    """Run every check on a detector: a name, a class, or an untrained detector.
+def check_detector(detector: str | Detector, modality: str = "tables") -> None:
+    """Run every check on an untrained detector, or on one of that name, kept small.
 
-    Names and classes are made with their ``test_parameters``. Raises CheckFailed, which names
-    the check and says what is wrong.
+    Raises CheckFailed, which names the check and says what is wrong.
 
     >>> check_detector("hbos")
     """
     if isinstance(detector, str):
-        detector = registry.find(detector, modality)
-    if isinstance(detector, type):
-        detector = detector(**detector.test_parameters())
+        small = registry.find(detector, modality).test_parameters()
+        detector = registry.create(detector, modality, **small)
     subject = Subject(detector)
     for name, check in checks_for(modality):
         try:

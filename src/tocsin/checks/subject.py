@@ -44,16 +44,18 @@ class Subject:
         copy: Detector = clone(self.detector)
         return copy
 
-    def training_rows(self) -> tuple[FloatArray, IntArray | None]:
-        """Return easy rows to learn from: with anomalies and labels if the detector needs them."""
+    @property
+    def training(self) -> tuple[FloatArray, IntArray | None]:
+        """Easy rows to learn from: with anomalies and labels if the detector needs them."""
         if not self.detector.needs_labels:
             return self.easy.normal, None
         anomalies = self.easy.anomalies[:30]
         labels = np.repeat([0, 1], [len(self.easy.normal), len(anomalies)])
         return np.concatenate([self.easy.normal, anomalies]), labels
 
-    def test_rows(self) -> tuple[FloatArray, IntArray]:
-        """Return rows the detector has not seen, and which of them are anomalies."""
+    @property
+    def testing(self) -> tuple[FloatArray, IntArray]:
+        """Rows the detector has not seen, and which of them are anomalies."""
         anomalies = self.easy.anomalies[30:]
         labels = np.repeat([0, 1], [len(self.easy.new), len(anomalies)])
         return np.concatenate([self.easy.new, anomalies]), labels
@@ -66,5 +68,5 @@ class Subject:
     @cached_property
     def fitted(self) -> Detector:
         """A copy trained on the easy rows. Checks must leave it as it is."""
-        X, y = self.training_rows()
+        X, y = self.training
         return self.new().fit(X, y)

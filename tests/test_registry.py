@@ -1,0 +1,64 @@
+"""Detectors are found by name, and nothing is imported before its name is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import tocsin
+from tocsin import registry
+from tocsin.errors import ParameterError, UnknownName
+
+
+@pytest.mark.parametrize("name", registry.names("tables"))
+def test_each_file_holds_the_detector_of_its_name(name: str) -> None:
+    cls = registry.find(name)
+    assert cls.card.name == name
+    assert cls.card.modality == "tables"
+    assert cls.__name__.lower() == name.replace("_", "")
+
+
+def test_the_names_are_the_files() -> None:
+    folder = Path(tocsin.__file__).parent / "detectors" / "tables"
+    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    assert set(registry.names("tables")) == files
+    assert registry.names("tables") == sorted(files)
+    assert "tables" in registry.modalities()
+
+
+def test_listing_names_imports_no_detector() -> None:
+    code = (
+        "import sys; from tocsin import registry; registry.names('tables');"
+        "print([m for m in sys.modules if m.startswith('tocsin.detectors.tables.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_name_gives_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="Did you mean isolation_forest"):
+        registry.find("isolation_forrest")
+    with pytest.raises(UnknownName, match="Known: "):
+        registry.create("zzz")
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ParameterError, match=r"no parameter trees; it has: .*n_estimators"):
+        registry.create("isolation_forest", trees=3)
+    assert registry.create("isolation_forest", n_estimators=3).get_params()["n_estimators"] == 3
+
+
+def test_private_files_are_no_detectors() -> None:
+    with pytest.raises(UnknownName):
+        registry.find("_scaling")
+
+
+def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("theirs", "tocsin.detectors.tables.hbos:Hbos", "tocsin.detectors.tables")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert "theirs" in registry.names("tables")
+    assert registry.find("theirs").card.name == "hbos"
