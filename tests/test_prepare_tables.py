@@ -145,7 +145,8 @@ def test_what_is_passed_in_stays_as_it_was():
     copy = frame.copy(deep=True)
     preparer = TablePreparer().fit(frame)
     preparer.transform(frame)
-    preparer.align(frame).loc[:, "watts"] = 0.0
+    aligned = preparer.align(frame)
+    aligned.loc[:, "watts"] = 0.0
     preparer.seen(frame, 0, 1)
     pd.testing.assert_frame_equal(frame, copy)
     X = np.random.default_rng(0).normal(size=(30, 3))
@@ -344,6 +345,18 @@ def test_mismatches_name_columns_and_rows():
         preparer.transform(mixed().assign(watts=pd.Timestamp("2024-01-01")))
     with pytest.raises(SchemaMismatch, match="13 columns; these rows have 2"):
         preparer.transform(np.zeros((3, 2)))
+
+
+def test_chunks_of_another_type_still_fit():
+    frame = mixed()
+    preparer = TablePreparer().fit(frame)
+    expected = preparer.transform(frame.assign(gaps=np.nan, when=pd.NaT, on=None))
+    blank = frame.assign(gaps=None, when=np.nan, on=np.nan).astype({"watts": str})
+    assert np.array_equal(preparer.transform(blank), expected)
+    codes = pd.DataFrame({"code": ["A1", "12", "7", None] * 9})
+    preparer = TablePreparer().fit(codes)
+    new = preparer.transform(pd.DataFrame({"code": [12.0, np.nan]}))
+    assert np.array_equal(new, preparer.transform(codes.iloc[[1, 3]]))
 
 
 def test_order_and_further_columns_do_not_matter():

@@ -120,7 +120,7 @@ class Categories(Stateful):
         self, texts: NDArray[np.object_], scale: Scale, rare: float, max_categories: int
     ) -> Categories:
         """Learn the values of a column (n,), None where missing."""
-        missing = int(sum(text is None for text in texts))
+        missing = int(pd.isna(texts).sum())
         counts = pd.Series(texts, dtype=object).value_counts()
         order = sorted(zip(counts.index, counts.tolist(), strict=True), key=lambda c: (-c[1], c[0]))
         fewest = max(2.0, rare * len(texts))

@@ -72,7 +72,7 @@ def infer(values: pd.Series[Any]) -> Column:
     texts = [text for text in found if text is not None and text.lower() not in MISSING_WORDS]
     if not texts:
         return Column("dropped", note="every value is missing")
-    if {text.lower() for text in texts} <= {"true", "false"}:
+    if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
         return Column("boolean", "boolean")
     return _infer_numbers(texts) or _infer_dates(texts) or Column("category")
 
@@ -156,12 +156,14 @@ def _text(value: Any) -> str:
 
 def _infer_numbers(texts: list[str]) -> Column | None:
     array = np.array(texts, dtype=object)
-    units = {unit.strip() for text in texts for unit in _UNIT.findall(text.strip())}
-    styles = ("plain", *_NUMBERS) if len(units) < 2 else ("plain",)
-    odd: dict[str, NDArray[np.bool_]] = {}
-    for style in styles:
-        if np.isnan(_parse_numbers(array[:50], style)).sum() <= _ODD_WORDS:
-            odd[style] = np.isnan(_parse_numbers(array, style))
+    sample = array[:50]
+    odd = {
+        style: np.isnan(_parse_numbers(array, style))
+        for style in ("plain", *_NUMBERS)
+        if np.isnan(_parse_numbers(sample, style)).sum() <= _ODD_WORDS
+    }
+    if odd and len({unit.strip() for text in texts for unit in _UNIT.findall(text.strip())}) > 1:
+        odd = {}  # amounts in several currencies, say, are not comparable
     for style, bad in odd.items():
         if not bad.any():
             note = "" if style == "plain" else f'text such as "{texts[0]}" read as numbers'
@@ -230,8 +232,10 @@ def _refuse_unread(
     column: Column,
     wanted: str,
 ) -> None:
-    allowed = [text in column.missing or text.strip().lower() in MISSING_WORDS for text in texts]
-    bad = unread & ~np.array(allowed, dtype=bool)
+    bad = unread.copy()
+    for index in np.flatnonzero(unread):
+        text = texts[index]
+        bad[index] = text not in column.missing and text.strip().lower() not in MISSING_WORDS
     rows = np.flatnonzero(np.append(bad, False)[codes])
     if rows.size:
         raise SchemaMismatch(

@@ -264,7 +264,9 @@ class TablePreparer(Stateful):
             cells = self._read(frame, column)
             if kind == "date":
                 encoder: Categories | Dates = Dates().fit(cells)
-                reason = "less than two days, or no time of day" if not encoder.width else ""
+                reason = (
+                    "its dates cover no day, week, month or year twice" if not encoder.width else ""
+                )
             else:
                 reason = _identifier(cells)
                 encoder = Categories()
