@@ -213,8 +213,8 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 else 'out of reach; calibration "extreme_value" extrapolates'
             )
             notes.append(
-                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm rate "
-                f"of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
+                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm "
+                f"rate of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
             )
         return tuple(notes)
 

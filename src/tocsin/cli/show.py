@@ -100,7 +100,7 @@ def print_headline(found: int, rows: int, detector: str, detection: Detection) -
     console, rate = Console(), detection.decision.false_alarm_rate
     console.print(
         Text(f"{found:,} anomalies in {rows:,} rows", style="bold"),
-        Text(f"({detector}; at most {rate:.2%} of normal rows flagged)"),
+        Text(f"({detector}; budget: {rate:.2%} of normal rows)"),
     )
     for note in detection.notes:
         console.print(Text(f"· {note}", style="dim"))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from tocsin.errors import InputError
-from tocsin.evaluate.metrics import check_pairs, ranking
+from tocsin.evaluate.metrics import check_pairs
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
 def score_rows(
     scores: ArrayLike, rows: ArrayLike, is_anomaly: BoolArray, threshold: float, seed: int = 0
 ) -> str:
-    """Return the scores (n,) over the positions (n,) of their rows, anomalies marked, as SVG."""
+    """Return scores (n,) over the positions (n,) of their rows, the flagged ones marked, as SVG."""
     values, positions = _drawable(scores), np.asarray(rows)
 
     def paint(axes: Axes) -> None:
-        for name, inside in (("normal", ~is_anomaly), ("anomaly", is_anomaly)):
-            _points(axes, positions, values, inside, name, seed)
+        _points(axes, positions, values, *_sample(~is_anomaly, "not flagged", seed), NORMAL, 2.6)
+        _points(axes, positions, values, *_sample(is_anomaly, "flagged", seed), ANOMALY, 4.6)
         _scale_to(axes, "y", values)
         if abs(threshold) <= _LARGEST:
             axes.axhline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
@@ -122,7 +122,7 @@ def roc_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> str:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
         _curve(axes, false_alarms, found, at)
         axes.set(xlabel="false-alarm rate", ylabel="anomalies found (recall)")
-        axes.set_title(f"ROC, area {ranking(labels, values).roc_auc:.3f}", **_TITLE)
+        axes.set_title(f"ROC, area {auc(false_alarms, found):.3f}", **_TITLE)
 
     return _draw(paint, width=5.6, height=3.8)
 
@@ -141,8 +141,8 @@ def precision_recall_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> 
         axes.axhline(labels.mean(), color=MUTED, linewidth=1, linestyle=":")
         _curve(axes, recall, precision, at)
         axes.set(xlabel="anomalies found (recall)", ylabel="alarms that are right (precision)")
-        area = ranking(labels, values).pr_auc
-        axes.set_title(f"Precision and recall, average {area:.3f}", **_TITLE)
+        average = average_precision_score(labels, values)
+        axes.set_title(f"Precision and recall, average {average:.3f}", **_TITLE)
 
     return _draw(paint, width=5.6, height=3.8)
 
@@ -163,7 +163,7 @@ def latent_map(
         from matplotlib.colors import LinearSegmentedColormap
 
         colours = LinearSegmentedColormap.from_list("score", ["#b9d3ea", NORMAL, "#123b63"])
-        rings = (("normal", ~is_anomaly, 11, "none"), ("anomaly", is_anomaly, 34, ANOMALY))
+        rings = (("not flagged", ~is_anomaly, 11, "none"), ("flagged", is_anomaly, 34, ANOMALY))
         for name, inside, size, ring in rings:
             shown, label = _sample(inside, name, seed)
             drawn = axes.scatter(
@@ -188,7 +188,7 @@ def latent_map(
 
 
 def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str:
-    """Return how the numbers (n,) of a column spread, with those of anomalies marked, as SVG.
+    """Return how the numbers (n,) of a column spread, those of anomalies marked, as SVG.
 
     Values that are missing or infinite are left out.
     """
@@ -276,19 +276,17 @@ def _scale_to(axes: Axes, axis: str, values: FloatArray) -> None:
 
 
 def _points(
-    axes: Axes, x: IntArray, y: FloatArray, inside: BoolArray, name: str, seed: int
+    axes: Axes, x: IntArray, y: FloatArray, shown: IntArray, label: str, colour: str, size: float
 ) -> None:
-    shown, label = _sample(inside, name, seed)
-    anomalous = name == "anomaly"
     axes.plot(
         x[shown],
         y[shown],
-        color=ANOMALY if anomalous else NORMAL,
+        color=colour,
         label=label,
         marker="o",
-        markersize=4.6 if anomalous else 2.6,
+        markersize=size,
         markeredgewidth=0,
-        alpha=0.95 if anomalous else 0.55,
+        alpha=0.8,
         linestyle="none",
     )
 

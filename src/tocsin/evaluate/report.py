@@ -68,10 +68,11 @@ def write_report(
     """Write what was detected, and why, as one HTML file that loads nothing; return its path.
 
     ``frame``: the n rows as the user gave them, in the order of ``detection``. ``card``: of
-    the detector. ``settings`` and ``command`` are shown as what it takes to reproduce the
-    result. ``labels`` (n,), 1 = anomaly, add measures and curves; ``embedding`` (n, 2 or
-    more) adds a map. The table holds the 200 most anomalous rows. A file of that name is
-    replaced only when the new one is complete.
+    the detector that scored them, for ``auto`` that of the one it chose. ``settings`` and
+    ``command`` are shown as what it takes to reproduce the result. ``labels`` (n,), 1 =
+    anomaly, add measures and curves; ``embedding`` (n, 2 or more) adds a map. The table holds
+    the 200 most anomalous rows. A file of that name is replaced only when the new one is
+    complete.
 
     Raises InputError when the lengths differ, and ParameterError when ``path`` cannot be
     written.

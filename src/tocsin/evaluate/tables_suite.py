@@ -227,6 +227,27 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
             print_comparison(compare(rows, metric), console)
 
 
+def print_false_alarms(rows: Sequence[Row], console: Console) -> None:
+    """Print how false alarms kept to their budgets, and the runs that left the band."""
+    from rich.table import Table
+
+    table = Table(title="False alarms on unseen normal rows", title_justify="left")
+    table.add_column("detector")
+    for name in ("budget", "mean rate", "runs", "within the 95 % band"):
+        table.add_column(name, justify="right")
+    for entry in summarise_false_alarms(rows):
+        shares = [f"{entry[name]:.2%}" for name in ("budget", "rate")]
+        table.add_row(entry["detector"], *shares, str(entry["runs"]), f"{entry['within']:.0%}")
+    console.print(table)
+    for row in rows:
+        if not row["within"]:
+            console.print(
+                f"{row['detector']}, {row['dataset']}, seed {row['seed']}: {row['alarms']} of "
+                f"{row['normals']} rang at {row['budget']:.0%}; the band is "
+                f"{row['low']} to {row['high']}."
+            )
+
+
 def comparisons(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the comparisons by ROC and PR with the first detector, ready for JSON."""
     return {metric: asdict(compare(rows, metric)) for metric in ("roc", "pr")}

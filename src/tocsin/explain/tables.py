@@ -30,7 +30,7 @@ class Preparer(Protocol):
     column of the prepared matrix comes from.
     """
 
-    columns_: Sequence[str]
+    columns_: list[str]
     groups_: IntArray
 
     def seen(self, table: Any, row: int, column: int) -> float | str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -75,7 +76,15 @@ class NeuralDetector(TableDetector):
         return [Player(list(net.parameters()), lambda x: self._loss(net, x))]
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
-        return self._loss(net, x)
+        """Return the held-out loss (members,), with the same random draws at every check."""
+        with _seeded(self.seed, x.device):
+            return self._loss(net, x)
+
+    def _rows(
+        self, X: FloatArray, fold: IntArray, y: IntArray | None, device: torch.device
+    ) -> Rows:
+        """Return the rows that the members learn from and are checked on."""
+        return Rows(X, fold, self.members, self._standardise, device, self.seed)
 
     def _calibrate(self, net: Any, held_out: Tensor) -> None:
         """Set what the scores need beyond the weights, from held-out rows; nothing by default."""
@@ -97,10 +106,9 @@ class NeuralDetector(TableDetector):
 
     def _train(self, X: FloatArray, fold: IntArray, y: IntArray | None) -> None:
         device = pick_device(self.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with _seeded(self.seed, device):
             net = self._network(X.shape[1]).to(device)
-            rows = Rows(X, fold, self.members, self._standardise, device, self.seed)
+            rows = self._rows(X, fold, y, device)
             with torch.no_grad():
                 self._initialise(net, rows.batch(4096))
             train(
@@ -208,6 +216,14 @@ def _mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, Floa
     scale = np.sqrt(square)
     scale[~(scale > 1e-12 * np.abs(mean))] = 1.0 / unit[~(scale > 1e-12 * np.abs(mean))]
     return mean * unit, scale * unit
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from this seed, and give the generators back as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _scoring_dtype(device: torch.device) -> torch.dtype:

@@ -120,7 +120,7 @@ def _strip(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiub":
             raise NotSavable(f"The fitted array {name} has the type {value.dtype}, not numbers.")
-        arrays[name] = np.ascontiguousarray(value)
+        arrays[name] = np.asarray(value, order="C")
         return {"$array": name}
     if isinstance(value, np.generic):
         return value.item()

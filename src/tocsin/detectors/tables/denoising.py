@@ -85,17 +85,10 @@ class Denoising(NeuralDetector):
         return _Denoiser(self.members, n_features, self.width, self.scales)
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
-        return self._denoising_loss(net, x, None)
-
-    def _validate(self, net: Any, x: Tensor) -> Tensor:
-        # The same noise at every check, so that checks compare.
-        return self._denoising_loss(net, x, torch.Generator(x.device).manual_seed(self.seed))
-
-    def _denoising_loss(self, net: Any, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        share = torch.rand(*x.shape[:2], 1, device=x.device, generator=generator)
+        share = torch.rand(*x.shape[:2], 1, device=x.device)
         sigma = self.low * (self.high / self.low) ** share
-        noise = torch.randn(x.shape, device=x.device, generator=generator)
-        loss: Tensor = (net(x + sigma * noise, sigma) - x).square().mean((1, 2))
+        noisy = x + sigma * torch.randn_like(x)
+        loss: Tensor = (net(noisy, sigma) - x).square().mean((1, 2))
         return loss
 
     def _sigmas(self) -> list[float]:
