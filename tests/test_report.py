@@ -258,7 +258,7 @@ def test_lengths_must_agree(tmp_path):
 def test_a_million_rows_are_sampled_and_the_plot_says_so():
     scores = np.random.default_rng(0).normal(size=1_000_000)
     svg = plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
-    assert "normal (1,500 of 999," in svg
+    assert "flagged (1,500 of 999," in svg
     assert len(svg) < 500_000
     assert svg == plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
 

@@ -11,6 +11,7 @@ from tocsin.evaluate.tables_suite import (
     TableSet,
     comparisons,
     cut,
+    print_false_alarms,
     print_tables,
     read_sets,
     run_false_alarms,
@@ -161,6 +162,10 @@ def test_false_alarms_are_counted_on_unseen_normal_rows_and_held_against_the_ban
     assert [entry["budget"] for entry in summary] == [0.05, 0.5]
     assert summary[0]["runs"] == 2
     assert summary[1]["within"] == np.mean([row["within"] for row in half])
+    out = StringIO()
+    print_false_alarms([{**rows[0], "within": False}, *rows[1:]], Console(file=out, width=120))
+    assert "5.00%" in out.getvalue()
+    assert f"made, seed 0: {rows[0]['alarms']} of 280 rang at 5%" in out.getvalue()
 
 
 def test_threads_are_given_back(folder):
