@@ -1,0 +1,237 @@
+"""Adversarial network with an encoder: rows that a generator of normal rows cannot make."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tocsin.detectors.tables._generative import GenerativeAutoencoder, normal_like
+from tocsin.nn.blocks import MemberLinear, mlp
+from tocsin.nn.training import Player, Schedule
+from tocsin.types import Card
+
+_CYCLE = 0.5
+"""Weight of returning a random code to itself, beside that of reconstructing a row."""
+
+_NOISE = 0.5
+"""Standard deviation of the noise that blurs what the discriminator sees at the start."""
+
+_AVERAGING = 0.99
+"""How slowly the averaged weights follow the trained ones."""
+
+
+class Gan(GenerativeAutoencoder):
+    """An ensemble of generators trained against discriminators, each with an encoder.
+
+    Rows (n, d) in any units, standardised inside. The discriminator tells pairs of a row and
+    its code from pairs of a generated row and the random code it was made from, with the
+    hinge loss, spectral normalisation and noise that fades; generator and encoder also learn
+    to reconstruct rows and codes, and their averaged weights score. ``score_by`` is
+    ``"reconstruction"``, the squared residual a column over its error on held-out rows, or
+    ``"discriminator_features"``, the same of the discriminator's last hidden features of the
+    row and of its reconstruction. ``parts`` (n, d), for the first, add up to the score;
+    ``expected`` (n, d) is the reconstruction in the units of the rows. ``latent`` is the size
+    of a code, half the columns by default. Raises ParameterError for sizes below 1 or an
+    unknown ``score_by``, and TrainingFailed when the loss is not finite.
+    Donahue, Krähenbühl and Darrell, Adversarial Feature Learning, ICLR 2017; Zenati et al.,
+    Adversarially Learned Anomaly Detection, ICDM 2018; Miyato et al., Spectral Normalization
+    for Generative Adversarial Networks, ICLR 2018.
+
+    >>> import numpy as np
+    >>> t = np.random.default_rng(0).normal(size=300)
+    >>> rows = np.column_stack([t, 2 * t])
+    >>> gan = Gan(steps=200).fit(rows)
+    >>> scores = gan.score([[1, 2], [1, -2]])
+    >>> bool(scores.values[1] > scores.values[0])
+    True
+    >>> gan.sample(5).shape
+    (5, 2)
+    """
+
+    card = Card(
+        name="gan",
+        modality="tables",
+        family="adversarial",
+        learning=("one-class", "unlabelled"),
+        summary="Reconstruction by adversarially trained generators; draws new normal rows.",
+        paper="Zenati et al., Adversarially Learned Anomaly Detection, ICDM 2018",
+        cost="fit O(steps · batch · (d + width) · width), score O(d · width) a row",
+    )
+    ways = ("reconstruction", "discriminator_features")
+
+    def __init__(
+        self,
+        *,
+        score_by: str = "reconstruction",
+        latent: int | None = None,
+        width: int = 128,
+        members: int = 3,
+        steps: int = 600,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            latent=latent,
+            width=width,
+            members=members,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            device=device,
+            seed=seed,
+        )
+        self.score_by = score_by
+
+    def _network(self, n_features: int) -> nn.Module:
+        latent = self.latent or max(1, n_features // 2)
+        return _Gan(self.members, n_features, self.width, latent)
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            betas=(0.5, 0.99),
+        )
+
+    def _players(self, net: Any) -> list[Player]:
+        return [
+            Player(list(net.discriminator.parameters()), lambda x: self._judge(net, x)),
+            Player(list(net.trained.parameters()), lambda x: self._loss(net, x)),
+        ]
+
+    def _judge(self, net: Any, x: Tensor) -> Tensor:
+        """Return the discriminator's loss (members,); it moves first on each batch."""
+        net.follow()
+        with torch.no_grad():
+            code, random = net.codes(x)
+            rows, codes = torch.cat([x, net.generate(random)], 1), torch.cat([code, random], 1)
+        real, fake = self._verdicts(net, rows, codes)
+        return (functional.relu(1 - real) + functional.relu(1 + fake)).mean((1, 2))
+
+    def _loss(self, net: Any, x: Tensor) -> Tensor:
+        code, random = net.codes(x)
+        generated = net.generate(random)
+        rows, codes = torch.cat([x, generated], 1), torch.cat([code, random], 1)
+        real, fake = self._verdicts(net, rows, codes)
+        row_error = (net.generate(code) - x).square().mean((1, 2))
+        code_error = (net.trained["encoder"](generated) - random).square().mean((1, 2))
+        loss: Tensor = (real - fake).mean((1, 2)) + row_error + _CYCLE * code_error
+        return loss
+
+    def _verdicts(self, net: Any, rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return verdicts on the first half, the real pairs, and the second, the generated."""
+        noise = _NOISE * (1 - net.step / self.steps).clamp_min(0)
+        verdicts = net.discriminator(
+            torch.cat([rows + noise * torch.randn_like(rows), codes], dim=2)
+        )
+        real, fake = verdicts.chunk(2, dim=1)
+        return real, fake
+
+    def _validate(self, net: Any, x: Tensor) -> Tensor:
+        return super()._loss(net, x)
+
+    def _calibrate(self, net: Any, held_out: Tensor) -> None:
+        super()._calibrate(net, held_out)
+        change = net.feature_change(held_out, net(held_out)).square().mean(1, keepdim=True)
+        # The floor keeps features that hardly move from deciding alone.
+        net.feature_error.copy_(change + 0.01 * change.mean(2, keepdim=True) + 1e-12)
+
+    def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        scores, parts, expected = super()._row_scores(net, x)
+        if self.score_by == "discriminator_features":
+            change = net.feature_change(x, expected)
+            return (change.square() / net.feature_error).mean(2), None, expected
+        return scores, parts, expected
+
+    def _draw(self, net: Any, n: int, generator: torch.Generator) -> Tensor:
+        codes = normal_like(net.error, (len(net.error), n, net.latent), generator)
+        rows: Tensor = net.decoder(codes)
+        return rows
+
+
+class _Gan(nn.Module):
+    """Trained encoder and generator, their averages, discriminator, and held-out errors."""
+
+    error: Tensor
+    feature_error: Tensor
+    step: Tensor
+
+    def __init__(self, members: int, n_features: int, width: int, latent: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.encoder = mlp(members, [n_features, width, latent]).requires_grad_(False)
+        self.decoder = mlp(members, [latent, width, n_features]).requires_grad_(False)
+        averages = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
+        self.trained = copy.deepcopy(averages).requires_grad_(True)
+        self.discriminator = nn.Sequential(
+            _SpectralLinear(members, n_features + latent, width),
+            nn.LeakyReLU(0.2),
+            _SpectralLinear(members, width, width),
+            nn.LeakyReLU(0.2),
+            _SpectralLinear(members, width, 1),
+        )
+        self.register_buffer("error", torch.ones(members, 1, n_features))
+        self.register_buffer("feature_error", torch.ones(members, 1, width))
+        self.register_buffer("step", torch.zeros(members, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rows as the averaged encoder and generator reconstruct them."""
+        reconstruction: Tensor = self.decoder(self.encoder(x))
+        return reconstruction
+
+    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes of rows, and as many random codes."""
+        code: Tensor = self.trained["encoder"](x)
+        return code, torch.randn_like(code)
+
+    def generate(self, codes: Tensor) -> Tensor:
+        """Return the rows that the trained generator makes of codes."""
+        rows: Tensor = self.trained["decoder"](codes)
+        return rows
+
+    def feature_change(self, x: Tensor, reconstruction: Tensor) -> Tensor:
+        """Return how the discriminator's last hidden features differ for the same code."""
+        code = self.encoder(x)
+        hidden = self.discriminator[:-1]
+        change: Tensor = hidden(torch.cat([x, code], dim=2)) - hidden(
+            torch.cat([reconstruction, code], dim=2)
+        )
+        return change
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the averages one step towards the trained weights, faster at the start."""
+        share = 1 - (self.step / (self.step + 9)).clamp_max(_AVERAGING)
+        for name, average in (("encoder", self.encoder), ("decoder", self.decoder)):
+            pairs = zip(average.parameters(), self.trained[name].parameters(), strict=True)
+            for kept, live in pairs:
+                kept.lerp_(live, share)
+        self.step += 1
+
+
+class _SpectralLinear(MemberLinear):
+    """An affine layer a member whose weight is divided by its largest singular value."""
+
+    direction: Tensor
+
+    def __init__(self, members: int, inputs: int, outputs: int) -> None:
+        super().__init__(members, inputs, outputs)
+        start = functional.normalize(torch.randn(members, 1, inputs), dim=2)
+        self.register_buffer("direction", start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·weight/σ + bias; σ comes from one power iteration a training step."""
+        with torch.no_grad():
+            right = functional.normalize(self.direction @ self.weight, dim=2)
+            left = functional.normalize(right @ self.weight.mT, dim=2)
+            if self.training:
+                self.direction.copy_(left)
+        largest = left @ self.weight @ right.mT
+        return super().forward(x / largest)
