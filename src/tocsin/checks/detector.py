@@ -55,7 +55,8 @@ def check_parameters(subject: Subject) -> None:
     _require(clone(detector).get_params() == detector.get_params(), "clone has other parameters")
     unknown = set(type(detector).test_parameters()) - set(detector.parameter_names())
     _require(not unknown, f"test_parameters has unknown names: {sorted(unknown)}")
-    _require(not detector.get_state(), "an untrained detector has fitted attributes")
+    fitted = [name for name in vars(detector) if name.endswith("_")]
+    _require(not fitted, f"an untrained detector has fitted attributes: {fitted}")
 
 
 def check_fit(subject: Subject) -> None:
