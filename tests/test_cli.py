@@ -159,7 +159,7 @@ def test_bad_requests_say_what_to_do(folder: Path, model: Path, tmp_path: Path) 
     text.write_text(pd.read_csv(new).to_csv(index=False).replace("14.1", "oops", 1))
     requests = {
         ("detect", tmp_path / "nowhere.csv"): "no such file",
-        ("detect", three, "--label", "kind"): "x, y, z",
+        ("detect", three, "--label", "kind"): '"x", "y", "z"',
         ("detect", new, "--label", "stange"): "strange",
         ("detect", new, "--detector", "autoencodr"): "autoencoder",
         ("detect", new, "--detector", "neighbours", "--set", "k=0"): "k is 0",

@@ -20,8 +20,8 @@ State = dict[str, Any]
 class Stateful:
     """Something whose fitted attributes, those with a trailing underscore, can be written down.
 
-    A value may be an array, a JSON value, a detector, or a ``Stateful`` that the constructor
-    has already made. Override ``get_state`` and ``set_state`` for anything else.
+    A value may be an array, a JSON value, or a detector. Override ``set_state`` to rebuild
+    other ``Stateful`` values, and both methods for anything else.
     """
 
     def get_state(self) -> State:

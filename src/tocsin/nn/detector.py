@@ -171,14 +171,17 @@ class NeuralDetector(TableDetector):
     def get_state(self) -> State:
         """Return the fitted arrays, the weights among them as float32 by their names."""
         state = {k: v for k, v in vars(self).items() if k.endswith("_") and k != "net_"}
-        weights = self.net_.state_dict()
-        state["net_"] = {name: _numpy(value.float()) for name, value in weights.items()}
+        if hasattr(self, "net_"):
+            weights = self.net_.state_dict()
+            state["net_"] = {name: _numpy(value.float()) for name, value in weights.items()}
         return state
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Rebuild the network for the saved number of columns and load its weights."""
-        weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
         super().set_state({name: value for name, value in state.items() if name != "net_"})
+        if "net_" not in state:
+            return self
+        weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
         self.net_ = self._network(self.n_features_in_)
         self.net_.load_state_dict(weights)
         device = pick_device(self.device)

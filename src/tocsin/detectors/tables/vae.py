@@ -17,6 +17,10 @@ _LOG_VARIANCE = (2 * math.log(0.02), 4.0)
 """Bounds of the learned log-variances: a constant column must not become infinitely sure."""
 
 
+_SPEED = 10.0
+"""How much faster than the weights the decoder's log-variances move."""
+
+
 class Vae(GenerativeAutoencoder):
     """An ensemble of β-variational autoencoders with a Gaussian decoder.
 
@@ -166,7 +170,7 @@ class _Vae(nn.Module):
 
     def bounded_log_variance(self) -> Tensor:
         """Return the decoder's log-variance (members, 1, d)."""
-        return self.log_variance.clamp(*_LOG_VARIANCE)
+        return (_SPEED * self.log_variance).clamp(*_LOG_VARIANCE)
 
     def surprise(self, x: Tensor, decoded: Tensor) -> Tensor:
         """Return each value's negative log-likelihood, less that of the decoded value."""
