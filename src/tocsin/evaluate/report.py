@@ -257,7 +257,7 @@ def _shown(value: Any) -> str:
         return "–"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
         return _short(value)
-    number = float(value)
+    number = float(value) + 0.0  # so that -0 reads 0
     if math.isnan(number):
         return "–"
     if not 1e-4 <= abs(number) < 1e9 and number != 0:
