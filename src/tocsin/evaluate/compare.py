@@ -106,7 +106,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     console.print(table)
     console.print(f"Wins, losses, ties and the Wilcoxon p are against {comparison.baseline}.")
     if comparison.left_out:
-        console.print(f"Left out, not finished by all: {', '.join(comparison.left_out)}.")
+        console.print(
+            f"Left out, not finished by all: {', '.join(comparison.left_out)}.", markup=False
+        )
 
 
 def _table(rows: Iterable[Mapping[str, Any]], metric: str) -> pd.DataFrame:

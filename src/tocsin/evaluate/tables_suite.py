@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,7 +137,7 @@ def run_tables(
     """
     if protocol not in ("clean", "mixed"):
         raise ParameterError(f'The protocol is "clean" or "mixed"; got "{protocol}".')
-    _check_names(detectors)
+    _check_asked(detectors, seeds)
     rows = []
     with limited_threads(threads):
         for table in read_sets(data):
@@ -168,7 +168,7 @@ def run_false_alarms(
     ``rate``, the binomial 95 % band of the count as ``low`` and ``high``, and ``within``.
     Raises as ``run_tables`` does.
     """
-    _check_names(detectors)
+    _check_asked(detectors, seeds)
     rows = []
     with limited_threads(threads):
         for table in read_sets(data):
@@ -221,10 +221,15 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
     console.print(table)
     for row in rows:
         if row["error"]:
-            console.print(f"{row['detector']} failed on {row['dataset']}: {row['error']}")
-    if frame["detector"].nunique() > 1 and frame["roc"].notna().any():
-        for metric in ("roc", "pr"):
-            print_comparison(compare(rows, metric), console)
+            console.print(
+                f"{row['detector']} failed on {row['dataset']}: {row['error']}", markup=False
+            )
+    if frame["detector"].nunique() > 1:
+        try:
+            for metric in ("roc", "pr"):
+                print_comparison(compare(rows, metric), console)
+        except InputError as error:
+            console.print(str(error), markup=False)
 
 
 def print_false_alarms(rows: Sequence[Row], console: Console) -> None:
@@ -246,11 +251,6 @@ def print_false_alarms(rows: Sequence[Row], console: Console) -> None:
                 f"{row['normals']} rang at {row['budget']:.0%}; the band is "
                 f"{row['low']} to {row['high']}."
             )
-
-
-def comparisons(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the comparisons by ROC and PR with the first detector, ready for JSON."""
-    return {metric: asdict(compare(rows, metric)) for metric in ("roc", "pr")}
 
 
 @contextmanager
@@ -336,9 +336,9 @@ def _matrix(array: NDArray[Any]) -> FloatArray:
     return matrix
 
 
-def _check_names(detectors: Sequence[str]) -> None:
-    if not detectors:
-        raise ParameterError("Name at least one detector to measure.")
+def _check_asked(detectors: Sequence[str], seeds: Sequence[int]) -> None:
+    if not detectors or not seeds:
+        raise ParameterError("Give at least one detector and one seed to measure.")
     for name in detectors:
         registry.find(name)
 
