@@ -126,7 +126,8 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """
         table = self._fitted()._table(X)
         matrix = self.preparer_.transform(table)
-        return self._detection(table, matrix, self.detector_.score(matrix), explain=explain)
+        scores = self.detector_.score(matrix)
+        return self._detection(table, matrix, scores, self.decide(scores), explain=explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -135,7 +136,10 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         table = self.fit(X, labels=labels)._table(X)
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
-        return self._detection(table, matrix, scores, explain=explain)
+        # A training row is among the calibration rows itself: counting it once is enough.
+        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
+        decision = decide(counted, scores.values, self.budget.rate)
+        return self._detection(table, matrix, scores, decision, explain=explain)
 
     def decide(self, scores: Scores) -> Decision:
         """Return which scores are anomalies under the budget as it is set now."""
@@ -326,14 +330,20 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return X
 
     def _detection(
-        self, table: Any, matrix: FloatArray, scores: Scores, *, explain: bool
+        self,
+        table: Any,
+        matrix: FloatArray,
+        scores: Scores,
+        decision: Decision,
+        *,
+        explain: bool,
     ) -> Detection:
-        decision = self.decide(scores)
-        detection = Detection(scores, decision, np.arange(len(scores)), notes=self.notes_)
+        notes = (*self.notes_, *self.preparer_.remarks(table))
+        detection = Detection(scores, decision, np.arange(len(scores)), notes=notes)
         if not explain:
             return detection
         reasons = self._explain(table, matrix, detection.anomalies[:MOST_EXPLAINED])
-        return Detection(scores, decision, detection.rows, reasons, detection.notes)
+        return Detection(scores, decision, detection.rows, reasons, notes)
 
     def _explain(self, table: Any, matrix: FloatArray, rows: IntArray) -> dict[int, Explanation]:
         return explain_rows(

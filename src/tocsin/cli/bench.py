@@ -57,19 +57,17 @@ def false_alarms(
     json_file: File = None,
 ) -> None:
     """Measure how many unseen normal rows ring, against the budget."""
+    from rich.console import Console
+
     from tocsin.cli import building
-    from tocsin.evaluate.tables_suite import run_false_alarms, summarise_false_alarms
+    from tocsin.evaluate.tables_suite import print_false_alarms, run_false_alarms
 
     rates = [float(word) for word in building.names(budgets)]
     names = building.names(detectors)
     rows = run_false_alarms(data, rates, building.numbers(seeds), names, progress=_say)
     if json_file is not None:
         _write(json_file, rows)
-    for row in summarise_false_alarms(rows):
-        typer.echo(
-            f"{row['detector']}: budget {row['budget']:.0%}, measured {row['rate']:.2%}, within "
-            f"the binomial 95 % band in {row['within']:.1%} of {row['runs']} runs"
-        )
+    print_false_alarms(rows, Console())
 
 
 def _say(row: dict[str, Any]) -> None:

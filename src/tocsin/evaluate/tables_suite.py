@@ -257,7 +257,7 @@ def print_false_alarms(rows: Sequence[Row], console: Console) -> None:
 def limited_threads(threads: int) -> Iterator[None]:
     """Keep NumPy, scikit-learn and torch to so many threads inside, so that seconds compare."""
     import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
