@@ -26,7 +26,7 @@ from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
 from tocsin.sources.file import read_table
 from tocsin.store import folder
-from tocsin.types import Decision, Detection, Explanation, FloatArray, IntArray, Scores
+from tocsin.types import Card, Decision, Detection, Explanation, FloatArray, IntArray, Scores
 
 Training = Literal["guess", "clean", "mixed"]
 
@@ -190,9 +190,14 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def detector_name(self) -> str:
         """The name of the trained detector, with the one that it chose if it chooses."""
-        detector = self._fitted().detector_
-        chosen = getattr(detector, "chosen_", None)
-        return detector.card.name + (f" → {chosen.card.name}" if chosen is not None else "")
+        name, own = self._fitted().detector_.card.name, self.card.name
+        return name if own == name else f"{name} → {own}"
+
+    @property
+    def card(self) -> Card:
+        """What the trained detector is, or the one that it chose."""
+        detector: Detector = getattr(self._fitted().detector_, "chosen_", self.detector_)
+        return detector.card
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -338,11 +343,11 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         explain: bool,
     ) -> Detection:
-        notes = (*self.notes_, *self.preparer_.remarks(table))
-        detection = Detection(scores, decision, np.arange(len(scores)), notes=notes)
+        detection = Detection(scores, decision, np.arange(len(scores)), notes=self.notes_)
         if not explain:
             return detection
         reasons = self._explain(table, matrix, detection.anomalies[:MOST_EXPLAINED])
+        notes = (*self.notes_, *self.preparer_.remarks(table))
         return Detection(scores, decision, detection.rows, reasons, notes)
 
     def _explain(self, table: Any, matrix: FloatArray, rows: IntArray) -> dict[int, Explanation]:

@@ -107,7 +107,7 @@ def _report(
         path,
         detection,
         frame=frame,
-        card=getattr(made.detector_, "chosen_", made.detector_).card,
+        card=made.card,
         settings=made.settings,
         command=shlex.join(["tocsin", *sys.argv[1:]]),
         labels=known,

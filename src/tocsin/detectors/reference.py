@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.base import TableDetector
 from tocsin.detectors.column_scalings import ColumnScaling
 from tocsin.detectors.neighbour_search import NeighbourSearch
-from tocsin.detectors.tables._scaling import choose_rows
+from tocsin.detectors.tables._scaling import LIMIT, choose_rows
 from tocsin.errors import InputError, ParameterError
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -55,6 +55,7 @@ class NeighbourSpace:
             differences = self.search.reference[rows]
             differences -= Z[:, None]
             differences *= stretch[..., None, :]
+            np.clip(differences, -LIMIT, LIMIT, out=differences)
             lengths = norm(differences)
             order = np.argsort(lengths, axis=1, kind="stable")
             yield Near(

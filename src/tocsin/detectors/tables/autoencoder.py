@@ -20,8 +20,8 @@ class Autoencoder(EncodingDetector):
     """An ensemble of autoencoders; the score is how badly they reconstruct a row.
 
     Rows (n, d) in any units, standardised inside. The score is the mean over columns of the
-    squared residual divided by that column's error on held-out rows (plus 0.02), so columns
-    that are noisy by nature count less. ``parts`` (n, d) add up to the score, ``expected``
+    residual's size relative to √(the column's mean squared error on held-out rows + 0.02), so
+    columns that are noisy by nature count less. ``parts`` (n, d) add up to the score, ``expected``
     (n, d) is the reconstruction in the units of the rows, and ``embed`` gives the bottleneck.
     ``latent`` is its size, half the columns by default. Raises ParameterError for sizes
     below one, and TrainingFailed when the loss is not finite.
@@ -87,7 +87,8 @@ class Autoencoder(EncodingDetector):
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         expected = net(x)
-        parts = (expected - x).square() / (net.error + _FLOOR) / x.shape[2]
+        # Not squared: one column with heavy tails would decide over all others.
+        parts = (expected - x).abs() / (net.error + _FLOOR).sqrt() / x.shape[2]
         return parts.sum(2), parts, expected
 
     def _encode(self, net: Any, x: Tensor) -> Tensor:
@@ -102,14 +103,15 @@ class Autoencoder(EncodingDetector):
 
 
 class _Autoencoder(nn.Module):
-    """Encoder and decoder with one hidden layer each, and each column's held-out error."""
+    """Encoder and decoder with two hidden layers each, and each column's held-out error."""
 
     error: Tensor
 
     def __init__(self, members: int, n_features: int, width: int, latent: int) -> None:
         super().__init__()
-        self.encoder = mlp(members, [n_features, width, latent])
-        self.decoder = mlp(members, [latent, width, n_features])
+        half = max(1, width // 2)
+        self.encoder = mlp(members, [n_features, width, half, latent])
+        self.decoder = mlp(members, [latent, half, width, n_features])
         self.register_buffer("error", torch.ones(members, 1, n_features))
 
     def forward(self, x: Tensor) -> Tensor:

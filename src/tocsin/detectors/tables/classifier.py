@@ -18,6 +18,7 @@ from tocsin.nn.detector import NeuralDetector
 from tocsin.nn.training import Rows
 from tocsin.types import Card, FloatArray, IntArray
 
+_LEAST_SPREAD = 1e-3
 _LEAST_SLOPE = 0.05
 """Calibration never turns the order of the scores round."""
 
@@ -94,7 +95,7 @@ class Classifier(NeuralDetector):
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return a small network and a short training."""
-        return {"width": 16, "steps": 75, "batch_size": 64}
+        return {"width": 16, "steps": 150, "batch_size": 64}
 
     def predict_probability(self, X: Any) -> FloatArray:
         """Return the calibrated probability (n,) that each row is an anomaly.
@@ -135,7 +136,7 @@ class Classifier(NeuralDetector):
         return _Balanced(X, fold, self.members, self._standardise, device, self.seed, y)
 
     def _network(self, n_features: int) -> nn.Module:
-        return mlp(self.members, [n_features, self.width, self.width, 1])
+        return _Classifier(self.members, n_features, self.width)
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         normal, anomalies = x.chunk(2, dim=1)
@@ -145,8 +146,15 @@ class Classifier(NeuralDetector):
             loss = loss + self.made_up * softplus(-net(_made_up(normal))).mean((1, 2))
         return loss
 
+    def _calibrate(self, net: Any, held_out: Tensor) -> None:
+        logits = net(held_out.chunk(2, dim=1)[0])
+        net.middle.copy_(logits.mean(1, keepdim=True))
+        net.unit.copy_(logits.std(1, correction=0, keepdim=True).clamp_min(_LEAST_SPREAD))
+
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        return self.slope_ * net(x)[..., 0] + self.offset_, None, None
+        # Members end at different steps, and so with log-odds of different spread.
+        logits = (net(x) - net.middle) / net.unit
+        return self.slope_ * logits[..., 0] + self.offset_, None, None
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -157,6 +165,23 @@ class Classifier(NeuralDetector):
         for name in ("weight", "made_up"):
             if not getattr(self, name) >= 0:
                 raise ParameterError(f"{name} must not be negative; got {getattr(self, name)}.")
+
+
+class _Classifier(nn.Module):
+    """Log-odds of a row, and the middle and spread that they have on held-out normal rows."""
+
+    middle: Tensor
+    unit: Tensor
+
+    def __init__(self, members: int, n_features: int, width: int) -> None:
+        super().__init__()
+        self.body = mlp(members, [n_features, width, width, 1])
+        self.register_buffer("middle", torch.zeros(members, 1, 1))
+        self.register_buffer("unit", torch.ones(members, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(x)
+        return logits
 
 
 class _Balanced(Rows):

@@ -64,7 +64,7 @@ class Vae(GenerativeAutoencoder):
         self,
         *,
         score_by: str = "reconstruction_probability",
-        beta: float = 0.2,
+        beta: float = 0.3,
         latent: int | None = None,
         width: int = 128,
         members: int = 3,
