@@ -18,7 +18,7 @@ from sklearn.utils.validation import validate_data
 
 from tocsin import __version__, registry
 from tocsin.base import Detector, check_labels
-from tocsin.decide import Budget, decide
+from tocsin.decide import Budget, Calibration, decide
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, NotFitted, ParameterError
 from tocsin.explain.tables import explain_rows
@@ -65,6 +65,11 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     >>> detection.explanations[1].reasons[0].name
     'x1'
     """
+
+    detector_: Detector
+    preparer_: TablePreparer
+    calibration_: Calibration
+    background_: FloatArray
 
     def __init__(
         self,
