@@ -45,7 +45,7 @@ class Mcd(TableDetector):
     )
 
     def __init__(
-        self, support: float = 0.75, ridge: float = 0.1, max_rows: int = 50_000, seed: int = 0
+        self, support: float = 0.5, ridge: float = 0.1, max_rows: int = 50_000, seed: int = 0
     ) -> None:
         self.support = support
         self.ridge = ridge
