@@ -48,6 +48,10 @@ class GenerativeAutoencoder(Autoencoder):
                 rows.append(drawn[member.to(drawn.device), torch.arange(len(member))].cpu())
         return np.asarray(torch.cat(rows).double()) * self.scale_ + self.mean_
 
+    def _latent_size(self, n_features: int) -> int:
+        """Return the size of a code; for wide rows the hidden layer bounds the default."""
+        return self.latent or max(1, min(n_features, self.width) // 2)
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.score_by not in self.ways:

@@ -35,8 +35,9 @@ class Gan(GenerativeAutoencoder):
     ``"discriminator_features"``, the same of the discriminator's last hidden features of the
     row and of its reconstruction. ``parts`` (n, d), for the first, add up to the score;
     ``expected`` (n, d) is the reconstruction in the units of the rows. ``latent`` is the size
-    of a code, half the columns by default. Raises ParameterError for sizes below 1 or an
-    unknown ``score_by``, and TrainingFailed when the loss is not finite.
+    of a code, by default half the columns or half of ``width``, whichever is less. Raises
+    ParameterError for sizes below 1 or an unknown ``score_by``, and TrainingFailed when the
+    loss is not finite.
     Donahue, Krähenbühl and Darrell, Adversarial Feature Learning, ICLR 2017; Zenati et al.,
     Adversarially Learned Anomaly Detection, ICDM 2018; Miyato et al., Spectral Normalization
     for Generative Adversarial Networks, ICLR 2018.
@@ -89,8 +90,7 @@ class Gan(GenerativeAutoencoder):
         self.score_by = score_by
 
     def _network(self, n_features: int) -> nn.Module:
-        latent = self.latent or max(1, n_features // 2)
-        return _Gan(self.members, n_features, self.width, latent)
+        return _Gan(self.members, n_features, self.width, self._latent_size(n_features))
 
     def _schedule(self) -> Schedule:
         return Schedule(

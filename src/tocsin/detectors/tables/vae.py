@@ -31,9 +31,10 @@ class Vae(GenerativeAutoencoder):
     divergence of its code from the normal distribution fitted to the codes of held-out rows.
     The decoder sees the mean code, so nothing about a score is random. ``parts`` (n, d), for
     the first two, are the negative log-likelihood a column; ``expected`` (n, d) the decoded
-    mean in the units of the rows. ``latent`` is the size of a code, half the columns by
-    default, and a larger ``beta`` leaves less in it. Raises ParameterError for a β below 0,
-    sizes below 1 or an unknown ``score_by``, and TrainingFailed when the loss is not finite.
+    mean in the units of the rows. ``latent`` is the size of a code, by default half the
+    columns or half of ``width``, whichever is less; a larger ``beta`` leaves less in it.
+    Raises ParameterError for a β below 0, sizes below 1 or an unknown ``score_by``, and
+    TrainingFailed when the loss is not finite.
     Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014; Higgins et al., β-VAE,
     ICLR 2017; An and Cho, Variational Autoencoder based Anomaly Detection using Reconstruction
     Probability, SNU 2015.
@@ -88,8 +89,7 @@ class Vae(GenerativeAutoencoder):
         self.beta = beta
 
     def _network(self, n_features: int) -> nn.Module:
-        latent = self.latent or max(1, n_features // 2)
-        return _Vae(self.members, n_features, self.width, latent)
+        return _Vae(self.members, n_features, self.width, self._latent_size(n_features))
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         mean, log_variance = net.encode(x)
