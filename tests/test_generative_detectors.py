@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -33,10 +35,14 @@ def planted(n: int, d: int = 6) -> np.ndarray:
     return 10 + 2.5 * (mixed - 10)
 
 
+@cache
+def trained(detector: type[GenerativeAutoencoder], way: str) -> GenerativeAutoencoder:
+    return detector(score_by=way, **SMALL).fit(normal_rows(600))
+
+
 @pytest.mark.parametrize(("detector", "way"), WAYS)
 def test_every_way_of_scoring_finds_planted_anomalies(detector, way):
-    fitted = detector(score_by=way, **SMALL).fit(normal_rows(400))
-    scores = fitted.score(np.vstack([normal_rows(200, seed=5), planted(200)]))
+    scores = trained(detector, way).score(np.vstack([normal_rows(200, seed=5), planted(200)]))
     assert roc_auc_score(np.repeat([0, 1], 200), scores.values) > 0.7
     assert scores.expected is not None
     assert scores.expected.shape == (400, 6)
@@ -44,11 +50,9 @@ def test_every_way_of_scoring_finds_planted_anomalies(detector, way):
 
 @BOTH
 def test_default_scores_are_the_sum_of_their_parts_and_name_the_column(detector):
-    rows = normal_rows(400)
-    fitted = detector(**SMALL).fit(rows)
     odd = normal_rows(1, seed=8)
-    odd[0, 2] += 15 * rows[:, 2].std()
-    scores = fitted.score(odd)
+    odd[0, 2] += 15 * normal_rows(600)[:, 2].std()
+    scores = trained(detector, detector.ways[0]).score(odd)
     assert scores.parts is not None
     np.testing.assert_allclose(scores.parts.sum(axis=1), scores.values)
     assert scores.parts[0].argmax() == 2
@@ -56,8 +60,8 @@ def test_default_scores_are_the_sum_of_their_parts_and_name_the_column(detector)
 
 @BOTH
 def test_samples_have_the_mean_and_covariance_of_the_training_rows(detector):
-    rows = normal_rows(2000)
-    fitted = detector(steps=400, width=64, device="cpu").fit(rows)
+    rows = normal_rows(1000)
+    fitted = detector(steps=400, width=32, batch_size=128, device="cpu").fit(rows)
     drawn = fitted.sample(5000, seed=1)
     deviation = rows.std(axis=0)
     assert np.abs((drawn.mean(axis=0) - rows.mean(axis=0)) / deviation).max() < 0.25
@@ -67,7 +71,7 @@ def test_samples_have_the_mean_and_covariance_of_the_training_rows(detector):
 
 @BOTH
 def test_samples_follow_their_seed_and_scoring_changes_nothing(detector):
-    fitted = detector(**SMALL).fit(normal_rows(200))
+    fitted = trained(detector, detector.ways[0])
     first = fitted.sample(9000, seed=4)
     before = fitted.score(first[:5]).values
     assert first.shape == (9000, 6)
@@ -100,7 +104,7 @@ def test_few_rows_constant_columns_and_extremes_give_finite_scores(detector, way
 
 @pytest.mark.parametrize(("detector", "way"), WAYS)
 def test_training_scores_are_honest(detector, way):
-    fitted = detector(score_by=way, **SMALL).fit(normal_rows(600))
+    fitted = trained(detector, way)
     threshold = np.quantile(fitted.training_scores_, 0.9)
     rate = (fitted.score(normal_rows(2000, seed=9)).values > threshold).mean()
     assert 0.05 < rate < 0.15
@@ -115,8 +119,7 @@ def test_a_larger_beta_leaves_less_in_the_code():
 def test_elbo_adds_the_divergence_of_the_code():
     rows = normal_rows(300)
     likely, elbo = (
-        Vae(score_by=way, **SMALL).fit(rows).score(rows).values
-        for way in ("reconstruction_probability", "elbo")
+        trained(Vae, way).score(rows).values for way in ("reconstruction_probability", "elbo")
     )
     assert (elbo > likely).all()
 
@@ -143,12 +146,13 @@ def test_wide_tables_work(detector):
 @BOTH
 def test_wrong_settings_are_named(detector: type[GenerativeAutoencoder]):
     rows = normal_rows(20)
+    fitted = trained(detector, detector.ways[0])
     with pytest.raises(ParameterError, match="score_by must be one of"):
         detector(score_by="luck").fit(rows)
     with pytest.raises(NotFitted, match="fit before sample"):
         detector().sample(3)
     with pytest.raises(ParameterError, match="at least 1 row"):
-        detector(**SMALL).fit(rows).sample(0)
+        fitted.sample(0)
 
 
 def test_beta_below_zero_is_refused():

@@ -201,8 +201,9 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def card(self) -> Card:
         """What the trained detector is, or the one that it chose."""
-        detector: Detector = getattr(self._fitted().detector_, "chosen_", self.detector_)
-        return detector.card
+        detector = self._fitted().detector_
+        chosen: Detector | None = getattr(detector, "chosen_", None)
+        return detector.card if chosen is None else chosen.card
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -162,15 +162,16 @@ def _step(
         group["lr"] = rate
     # Members share no weights, so the gradient of the sum is each member's own gradient.
     loss = player.loss(batch).sum()
-    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
-        loss, list(player.parameters), allow_unused=True
-    )
-    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients if g is not None]
-    shrink = norm / torch.linalg.vector_norm(torch.stack(norms), dim=0).clamp_min(norm)
-    for parameter, gradient in zip(player.parameters, gradients, strict=True):
-        if gradient is not None and (shrink < 1).any():
-            gradient.mul_(shrink.view(-1, *[1] * (gradient.ndim - 1)))
+    parameters = list(player.parameters)
+    gradients: tuple[Tensor | None, ...] = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
+    present = [gradient for gradient in gradients if gradient is not None]
+    joined = torch.cat([gradient.flatten(1) for gradient in present], 1)
+    shrink = norm / torch.linalg.vector_norm(joined, dim=1).clamp_min(norm)
+    if (shrink < 1).any():
+        for gradient in present:
+            gradient.mul_(shrink.view(-1, *[1] * (gradient.ndim - 1)))
     optimiser.step()
 
 

@@ -20,11 +20,12 @@ _CHUNK = 256  # rows; their nodes in all trees stay in the processor's cache
 class IsolationForest(TableDetector):
     """Random trees, each grown on ``max_samples`` rows; few splits to a leaf is anomalous.
 
+    A tree gets at most half of the rows, so that each row is new to about half of the trees.
+
     Rows (n, d) in any units. Scores lie between 0 and 1 and equal scikit-learn's
     ``-score_samples`` on standardised columns. The training scores are out-of-bag: each row is
-    scored by the trees that were grown without it, or by forests grown on folds where a tree
-    leaves out less than half of the rows. Raises ParameterError for fewer than one tree or two
-    rows a tree. Liu, Ting and Zhou, Isolation Forest, ICDM 2008.
+    scored by the trees that were grown without it. Raises ParameterError for fewer than one
+    tree or two rows a tree. Liu, Ting and Zhou, Isolation Forest, ICDM 2008.
 
     >>> rng = np.random.default_rng(0)
     >>> forest = IsolationForest(n_estimators=20).fit(rng.normal(size=(300, 3)))
@@ -59,7 +60,7 @@ class IsolationForest(TableDetector):
                 f"got {self.n_estimators} and {self.max_samples}."
             )
         self.mean_, self.scale_ = location_and_scale(X)
-        samples = min(self.max_samples, len(X))
+        samples = min(self.max_samples, max(2, len(X) // 2))
         forest = ScikitForest(
             n_estimators=self.n_estimators, max_samples=samples, random_state=self.seed
         ).fit(standardise(X, self.mean_, self.scale_))
@@ -113,8 +114,6 @@ class IsolationForest(TableDetector):
         return Scores(values)
 
     def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        if len(X) < 2 * self.max_samples:
-            return super()._score_training(X, y)
         outside = np.ones((len(X), self.n_estimators), dtype=bool)
         for tree, rows in enumerate(self._in_bag):
             outside[rows, tree] = False

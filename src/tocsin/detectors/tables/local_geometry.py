@@ -6,23 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.detectors.column_scalings import MidRankScaling, MinMaxScaling, StandardScaling
-from tocsin.detectors.reference import NeighbourSpace, ReferenceDetector, norm
+from tocsin.detectors.column_scalings import (
+    ColumnScaling,
+    HeavyTailScaling,
+    MinMaxScaling,
+    StandardScaling,
+)
+from tocsin.detectors.reference import Near, NeighbourSpace, ReferenceDetector, norm
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-_SCALINGS = (StandardScaling, MinMaxScaling, MidRankScaling)
-_FEW, _MANY = 5, 15
+_SCALINGS = (StandardScaling, MinMaxScaling, HeavyTailScaling)
+_FEW, _MORE, _MANY = 5, 15, 30
 _RIDGE = 0.1
 
 
 class LocalGeometry(ReferenceDetector):
     """How far a row lies from the nearest training rows and from the surface they span.
 
-    In each of three scalings of the columns (standard, min–max, mid-rank normal) four logs are
-    added: distance to the nearest training row, mean distance to the 5 nearest, distance to
-    their centroid, and what a ridge-regularised linear reconstruction from the 15 nearest
-    leaves over. ``max_reference``: compare with at most so many training rows, drawn at random
-    by ``seed``.
+    In each of three scalings of the columns (standard, min–max, mid-rank normal where a column
+    is heavy-tailed) four lengths are multiplied: distance to the nearest training row, distance
+    to the centroid of the 5 nearest, and what ridge-regularised linear reconstructions from the
+    15 and from the 30 nearest leave over. Their geometric mean is divided by its median over
+    the training rows. The score is the log of the root of the summed squares of the three
+    ratios: the scaling in which a row looks most unusual decides. ``max_reference``: compare
+    with at most so many training rows, drawn at random by ``seed``.
 
     ``parts`` (n, d) is each column's share, from 0 to 1, of the squared distance to the
     centroid, averaged over the scalings; ``expected`` (n, d) is the centroid in the units of X.
@@ -56,25 +63,44 @@ class LocalGeometry(ReferenceDetector):
         return {"max_reference": 500}
 
     def _prepare(self) -> None:
-        self._spaces = [NeighbourSpace(scaling, self.reference_) for scaling in _SCALINGS]
-        rows = np.linspace(0, len(self.reference_) - 1, min(500, len(self.reference_))).astype(int)
-        self._floors = [
-            1e-3 * np.median(_mean_distance(space, self.reference_[rows], rows)) + 1e-9
-            for space in self._spaces
-        ]
+        self._spaces = [_Space(scaling, self.reference_) for scaling in _SCALINGS]
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
-        values, shares, expected = np.zeros(len(X)), np.zeros(X.shape), np.empty(X.shape)
-        for space, floor in zip(self._spaces, self._floors, strict=True):
-            for block, rows, differences, lengths in space.neighbours(X, _MANY, itself):
-                to_centroid = differences[:, :_FEW].mean(axis=1)
-                for length in (lengths[:, 0], lengths[:, :_FEW].mean(axis=1), norm(to_centroid)):
-                    values[block] += np.log(length + floor)
-                values[block] += np.log(norm(_unexplained(differences)) + 1e-9)
-                shares[block] += to_centroid**2 / (norm(to_centroid)[:, None] + floor) ** 2
+        logs = np.empty((len(_SCALINGS), len(X)))
+        shares, expected = np.zeros(X.shape), np.empty(X.shape)
+        for space, log in zip(self._spaces, logs, strict=True):
+            for near in space.neighbours(X, _MANY, itself):
+                log[near.block] = space.unusualness(near)
+                to_centroid = near.differences[:, :_FEW].mean(axis=1)
+                squared = (norm(to_centroid) + space.floor) ** 2
+                shares[near.block] += to_centroid**2 / squared[:, None] / len(logs)
                 if space is self._spaces[0]:
-                    expected[block] = self.reference_[rows[:, :_FEW]].mean(axis=1)
-        return Scores(values, shares / len(self._spaces), expected)
+                    expected[near.block] = self.reference_[near.rows[:, :_FEW]].mean(axis=1)
+        return Scores(np.logaddexp.reduce(2 * logs) / 2, shares, expected)
+
+
+class _Space(NeighbourSpace):
+    """A scaling with the floor of its lengths and the log of their typical geometric mean."""
+
+    def __init__(self, scaling: type[ColumnScaling], reference: FloatArray) -> None:
+        super().__init__(scaling, reference)
+        rows = np.linspace(0, len(reference) - 1, min(500, len(reference))).astype(np.int64)
+        near = list(self.neighbours(reference[rows], _MANY, rows))
+        self.typical = 0.0
+        self.floor = 1e-3 * np.median(np.concatenate([n.lengths[:, :_FEW].mean(1) for n in near]))
+        self.floor += 1e-9
+        self.typical = float(np.median(np.concatenate([self.unusualness(n) for n in near])))
+
+    def unusualness(self, near: Near) -> FloatArray:
+        """Return the mean log (b,) of the four lengths, less what is typical of it."""
+        few, more, many = (near.differences[:, :k] for k in (_FEW, _MORE, _MANY))
+        logs = (
+            np.log(near.lengths[:, 0] + self.floor),
+            np.log(norm(few.mean(axis=1)) + self.floor),
+            np.log(norm(_unexplained(more)) + 1e-9),
+            np.log(norm(_unexplained(many)) + 1e-9),
+        )
+        return np.mean(logs, axis=0) - self.typical
 
 
 def _unexplained(differences: FloatArray) -> FloatArray:
@@ -88,8 +114,3 @@ def _unexplained(differences: FloatArray) -> FloatArray:
     weights = np.linalg.solve(gram, centred @ from_mean[..., None])
     remainder: FloatArray = from_mean - (weights.swapaxes(1, 2) @ centred)[:, 0]
     return remainder
-
-
-def _mean_distance(space: NeighbourSpace, X: FloatArray, itself: IntArray) -> FloatArray:
-    near = space.neighbours(X, _FEW, itself)
-    return np.concatenate([lengths.mean(axis=1) for _, _, _, lengths in near])
