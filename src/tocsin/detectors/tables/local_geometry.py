@@ -100,7 +100,8 @@ class _Space(NeighbourSpace):
             np.log(norm(_unexplained(more)) + 1e-9),
             np.log(norm(_unexplained(many)) + 1e-9),
         )
-        return np.mean(logs, axis=0) - self.typical
+        unusualness: FloatArray = np.mean(logs, axis=0) - self.typical
+        return unusualness
 
 
 def _unexplained(differences: FloatArray) -> FloatArray:

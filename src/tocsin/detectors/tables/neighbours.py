@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tocsin.detectors.column_scalings import StandardScaling
+from tocsin.detectors.column_scalings import ColumnScaling, StandardScaling
 from tocsin.detectors.reference import NeighbourSpace, ReferenceDetector, check_count
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -44,6 +44,8 @@ class Neighbours(ReferenceDetector):
         cost="fit O(n m d), score O(m d) a row, m = reference rows",
     )
 
+    _scaling: ClassVar[type[ColumnScaling]] = StandardScaling
+
     def __init__(
         self,
         k: int = 5,
@@ -70,7 +72,7 @@ class Neighbours(ReferenceDetector):
         super()._fit(X, y)
 
     def _prepare(self) -> None:
-        self._space = NeighbourSpace(StandardScaling, self.reference_)
+        self._space = NeighbourSpace(self._scaling, self.reference_)
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
         values = np.empty(len(X))

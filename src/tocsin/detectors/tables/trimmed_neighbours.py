@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from tocsin.detectors.column_scalings import ArcsinhScaling
 from tocsin.detectors.tables.hbos import Hbos
 from tocsin.detectors.tables.isolation_forest import IsolationForest
 from tocsin.detectors.tables.neighbours import Neighbours
@@ -18,9 +19,10 @@ class TrimmedNeighbours(Neighbours):
     """Mean distance to the k nearest training rows that look normal; for unlabelled mixed data.
 
     The rows are ranked by an isolation forest and by histograms; the share ``trim`` with the
-    highest mean rank is dropped, the columns are standardised on the rest, and every row,
-    dropped or not, is compared with the rest. Other parameters, ``parts`` and ``expected`` as
-    in ``neighbours``. Raises ParameterError for a trim outside [0, 1).
+    highest mean rank is dropped, the columns are scaled robustly on the rest (arcsinh of the
+    distance from the median), and every row, dropped or not, is compared with the rest. Other
+    parameters, ``parts`` and ``expected`` as in ``neighbours``. Raises ParameterError for a
+    trim outside [0, 1).
 
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(6, 0.1, size=(20, 2))])
@@ -38,6 +40,8 @@ class TrimmedNeighbours(Neighbours):
         paper="Ramaswamy, Rastogi, Shim, Efficient Algorithms for Mining Outliers, SIGMOD 2000",
         cost="fit O(n m d), score O(m d) a row, m = reference rows",
     )
+
+    _scaling = ArcsinhScaling
 
     def __init__(
         self,
