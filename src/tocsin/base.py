@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 
 from tocsin import registry
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
-from tocsin.types import Card, FloatArray, IntArray, Scores
+from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 State = dict[str, Any]
 """Fitted values by name: arrays, JSON values, and nested states. Never code."""
@@ -52,6 +52,7 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     """
 
     card: ClassVar[Card]
+    uses_labels: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
 
     training_scores_: FloatArray
@@ -69,6 +70,7 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Learn what is normal from items X, with labels y (n,), 1 = anomaly, if there are any.
 
+        A detector that does not learn from labels learns from the items labelled normal.
         Raises InputError for data that cannot be learned from. X is not changed.
         """
         X = self._check_training(X)
@@ -77,8 +79,11 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"{self.card.name} learns from labels: give y, one 0 (normal) or 1 (anomaly) a row."
             )
-        self._fit(X, labels)
-        self.training_scores_ = np.asarray(self._score_training(X, labels), dtype=np.float64)
+        if self.uses_labels or self.needs_labels:
+            self._fit(X, labels)
+            self.training_scores_ = self._score_training(X, labels)
+        else:
+            self._fit_normal(X, np.ones(len(X), dtype=bool) if labels is None else labels == 0)
         return self
 
     def score(self, X: Any) -> Scores:
@@ -89,6 +94,23 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "training_scores_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
         return self._score(self._check_scoring(X))
+
+    def _fit_normal(self, X: Any, normal: BoolArray) -> None:
+        """Learn from the normal items alone; the others are scored as new ones."""
+        if normal.all():
+            self._fit(X, None)
+            self.training_scores_ = self._score_training(X, None)
+            return
+        if normal.sum() < 2:
+            raise InputError(
+                f"{self.card.name} learns from rows labelled normal; only {normal.sum()} of "
+                f"{len(normal)} are."
+            )
+        known = X[normal]
+        self._fit(known, None)
+        self.training_scores_ = np.empty(len(X))
+        self.training_scores_[normal] = self._score_training(known, None)
+        self.training_scores_[~normal] = self._score(X[~normal]).values
 
     def _fit(self, X: Any, y: IntArray | None) -> None:
         raise NotImplementedError

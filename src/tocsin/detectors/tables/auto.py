@@ -39,6 +39,8 @@ class Auto(TableDetector):
         cost="that of the chosen detector",
     )
 
+    uses_labels = True
+
     chosen_: Detector
     reason_: str
 

@@ -58,7 +58,8 @@ class Mcd(TableDetector):
                 "mcd needs 0 < support ≤ 1, ridge > 0 and max_rows ≥ 2; "
                 f"got {self.support}, {self.ridge} and {self.max_rows}."
             )
-        X = X[choose_rows(len(X), self.max_rows, self.seed)]
+        chosen = choose_rows(len(X), self.max_rows, self.seed)
+        X = X[chosen]
         self.mean_, self.scale_ = location_and_scale(X)
         scaled = standardise(X, self.mean_, self.scale_)
         h = max(2, int(np.ceil(self.support * len(X))))
@@ -71,6 +72,7 @@ class Mcd(TableDetector):
             inside = nearest
             self._estimate(scaled[inside])
             distance = (self._white(scaled) ** 2).sum(axis=1)
+        self._inside = chosen[inside]
 
     def _estimate(self, Z: FloatArray) -> None:
         self.centre_ = Z.mean(axis=0)
@@ -80,6 +82,14 @@ class Mcd(TableDetector):
         added = self.ridge * max(float(np.trace(covariance)) / len(covariance), 1e-6)
         variance, axes = eigh(covariance)
         self.whitening_ = (axes / np.sqrt(np.maximum(variance, 0.0) + added)) @ axes.T
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        """Return the scores, with each row's own pull on mean and covariance taken back."""
+        values = self._score(X).values
+        others = len(self._inside) - 1
+        own = values[self._inside]
+        values[self._inside] = (1 + 1 / others) * own / np.maximum(1 - own / others, 1e-9)
+        return values
 
     def _white(self, Z: FloatArray) -> FloatArray:
         """Return Z in coordinates where normal rows have variance 1 in all directions."""
