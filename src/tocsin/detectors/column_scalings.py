@@ -141,7 +141,7 @@ class ArcsinhScaling:
 
     >>> scaling = ArcsinhScaling(np.array([[0.0], [1.0], [2.0], [3.0], [1e6]]))
     >>> scaling.transform(np.array([[2.0], [1e6]])).round(1).ravel().tolist()
-    [-0.5, 2.0]
+    [-0.4, 2.0]
     """
 
     def __init__(self, reference: FloatArray) -> None:
