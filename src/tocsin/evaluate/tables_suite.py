@@ -16,7 +16,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,7 @@ def run_tables(
     detectors: Sequence[str] = ("auto",),
     progress: Callable[[Row], None] | None = None,
     threads: int = 1,
+    only: Collection[str] | None = None,
 ) -> list[Row]:
     """Measure detectors, each inside a Pipeline, on every set of a folder.
 
@@ -130,7 +131,8 @@ def run_tables(
     ``detector``, ``roc``, ``pr`` (fractions), ``fit_seconds``, ``score_seconds``, on one
     thread unless told otherwise. In mixed, fitting already scores the rows, so
     ``score_seconds`` is 0. A detector that fails has None there and the reason in
-    ``error``. ``progress`` is called with each row when it is done.
+    ``error``. ``progress`` is called with each row when it is done. ``only`` these sets are
+    measured, if given.
 
     Raises UnknownName, MissingExtra and ParameterError for what cannot be asked for,
     InputError and UnreadableFile for the folder.
@@ -141,6 +143,8 @@ def run_tables(
     rows = []
     with limited_threads(threads):
         for table in read_sets(data):
+            if only is not None and table.name not in only:
+                continue
             for seed in seeds:
                 train, test, y = table.split(protocol, seed)
                 for name in detectors:
