@@ -8,7 +8,7 @@ DATA ?= data
 SEEDS ?= 0,1,2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check bench clean
+.PHONY: help demo browser test slow check bench clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,9 +28,17 @@ $(VENV)/.developer: $(VENV)/.user
 demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, with a report.
 	@$(BIN)/python examples/demo.py $(OUT)
 
-test: $(VENV)/.developer  ## Set up, then run all tests but the slow ones.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "==> Installing Chromium, which opens the report in the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "==> There is no Chromium: the tests of the report in a browser are skipped"; fi
+
+test: $(VENV)/.developer browser  ## Set up, then run all tests but the slow ones.
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: $(VENV)/.developer  ## Run the slow tests.
 	@$(BIN)/python -m pytest -m slow
