@@ -28,10 +28,11 @@ from tocsin.types import FloatArray, IntArray
 
 
 class FullLength(Autoencoder):
-    """An autoencoder that trains for all its steps."""
+    """An autoencoder that trains for all its steps and checks ten times on the way."""
 
     def _schedule(self) -> Schedule:
-        return replace(super()._schedule(), patience=self.steps)
+        steps = self.steps
+        return replace(super()._schedule(), check_every=max(steps // 10, 1), patience=steps)
 
 
 def tocsin(

@@ -32,8 +32,6 @@ class MemberLinear(nn.Module):
         """Return x·weight + bias for every member."""
         if self.bias is None:
             return torch.bmm(x, self.weight)
-        if len(self.weight) == 1:  # a plain matrix product is faster than a batched one
-            return torch.addmm(self.bias[0], x[0], self.weight[0]).unsqueeze(0)
         return torch.baddbmm(self.bias, x, self.weight)
 
 

@@ -13,8 +13,10 @@ from tocsin.nn.blocks import mlp
 from tocsin.nn.detector import NeuralDetector
 from tocsin.types import Card
 
-_FLOOR = 1e-6
-"""Added to a mean squared error before its logarithm."""
+_FLOOR = 0.02
+"""Added to a column's held-out error, so that a perfectly learned column does not dominate."""
+
+_LEAST = 1e-9
 
 
 class Denoising(NeuralDetector):
@@ -22,11 +24,11 @@ class Denoising(NeuralDetector):
 
     Rows (n, d) in any units, standardised inside. Training adds Gaussian noise of a standard
     deviation σ drawn log-uniformly from ``[low, high]``, in standard deviations of a column,
-    and learns to undo it. The score is the mean over ``scales`` values of σ of the logarithm
-    of the mean squared error between the denoised and the given row; the noise added when
-    scoring is drawn once, the same for every row. ``expected`` (n, d) is the mean denoised
-    row, ``parts`` (n, d) are each column's squared residuals relative to the error on
-    held-out rows. Raises ParameterError for settings that cannot work, and TrainingFailed
+    and learns to undo it. The score is how far the networks move a row itself, to which
+    nothing is added, when told each of ``scales`` values of σ: the mean over these of the
+    logarithm of the mean residual's size relative to that on held-out rows. So scoring
+    draws nothing at random. ``expected`` (n, d) is the mean denoised
+    row, ``parts`` (n, d) are each column's relative residuals. Raises ParameterError for settings that cannot work, and TrainingFailed
     when the loss is not finite.
     Vincent, A Connection Between Score Matching and Denoising Autoencoders, Neural
     Computation 2011; Livernoche et al., On Diffusion Modeling for Anomaly Detection, ICLR 2024.
@@ -53,8 +55,8 @@ class Denoising(NeuralDetector):
         self,
         *,
         low: float = 0.1,
-        high: float = 1.0,
-        scales: int = 6,
+        high: float = 0.6,
+        scales: int = 5,
         width: int = 128,
         members: int = 3,
         steps: int = 600,
@@ -97,22 +99,16 @@ class Denoising(NeuralDetector):
 
     def _calibrate(self, net: Any, held_out: Tensor) -> None:
         for i, sigma in enumerate(self._sigmas()):
-            error, _ = self._error(net, held_out, i, sigma)
-            net.error[:, i] = error.mean(1)
-
-    def _error(self, net: Any, x: Tensor, i: int, sigma: float) -> tuple[Tensor, Tensor]:
-        """Return squared residuals and denoised rows (members, batch, d), at scale i."""
-        level = torch.full_like(x[..., :1], sigma)
-        step = sigma * net.noise[:, i : i + 1]
-        up, down = net(x + step, level), net(x - step, level)
-        return ((up - x).square() + (down - x).square()) / 2, (up + down) / 2
+            residual = net(held_out, torch.full_like(held_out[..., :1], sigma)) - held_out
+            net.error[:, i] = residual.square().mean(1)
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         score, parts, expected = x.new_zeros(x.shape[:2]), torch.zeros_like(x), torch.zeros_like(x)
         for i, sigma in enumerate(self._sigmas()):
-            error, denoised = self._error(net, x, i, sigma)
-            score += (error.mean(2) + _FLOOR).log() / self.scales
-            parts += error / (net.error[:, i : i + 1] + _FLOOR) / self.scales
+            denoised = net(x, torch.full_like(x[..., :1], sigma))
+            relative = (denoised - x).abs() / (net.error[:, i : i + 1] + _FLOOR).sqrt()
+            score += relative.mean(2).clamp_min(_LEAST).log() / self.scales
+            parts += relative / self.scales
             expected += denoised / self.scales
         return score, parts, expected
 
@@ -128,15 +124,13 @@ class Denoising(NeuralDetector):
 
 
 class _Denoiser(nn.Module):
-    """Maps a noisy row and its noise level to the clean row."""
+    """Maps a noisy row and its noise level to the clean row; each column's error by level."""
 
-    noise: Tensor
     error: Tensor
 
     def __init__(self, members: int, n_features: int, width: int, scales: int) -> None:
         super().__init__()
         self.body = mlp(members, [n_features + 1, width, width, n_features])
-        self.register_buffer("noise", torch.randn(members, scales, n_features))
         self.register_buffer("error", torch.ones(members, scales, n_features))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
