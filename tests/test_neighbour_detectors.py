@@ -86,7 +86,7 @@ def test_labelled_anomalies_are_not_learned_but_scored(detector):
     scores = detector().fit(X, y).training_scores_
     assert len(scores) == 205
     assert scores[200:].min() > scores[:200].max()
-    with pytest.raises(InputError, match="normal rows"):
+    with pytest.raises(InputError, match="labelled normal"):
         detector().fit(X, np.ones(205))
 
 

@@ -177,7 +177,10 @@ class HeavyTailScaling:
     def __init__(self, reference: FloatArray) -> None:
         self.standard = StandardScaling(reference)
         kurtosis = (self.standard.transform(reference) ** 4).mean(axis=0)
-        self.heavy = np.flatnonzero(kurtosis > 9)
+        low, high = reference.min(axis=0), reference.max(axis=0)
+        # Ranks of two values are those values, shifted and stretched.
+        several = ((reference != low) & (reference != high)).any(axis=0)
+        self.heavy = np.flatnonzero((kurtosis > 9) & several)
         self.mid_rank = MidRankScaling(reference[:, self.heavy])
 
     def transform(self, X: FloatArray) -> FloatArray:

@@ -11,9 +11,10 @@ from tocsin.base import TableDetector
 from tocsin.detectors.column_scalings import ColumnScaling
 from tocsin.detectors.neighbour_search import NeighbourSearch
 from tocsin.detectors.tables._scaling import LIMIT, choose_rows
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import ParameterError
 from tocsin.types import FloatArray, IntArray, Scores
 
+_ROWS = 1024
 _CELLS = 2**17  # of neighbours worked on at once; they stay in the processor's cache
 
 
@@ -42,35 +43,36 @@ class NeighbourSpace:
         With ``itself`` (n,), the rows of X are reference rows of these numbers, and each is
         compared as if it were not in the reference.
         """
-        size = max(1, min(1024, _CELLS // (k * X.shape[1])))
-        for start in range(0, len(X), size):
-            block = slice(start, start + size)
+        size = max(1, _CELLS // (k * X.shape[1]))
+        for start in range(0, len(X), _ROWS):
+            chunk = X[start : start + _ROWS]
             if itself is None:
-                Z, stretch = self.scaling.transform(X[block]), np.ones(1)
+                Z, stretch = self.scaling.transform(chunk), np.ones((len(chunk), 1))
                 rows = self.search.nearest(Z, k)
             else:
-                Z, stretch = self.scaling.leave_one_out(X[block])
-                rows = self.search.nearest(Z, k, itself[block])
-            # Recomputed from the differences, so that near duplicates lose no digits.
-            differences = self.search.reference[rows]
-            differences -= Z[:, None]
-            differences *= stretch[..., None, :]
-            np.clip(differences, -LIMIT, LIMIT, out=differences)
-            lengths = norm(differences)
-            order = np.argsort(lengths, axis=1, kind="stable")
-            yield Near(
-                block,
-                np.take_along_axis(rows, order, axis=1),
-                differences[np.arange(len(order))[:, None], order],
-                np.take_along_axis(lengths, order, axis=1),
-            )
+                Z, stretch = self.scaling.leave_one_out(chunk)
+                rows = self.search.nearest(Z, k, itself[start : start + _ROWS])
+            for first in range(0, len(chunk), size):
+                part = slice(first, first + size)
+                block = slice(start + first, min(start + first + size, start + len(chunk)))
+                yield self._measure(block, rows[part], Z[part], stretch[part])
+
+    def _measure(self, block: slice, rows: IntArray, Z: FloatArray, stretch: FloatArray) -> Near:
+        # From the differences, not from the search's products: near duplicates lose no digits.
+        differences = self.search.reference[rows]
+        differences -= Z[:, None]
+        differences *= stretch[:, None]
+        np.clip(differences, -LIMIT, LIMIT, out=differences)
+        lengths = norm(differences)
+        order = np.argsort(lengths, axis=1, kind="stable")
+        row = np.arange(len(order))[:, None]
+        return Near(block, rows[row, order], differences[row, order], lengths[row, order])
 
 
 class ReferenceDetector(TableDetector):
     """A table detector whose fitted state is its reference rows.
 
-    It learns from rows not labelled anomalous, from at most ``max_reference`` of them drawn at
-    random. Reference rows get training scores that leave them out; all others are scored as
+    It learns from at most ``max_reference`` of the training rows, drawn at random. Reference rows get training scores that leave them out; all others are scored as
     new rows. A subclass defines ``_prepare`` and ``_compare``.
     """
 
@@ -97,18 +99,15 @@ class ReferenceDetector(TableDetector):
     def _score(self, X: FloatArray) -> Scores:
         return self._compare(X)
 
-    def _rows_to_learn(self, X: FloatArray, y: IntArray | None) -> IntArray:
-        return np.arange(len(X)) if y is None else np.flatnonzero(y == 0)
+    def _rows_to_learn(self, X: FloatArray) -> IntArray:
+        return np.arange(len(X))
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
-        rows = self._rows_to_learn(X, y)
-        if len(rows) < 2:
-            raise InputError(f"{self.card.name} needs 2 or more normal rows; got {len(rows)}.")
-        rows = rows[choose_rows(len(rows), self.max_reference, self.seed)]
-        self.reference_rows_ = rows
-        self.reference_ = X[rows]
+        rows = self._rows_to_learn(X)
+        self.reference_rows_ = rows[choose_rows(len(rows), self.max_reference, self.seed)]
+        self.reference_ = X[self.reference_rows_]
         self._prepare()
 
     def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:

@@ -54,15 +54,12 @@ class TrimmedNeighbours(Neighbours):
         super().__init__(k, aggregate, max_reference, seed)
         self.trim = trim
 
-    def _rows_to_learn(self, X: FloatArray, y: IntArray | None) -> IntArray:
+    def _rows_to_learn(self, X: FloatArray) -> IntArray:
         if not 0 <= self.trim < 1:
             raise ParameterError(f"trim is {self.trim}; it must be in [0, 1).")
-        rows = super()._rows_to_learn(X, y)
-        if len(rows) < 3:
-            return rows
         suspicion = sum(
-            rankdata(detector.fit(X[rows]).training_scores_)
+            rankdata(detector.fit(X).training_scores_)
             for detector in (IsolationForest(seed=self.seed), Hbos())
         )
-        keep = max(2, round((1 - self.trim) * len(rows)))
-        return np.sort(rows[np.argsort(suspicion, kind="stable")[:keep]])
+        keep = max(2, round((1 - self.trim) * len(X)))
+        return np.sort(np.argsort(suspicion, kind="stable")[:keep])
