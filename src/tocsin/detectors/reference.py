@@ -72,8 +72,9 @@ class NeighbourSpace:
 class ReferenceDetector(TableDetector):
     """A table detector whose fitted state is its reference rows.
 
-    It learns from at most ``max_reference`` of the training rows, drawn at random. Reference rows get training scores that leave them out; all others are scored as
-    new rows. A subclass defines ``_prepare`` and ``_compare``.
+    It learns from at most ``max_reference`` of the training rows, drawn at random. Reference
+    rows get training scores that leave them out; all others are scored as new rows. A subclass
+    defines ``_prepare`` and ``_compare``.
     """
 
     max_reference: int

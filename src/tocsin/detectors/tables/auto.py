@@ -20,6 +20,10 @@ class Auto(TableDetector):
     10 rows are labelled anomalies, ``local_geometry`` on the normal rows. Without them, clean
     rows train ``local_geometry`` and mixed ones ``trimmed_neighbours``.
 
+    No statistic of the rows tells clean from mixed ones better than chance (over 126 data sets),
+    so "guess" takes them for mixed: that costs 3 points of AUC-ROC on clean rows, the opposite
+    error 9 on mixed ones. Say so when the rows are clean.
+
     After ``fit``, ``chosen_`` is the detector and ``reason_`` a sentence that says why.
     ``parts`` and ``expected`` are those of the chosen detector. Raises ParameterError for any
     other ``training``.
@@ -67,7 +71,10 @@ class Auto(TableDetector):
             return "local_geometry", "the training rows were said to be clean"
         if self.training == "mixed":
             return "trimmed_neighbours", "the training rows were said to be mixed"
-        return "trimmed_neighbours", "guessed"
+        return "trimmed_neighbours", (
+            "guessed that the training rows may hold anomalies, the safer guess: say --clean "
+            '(training="clean") if they are all normal, --mixed (training="mixed") if not'
+        )
 
     def _score(self, X: FloatArray) -> Scores:
         return self.chosen_.score(X)
