@@ -58,15 +58,15 @@ def test_default_scores_are_the_sum_of_their_parts_and_name_the_column(detector)
     assert scores.parts[0].argmax() == 2
 
 
-@BOTH
-def test_samples_have_the_mean_and_covariance_of_the_training_rows(detector):
-    rows = normal_rows(1000)
-    fitted = detector(steps=400, width=32, batch_size=128, device="cpu").fit(rows)
+@pytest.mark.parametrize(("detector", "tolerance"), [(Vae, 0.1), (Gan, 0.3)])
+def test_samples_have_the_mean_and_covariance_of_the_training_rows(detector, tolerance):
+    rows = normal_rows(2000)
+    fitted = detector(steps=400, width=64, device="cpu").fit(rows)
     drawn = fitted.sample(5000, seed=1)
     deviation = rows.std(axis=0)
-    assert np.abs((drawn.mean(axis=0) - rows.mean(axis=0)) / deviation).max() < 0.25
+    assert np.abs((drawn.mean(axis=0) - rows.mean(axis=0)) / deviation).max() < tolerance
     error = (np.cov(drawn.T) - np.cov(rows.T)) / np.outer(deviation, deviation)
-    assert np.abs(error).max() < 0.3
+    assert np.abs(error).max() < tolerance
 
 
 @BOTH
