@@ -129,6 +129,11 @@ class Classifier(NeuralDetector):
             held_out[:] = True
         return self._score(X[held_out]).values, y[held_out]
 
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        if self.members == 1 and np.bincount(np.asarray(y)).min() < 2:
+            return self._score(X).values  # no refit can do without the only one
+        return super()._score_training(X, y)
+
     def _rows(
         self, X: FloatArray, fold: IntArray, y: IntArray | None, device: torch.device
     ) -> Rows:

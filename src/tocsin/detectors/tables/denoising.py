@@ -27,9 +27,9 @@ class Denoising(NeuralDetector):
     and learns to undo it. The score is how far the networks move a row itself, to which
     nothing is added, when told each of ``scales`` values of σ: the mean over these of the
     logarithm of the mean residual's size relative to that on held-out rows. So scoring
-    draws nothing at random. ``expected`` (n, d) is the mean denoised
-    row, ``parts`` (n, d) are each column's relative residuals. Raises ParameterError for settings that cannot work, and TrainingFailed
-    when the loss is not finite.
+    draws nothing at random. ``expected`` (n, d) is the mean denoised row, ``parts`` (n, d)
+    are each column's relative residuals. Raises ParameterError for settings that cannot
+    work, and TrainingFailed when the loss is not finite.
     Vincent, A Connection Between Score Matching and Denoising Autoencoders, Neural
     Computation 2011; Livernoche et al., On Diffusion Modeling for Anomaly Detection, ICLR 2024.
 
