@@ -71,13 +71,17 @@ class Neighbours(ReferenceDetector):
             )
         super()._fit(X, y)
 
+    def _count(self) -> int:
+        """Return how many neighbours to take."""
+        return self.k
+
     def _prepare(self) -> None:
         self._space = NeighbourSpace(self._scaling, self.reference_)
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
         values = np.empty(len(X))
         parts, expected = np.empty(X.shape), np.empty(X.shape)
-        for block, rows, differences, lengths in self._space.neighbours(X, self.k, itself):
+        for block, rows, differences, lengths in self._space.neighbours(X, self._count(), itself):
             values[block] = _AGGREGATES[self.aggregate](lengths, axis=1)
             parts[block] = differences.mean(axis=1) ** 2
             expected[block] = self.reference_[rows].mean(axis=1)

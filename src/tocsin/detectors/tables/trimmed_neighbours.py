@@ -20,9 +20,10 @@ class TrimmedNeighbours(Neighbours):
 
     The rows are ranked by an isolation forest and by histograms; the share ``trim`` with the
     highest mean rank is dropped, the columns are scaled robustly on the rest (arcsinh of the
-    distance from the median), and every row, dropped or not, is compared with the rest. Other
-    parameters, ``parts`` and ``expected`` as in ``neighbours``. Raises ParameterError for a
-    trim outside [0, 1).
+    distance from the median), and every row, dropped or not, is compared with the rest. It
+    takes ``k`` neighbours, or one in 40 of the rest where that is more: clumps of anomalies
+    grow with the data. Other parameters, ``parts`` and ``expected`` as in ``neighbours``.
+    Raises ParameterError for a trim outside [0, 1).
 
     >>> rng = np.random.default_rng(0)
     >>> X = np.concatenate([rng.normal(size=(200, 2)), rng.normal(6, 0.1, size=(20, 2))])
@@ -53,6 +54,9 @@ class TrimmedNeighbours(Neighbours):
     ) -> None:
         super().__init__(k, aggregate, max_reference, seed)
         self.trim = trim
+
+    def _count(self) -> int:
+        return max(self.k, len(self.reference_) // 40)
 
     def _rows_to_learn(self, X: FloatArray) -> IntArray:
         if not 0 <= self.trim < 1:
