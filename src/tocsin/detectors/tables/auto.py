@@ -9,7 +9,9 @@ from tocsin.base import Detector, TableDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-_ENOUGH_ANOMALIES = 10
+_ENOUGH_ANOMALIES = 30
+"""On six data sets, with 30 labelled anomalies the classifier gains about 5 points of AUC-PR over
+local_geometry and loses 4 of AUC-ROC; with 5 it gains nothing and loses 9."""
 
 
 class Auto(TableDetector):
@@ -17,7 +19,7 @@ class Auto(TableDetector):
 
     ``training``: "clean" (the rows are normal), "mixed" (some unknown ones are anomalies) or
     "guess". Labels, when given, decide: both classes train ``classifier``, or, when fewer than
-    10 rows are labelled anomalies, ``local_geometry`` on the normal rows. Without them, clean
+    30 rows are labelled anomalies, ``local_geometry`` on the normal rows. Without them, clean
     rows train ``local_geometry`` and mixed ones ``trimmed_neighbours``.
 
     No statistic of the rows tells clean from mixed ones better than chance (over 126 data sets),
