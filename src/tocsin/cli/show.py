@@ -42,8 +42,8 @@ def progress(what: str) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         with reporting_to(
-            lambda step, done, total: bar.update(
-                task, description=f"{what}: {step}", completed=done, total=total
+            lambda detail, done, total: bar.update(
+                task, description=f"{what}: {detail}", completed=done, total=total
             )
         ):
             yield

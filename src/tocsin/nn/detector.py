@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tocsin.base import State, TableDetector, fold_of_rows, out_of_fold_scores
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.nn.device import pick_device
-from tocsin.nn.training import Player, Progress, Rows, Schedule, train
+from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
 _LIMIT = 1e6
@@ -38,7 +38,6 @@ class NeuralDetector(TableDetector):
     net_: nn.Module
     mean_: FloatArray
     scale_: FloatArray
-    progress: Progress | None = None
 
     def __init__(
         self,
@@ -117,7 +116,6 @@ class NeuralDetector(TableDetector):
                 rows,
                 lambda x: self._validate(net, x),
                 self._schedule(),
-                self.progress,
             )
             with torch.no_grad():
                 self._calibrate(net, rows.held_out(4096))

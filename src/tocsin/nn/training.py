@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tocsin.errors import TrainingFailed
+from tocsin.progress import report
 from tocsin.types import IntArray
 
 _CACHED = 2**25
 """Arrays of up to this many values are kept as float32 (128 MB) for the time of training."""
-
-Progress = Callable[[int, int, float], None]
-"""Called with the step done, the steps in all, and the held-out loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,6 @@ def train(
     rows: Rows,
     validate: Callable[[Tensor], Tensor],
     schedule: Schedule,
-    progress: Progress | None = None,
 ) -> History:
     """Train the network in place and leave each member with its best held-out weights.
 
@@ -146,8 +143,7 @@ def train(
         history.steps.append(step)
         history.held_out.append(loss.tolist())
         stale = best.keep(loss)
-        if progress is not None:
-            progress(step, schedule.steps, float(loss.mean()))
+        report(f"held-out loss {float(loss.mean()):.4g}", step, schedule.steps)
         if stale >= schedule.patience:
             break
     best.restore()
