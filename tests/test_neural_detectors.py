@@ -16,6 +16,7 @@ from tocsin.detectors.tables.deep_svdd import DeepSvdd
 from tocsin.detectors.tables.denoising import Denoising
 from tocsin.errors import InputError, NotFitted, ParameterError
 from tocsin.nn import training
+from tocsin.progress import reporting_to
 
 ONE_CLASS = [Autoencoder, Denoising, DeepSvdd]
 
@@ -78,10 +79,9 @@ def test_training_leaves_the_global_generator_alone(cls: Any) -> None:
 
 
 def test_progress_is_told() -> None:
-    detector = small(Autoencoder, steps=50)
     told: list[tuple[int, int]] = []
-    detector.progress = lambda step, steps, loss: told.append((step, steps))
-    detector.fit(plane(60))
+    with reporting_to(lambda what, step, steps: told.append((step, steps))):
+        small(Autoencoder, steps=50).fit(plane(60))
     assert told == [(25, 50), (50, 50)]
 
 

@@ -15,6 +15,7 @@ from tocsin.nn.blocks import MemberLinear, mlp
 from tocsin.nn.detector import _mean_and_scale
 from tocsin.nn.device import pick_device
 from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.progress import reporting_to
 
 CPU = torch.device("cpu")
 
@@ -107,14 +108,8 @@ def test_training_ends_when_no_member_improves() -> None:
     rows = make_rows(np.zeros((8, 1)), np.arange(8) % 2, 1)
     schedule = Schedule(steps=1000, check_every=5, patience=3)
     steps: list[int] = []
-    history = train(
-        net,
-        [net.player(5.0)],
-        rows,
-        lambda x: torch.ones(1),
-        schedule,
-        lambda step, total, loss: steps.append(step),
-    )
+    with reporting_to(lambda what, step, total: steps.append(step)):
+        history = train(net, [net.player(5.0)], rows, lambda x: torch.ones(1), schedule)
     assert history.steps == steps == [5, 10, 15, 20]
 
 
