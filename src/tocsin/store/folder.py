@@ -132,9 +132,7 @@ def _strip(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
         return [_strip(item, f"{name}/{i}", arrays) for i, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise NotSavable(
-        f"The fitted value {name}, a {type(value).__name__}, has no safe format."
-    )
+    raise NotSavable(f"The fitted value {name}, a {type(value).__name__}, has no safe format.")
 
 
 def _restore(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:

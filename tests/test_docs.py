@@ -1,0 +1,37 @@
+"""What the documentation says is what there is."""
+
+import re
+from pathlib import Path
+
+from tocsin import registry
+from tocsin.cli import app
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_detector_is_documented_as_its_card_says() -> None:
+    page = (ROOT / "docs" / "detectors.md").read_text(encoding="utf-8")
+    for name in registry.names("tables"):
+        card = registry.find(name).card
+        cells = (f"`{name}`", card.family, ", ".join(card.learning), card.summary)
+        assert f"| {' | '.join(cells)} |" in page, name
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert f"tocsin {command.callback.__name__}" in readme
+
+
+def test_the_make_targets_named_in_the_documentation_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    for page in ("README.md", "CONTRIBUTING.md", "docs/architecture.md"):
+        named = re.findall(r"make ([a-z]+)", (ROOT / page).read_text(encoding="utf-8"))
+        assert set(named) <= targets, page
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
