@@ -5,8 +5,8 @@ import pytest
 from sklearn import ensemble, neighbors, svm
 
 from tocsin import registry
+from tocsin.detectors.scaling import standardise
 from tocsin.detectors.tables import lof as lof_module
-from tocsin.detectors.tables._scaling import standardise
 from tocsin.detectors.tables.copod import Copod
 from tocsin.detectors.tables.ecod import Ecod
 from tocsin.detectors.tables.gaussian_mixture import GaussianMixture

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtri
 
-from tocsin.detectors.tables._scaling import location_and_scale, standardise
+from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.types import FloatArray
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.base import TableDetector
 from tocsin.detectors.column_scalings import ColumnScaling
 from tocsin.detectors.neighbour_search import NeighbourSearch
-from tocsin.detectors.tables._scaling import LIMIT, choose_rows
+from tocsin.detectors.scaling import LIMIT, choose_rows
 from tocsin.errors import ParameterError
 from tocsin.types import FloatArray, IntArray, Scores
 

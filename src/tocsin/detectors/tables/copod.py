@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tocsin.detectors.tables._scaling import location_and_scale, standardise
+from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.detectors.tables.ecod import Ecod
 from tocsin.types import Card, FloatArray, IntArray
 

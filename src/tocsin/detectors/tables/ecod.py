@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import beyond, choose_rows
+from tocsin.detectors.scaling import beyond, choose_rows
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn import mixture
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from tocsin.base import TableDetector, out_of_fold_scores
-from tocsin.detectors.tables._scaling import choose_rows, location_and_scale, standardise
+from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -75,9 +78,12 @@ class GaussianMixture(TableDetector):
         self.whitenings_ = best.precisions_cholesky_
 
     def _mixture(self, Z: FloatArray, n_components: int) -> mixture.GaussianMixture:
-        return mixture.GaussianMixture(
-            n_components, reg_covar=self.regularisation, random_state=self.seed
-        ).fit(Z)
+        with warnings.catch_warnings():
+            # Rows that repeat leave clouds empty; the criterion then takes fewer of them.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return mixture.GaussianMixture(
+                n_components, reg_covar=self.regularisation, random_state=self.seed
+            ).fit(Z)
 
     def _score(self, X: FloatArray) -> Scores:
         values = np.empty(len(X))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import beyond
+from tocsin.detectors.scaling import beyond
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

@@ -10,7 +10,7 @@ from sklearn.ensemble import IsolationForest as ScikitForest
 from sklearn.tree import BaseDecisionTree
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import location_and_scale, standardise
+from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.base import TableDetector
 from tocsin.detectors.neighbour_search import NeighbourSearch
-from tocsin.detectors.tables._scaling import choose_rows, location_and_scale, standardise
+from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import choose_rows, location_and_scale, standardise
+from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

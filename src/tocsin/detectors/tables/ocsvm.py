@@ -8,7 +8,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.svm import OneClassSVM
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import choose_rows, location_and_scale, standardise
+from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn import decomposition
 
 from tocsin.base import TableDetector
-from tocsin.detectors.tables._scaling import location_and_scale, standardise
+from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import State, TableDetector
-from tocsin.errors import MissingExtra, NotSavable, ParameterError, UnknownName
+from tocsin.detectors.scaling import location_and_scale, standardise
+from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError, UnknownName
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 
@@ -22,7 +23,7 @@ class Pyod(TableDetector):
     """The detector of PyOD whose class is called ``model``, with PyOD's own ``parameters``.
 
     Upper and lower case are alike: ``registry.create("pyod:knn")`` is ``Pyod("KNN")``. Rows
-    (n, d). Some of PyOD's detectors, ECOD and COPOD among them, score a row by the rows beside
+    (n, d) in any units, standardised before PyOD sees them. Some of PyOD's detectors, ECOD and COPOD among them, score a row by the rows beside
     it, and some draw random numbers while scoring; that is theirs. The model cannot be saved.
     Raises MissingExtra without PyOD, UnknownName for a class that it does not have, and
     ParameterError for parameters that the class does not take. Zhao, Nasrullah and Li, PyOD: A
@@ -58,11 +59,15 @@ class Pyod(TableDetector):
             self._model = cls(**parameters)
         except TypeError as error:
             raise ParameterError(f"PyOD's {cls.__name__} does not take this: {error}.") from error
-        # Some of PyOD's detectors write into what they are given.
-        self._model.fit(X.copy(), y)
+        self.mean_, self.scale_ = location_and_scale(X)
+        try:
+            self._model.fit(standardise(X, self.mean_, self.scale_), y)
+        except ValueError as error:
+            raise InputError(f"PyOD's {cls.__name__} cannot learn from these: {error}") from error
 
     def _score(self, X: FloatArray) -> Scores:
-        values = np.asarray(self._model.decision_function(X.copy()), dtype=np.float64)
+        scaled = standardise(X, self.mean_, self.scale_)
+        values = np.asarray(self._model.decision_function(scaled), dtype=np.float64)
         return Scores(np.nan_to_num(values.ravel()))
 
     def get_state(self) -> State:

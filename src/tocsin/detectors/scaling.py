@@ -1,4 +1,4 @@
-"""Standard scaling that survives any finite number, shared by the classical detectors."""
+"""Standard scaling that survives any finite number, and the choice of rows to learn from."""
 
 from __future__ import annotations
 
