@@ -19,8 +19,8 @@ def rows(anomalies: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("training", "chosen", "said"),
     [
-        ("clean", "local_geometry", "said to be clean"),
-        ("mixed", "trimmed_neighbours", "said to be mixed"),
+        ("clean", "local_geometry", "taken as normal"),
+        ("mixed", "trimmed_neighbours", "taken as unlabelled"),
         ("guess", "trimmed_neighbours", "--clean"),
     ],
 )

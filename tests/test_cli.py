@@ -156,7 +156,7 @@ def test_bad_requests_say_what_to_do(folder: Path, model: Path, tmp_path: Path) 
     three = tmp_path / "three.csv"
     three.write_text("a,kind\n" + "1,x\n2,y\n3,z\n" * 10)
     text = tmp_path / "text.csv"
-    text.write_text(pd.read_csv(new).to_csv(index=False).replace("14.1", "oops", 1))
+    text.write_text(pd.read_csv(new).astype(object).replace(14.1, "oops").to_csv(index=False))
     requests = {
         ("detect", tmp_path / "nowhere.csv"): "no such file",
         ("detect", three, "--label", "kind"): '"x", "y", "z"',
@@ -169,6 +169,7 @@ def test_bad_requests_say_what_to_do(folder: Path, model: Path, tmp_path: Path) 
         ("detect", new, "--out", tmp_path / "scores.xlsx"): ".csv",
         ("score", folder, new): "not a model",
         ("score", model, three): "alcohol",
+        ("score", model, text): "oops",
         ("explain", model, new, "--row", 99): "rows 0 to 22",
         ("evaluate", new): "--label",
     }

@@ -321,3 +321,10 @@ def test_json_lines_stream_without_reading_ahead(tmp_path):
     assert len(next(chunks)) == 4
     with pytest.raises(UnreadableFile, match="line 11"):
         next(chunks)
+
+
+def test_numbers_as_column_names_are_no_row(tmp_path):
+    path = tmp_path / "table.csv"
+    pd.DataFrame([[1.5, 2.5, 3.5]] * 4).to_csv(path, index=False)
+    assert read_table(path).columns.tolist() == ["0", "1", "2"]
+    assert len(read_table(path)) == 4

@@ -158,7 +158,7 @@ def sentence(reason: Reason) -> str:
     'price 812.5 (expected 20.1)'
     """
     seen, expected = _value(reason.seen), _value(reason.expected)
-    if expected is None or expected == seen:
+    if reason.expected is None or expected == seen:
         return f"{reason.name} {seen}"
     return f"{reason.name} {seen} (expected {expected})"
 
@@ -166,4 +166,6 @@ def sentence(reason: Reason) -> str:
 def _value(value: float | str | None) -> str | None:
     if value is None:
         return "missing"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"

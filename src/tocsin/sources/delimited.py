@@ -136,7 +136,9 @@ def _dialect(path: Path, encoding: str) -> _Dialect:
     commas = any(_COMMA_DECIMAL.fullmatch(cell) for cell in cells)
     points = any(_POINT_DECIMAL.fullmatch(cell) for cell in cells)
     decimal = "," if best != "," and commas and not points else "."
-    header = not all(_is_number(cell.replace(decimal, ".")) for cell in rows[0])
+    # Columns without names are often written with their numbers as names.
+    counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
+    header = counted or not all(_is_number(cell.replace(decimal, ".")) for cell in rows[0])
     return _Dialect(best, decimal, header)
 
 

@@ -19,8 +19,9 @@ class Auto(TableDetector):
 
     ``training``: "clean" (the rows are normal), "mixed" (some unknown ones are anomalies) or
     "guess". Labels, when given, decide: both classes train ``classifier``, or, when fewer than
-    30 rows are labelled anomalies, ``local_geometry`` on the normal rows. Without them, clean
-    rows train ``local_geometry`` and mixed ones ``trimmed_neighbours``.
+    30 rows are labelled anomalies or training is "clean", ``local_geometry`` on the normal
+    rows. Without them, clean rows train ``local_geometry`` and mixed ones
+    ``trimmed_neighbours``.
 
     No statistic tried on the rows told clean from mixed ones better than chance (76 data sets),
     so "guess" takes them for mixed: that costs 3 points of AUC-ROC on clean rows, the opposite
@@ -32,7 +33,7 @@ class Auto(TableDetector):
 
     >>> auto = Auto(training="clean").fit([[0.0], [0.1], [0.2]])
     >>> auto.chosen_.card.name, auto.reason_
-    ('local_geometry', 'the training rows were said to be clean')
+    ('local_geometry', 'training rows are taken as normal (clean)')
     """
 
     card = Card(
@@ -67,12 +68,14 @@ class Auto(TableDetector):
             raise ParameterError(
                 f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
             )
-        if y is not None:
+        if y is not None and self.training != "clean":
             return _choose_by_labels(int(y.sum()))
         if self.training == "clean":
-            return "local_geometry", "the training rows were said to be clean"
+            return "local_geometry", "training rows are taken as normal (clean)"
         if self.training == "mixed":
-            return "trimmed_neighbours", "the training rows were said to be mixed"
+            return "trimmed_neighbours", (
+                "training rows are taken as unlabelled, with anomalies among them (mixed)"
+            )
         return "trimmed_neighbours", (
             "guessed that the training rows may hold anomalies, the safer guess: say --clean "
             '(training="clean") if they are all normal, --mixed (training="mixed") if not'

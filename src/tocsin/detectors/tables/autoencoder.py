@@ -20,7 +20,7 @@ class Autoencoder(EncodingDetector):
     """An ensemble of autoencoders; the score is how badly they reconstruct a row.
 
     Rows (n, d) in any units, standardised inside. The score is the mean over columns of the
-    residual's size relative to √(the column's mean squared error on held-out rows + 0.02), so
+    squared residual relative to the column's mean squared error on held-out rows + 0.02, so
     columns that are noisy by nature count less. ``parts`` (n, d) add up to the score, ``expected``
     (n, d) is the reconstruction in the units of the rows, and ``embed`` gives the bottleneck.
     ``latent`` is its size, half the columns by default. Raises ParameterError for sizes
@@ -87,8 +87,8 @@ class Autoencoder(EncodingDetector):
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         expected = net(x)
-        # Not squared: one column with heavy tails would decide over all others.
-        parts = (expected - x).abs() / (net.error + _FLOOR).sqrt() / x.shape[2]
+        # Squared: where most columns are nearly constant, the few that are not must count.
+        parts = (expected - x).square() / (net.error + _FLOOR) / x.shape[2]
         return parts.sum(2), parts, expected
 
     def _encode(self, net: Any, x: Tensor) -> Tensor:

@@ -26,9 +26,9 @@ class Denoising(NeuralDetector):
     deviation σ drawn log-uniformly from ``[low, high]``, in standard deviations of a column,
     and learns to undo it. The score is how far the networks move a row itself, to which
     nothing is added, when told each of ``scales`` values of σ: the mean over these of the
-    logarithm of the mean residual's size relative to that on held-out rows. So scoring
+    logarithm of the mean squared residual relative to that on held-out rows. So scoring
     draws nothing at random. ``expected`` (n, d) is the mean denoised row, ``parts`` (n, d)
-    are each column's relative residuals. Raises ParameterError for settings that cannot
+    are each column's relative squared residuals. Raises ParameterError for settings that cannot
     work, and TrainingFailed when the loss is not finite.
     Vincent, A Connection Between Score Matching and Denoising Autoencoders, Neural
     Computation 2011; Livernoche et al., On Diffusion Modeling for Anomaly Detection, ICLR 2024.
@@ -106,7 +106,7 @@ class Denoising(NeuralDetector):
         score, parts, expected = x.new_zeros(x.shape[:2]), torch.zeros_like(x), torch.zeros_like(x)
         for i, sigma in enumerate(self._sigmas()):
             denoised = net(x, torch.full_like(x[..., :1], sigma))
-            relative = (denoised - x).abs() / (net.error[:, i : i + 1] + _FLOOR).sqrt()
+            relative = (denoised - x).square() / (net.error[:, i : i + 1] + _FLOOR)
             score += relative.mean(2).clamp_min(_LEAST).log() / self.scales
             parts += relative / self.scales
             expected += denoised / self.scales

@@ -23,11 +23,12 @@ class Pyod(TableDetector):
     """The detector of PyOD whose class is called ``model``, with PyOD's own ``parameters``.
 
     Upper and lower case are alike: ``registry.create("pyod:knn")`` is ``Pyod("KNN")``. Rows
-    (n, d) in any units, standardised before PyOD sees them. Some of PyOD's detectors, ECOD and COPOD among them, score a row by the rows beside
-    it, and some draw random numbers while scoring; that is theirs. The model cannot be saved.
-    Raises MissingExtra without PyOD, UnknownName for a class that it does not have, and
-    ParameterError for parameters that the class does not take. Zhao, Nasrullah and Li, PyOD: A
-    Python Toolbox for Scalable Outlier Detection, JMLR 2019.
+    (n, d) in any units, standardised before PyOD sees them. Some of PyOD's detectors, ECOD and
+    COPOD among them, score a row by the rows beside it, and some draw random numbers while
+    scoring; that is theirs. The model cannot be saved. Raises MissingExtra without PyOD,
+    UnknownName for a class that it does not have, ParameterError for parameters that the class
+    does not take, and InputError for rows that it cannot learn from. Zhao, Nasrullah and Li,
+    PyOD: A Python Toolbox for Scalable Outlier Detection, JMLR 2019.
 
     >>> Pyod("IForest", {"n_estimators": 50}).get_params()["model"]
     'IForest'
