@@ -161,3 +161,13 @@ def test_a_fitted_pipeline_draws_rows_in_the_users_units(machines: pd.DataFrame)
     drawn = Pipeline(vae, training="clean").fit(machines[["load", "watts"]]).sample(200)
     assert list(drawn.columns) == ["load", "watts"]
     assert abs(drawn["watts"].mean() - machines["watts"].mean()) < 60
+
+
+def test_training_rows_have_p_values_above_zero(machines: pd.DataFrame) -> None:
+    labels = (np.arange(len(machines)) < 20).astype(int)
+    moved = machines.assign(watts=machines["watts"] + 500 * labels)
+    detection = Pipeline("neighbours", false_alarms=0.02).fit_detect(moved, labels=labels)
+    assert detection.decision.is_anomaly[:20].all()
+    assert 1e-12 < detection.decision.p_values[:20].max() < 0.002
+    normal = detection.decision.is_anomaly[20:]
+    assert normal.sum() == int(0.02 * len(normal))

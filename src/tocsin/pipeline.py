@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -141,9 +141,7 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         table = self.fit(X, labels=labels)._table(X)
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
-        # A training row is among the calibration rows itself: counting it once is enough.
-        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
-        decision = decide(counted, scores.values, self.budget.rate)
+        decision = self._decide_training(scores, labels)
         return self._detection(table, matrix, scores, decision, explain=explain)
 
     def decide(self, scores: Scores) -> Decision:
@@ -152,6 +150,17 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if type(calibration) is not type(wanted := create_calibration(self.calibration)):
             calibration = wanted.set_state(calibration.get_state())
         return decide(calibration, scores.values, self.budget.rate)
+
+    def _decide_training(self, scores: Scores, labels: ArrayLike | None) -> Decision:
+        """Decide on training rows; those that calibrate are counted once, not twice."""
+        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
+        decision = decide(counted, scores.values, self.budget.rate)
+        if labels is None:
+            return decision
+        p_values = np.where(
+            np.asarray(labels) == 0, decision.p_values, self.decide(scores).p_values
+        )
+        return replace(decision, p_values=p_values)
 
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
         """Return, for these rows of X or for all, the columns that made each anomalous."""

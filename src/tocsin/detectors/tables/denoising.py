@@ -55,7 +55,7 @@ class Denoising(NeuralDetector):
         self,
         *,
         low: float = 0.1,
-        high: float = 0.6,
+        high: float = 1.0,
         scales: int = 5,
         width: int = 128,
         members: int = 3,
