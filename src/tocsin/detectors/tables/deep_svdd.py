@@ -21,7 +21,7 @@ class DeepSvdd(EncodingDetector):
 
     Rows (n, d) in any units, standardised inside. Against the collapse of all rows onto the
     centre, the networks have no bias terms, the centre is the mean of the first pass and away
-    from 0, and training is short: on tables more steps lose more than they gain. For longer
+    from 0, and training is short: on tables many more steps lose more than they gain. For longer
     training ``spread`` weighs a hinge that holds each latent coordinate's standard deviation
     near 1. The score is the squared distance from the centre
     in units of its mean over held-out rows. ``embed`` gives the learned space, of ``latent``
@@ -50,11 +50,11 @@ class DeepSvdd(EncodingDetector):
     def __init__(
         self,
         *,
-        latent: int = 32,
+        latent: int = 64,
         width: int = 128,
         spread: float = 0.0,
-        members: int = 3,
-        steps: int = 50,
+        members: int = 5,
+        steps: int = 100,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
         device: str = "auto",
