@@ -42,10 +42,10 @@ def labelled(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("cls", ONE_CLASS)
 def test_a_training_row_is_scored_by_the_member_that_held_it_out(cls: Any) -> None:
     X = plane(90)
-    detector = small(cls, steps=30).fit(X)
+    detector = small(cls, steps=30, members=3).fit(X)
     fold = detector._fold(90, None)
     for x in detector._chunks(X):
-        scores, _, _ = detector._row_scores(detector.net_, x.expand(3, -1, -1))
+        scores, _, _ = detector._row_scores(detector.net_, x.expand(detector.members, -1, -1))
     own = scores.numpy()[fold, np.arange(90)]
     np.testing.assert_allclose(detector.training_scores_, own, rtol=1e-9)
 
