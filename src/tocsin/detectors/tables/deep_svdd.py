@@ -50,7 +50,7 @@ class DeepSvdd(EncodingDetector):
     def __init__(
         self,
         *,
-        latent: int = 64,
+        latent: int = 32,
         width: int = 128,
         spread: float = 0.0,
         members: int = 5,
