@@ -14,11 +14,20 @@ from tocsin.nn.blocks import MemberLinear, mlp
 from tocsin.nn.training import Player, Schedule
 from tocsin.types import Card
 
+_ADVERSARIAL = 0.2
+"""Weight of fooling the discriminator, beside that of reconstructing a row."""
+
 _CYCLE = 0.5
 """Weight of returning a random code to itself, beside that of reconstructing a row."""
 
 _NOISE = 0.5
 """Standard deviation of the noise that blurs what the discriminator sees at the start."""
+
+_SEEN = 128
+"""The discriminator sees wider rows through a fixed random projection to this many columns."""
+
+_FLOOR = 0.02
+"""Added to a column's held-out error, so that a perfectly learned column does not dominate."""
 
 _AVERAGING = 0.99
 """How slowly the averaged weights follow the trained ones."""
@@ -29,8 +38,8 @@ class Gan(GenerativeAutoencoder):
 
     Rows (n, d) in any units, standardised inside. The discriminator tells pairs of a row and
     its code from pairs of a generated row and the random code it was made from, with the
-    hinge loss, spectral normalisation and noise that fades; generator and encoder also learn
-    to reconstruct rows and codes, and their averaged weights score. ``score_by`` is
+    hinge loss, spectral normalisation and noise that fades; generator and encoder learn above
+    all to reconstruct rows and codes, and their averaged weights score. ``score_by`` is
     ``"reconstruction"``, the squared residual a column over its error on held-out rows, or
     ``"discriminator_features"``, the same of the discriminator's last hidden features of the
     row and of its reconstruction. ``parts`` (n, d), for the first, add up to the score;
@@ -72,7 +81,7 @@ class Gan(GenerativeAutoencoder):
         width: int = 128,
         members: int = 3,
         steps: int = 600,
-        batch_size: int = 256,
+        batch_size: int = 128,
         learning_rate: float = 2e-3,
         device: str = "auto",
         seed: int = 0,
@@ -102,28 +111,27 @@ class Gan(GenerativeAutoencoder):
 
     def _players(self, net: Any) -> list[Player]:
         return [
-            Player(list(net.discriminator.parameters()), lambda x: self._judge(net, x)),
             Player(list(net.trained.parameters()), lambda x: self._loss(net, x)),
+            Player(list(net.discriminator.parameters()), lambda x: self._judge(net)),
         ]
 
-    def _judge(self, net: Any, x: Tensor) -> Tensor:
-        """Return the discriminator's loss (members,); it moves first on each batch."""
-        net.follow()
-        with torch.no_grad():
-            code, random = net.codes(x)
-            rows, codes = torch.cat([x, net.generate(random)], 1), torch.cat([code, random], 1)
-        real, fake = self._verdicts(net, rows, codes)
-        return (functional.relu(1 - real) + functional.relu(1 + fake)).mean((1, 2))
-
     def _loss(self, net: Any, x: Tensor) -> Tensor:
+        net.follow()
         code, random = net.codes(x)
         generated = net.generate(random)
-        rows, codes = torch.cat([x, generated], 1), torch.cat([code, random], 1)
+        rows = torch.cat([net.seen(x), net.seen(generated)], 1)
+        codes = torch.cat([code, random], 1)
+        net.pairs = rows.detach(), codes.detach()
         real, fake = self._verdicts(net, rows, codes)
         row_error = (net.generate(code) - x).square().mean((1, 2))
         code_error = (net.trained["encoder"](generated) - random).square().mean((1, 2))
-        loss: Tensor = (real - fake).mean((1, 2)) + row_error + _CYCLE * code_error
+        loss: Tensor = row_error + _CYCLE * code_error + _ADVERSARIAL * (real - fake).mean((1, 2))
         return loss
+
+    def _judge(self, net: Any) -> Tensor:
+        """Return the discriminator's loss (members,) on the pairs just made from a batch."""
+        real, fake = self._verdicts(net, *net.pairs)
+        return (functional.relu(1 - real) + functional.relu(1 + fake)).mean((1, 2))
 
     def _verdicts(self, net: Any, rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Return verdicts on the first half, the real pairs, and the second, the generated."""
@@ -144,11 +152,13 @@ class Gan(GenerativeAutoencoder):
         net.feature_error.copy_(change + 0.01 * change.mean(2, keepdim=True) + 1e-12)
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        scores, parts, expected = super()._row_scores(net, x)
+        expected = net(x)
         if self.score_by == "discriminator_features":
             change = net.feature_change(x, expected)
             return (change.square() / net.feature_error).mean(2), None, expected
-        return scores, parts, expected
+        # Squared: in wide tables, usual noise in many columns would hide a few odd ones.
+        parts = (expected - x).square() / (net.error + _FLOOR) / x.shape[2]
+        return parts.sum(2), parts, expected
 
     def _draw(self, net: Any, n: int, generator: torch.Generator) -> Tensor:
         codes = normal_like(net.error, (len(net.error), n, net.latent), generator)
@@ -162,6 +172,8 @@ class _Gan(nn.Module):
     error: Tensor
     feature_error: Tensor
     step: Tensor
+    projection: Tensor
+    pairs: tuple[Tensor, Tensor]
 
     def __init__(self, members: int, n_features: int, width: int, latent: int) -> None:
         super().__init__()
@@ -170,16 +182,20 @@ class _Gan(nn.Module):
         self.decoder = mlp(members, [latent, width, n_features]).requires_grad_(False)
         averages = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder})
         self.trained = copy.deepcopy(averages).requires_grad_(True)
+        seen, half = min(n_features, _SEEN), max(1, width // 2)
         self.discriminator = nn.Sequential(
-            _SpectralLinear(members, n_features + latent, width),
+            _SpectralLinear(members, seen + latent, half),
             nn.LeakyReLU(0.2),
-            _SpectralLinear(members, width, width),
+            _SpectralLinear(members, half, half),
             nn.LeakyReLU(0.2),
-            _SpectralLinear(members, width, 1),
+            _SpectralLinear(members, half, 1),
         )
         self.register_buffer("error", torch.ones(members, 1, n_features))
-        self.register_buffer("feature_error", torch.ones(members, 1, width))
+        self.register_buffer("feature_error", torch.ones(members, 1, half))
         self.register_buffer("step", torch.zeros(members, 1, 1))
+        if n_features > seen:
+            projection = torch.randn(members, n_features, seen) / n_features**0.5
+            self.register_buffer("projection", projection)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the rows as the averaged encoder and generator reconstruct them."""
@@ -196,12 +212,16 @@ class _Gan(nn.Module):
         rows: Tensor = self.trained["decoder"](codes)
         return rows
 
+    def seen(self, x: Tensor) -> Tensor:
+        """Return what the discriminator sees of rows."""
+        return x if x.shape[2] <= _SEEN else x @ self.projection
+
     def feature_change(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """Return how the discriminator's last hidden features differ for the same code."""
         code = self.encoder(x)
         hidden = self.discriminator[:-1]
-        change: Tensor = hidden(torch.cat([x, code], dim=2)) - hidden(
-            torch.cat([reconstruction, code], dim=2)
+        change: Tensor = hidden(torch.cat([self.seen(x), code], dim=2)) - hidden(
+            torch.cat([self.seen(reconstruction), code], dim=2)
         )
         return change
 
@@ -219,6 +239,7 @@ class _Gan(nn.Module):
 class _SpectralLinear(MemberLinear):
     """An affine layer a member whose weight is divided by its largest singular value."""
 
+    bias: nn.Parameter
     direction: Tensor
 
     def __init__(self, members: int, inputs: int, outputs: int) -> None:
@@ -234,4 +255,5 @@ class _SpectralLinear(MemberLinear):
             if self.training:
                 self.direction.copy_(left)
         largest = left @ self.weight @ right.mT
-        return super().forward(x / largest)
+        # The weight is divided and not the rows, of which there are more.
+        return torch.baddbmm(self.bias, x, self.weight / largest)
