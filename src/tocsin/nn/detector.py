@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import torch
@@ -22,6 +23,17 @@ _LIMIT = 1e6
 """Standardised values are clipped here, so that float32 squares stay finite."""
 
 
+class Training(TypedDict, total=False):
+    """How networks are trained: keywords that every neural detector takes."""
+
+    members: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    device: str
+    seed: int
+
+
 class NeuralDetector(TableDetector):
     """A detector that trains an ensemble of networks on standardised rows.
 
@@ -30,6 +42,10 @@ class NeuralDetector(TableDetector):
     share folds. With one member, the rows' scores come from refits on five folds. Networks
     train in float32 and score in float64, where a row's score does not depend on the size
     of the batch it comes in.
+
+    ``members`` networks; ``steps`` of ``batch_size`` rows each at ``learning_rate``, which
+    decays; ``device`` "auto", "cuda", "mps" or "cpu"; ``seed`` of every random choice. A
+    subclass takes these as ``**training`` beside its own keywords.
 
     A subclass builds ``_network``, and gives the training ``_loss`` (members,) and the
     ``_row_scores`` of a batch (members, batch, d).
@@ -55,6 +71,14 @@ class NeuralDetector(TableDetector):
         self.learning_rate = learning_rate
         self.device = device
         self.seed = seed
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the keywords of this class and of those it derives from."""
+        constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
+        signatures = map(inspect.signature, constructors)
+        keywords = (each for signature in signatures for each in signature.parameters.values())
+        return sorted({each.name for each in keywords if each.kind is each.KEYWORD_ONLY})
 
     @abstractmethod
     def _network(self, n_features: int) -> nn.Module:

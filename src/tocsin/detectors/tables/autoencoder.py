@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import EncodingDetector
+from tocsin.nn.detector import EncodingDetector, Training
 from tocsin.types import Card
 
 _FLOOR = 0.02
@@ -51,21 +51,9 @@ class Autoencoder(EncodingDetector):
         *,
         latent: int | None = None,
         width: int = 128,
-        members: int = 3,
-        steps: int = 600,
-        batch_size: int = 256,
-        learning_rate: float = 2e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        super().__init__(**training)
         self.latent = latent
         self.width = width
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import NeuralDetector
+from tocsin.nn.detector import NeuralDetector, Training
 from tocsin.nn.training import Rows
 from tocsin.types import Card, FloatArray, IntArray
 
@@ -72,21 +72,10 @@ class Classifier(NeuralDetector):
         weight: float = 1.0,
         made_up: float = 1.0,
         width: int = 64,
-        members: int = 3,
-        steps: int = 400,
-        batch_size: int = 256,
-        learning_rate: float = 2e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        defaults = Training(steps=400)
+        super().__init__(**(defaults | training))
         self.labels = labels
         self.weight = weight
         self.made_up = made_up

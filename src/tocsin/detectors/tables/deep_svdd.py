@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import EncodingDetector
+from tocsin.nn.detector import EncodingDetector, Training
 from tocsin.types import Card
 
 _AWAY = 0.1
@@ -53,21 +53,10 @@ class DeepSvdd(EncodingDetector):
         latent: int = 32,
         width: int = 128,
         spread: float = 0.0,
-        members: int = 5,
-        steps: int = 100,
-        batch_size: int = 256,
-        learning_rate: float = 1e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        defaults = Training(members=5, steps=100, learning_rate=1e-3)
+        super().__init__(**(defaults | training))
         self.latent = latent
         self.width = width
         self.spread = spread

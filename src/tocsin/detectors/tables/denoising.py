@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import NeuralDetector
+from tocsin.nn.detector import NeuralDetector, Training
 from tocsin.types import Card
 
 _FLOOR = 0.02
@@ -58,21 +58,9 @@ class Denoising(NeuralDetector):
         high: float = 1.0,
         scales: int = 5,
         width: int = 128,
-        members: int = 3,
-        steps: int = 600,
-        batch_size: int = 256,
-        learning_rate: float = 2e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        super().__init__(**training)
         self.low = low
         self.high = high
         self.scales = scales

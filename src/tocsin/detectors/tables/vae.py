@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tocsin.detectors.tables._generative import GenerativeAutoencoder, normal_like
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
+from tocsin.nn.detector import Training
 from tocsin.types import Card
 
 _LOG_VARIANCE = (2 * math.log(0.02), 4.0)
@@ -68,23 +69,9 @@ class Vae(GenerativeAutoencoder):
         beta: float = 0.3,
         latent: int | None = None,
         width: int = 128,
-        members: int = 3,
-        steps: int = 600,
-        batch_size: int = 256,
-        learning_rate: float = 2e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            latent=latent,
-            width=width,
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        super().__init__(latent=latent, width=width, **training)
         self.score_by = score_by
         self.beta = beta
 
