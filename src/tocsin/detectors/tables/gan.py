@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tocsin.detectors.tables._generative import GenerativeAutoencoder, normal_like
 from tocsin.nn.blocks import MemberLinear, mlp
+from tocsin.nn.detector import Training
 from tocsin.nn.training import Player, Schedule
 from tocsin.types import Card
 
@@ -25,9 +26,6 @@ _NOISE = 0.5
 
 _SEEN = 128
 """The discriminator sees wider rows through a fixed random projection to this many columns."""
-
-_FLOOR = 0.02
-"""Added to a column's held-out error, so that a perfectly learned column does not dominate."""
 
 _AVERAGING = 0.99
 """How slowly the averaged weights follow the trained ones."""
@@ -79,23 +77,10 @@ class Gan(GenerativeAutoencoder):
         score_by: str = "reconstruction",
         latent: int | None = None,
         width: int = 128,
-        members: int = 3,
-        steps: int = 600,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[Training],
     ) -> None:
-        super().__init__(
-            latent=latent,
-            width=width,
-            members=members,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            device=device,
-            seed=seed,
-        )
+        defaults = Training(batch_size=128)
+        super().__init__(latent=latent, width=width, **(defaults | training))
         self.score_by = score_by
 
     def _network(self, n_features: int) -> nn.Module:
@@ -152,13 +137,11 @@ class Gan(GenerativeAutoencoder):
         net.feature_error.copy_(change + 0.01 * change.mean(2, keepdim=True) + 1e-12)
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        expected = net(x)
+        scores, parts, expected = super()._row_scores(net, x)
         if self.score_by == "discriminator_features":
             change = net.feature_change(x, expected)
             return (change.square() / net.feature_error).mean(2), None, expected
-        # Squared: in wide tables, usual noise in many columns would hide a few odd ones.
-        parts = (expected - x).square() / (net.error + _FLOOR) / x.shape[2]
-        return parts.sum(2), parts, expected
+        return scores, parts, expected
 
     def _draw(self, net: Any, n: int, generator: torch.Generator) -> Tensor:
         codes = normal_like(net.error, (len(net.error), n, net.latent), generator)
