@@ -31,8 +31,8 @@ class LocalGeometry(ReferenceDetector):
     ratios: the scaling in which a row looks most unusual decides.
 
     ``max_reference``: compare with at most so many training rows, drawn at random by ``seed``.
-    On five sets with up to 40,000 training rows, 10,000 gave AUC-ROC 92.4 and average precision
-    72.7, all 91.9 and 73.7, and 2,500 gave 92.9 and 68.2 (benchmarks/reference_size.py).
+    On five large sets 2,500 gave AUC-ROC 92.9 and average precision 68.2, 10,000 gave 92.4 and
+    72.7, and 40,000 gave 91.9 and 73.7 (benchmarks/reference_size.py).
 
     ``parts`` (n, d) is each column's share, from 0 to 1, of the squared distance to the
     centroid, averaged over the scalings; ``expected`` (n, d) is the centroid in the units of X.
