@@ -100,7 +100,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     torch.set_num_threads(1)
-    warm_up = np.random.default_rng(0).normal(size=(64, 4))
+    warm_up = np.random.default_rng(0).normal(size=(2 * options.batch_size, 4))
     rows: list[list[float]] = []
     print(f"{'':16}{'Tocsin':>24}{'PyOD':>24}")
     print(f"{'set':16}" + f"{'s':>8}{'ROC':>8}{'PR':>8}" * 2 + f"{'ratio':>8}")

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tocsin.errors import InputError
 from tocsin.evaluate.compare import compare, print_comparison
 from tocsin.evaluate.tables_suite import Protocol, print_tables, read_sets, run_tables
 
@@ -64,7 +65,10 @@ def main() -> None:
     for ours, theirs in PAIRS.items():
         if {ours, theirs} <= set(detectors):
             pair = [row for row in rows if row["detector"] in (ours, theirs)]
-            print_comparison(compare(pair, "roc", baseline=theirs), console)
+            try:
+                print_comparison(compare(pair, "roc", baseline=theirs), console)
+            except InputError as error:
+                console.print(f"{ours} and {theirs}: {error}")
 
 
 PAIRS = {

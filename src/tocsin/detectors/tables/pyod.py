@@ -54,8 +54,9 @@ class Pyod(TableDetector):
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         cls = _find(self.model)
         parameters = dict(self.parameters or {})
-        if "random_state" in inspect.signature(cls).parameters:
-            parameters.setdefault("random_state", self.seed)
+        given = {"random_state": self.seed, "n_features": X.shape[1]}
+        for name in given.keys() & inspect.signature(cls).parameters.keys():
+            parameters.setdefault(name, given[name])
         try:
             self._model = cls(**parameters)
         except TypeError as error:
