@@ -42,12 +42,12 @@ def model(folder: Path) -> Path:
 def test_detect_does_it_all_in_one_go(folder: Path) -> None:
     done = run(
         *("detect", folder / "new.csv", "--train", folder / "normal.csv", "--label", "strange"),
-        *("--false-alarms", 0.05, "--report", folder / "report.html", "--out", folder / "s.csv"),
+        *("--false-alarms", 0.05, "--report", folder / "new/r.html", "--out", folder / "s.csv"),
     )
     assert "auto → local_geometry" in done.stdout
     assert "ROC AUC 1.000" in done.stdout
     assert "expected" in done.stdout
-    assert (folder / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (folder / "new/r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     scores = pd.read_csv(folder / "s.csv")
     assert set(scores["score"].nlargest(4).index) == set(scores.index[-4:])
 
@@ -172,6 +172,7 @@ def test_bad_requests_say_what_to_do(folder: Path, model: Path, tmp_path: Path) 
         ("score", model, text): "oops",
         ("explain", model, new, "--row", 99): "rows 0 to 22",
         ("evaluate", new): "--label",
+        ("detectors", "--modality", "smells"): "tables",
     }
     for request, hint in requests.items():
         done = run(*request, code=2)

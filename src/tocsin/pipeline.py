@@ -151,17 +151,6 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             calibration = wanted.set_state(calibration.get_state())
         return decide(calibration, scores.values, self.budget.rate)
 
-    def _decide_training(self, scores: Scores, labels: ArrayLike | None) -> Decision:
-        """Decide on training rows; those that calibrate are counted once, not twice."""
-        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
-        decision = decide(counted, scores.values, self.budget.rate)
-        if labels is None:
-            return decision
-        p_values = np.where(
-            np.asarray(labels) == 0, decision.p_values, self.decide(scores).p_values
-        )
-        return replace(decision, p_values=p_values)
-
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
         """Return, for these rows of X or for all, the columns that made each anomalous."""
         table = self._fitted()._table(X)
@@ -348,6 +337,17 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if training and len(X) < 2:
             raise InputError(f"Training needs at least 2 rows; got n_samples = {len(X)}.")
         return X
+
+    def _decide_training(self, scores: Scores, labels: ArrayLike | None) -> Decision:
+        """Decide on training rows; those that calibrate are counted once, not twice."""
+        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
+        decision = decide(counted, scores.values, self.budget.rate)
+        if labels is None:
+            return decision
+        p_values = np.where(
+            np.asarray(labels) == 0, decision.p_values, self.decide(scores).p_values
+        )
+        return replace(decision, p_values=p_values)
 
     def _detection(
         self,

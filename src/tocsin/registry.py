@@ -34,15 +34,22 @@ def modalities() -> list[str]:
 def names(modality: str = "tables") -> list[str]:
     """Return the names of the detectors of a modality, without importing any of them.
 
+    Raises UnknownName for a modality that has none.
+
     >>> "autoencoder" in names("tables")
     True
     """
+    others = _entry_points(modality)
+    if not others and modality not in modalities():
+        raise UnknownName(
+            f'There are no detectors for "{modality}"; there are for {", ".join(modalities())}.'
+        )
     own = {
         module.name
         for module in pkgutil.iter_modules([str(_FOLDER / modality)])
         if not module.name.startswith("_")
     }
-    return sorted(own | set(_entry_points(modality)))
+    return sorted(own | set(others))
 
 
 def find(name: str, modality: str = "tables") -> type[Detector]:

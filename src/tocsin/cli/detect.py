@@ -103,6 +103,7 @@ def _report(
 
     from tocsin.evaluate.report import write_report
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_report(
         path,
         detection,
