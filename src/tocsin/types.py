@@ -123,6 +123,28 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """A run of anomalous points of a series.
+
+    ``start``, ``end``, ``peak``: positions among the detection's points, both ends included.
+    ``start_time``, ``end_time``, ``peak_time``: their UTC times, None without a time column.
+    ``score`` and ``p_value`` are those of the peak. ``reasons``: the channels that drove it,
+    with what was seen and expected at the peak.
+    """
+
+    start: int
+    end: int
+    peak: int
+    score: float
+    p_value: float
+    entity: str | None = None
+    start_time: np.datetime64 | None = None
+    end_time: np.datetime64 | None = None
+    peak_time: np.datetime64 | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """The whole answer for n items: scores, decision, and reasons for the anomalies.
 
@@ -144,3 +166,23 @@ class Detection:
         """Positions of the anomalies, the most anomalous first."""
         found = np.flatnonzero(self.decision.is_anomaly)
         return self.rows[found[np.argsort(-self.scores.values[found], kind="stable")]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDetection(Detection):
+    """The whole answer for n points of one or several series, one entity after the other.
+
+    ``rows`` holds the row of the file that each point comes from, -1 for a point that was
+    filled in. ``values``: (n, channels), the points after preparation, in the user's units;
+    ``low`` and ``high``: (n, channels), the band in which normal values were expected.
+    ``times``: (n,) datetime64[ns], UTC, or None. ``entities``: (n,), the entity of each point,
+    or None. ``intervals``: the anomalies, the most anomalous first.
+    """
+
+    channels: tuple[str, ...] = ()
+    values: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    low: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    high: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    times: NDArray[np.datetime64] | None = None
+    entities: NDArray[Any] | None = None
+    intervals: tuple[Interval, ...] = ()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Self, TypedDict
+from collections.abc import Iterator
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from tocsin.base import State, TableDetector, fold_of_rows, out_of_fold_scores
+from tocsin.base import TableDetector, fold_of_rows, out_of_fold_scores
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.nn.device import pick_device
+from tocsin.nn.network import NetworkDetector, seeded, to_numpy
 from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -34,7 +32,7 @@ class Training(TypedDict, total=False):
     seed: int
 
 
-class NeuralDetector(TableDetector):
+class NeuralDetector(NetworkDetector, TableDetector):
     """A detector that trains an ensemble of networks on standardised rows.
 
     Each member holds out its own fold for early stopping, so a training row's honest score
@@ -51,7 +49,6 @@ class NeuralDetector(TableDetector):
     ``_row_scores`` of a batch (members, batch, d).
     """
 
-    net_: nn.Module
     mean_: FloatArray
     scale_: FloatArray
 
@@ -72,18 +69,6 @@ class NeuralDetector(TableDetector):
         self.device = device
         self.seed = seed
 
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        """Return the names of the keywords of this class and of those it derives from."""
-        constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
-        signatures = map(inspect.signature, constructors)
-        keywords = (each for signature in signatures for each in signature.parameters.values())
-        return sorted({each.name for each in keywords if each.kind is each.KEYWORD_ONLY})
-
-    @abstractmethod
-    def _network(self, n_features: int) -> nn.Module:
-        """Return a new network; its sizes follow from n_features and the parameters alone."""
-
     @abstractmethod
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         """Return the training loss (members,) of a standardised batch (members, batch, d)."""
@@ -100,7 +85,7 @@ class NeuralDetector(TableDetector):
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
         """Return the held-out loss (members,), with the same random draws at every check."""
-        with _seeded(self.seed, x.device):
+        with seeded(self.seed, x.device):
             return self._loss(net, x)
 
     def _rows(
@@ -129,7 +114,7 @@ class NeuralDetector(TableDetector):
 
     def _train(self, X: FloatArray, fold: IntArray, y: IntArray | None) -> None:
         device = pick_device(self.device)
-        with _seeded(self.seed, device):
+        with seeded(self.seed, device):
             net = self._network(X.shape[1]).to(device)
             rows = self._rows(X, fold, y, device)
             with torch.no_grad():
@@ -143,17 +128,17 @@ class NeuralDetector(TableDetector):
             )
             with torch.no_grad():
                 self._calibrate(net, rows.held_out(4096))
-        self.net_ = net.to(_scoring_dtype(device))
+        self.net_ = self._ready(net, device)
 
     def _score(self, X: FloatArray) -> Scores:
         values, parts, expected = [], [], []
         for x in self._chunks(X):
             row, part, expect = self._row_scores(self.net_, x.expand(self.members, -1, -1))
-            values.append(_numpy(row.mean(0)))
+            values.append(to_numpy(row.mean(0)))
             if part is not None:
-                parts.append(_numpy(part.mean(0)))
+                parts.append(to_numpy(part.mean(0)))
             if expect is not None:
-                expected.append(_numpy(expect.mean(0)) * self.scale_ + self.mean_)
+                expected.append(to_numpy(expect.mean(0)) * self.scale_ + self.mean_)
         return Scores(
             np.concatenate(values),
             np.concatenate(parts) if parts else None,
@@ -168,7 +153,7 @@ class NeuralDetector(TableDetector):
         for x in self._chunks(X):
             scores, _, _ = self._row_scores(self.net_, x.expand(self.members, -1, -1))
             own = fold[start : start + x.shape[1]].to(scores.device)
-            values.append(_numpy(scores.gather(0, own.unsqueeze(0))[0]))
+            values.append(to_numpy(scores.gather(0, own.unsqueeze(0))[0]))
             start += x.shape[1]
         return np.concatenate(values)
 
@@ -190,25 +175,6 @@ class NeuralDetector(TableDetector):
             if not getattr(self, name) > 0:
                 raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
 
-    def get_state(self) -> State:
-        """Return the fitted arrays, the weights among them as float32 by their names."""
-        state = {k: v for k, v in vars(self).items() if k.endswith("_") and k != "net_"}
-        if hasattr(self, "net_"):
-            weights = self.net_.state_dict()
-            state["net_"] = {name: _numpy(value.float()) for name, value in weights.items()}
-        return state
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Rebuild the network for the saved number of columns and load its weights."""
-        super().set_state({name: value for name, value in state.items() if name != "net_"})
-        if "net_" not in state:
-            return self
-        weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
-        self.net_ = self._network(self.n_features_in_)
-        self.net_.load_state_dict(weights)
-        device = pick_device(self.device)
-        self.net_.to(device, _scoring_dtype(device)).eval()
-        return self
 
 
 class EncodingDetector(NeuralDetector):
@@ -227,7 +193,7 @@ class EncodingDetector(NeuralDetector):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before embed.")
         chunks = self._chunks(self._check_scoring(X))
         latent = [self._encode(self.net_, x.expand(self.members, -1, -1))[0] for x in chunks]
-        return _numpy(torch.cat(latent)).astype(np.float64)
+        return to_numpy(torch.cat(latent)).astype(np.float64)
 
 
 def _mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, FloatArray]:
@@ -241,19 +207,3 @@ def _mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, Floa
     scale = np.sqrt(square)
     scale[~(scale > 1e-12 * np.abs(mean))] = 1.0 / unit[~(scale > 1e-12 * np.abs(mean))]
     return mean * unit, scale * unit
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from this seed, and give the generators back as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def _scoring_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
-def _numpy(tensor: Tensor) -> NDArray[Any]:
-    return np.asarray(tensor.detach().cpu().numpy())

@@ -1,0 +1,1 @@
+"""Detectors of time series: one file each."""

@@ -1,0 +1,79 @@
+"""What every detector with a network has in common: its parameters, and its weights as state."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tocsin.base import Detector, State
+from tocsin.nn.device import pick_device
+
+
+class NetworkDetector(Detector):
+    """A detector that keeps a network ``net_``, which is rebuilt from its parameters.
+
+    Constructors may pass keywords on to their base class as ``**training``.
+    """
+
+    net_: nn.Module
+    n_features_in_: int
+    device: str
+
+    scores_in: ClassVar[torch.dtype] = torch.float64
+    """Precision of scoring; training is in float32. Metal knows no float64."""
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the keywords of this class and of those it derives from."""
+        constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
+        signatures = map(inspect.signature, constructors)
+        keywords = (each for signature in signatures for each in signature.parameters.values())
+        return sorted({each.name for each in keywords if each.kind is each.KEYWORD_ONLY})
+
+    @abstractmethod
+    def _network(self, n_features: int) -> nn.Module:
+        """Return a new network; its sizes follow from n_features and the parameters alone."""
+
+    def get_state(self) -> State:
+        """Return the fitted arrays, the weights among them as float32 by their names."""
+        state = {k: v for k, v in vars(self).items() if k.endswith("_") and k != "net_"}
+        if hasattr(self, "net_"):
+            weights = self.net_.state_dict()
+            state["net_"] = {name: to_numpy(value.float()) for name, value in weights.items()}
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Rebuild the network for the saved number of columns and load its weights."""
+        super().set_state({name: value for name, value in state.items() if name != "net_"})
+        if "net_" not in state:
+            return self
+        weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
+        self.net_ = self._network(self.n_features_in_)
+        self.net_.load_state_dict(weights)
+        self.net_ = self._ready(self.net_, pick_device(self.device))
+        return self
+
+    def _ready(self, net: nn.Module, device: torch.device) -> nn.Module:
+        """Return the network as it scores: on the device, in the precision of scoring."""
+        return net.to(device, torch.float32 if device.type == "mps" else self.scores_in).eval()
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from this seed, and give the generators back as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return the values of a tensor on any device."""
+    return np.asarray(tensor.detach().cpu().numpy())
