@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from tocsin.errors import ParameterError, TrainingFailed
 from tocsin.nn import training
 from tocsin.nn.blocks import MemberLinear, mlp
-from tocsin.nn.detector import _mean_and_scale
 from tocsin.nn.device import pick_device
+from tocsin.nn.network import mean_and_scale
 from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.progress import reporting_to
 
@@ -150,13 +150,13 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
 
 def test_mean_and_scale_in_chunks() -> None:
     X = np.random.default_rng(0).normal(3, [1e-9, 1.0, 1e6], size=(1000, 3))
-    mean, scale = _mean_and_scale(X, size=64)
+    mean, scale = mean_and_scale(X, size=64)
     np.testing.assert_allclose(mean, X.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(scale, X.std(axis=0), rtol=1e-6)
 
 
 def test_constant_and_huge_columns_have_a_usable_scale() -> None:
-    mean, scale = _mean_and_scale(np.array([[7.0, 0.0, 1e300], [7.0, 0.0, -1e300]]))
+    mean, scale = mean_and_scale(np.array([[7.0, 0.0, 1e300], [7.0, 0.0, -1e300]]))
     np.testing.assert_allclose(mean, [7.0, 0.0, 0.0])
     np.testing.assert_allclose(scale, [1.0, 1.0, 1e300])
 

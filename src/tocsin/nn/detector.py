@@ -13,7 +13,7 @@ from torch import Tensor
 from tocsin.base import TableDetector, fold_of_rows, out_of_fold_scores
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.nn.device import pick_device
-from tocsin.nn.network import NetworkDetector, seeded, to_numpy
+from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
 from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -104,7 +104,7 @@ class NeuralDetector(NetworkDetector, TableDetector):
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self._check_parameters()
-        self.mean_, self.scale_ = _mean_and_scale(X)
+        self.mean_, self.scale_ = mean_and_scale(X)
         self._train(X, self._fold(len(X), y), y)
 
     def _fold(self, n: int, y: IntArray | None) -> IntArray:
@@ -176,7 +176,6 @@ class NeuralDetector(NetworkDetector, TableDetector):
                 raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
 
 
-
 class EncodingDetector(NeuralDetector):
     """A neural detector whose network has a latent representation of a row."""
 
@@ -194,16 +193,3 @@ class EncodingDetector(NeuralDetector):
         chunks = self._chunks(self._check_scoring(X))
         latent = [self._encode(self.net_, x.expand(self.members, -1, -1))[0] for x in chunks]
         return to_numpy(torch.cat(latent)).astype(np.float64)
-
-
-def _mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, FloatArray]:
-    """Return the mean and standard deviation of columns in chunks; 1 for constant columns."""
-    chunks = range(0, len(X), size)
-    # In units of each column's largest value, so that no square overflows.
-    largest = np.max([np.abs(X[i : i + size]).max(axis=0) for i in chunks], axis=0)
-    unit = np.where(largest > 0, largest, 1.0)
-    mean = sum((X[i : i + size] / unit).sum(axis=0) for i in chunks) / len(X)
-    square = sum(np.square(X[i : i + size] / unit - mean).sum(axis=0) for i in chunks) / len(X)
-    scale = np.sqrt(square)
-    scale[~(scale > 1e-12 * np.abs(mean))] = 1.0 / unit[~(scale > 1e-12 * np.abs(mean))]
-    return mean * unit, scale * unit

@@ -1,4 +1,4 @@
-"""What every detector with a network has in common: its parameters, and its weights as state."""
+"""What every detector with a network has in common: its parameters, its weights as state, its scale."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tocsin.base import Detector, State
 from tocsin.nn.device import pick_device
+from tocsin.types import FloatArray
 
 
 class NetworkDetector(Detector):
@@ -77,3 +78,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
     """Return the values of a tensor on any device."""
     return np.asarray(tensor.detach().cpu().numpy())
+
+
+def mean_and_scale(X: FloatArray, size: int = 65_536) -> tuple[FloatArray, FloatArray]:
+    """Return the mean and standard deviation of columns in chunks; 1 for constant columns."""
+    chunks = range(0, len(X), size)
+    # In units of each column's largest value, so that no square overflows.
+    largest = np.max([np.abs(X[i : i + size]).max(axis=0) for i in chunks], axis=0)
+    unit = np.where(largest > 0, largest, 1.0)
+    mean = sum((X[i : i + size] / unit).sum(axis=0) for i in chunks) / len(X)
+    square = sum(np.square(X[i : i + size] / unit - mean).sum(axis=0) for i in chunks) / len(X)
+    scale = np.sqrt(square)
+    scale[~(scale > 1e-12 * np.abs(mean))] = 1.0 / unit[~(scale > 1e-12 * np.abs(mean))]
+    return mean * unit, scale * unit

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, TypedDict
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from tocsin.base import SeriesDetector
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
-from tocsin.nn.network import NetworkDetector, seeded, to_numpy
+from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
 from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
 _LIMIT = 20.0
 """Standardised values are clipped here, so that one spike does not rule a window."""
 
-HELD_OUT = 0.2
+_HELD_OUT = 0.2
 """The last part of the training series, on which training is stopped and scores are honest."""
+
+_SHARE = 4
+"""The training series is at least so many windows long: where it is short, windows shrink."""
 
 
 class SeriesTraining(TypedDict, total=False):
@@ -42,13 +48,14 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
     others. The last fifth of the training series is held out to stop the training, and the
     scores there calibrate thresholds.
 
-    ``window`` points a window, chosen by the subclass where None; ``steps`` of ``batch_size``
-    windows each at ``learning_rate``, which decays; ``device`` "auto", "cuda", "mps" or
-    "cpu"; ``seed`` of every random choice. A subclass takes these as ``**training`` beside its
-    own keywords.
+    ``window`` points a window, chosen by the subclass where None, and never more than a
+    quarter of the training series; ``steps`` of ``batch_size`` windows each at
+    ``learning_rate``, which decays; ``device`` "auto", "cuda", "mps" or "cpu"; ``seed`` of
+    every random choice. A subclass takes these as ``**training`` beside its own keywords.
 
     A subclass builds ``_network``, gives ``_window_length``, the training ``_loss`` of a batch
-    of windows (batch, window, channels), and ``_residuals`` of a whole series.
+    of windows (batch, window, channels), the ``_residuals`` of a whole series, and the
+    ``_point_scores`` that follow from them.
     """
 
     scores_in: ClassVar[torch.dtype] = torch.float32
@@ -76,7 +83,7 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
         self.seed = seed
 
     @abstractmethod
-    def _window_length(self, X: FloatArray) -> int:
+    def _window_length(self, x: FloatArray) -> int:
         """Return the window for a standardised training series where none is set."""
 
     @abstractmethod
@@ -87,18 +94,189 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
     def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return residuals (n, channels), at least 0, and expected values (n, channels).
 
-        Of a standardised series x (n, channels), which may be shorter than a window.
+        Of a standardised series x (n, channels) on the device, n ≥ the window, by ``net_``
+        and in bounded memory.
         """
 
     @abstractmethod
-    def _point_scores(self, residuals: FloatArray) -> FloatArray:
-        """Return scores (n,) from the residuals (n, scored channels)."""
+    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return scores (n,) and parts (n, k) from residuals (n, k) of the scored channels."""
 
-    def _players(self, net: Any) -> list[Player]:
-        return [Player(list(net.parameters()), lambda x: self._loss(net, x[0])[None])]
+    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
+        """Set what ``_point_scores`` needs; nothing by default.
+
+        ``x`` (n, k) is the standardised training series, ``residuals`` (h, k) those of its
+        held-out end, both of the scored channels.
+        """
+
+    def _players(self, net: Any) -> list[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
+        """Return who learns: a part of the network, and its scalar loss of a batch of windows."""
+        return [(net, lambda x: self._loss(net, x))]
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate
+        )
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        ...
+        self._check_parameters()
+        self.mean_, self.scale_ = mean_and_scale(X)
+        self.scored_ = _scored_channels(X)
+        x = self._standardise(X)
+        wanted = self.window or self._window_length(x)
+        self.window_ = max(2, min(wanted, len(x) // _SHARE))
+        self.first_held_out_ = len(x) - int(_HELD_OUT * len(x))
+        self._train(x)
+        residuals, _ = self._residuals_of(x)
+        self._calibrate(x[:, self.scored_], residuals[self.first_held_out_ :, self.scored_])
+
+    def _train(self, x: FloatArray) -> None:
+        device = pick_device(self.device)
+        view = sliding_window_view(x, self.window_, axis=0).transpose(0, 2, 1)
+        # Windows that reach into the held-out part are checked on and not learned from.
+        ends = np.arange(len(view)) + self.window_
+        fold = (ends <= self.first_held_out_).astype(np.int64)
+        with seeded(self.seed, device):
+            net = self._network(x.shape[1]).to(device)
+            rows = Rows(view, fold, 1, lambda windows: windows, device, self.seed)
+            lone = _Lone(net)
+            train(
+                lone,
+                [lone.player(part, loss) for part, loss in self._players(net)],
+                rows,
+                lambda windows: self._validate(net, windows[0])[None],
+                self._schedule(),
+            )
+        self.net_ = self._ready(net, device)
+
+    def _validate(self, net: Any, x: Tensor) -> Tensor:
+        """Return the loss of held-out windows, with the same random draws at every check."""
+        with seeded(self.seed, x.device):
+            return self._loss(net, x)
 
     def _score(self, X: FloatArray) -> Scores:
-        ...
+        residuals, expected = self._residuals_of(self._standardise(X))
+        values, scored_parts = self._point_scores(residuals[:, self.scored_])
+        parts = np.zeros_like(X)
+        parts[:, self.scored_] = scored_parts
+        return Scores(values, parts, self._in_units(expected))
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        return self._score(X).values
+
+    def _residuals_of(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the residuals and expected values of a standardised series of any length."""
+        missing = max(0, self.window_ - len(x))
+        # A series shorter than a window is continued backwards by its mirror image.
+        whole = np.pad(x, ((missing, 0), (0, 0)), mode="symmetric").astype(np.float32)
+        device = next(self.net_.parameters()).device
+        with torch.inference_mode():
+            residuals, expected = self._residuals(torch.from_numpy(whole).to(device))
+        return (
+            to_numpy(residuals)[missing:].astype(np.float64),
+            to_numpy(expected)[missing:].astype(np.float64),
+        )
+
+    def _standardise(self, X: FloatArray) -> FloatArray:
+        """Return X in units of the training series' standard deviation, clipped."""
+        with np.errstate(over="ignore"):
+            standardised: FloatArray = np.clip((X - self.mean_) / self.scale_, -_LIMIT, _LIMIT)
+        return standardised
+
+    def _in_units(self, x: FloatArray) -> FloatArray:
+        """Return standardised values in the units of the series, as far as float64 goes."""
+        with np.errstate(over="ignore"):
+            return np.nan_to_num(x * self.scale_ + self.mean_)
+
+    def _check_parameters(self) -> None:
+        for name in ("steps", "batch_size", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
+        if self.window is not None and self.window < 2:
+            raise ParameterError(f"window must be at least 2 points, or None; got {self.window}.")
+
+
+class _Lone(nn.Module):
+    """A network as the only member of an ensemble, which is what the training loop takes.
+
+    Its weights are the network's own memory, seen with a leading member dimension. So any
+    layer of torch can be trained, recurrent ones among them.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        # In a tuple, the network's own weights are not registered a second time.
+        self.own = (net,)
+        self.names = {id(weight): name for name, weight in net.named_parameters()}
+        for name, weight in net.named_parameters():
+            self.register_parameter(_flat(name), nn.Parameter(weight.detach()[None]))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the network as well."""
+        self.own[0].train(mode)
+        return super().train(mode)
+
+    def player(self, part: nn.Module, loss: Callable[[Tensor], Tensor]) -> Player:
+        """Return a player that trains this part of the network by a scalar loss."""
+        names = [self.names[id(weight)] for weight in part.parameters()]
+        objective = _Objective(self.own[0], loss)
+
+        def member_loss(x: Tensor) -> Tensor:
+            weights = {f"net.{name}": getattr(self, _flat(name))[0] for name in names}
+            value: Tensor = functional_call(objective, weights, (x[0],))
+            return value[None]
+
+        return Player([getattr(self, _flat(name)) for name in names], member_loss)
+
+
+class _Objective(nn.Module):
+    """A loss as a module, so that it can be taken at other weights than the network's own."""
+
+    def __init__(self, net: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.loss(x)
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "/")
+
+
+def overlapped(
+    x: Tensor, length: int, reconstruct: Callable[[Tensor], Tensor], at_once: int = 2**20
+) -> Tensor:
+    """Return the mean (n, channels) of the reconstructions of all windows over each point.
+
+    ``reconstruct`` takes windows (batch, length, channels), of about ``at_once`` values in all,
+    to windows of the same shape.
+
+    >>> overlapped(torch.arange(6.0)[:, None], 3, lambda windows: windows).flatten().tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    """
+    n, channels = x.shape
+    total = torch.zeros_like(x)
+    for begin, end in _pieces(n - length + 1, max(1, at_once // (length * channels))):
+        view = x[begin : end + length - 1].unfold(0, length, 1).transpose(1, 2)
+        rebuilt = reconstruct(view)
+        for offset in range(length):
+            total[begin + offset : end + offset] += rebuilt[:, offset]
+    at = torch.arange(1, n + 1, device=x.device)
+    count = torch.minimum(at, at.flip(0)).clamp_max(min(length, n - length + 1))
+    return total / count[:, None]
+
+
+def _pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
+    for begin in range(0, n, size):
+        yield begin, min(n, begin + size)
+
+
+def _scored_channels(X: FloatArray) -> IntArray:
+    """Return the channels of more than two values; else those not constant; else all."""
+    distinct = np.array([len(np.unique(x)) for x in X.T])
+    for least in (3, 2):
+        if (distinct >= least).any():
+            return np.flatnonzero(distinct >= least)
+    return np.arange(X.shape[1])
