@@ -1,32 +1,26 @@
-"""Prepare, detect, decide, explain: what is fitted, saved, loaded and scored."""
+"""The pipeline of tables; also a scikit-learn outlier detector."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin, clone
-from sklearn.exceptions import NotFittedError
+from sklearn.base import OutlierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from tocsin import __version__, registry
 from tocsin.base import Detector, check_labels
-from tocsin.decide import Budget, Calibration, decide
 from tocsin.decide import create as create_calibration
-from tocsin.errors import InputError, NotFitted, ParameterError
+from tocsin.errors import InputError, ParameterError
 from tocsin.explain.tables import explain_rows
+from tocsin.pipeline.base import BasePipeline
 from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
-from tocsin.sources.file import read_table
-from tocsin.store import folder
-from tocsin.types import Card, Decision, Detection, Explanation, FloatArray, IntArray, Scores
+from tocsin.types import Decision, Detection, Explanation, FloatArray, IntArray, Scores
 
 Training = Literal["guess", "clean", "mixed"]
 
@@ -37,11 +31,7 @@ BACKGROUND_ROWS = 1000
 """Training rows kept, at most, to say what was expected in place of an anomaly."""
 
 
-class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
-    """A pipeline was asked for scores before it was trained; also scikit-learn's error."""
-
-
-class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     """From raw tables to explained anomalies under a stated false-alarm budget.
 
     ``detector``: a name (see ``tocsin.detectors.names()``) or an untrained detector.
@@ -66,9 +56,9 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     'x1'
     """
 
-    detector_: Detector
+    modality = "tables"
+
     preparer_: TablePreparer
-    calibration_: Calibration
     background_: FloatArray
 
     def __init__(
@@ -105,7 +95,7 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 "y is ignored, as by scikit-learn's outlier detectors; pass labels=y to use it.",
                 stacklevel=2,
             )
-        detector = self._new_detector()
+        detector = self._new_detector(seed=self.seed, training=self.training)
         table = self._table(X, training=True)
         known = None if labels is None else check_labels(labels, len(table))
         self.preparer_ = TablePreparer(scale=self.scale)
@@ -141,15 +131,8 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         table = self.fit(X, labels=labels)._table(X)
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(scores, labels)
+        decision = self._decide_training(self.calibration_, scores.values, labels)
         return self._detection(table, matrix, scores, decision, explain=explain)
-
-    def decide(self, scores: Scores) -> Decision:
-        """Return which scores are anomalies under the budget as it is set now."""
-        calibration = self._fitted().calibration_
-        if type(calibration) is not type(wanted := create_calibration(self.calibration)):
-            calibration = wanted.set_state(calibration.get_state())
-        return decide(calibration, scores.values, self.budget.rate)
 
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
         """Return, for these rows of X or for all, the columns that made each anomalous."""
@@ -182,103 +165,14 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return embedded
 
     @property
-    def budget(self) -> Budget:
-        """The false-alarm budget. Raises ParameterError when the settings contradict."""
-        if self.alarms_per_day is None:
-            return Budget(self.false_alarms)
-        if self.rows_per_day is None:
-            raise ParameterError("alarms_per_day needs rows_per_day: how many rows come in a day.")
-        return Budget.per_day(self.alarms_per_day, self.rows_per_day)
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self.preparer_.columns_
 
     @property
-    def detector_name(self) -> str:
-        """The name of the trained detector, with the one that it chose if it chooses."""
-        name, own = self._fitted().detector_.card.name, self.card.name
-        return name if own == name else f"{name} → {own}"
-
-    @property
-    def card(self) -> Card:
-        """What the trained detector is, or the one that it chose."""
-        detector = self._fitted().detector_
-        chosen: Detector | None = getattr(detector, "chosen_", None)
-        return detector.card if chosen is None else chosen.card
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The parameters of the pipeline and of its trained detector, as JSON values."""
-        fitted = self._fitted()
-        return {
-            **self.get_params(deep=False),
-            "detector": fitted.detector_.card.name,
-            "detector_parameters": fitted.detector_.get_params(),
-        }
-
-    @property
-    def notes_(self) -> tuple[str, ...]:
-        """What was guessed, dropped or filled, in plain words."""
-        notes = [*self._fitted().preparer_.notes_]
-        if reason := getattr(self.detector_, "reason_", None):
-            notes.append(f"{self.detector_name}: {reason}")
-        if self.budget.rate < self.calibration_.resolution:
-            told = (
-                "extrapolated, and no promise"
-                if self.calibration == "extreme_value"
-                else 'out of reach; calibration "extreme_value" extrapolates'
-            )
-            notes.append(
-                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm "
-                f"rate of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
-            )
-        return tuple(notes)
-
-    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
-        """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
-
-        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
-        for a detector without a safe format.
-        """
-        fitted = self._fitted()
-        about = {
-            "kind": "pipeline",
-            "tocsin": __version__,
-            "card": asdict(fitted.detector_.card),
-            "settings": fitted.settings,
-            "columns": list(fitted.preparer_.columns_),
-            "notes": list(fitted.notes_),
-            "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
-        }
-        state = {
-            "preparer": self.preparer_.get_state(),
-            "detector": self.detector_.get_state(),
-            "calibration": self.calibration_.get_state(),
-            "background": self.background_,
-            "named_columns": hasattr(self, "feature_names_in_"),
-            "n_features_in": self.n_features_in_,
-        }
-        folder.save_state(path, state, about)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Return the pipeline saved in a folder; no code in the folder is run.
-
-        Raises NotAModel, CorruptModel or NewerFormat.
-        """
-        state, about = folder.load_state(path)
-        settings = dict(about["settings"])
-        parameters = settings.pop("detector_parameters")
-        name, modality = about["card"]["name"], about["card"]["modality"]
-        detector = registry.create(name, modality, **parameters)
-        pipeline = cls(**{**settings, "detector": detector})
-        pipeline.detector_ = clone(detector).set_state(state["detector"])
-        pipeline.preparer_ = TablePreparer(scale=pipeline.scale).set_state(state["preparer"])
-        pipeline.calibration_ = create_calibration(pipeline.calibration).set_state(
-            state["calibration"]
-        )
-        pipeline.background_ = state["background"]
-        pipeline.n_features_in_ = state["n_features_in"]
-        if state["named_columns"]:
-            pipeline.feature_names_in_ = np.array(about["columns"], dtype=object)
-        return pipeline
+    def preparation_notes(self) -> list[str]:
+        """What was found, guessed, dropped or filled in preparation."""
+        return self.preparer_.notes_
 
     def score_samples(self, X: Any) -> FloatArray:
         """Return scores (n,) in scikit-learn's sense: lower = more anomalous."""
@@ -297,20 +191,24 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """Minus the threshold under the budget as it is set now."""
         return -self.decide(Scores(np.zeros(1))).threshold
 
-    def _new_detector(self) -> Detector:
-        if isinstance(self.detector, Detector):
-            copy: Detector = clone(self.detector)
-            return copy
-        detector = registry.create(self.detector)
-        for name, value in (("seed", self.seed), ("training", self.training)):
-            if name in detector.parameter_names():
-                detector.set_params(**{name: value})
-        return detector
+    def _state(self) -> dict[str, Any]:
+        return {
+            "detector": self.detector_.get_state(),
+            "calibration": self.calibration_.get_state(),
+            "preparer": self.preparer_.get_state(),
+            "background": self.background_,
+            "named_columns": hasattr(self, "feature_names_in_"),
+            "n_features_in": self.n_features_in_,
+        }
 
-    def _fitted(self) -> Self:
-        if not hasattr(self, "background_"):
-            raise NotFittedPipeline("This Pipeline is not trained yet: call fit first.")
-        return self
+    def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        self.detector_ = self._new_detector().set_state(state["detector"])
+        self.calibration_ = create_calibration(self.calibration).set_state(state["calibration"])
+        self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
+        self.background_ = state["background"]
+        self.n_features_in_ = state["n_features_in"]
+        if state["named_columns"]:
+            self.feature_names_in_ = np.array(about["columns"], dtype=object)
 
     def _prepare(self, X: Any) -> FloatArray:
         return self.preparer_.transform(self._table(X))
@@ -338,17 +236,6 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"Training needs at least 2 rows; got n_samples = {len(X)}.")
         return X
 
-    def _decide_training(self, scores: Scores, labels: ArrayLike | None) -> Decision:
-        """Decide on training rows; those that calibrate are counted once, not twice."""
-        counted = create_calibration("quantile").set_state(self.calibration_.get_state())
-        decision = decide(counted, scores.values, self.budget.rate)
-        if labels is None:
-            return decision
-        p_values = np.where(
-            np.asarray(labels) == 0, decision.p_values, self.decide(scores).p_values
-        )
-        return replace(decision, p_values=p_values)
-
     def _detection(
         self,
         table: Any,
@@ -374,41 +261,6 @@ class Pipeline(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def load(path: str | Path) -> Pipeline:
-    """Return the pipeline saved in a folder; raises NotAModel, CorruptModel or NewerFormat."""
-    return Pipeline.load(path)
-
-
-def detect(
-    data: Any,
-    *,
-    train: Any = None,
-    labels: ArrayLike | None = None,
-    detector: str | Detector = "auto",
-    false_alarms: float = 0.01,
-    **settings: Any,
-) -> Detection:
-    """Return the anomalies of a table, a data frame, an array or the path of a file.
-
-    With ``train``, rows known to be normal, the model learns from those; otherwise it
-    learns from the data itself, taken as unlabelled, or labelled by ``labels`` (n,),
-    1 = anomaly. ``settings`` are Pipeline's.
-
-    >>> import numpy as np
-    >>> rows = np.random.default_rng(0).normal(size=(300, 2))
-    >>> rows[7] = 30.0
-    >>> detect(rows).anomalies[0]
-    np.int64(7)
-    """
-    data = read_table(data) if isinstance(data, str | Path) else data
-    settings.setdefault("training", "mixed" if train is None else "clean")
-    pipeline = Pipeline(detector, false_alarms=false_alarms, **settings)
-    if train is None:
-        return pipeline.fit_detect(data, labels=labels)
-    train = read_table(train) if isinstance(train, str | Path) else train
-    return pipeline.fit(train, labels=labels).detect(data)
 
 
 def _background(matrix: FloatArray, labels: IntArray | None, seed: int) -> FloatArray:

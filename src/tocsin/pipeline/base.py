@@ -1,0 +1,196 @@
+"""What the pipelines of all modalities share: the budget, the decision, and the model folder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+
+from tocsin import __version__, registry
+from tocsin.base import Detector
+from tocsin.decide import Budget, Calibration, decide
+from tocsin.decide import create as create_calibration
+from tocsin.errors import NotFitted, ParameterError
+from tocsin.store import folder
+from tocsin.types import Card, Decision, FloatArray, Modality, Scores
+
+
+class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
+    """A pipeline was asked for scores before it was trained; also scikit-learn's error."""
+
+
+class BasePipeline(BaseEstimator):  # type: ignore[misc]
+    """Prepare, detect, decide, explain for one modality.
+
+    A subclass has the parameters that are declared here, sets ``detector_`` and
+    ``calibration_`` when it learns, and says how its state is written down.
+    """
+
+    modality: ClassVar[Modality]
+
+    detector: str | Detector
+    false_alarms: float
+    alarms_per_day: float | None
+    rows_per_day: float | None
+    calibration: str
+    seed: int
+
+    detector_: Detector
+    calibration_: Calibration
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """The names of what the user gave: columns or channels."""
+
+    @property
+    @abstractmethod
+    def preparation_notes(self) -> list[str]:
+        """What was found, guessed, dropped or filled in preparation."""
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """Return all that was learned, as arrays, JSON values and nested states."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Take over what ``_state`` returned; ``about`` is the manifest."""
+
+    def decide(self, scores: Scores) -> Decision:
+        """Return which scores are anomalies under the budget as it is set now."""
+        return self._decide(self._fitted().calibration_, scores.values)
+
+    @property
+    def budget(self) -> Budget:
+        """The false-alarm budget. Raises ParameterError when the settings contradict."""
+        if self.alarms_per_day is None:
+            return Budget(self.false_alarms)
+        if (rows := self._rows_per_day()) is None:
+            raise ParameterError("alarms_per_day needs rows_per_day: how many rows come in a day.")
+        return Budget.per_day(self.alarms_per_day, rows)
+
+    @property
+    def detector_name(self) -> str:
+        """The name of the trained detector, with the one that it chose if it chooses."""
+        name, own = self._fitted().detector_.card.name, self.card.name
+        return name if own == name else f"{name} → {own}"
+
+    @property
+    def card(self) -> Card:
+        """What the trained detector is, or the one that it chose."""
+        detector = self._fitted().detector_
+        chosen: Detector | None = getattr(detector, "chosen_", None)
+        return detector.card if chosen is None else chosen.card
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of the pipeline and of its trained detector, as JSON values."""
+        fitted = self._fitted()
+        return {
+            **self.get_params(deep=False),
+            "detector": fitted.detector_.card.name,
+            "detector_parameters": fitted.detector_.get_params(),
+        }
+
+    @property
+    def notes_(self) -> tuple[str, ...]:
+        """What was guessed, dropped or filled, in plain words."""
+        notes = [*self._fitted().preparation_notes]
+        if reason := getattr(self.detector_, "reason_", None):
+            notes.append(f"{self.detector_name}: {reason}")
+        if self.budget.rate < self.calibration_.resolution:
+            told = (
+                "extrapolated, and no promise"
+                if self.calibration == "extreme_value"
+                else 'out of reach; calibration "extreme_value" extrapolates'
+            )
+            notes.append(
+                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm "
+                f"rate of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
+            )
+        return tuple(notes)
+
+    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
+        """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
+
+        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
+        for a detector without a safe format.
+        """
+        fitted = self._fitted()
+        about = {
+            "kind": "pipeline",
+            "tocsin": __version__,
+            "card": asdict(fitted.detector_.card),
+            "settings": fitted.settings,
+            "columns": list(fitted.columns),
+            "notes": list(fitted.notes_),
+            "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
+        }
+        folder.save_state(path, self._state(), about)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
+        """Return the pipeline that ``save`` wrote down; no code is run."""
+        settings = dict(about["settings"])
+        parameters = settings.pop("detector_parameters")
+        name, modality = about["card"]["name"], about["card"]["modality"]
+        detector = registry.create(name, modality, **parameters)
+        pipeline = cls(**{**settings, "detector": detector})
+        pipeline._restore(state, about)
+        return pipeline
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the pipeline saved in a folder; no code in the folder is run.
+
+        Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for the pipeline of
+        another modality.
+        """
+        state, about = folder.load_state(path)
+        if (modality := about["card"]["modality"]) != cls.modality:
+            raise ParameterError(
+                f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
+            )
+        return cls.from_state(state, about)
+
+    def _rows_per_day(self) -> float | None:
+        return self.rows_per_day
+
+    def _new_detector(self, **offered: Any) -> Detector:
+        """Return an untrained detector; it takes those of the settings offered that it has."""
+        if isinstance(self.detector, Detector):
+            copy: Detector = clone(self.detector)
+            return copy
+        detector = registry.create(self.detector, self.modality)
+        for name, value in offered.items():
+            if name in detector.parameter_names():
+                detector.set_params(**{name: value})
+        return detector
+
+    def _decide(self, calibration: Calibration, values: FloatArray) -> Decision:
+        if type(calibration) is not type(wanted := create_calibration(self.calibration)):
+            calibration = wanted.set_state(calibration.get_state())
+        return decide(calibration, values, self.budget.rate)
+
+    def _decide_training(
+        self, calibration: Calibration, values: FloatArray, labels: ArrayLike | None
+    ) -> Decision:
+        """Decide on training items; those that calibrate are counted once, not twice."""
+        counted = create_calibration("quantile").set_state(calibration.get_state())
+        decision = decide(counted, values, self.budget.rate)
+        if labels is None:
+            return decision
+        new = self._decide(calibration, values).p_values
+        return replace(decision, p_values=np.where(np.asarray(labels) == 0, decision.p_values, new))
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "calibration_"):
+            raise NotFittedPipeline("This Pipeline is not trained yet: call fit first.")
+        return self
