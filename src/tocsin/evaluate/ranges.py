@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from tocsin.base import check_labels
 from tocsin.detectors.windows import USUAL_PERIOD, autocorrelation
 from tocsin.errors import ParameterError
 from tocsin.evaluate.metrics import check_pairs
 from tocsin.types import FloatArray, IntArray
+
+Bias = Literal["flat", "front", "back"]
+"""Which points of a range count more: all alike, the first ones, or the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,33 @@ class Vus:
 
     vus_pr: float | None
     vus_roc: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeMetrics:
+    """Precision, recall and their harmonic mean over ranges, fractions from 0 to 1.
+
+    ``precision`` is None when nothing was called an anomaly; ``recall`` and ``f1`` are None
+    when there is no range to find.
+    """
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """How soon ranges are found: delays in points, ``found`` the share of ranges with an alarm.
+
+    The delays are over the ranges found, None when there is none; ``found`` is None when
+    there is no range to find.
+    """
+
+    ranges: int
+    found: float | None
+    mean: float | None
+    median: float | None
 
 
 def vus(y: ArrayLike, scores: ArrayLike, period: int, thresholds: int = 250) -> Vus:
@@ -94,6 +126,100 @@ def buffer_period(x: ArrayLike) -> int:
     return period if 6 <= period <= 303 else USUAL_PERIOD
 
 
+def range_precision_recall(
+    y: ArrayLike, is_anomaly: ArrayLike, bias: Bias = "flat", existence: float = 0.0
+) -> RangeMetrics:
+    """Return how well the ranges called (n,) bool cover the ranges labelled y (n,), and only them.
+
+    A labelled range earns the share of its points that were called, weighted by ``bias`` and
+    divided by the number of pieces it was found in; ``existence`` (0 to 1) is the part of its
+    recall that any alarm inside earns at once. A called range earns likewise for precision,
+    without ``existence``. Raises InputError for values other than 0 and 1 or unequal lengths,
+    ParameterError for an unknown bias or existence beyond 0 to 1.
+    Tatbul et al., Precision and recall for time series, NeurIPS 2018.
+
+    >>> y, called = [0, 1, 1, 1, 1, 0], [0, 0, 0, 1, 1, 1]
+    >>> range_precision_recall(y, called).recall
+    0.5
+    >>> range_precision_recall(y, called, bias="front").recall
+    0.3
+    """
+    labels, calls = check_calls(y, is_anomaly)
+    if bias not in get_args(Bias):
+        raise ParameterError(f"The bias is one of {get_args(Bias)}; got {bias!r}.")
+    if not 0 <= existence <= 1:
+        raise ParameterError(f"The existence weight is from 0 to 1; got {existence}.")
+    return combine(_earned(calls, labels, bias, 0.0), _earned(labels, calls, bias, existence))
+
+
+def point_adjusted(y: ArrayLike, is_anomaly: ArrayLike) -> RangeMetrics:
+    """Return precision, recall and F1 of points after every range touched counts as all called.
+
+    Flattering, and here only because much of the literature reports it: one alarm anywhere in
+    a long range makes all of its points found, so that random alarms reach a high F1 where
+    ranges are long. Do not choose a detector by it. Raises as ``range_precision_recall``.
+    Xu et al., Unsupervised anomaly detection via variational auto-encoder for seasonal KPIs,
+    WWW 2018; Kim et al., Towards a rigorous evaluation of time-series anomaly detection,
+    AAAI 2022.
+
+    >>> point_adjusted([0, 1, 1, 1, 1, 0], [0, 0, 0, 0, 1, 0]).f1
+    1.0
+    """
+    labels, calls = check_calls(y, is_anomaly)
+    begin, end = events(labels)
+    length = end - begin + 1
+    found = int(length[_sums(calls, begin, end) > 0].sum())
+    false = int(calls[labels == 0].sum())
+    return combine(
+        found / (found + false) if found + false else None,
+        found / int(length.sum()) if len(length) else None,
+    )
+
+
+def detection_delay(y: ArrayLike, is_anomaly: ArrayLike) -> Delays:
+    """Return how many points after its start the first alarm inside a labelled range comes.
+
+    An alarm at the first point has delay 0; alarms outside of all ranges count for nothing.
+    Raises InputError as ``range_precision_recall``.
+
+    >>> detection_delay([0, 1, 1, 1, 0, 1, 1], [1, 0, 0, 1, 0, 0, 0])
+    Delays(ranges=2, found=0.5, mean=2.0, median=2.0)
+    """
+    labels, calls = check_calls(y, is_anomaly)
+    begin, end = events(labels)
+    alarms = np.append(np.flatnonzero(calls), len(labels))
+    first = alarms[np.searchsorted(alarms, begin)]
+    delays = (first - begin)[first <= end]
+    if not len(begin):
+        return Delays(0, None, None, None)
+    if not len(delays):
+        return Delays(len(begin), 0.0, None, None)
+    share = len(delays) / len(begin)
+    return Delays(len(begin), share, float(delays.mean()), float(np.median(delays)))
+
+
+def check_calls(y: ArrayLike, is_anomaly: ArrayLike) -> tuple[IntArray, IntArray]:
+    """Return labels and decisions (n,) as int64, 0 or 1, of the same points, n ≥ 1.
+
+    Raises InputError naming what is wrong.
+    """
+    labels, calls = check_pairs(y, is_anomaly)
+    return labels, check_labels(calls, len(labels))
+
+
+def combine(precision: float | None, recall: float | None) -> RangeMetrics:
+    """Return both with their harmonic mean.
+
+    >>> combine(None, 0.0)
+    RangeMetrics(precision=None, recall=0.0, f1=0.0)
+    """
+    if recall is None:
+        return RangeMetrics(precision, None, None)
+    if not precision or not recall:
+        return RangeMetrics(precision, recall, 0.0)
+    return RangeMetrics(precision, recall, 2 * precision * recall / (precision + recall))
+
+
 def events(labels: IntArray) -> tuple[IntArray, IntArray]:
     """Return the first and last points of the runs of ones in labels (n,), both included.
 
@@ -102,6 +228,30 @@ def events(labels: IntArray) -> tuple[IntArray, IntArray]:
     """
     edges = np.diff(np.concatenate([[0], labels, [0]]))
     return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+
+
+def _earned(own: IntArray, other: IntArray, bias: Bias, existence: float) -> float | None:
+    """Return the mean of what the runs of ``own`` earn by overlap with ``other``, None for none."""
+    begin, end = events(own)
+    if not len(begin):
+        return None
+    length = end - begin + 1
+    weights = own.astype(np.float64)
+    if bias != "flat":
+        rising = [np.arange(1.0, n + 1) for n in length]
+        weights[own == 1] = np.concatenate([w[::-1] if bias == "front" else w for w in rising])
+    overlap = _sums(weights * other, begin, end) / _sums(weights, begin, end)
+    entered = np.diff(other, prepend=0) == 1
+    pieces = other[begin] + _sums(entered, begin, end) - entered[begin]
+    earned = overlap / np.maximum(pieces, 1)
+    return float(np.mean(existence * (pieces > 0) + (1 - existence) * earned))
+
+
+def _sums(values: NDArray[Any], begin: IntArray, end: IntArray) -> FloatArray:
+    """Return the sum of values (n,) in each range; exact for whole numbers."""
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    sums: FloatArray = total[end + 1] - total[begin]
+    return sums
 
 
 def _cumulated(levels: IntArray, thresholds: int) -> FloatArray:
