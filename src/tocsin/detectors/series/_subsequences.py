@@ -44,6 +44,11 @@ class ChannelsDetector(SeriesDetector):
         self.mean_, self.scale_ = location_and_scale(X)
         self.scale_[low == high] = 0.0
 
+    def _smoothing(self, X: FloatArray, width: int | None) -> int:
+        """Return the width, or the period of a single channel, over which scores are smoothed."""
+        several = X.shape[1] > 1
+        return width or (USUAL_WINDOW if several else max(16, dominant_period(X[:, 0])))
+
     def _standardise(self, X: FloatArray) -> FloatArray:
         """Return all channels (n, c) of X standardised and clipped."""
         return standardise(X, self.mean_, self._scale(X)).clip(-LIMIT, LIMIT)
@@ -65,6 +70,17 @@ class ChannelsDetector(SeriesDetector):
         everywhere = np.zeros((len(parts), self.n_features_in_))
         everywhere[:, self.scored_] = parts
         return everywhere
+
+
+class HistoryDetector(ChannelsDetector):
+    """A detector that judges a series together with the training series before it."""
+
+    history_: FloatArray
+
+    def _join(self, X: FloatArray) -> FloatArray:
+        """Return X behind the training series, or alone where it begins with that."""
+        begins = np.array_equal(X[: len(self.history_)], self.history_)
+        return X if begins else np.concatenate([self.history_, X])
 
 
 class SubsequenceDetector(ChannelsDetector):
@@ -94,8 +110,7 @@ class SubsequenceDetector(ChannelsDetector):
         """Score rows V (windows, points × channels)."""
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        if self.window is not None and self.window < 2:
-            raise ParameterError(f"window is {self.window}; it must be None, or 2 points or more.")
+        check_counts(self, "window", least=2)
         self._learn_channels(X)
         usual = USUAL_WINDOW
         if len(self.scored_) == 1:
@@ -150,6 +165,13 @@ class SubsequenceDetector(ChannelsDetector):
         V = smoothed[begin[:, None] + self._offsets()]
         level = V.mean(axis=1, keepdims=True) if self.centre else np.zeros((1, 1, 1))
         return (V - level).reshape(len(begin), -1), level
+
+
+def check_counts(detector: SeriesDetector, *names: str, least: int = 1) -> None:
+    """Raise ParameterError unless the parameters of these names are None, or at least so much."""
+    for name in names:
+        if (value := getattr(detector, name)) is not None and value < least:
+            raise ParameterError(f"{name} is {value}; it must be {least} or more.")
 
 
 def overlay(values: FloatArray, at: IntArray, n: int) -> FloatArray:

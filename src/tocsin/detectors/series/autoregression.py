@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tocsin.detectors.series._subsequences import ChannelsDetector
+from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts
 from tocsin.detectors.windows import dominant_period, smooth, starts
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -55,9 +55,7 @@ class Autoregression(ChannelsDetector):
         self.seed = seed
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        for name in ("lags", "width"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ParameterError(f"{name} is {value}; it must be None, or 1 or more.")
+        check_counts(self, "lags", "width")
         if self.ridge < 0:
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
         self._learn_channels(X)
@@ -68,7 +66,7 @@ class Autoregression(ChannelsDetector):
         else:
             lags = np.array([1, 2, 4, 8])
         self.lags_ = lags[lags <= len(X) // 2]
-        self.width_ = self.width or (max(16, period) if single else 100)
+        self.width_ = self._smoothing(X, self.width)
         self.head_, self.tail_ = X[: self.lags_[-1]].copy(), X[-self.lags_[-1] :].copy()
         Z = self._standardise(X)
         points = np.arange(self.lags_[-1], len(X))
