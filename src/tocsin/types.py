@@ -186,3 +186,7 @@ class SeriesDetection(Detection):
     times: NDArray[np.datetime64] | None = None
     entities: NDArray[Any] | None = None
     intervals: tuple[Interval, ...] = ()
+
+    def at_points(self, labels: IntArray) -> IntArray:
+        """Return the label (n,) of each point from those of the rows; 0 where it was filled in."""
+        return np.where(self.rows >= 0, labels[self.rows], 0)

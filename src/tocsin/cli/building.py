@@ -11,7 +11,11 @@ from tocsin.errors import InputError, ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.pipeline import Pipeline, Training
+    from tocsin.base import Detector
+    from tocsin.pipeline import Pipeline, SeriesPipeline
+    from tocsin.pipeline.series import Models
+    from tocsin.pipeline.tables import Training
+    from tocsin.prepare.encode import Scale
     from tocsin.types import IntArray
 
 
@@ -47,21 +51,59 @@ def read_training(data: Path, label: str | None = None) -> tuple[pd.DataFrame, I
     return split_label(frame, label)
 
 
+def kind_of(frame: pd.DataFrame, given: str | None, time: str | None) -> str:
+    """Return "series" for rows that follow in time, else "tables"; what was given decides."""
+    from tocsin.prepare.series import looks_like_series
+
+    if given is not None:
+        return given
+    named = time is not None and time != "none"
+    return "series" if named or looks_like_series(frame) else "tables"
+
+
 def pipeline(
-    detector: str, parameters: list[str] | None, *, clean: bool | None, seed: int, **settings: Any
-) -> Pipeline:
-    """Return an untrained pipeline. Raises UnknownName and ParameterError."""
-    from tocsin import registry
+    kind: str,
+    detector: str,
+    parameters: list[str] | None,
+    *,
+    clean: bool | None,
+    scale: Scale,
+    time: str | None,
+    entity: str | None,
+    models: Models | None,
+    seed: int,
+    **budget: Any,
+) -> Pipeline | SeriesPipeline:
+    """Return an untrained pipeline of this kind, from the settings that are for it.
+
+    Raises UnknownName and ParameterError.
+    """
+    from tocsin.pipeline import Pipeline, SeriesPipeline
+
+    made = _detector(detector, kind, parameters, seed)
+    if kind == "series":
+        return SeriesPipeline(made, time=time, entity=entity, models=models, seed=seed, **budget)
+    training: Training = "guess" if clean is None else "clean" if clean else "mixed"
+    return Pipeline(made, training=training, scale=scale, seed=seed, **budget)
+
+
+def align(made: Pipeline | SeriesPipeline, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the columns that a pipeline of tables was trained on."""
     from tocsin.pipeline import Pipeline
 
-    training: Training = "guess" if clean is None else "clean" if clean else "mixed"
+    return made.preparer_.align(frame) if isinstance(made, Pipeline) else frame
+
+
+def _detector(name: str, modality: str, parameters: list[str] | None, seed: int) -> str | Detector:
+    from tocsin import registry
+
     if not parameters:
-        return Pipeline(detector, training=training, seed=seed, **settings)
+        return name
     values = dict(_parse(item) for item in parameters)
-    made = registry.create(detector, **values)
+    made = registry.create(name, modality, **values)
     if "seed" in made.parameter_names() and "seed" not in values:
         made.set_params(seed=seed)
-    return Pipeline(made, training=training, seed=seed, **settings)
+    return made
 
 
 def _parse(item: str) -> tuple[str, Any]:

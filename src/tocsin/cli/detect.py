@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,15 +13,20 @@ from tocsin.cli import options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.pipeline import Pipeline
+    from tocsin.pipeline import Pipeline, SeriesPipeline
     from tocsin.types import Detection, IntArray
 
 
 def detect(
     data: options.Data,
-    train: Annotated[
-        Path | None, typer.Option(help="A table of normal rows to learn from instead.")
+    train: Annotated[Path | None, typer.Option(help="Normal data to learn from instead.")] = None,
+    train_rows: Annotated[
+        int | None, typer.Option(help="Learn from so many rows of DATA, the first.", min=1)
     ] = None,
+    kind: options.Kind = None,
+    time: options.Time = None,
+    entity: options.Entity = None,
+    models: options.Models = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
@@ -34,66 +39,78 @@ def detect(
     scale: options.Scale = "standard",
     seed: options.Seed = 0,
     report: options.Report = None,
+    png: options.Picture = None,
     out: options.Out = None,
     save: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Find the anomalies of a table.
+    """Find the anomalies of a table or of time series.
 
     Learns from the rows of --train, which are normal; else from DATA itself, as unlabelled
     rows. With labels (and neither --train nor --mixed) it learns from them, and scores each row by
-    a model that has not seen it; with --mixed, labels only measure.
+    a model that has not seen it; with --mixed, labels only measure. DATA with a regular time
+    column is taken as series, whose points are judged among their neighbours in time.
     """
     from tocsin.cli import building, show
+    from tocsin.cli.writer import Writer
 
     frame, known = building.read(data, label, labels)
+    series = building.kind_of(frame, kind, time) == "series"
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
+        "series" if series else "tables",
         detector,
         parameters,
         clean=clean,
-        seed=seed,
         scale=scale,
+        time=time,
+        entity=entity,
+        models=models,
+        seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
         rows_per_day=rows_per_day,
         calibration=calibration,
     )
+    learned = None if clean is False else known
     with show.progress("Detecting"):
-        if train is None:
-            learned = None if clean is False else known
+        if train is None and train_rows is None:
             detection = made.fit_detect(frame, labels=learned)
         else:
-            normal, its_labels = building.read_training(train, label)
+            normal, its_labels = frame[:train_rows], _first(learned, train_rows)
+            if train is not None:
+                normal, its_labels = building.read_training(train, label)
             made.fit(normal, labels=its_labels)
-            frame = made.preparer_.align(frame)
+            frame = building.align(made, frame)
             detection = made.detect(frame)
     if save is not None:
         made.save(save)
     if out is not None:
-        from tocsin.cli.writer import Writer
-
         with Writer(out) as writer:
             writer.write(detection)
-    if report is not None:
-        _report(report, made, frame, known, detection, data.name)
-    name = made.detector_name
+    _draw(report, png, made, frame, known, detection, data.name)
     if as_json:
-        show.print_json(show.as_dict(detection, name))
+        show.print_json(show.as_dict(detection, made.detector_name))
         return
-    show.print_headline(len(detection.anomalies), len(detection), name, detection)
-    show.print_anomalies(detection, top, len(detection.anomalies))
+    show.print_detection(detection, made.detector_name, top)
+    if series and kind is None and time is None:
+        typer.echo("· taken as time series; say --as tables if the rows stand alone")
     if known is not None:
         show.print_agreement(detection, known)
-    for path in filter(None, (report, out, save)):
+    for path in filter(None, (report, png, out, save)):
         typer.echo(f"Wrote {path}")
 
 
-def _report(
-    path: Path,
-    made: Pipeline,
+def _first(labels: IntArray | None, count: int | None) -> IntArray | None:
+    return None if labels is None else labels[:count]
+
+
+def _draw(
+    report: Path | None,
+    png: Path | None,
+    made: Pipeline | SeriesPipeline,
     frame: pd.DataFrame,
     known: IntArray | None,
     detection: Detection,
@@ -101,17 +118,32 @@ def _report(
 ) -> None:
     import sys
 
+    from tocsin.errors import ParameterError
+    from tocsin.types import SeriesDetection
+
+    for path in filter(None, (report, png)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if png is not None:
+        from tocsin.evaluate.series_plots import write_png
+
+        if not isinstance(detection, SeriesDetection):
+            raise ParameterError("--png draws time series; for a table ask for a --report.")
+        write_png(png, detection)
+    if report is None:
+        return
+    about: dict[str, Any] = {
+        "card": made.card,
+        "settings": made.settings,
+        "command": shlex.join(["tocsin", *sys.argv[1:]]),
+        "title": title,
+    }
+    if isinstance(detection, SeriesDetection):
+        from tocsin.evaluate.series_report import write_series_report
+
+        marked = None if known is None else detection.at_points(known)
+        write_series_report(report, detection, labels=marked, **about)
+        return
     from tocsin.evaluate.report import write_report
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(
-        path,
-        detection,
-        frame=frame,
-        card=made.card,
-        settings=made.settings,
-        command=shlex.join(["tocsin", *sys.argv[1:]]),
-        labels=known,
-        embedding=made.embed(frame) if hasattr(made.detector_, "embed") else None,
-        title=title,
-    )
+    embedding = made.embed(frame) if hasattr(made.detector_, "embed") else None
+    write_report(report, detection, frame=frame, labels=known, embedding=embedding, **about)

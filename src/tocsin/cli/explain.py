@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tocsin.cli import options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tocsin.pipeline import SeriesPipeline
 
 
 def explain(
@@ -17,17 +22,20 @@ def explain(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Explain rows of a table: the columns that made each anomalous, seen and expected.
+    """Explain rows of a table, or intervals of time series: what was seen and what expected.
 
-    Without --row, the anomalies.
+    Without --row, the anomalies; with it, of series, the intervals that hold these rows.
     """
     import numpy as np
 
     from tocsin.cli import building, show
     from tocsin.errors import InputError
-    from tocsin.pipeline import load
+    from tocsin.pipeline import SeriesPipeline, load
 
     pipeline = load(model)
+    if isinstance(pipeline, SeriesPipeline):
+        _explain_series(pipeline, building.read(data)[0], row, as_json=as_json)
+        return
     frame = pipeline.preparer_.align(building.read(data)[0])
     beyond = [number for number in row or [] if not 0 <= number < len(frame)]
     if beyond:
@@ -57,3 +65,25 @@ def explain(
         )
         for reason in explanations[shown["row"]].reasons:
             typer.echo(f"  {reason.weight:5.0%}  {show.sentence(reason)}")
+
+
+def _explain_series(
+    pipeline: SeriesPipeline, frame: pd.DataFrame, rows: list[int] | None, *, as_json: bool
+) -> None:
+    import dataclasses
+
+    from tocsin.cli import show, show_series
+
+    with show.progress("Explaining"):
+        detection = pipeline.detect(frame)
+    if rows is not None:
+        holding = [
+            interval
+            for interval in detection.intervals
+            if set(rows) & set(detection.rows[interval.start : interval.end + 1].tolist())
+        ]
+        detection = dataclasses.replace(detection, intervals=tuple(holding))
+    if as_json:
+        show.print_json(show_series.intervals(detection))
+        return
+    show_series.print_intervals(detection, pipeline.detector_name, len(detection.intervals))

@@ -13,6 +13,10 @@ from tocsin.cli import options
 def fit(
     data: options.Data,
     out: Annotated[Path, typer.Option(help="The folder for the trained model.")],
+    kind: options.Kind = None,
+    time: options.Time = None,
+    entity: options.Entity = None,
+    models: options.Models = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
@@ -26,16 +30,20 @@ def fit(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Learn what is normal from a table and keep the model in a folder."""
+    """Learn what is normal from a table or from time series; keep the model in a folder."""
     from tocsin.cli import building, show
 
     frame, known = building.read(data, label, labels)
     made = building.pipeline(
+        building.kind_of(frame, kind, time),
         detector,
         parameters,
         clean=clean,
-        seed=seed,
         scale=scale,
+        time=time,
+        entity=entity,
+        models=models,
+        seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
         rows_per_day=rows_per_day,
@@ -48,6 +56,6 @@ def fit(
     if as_json:
         show.print_json({"model": str(out), "detector": name, "rows": len(frame), "notes": notes})
         return
-    typer.echo(f"Trained {name} on {len(frame):,} rows. Wrote {out}")
+    typer.echo(f"Trained {name} on {len(frame):,} rows of {made.modality}. Wrote {out}")
     for note in notes:
         typer.echo(f"· {note}")

@@ -8,7 +8,29 @@ from typing import Annotated, Literal
 import typer
 
 Data = Annotated[
-    Path, typer.Argument(help="A table: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz).")
+    Path,
+    typer.Argument(help="Rows or series: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz)."),
+]
+Kind = Annotated[
+    Literal["tables", "series"] | None,
+    typer.Option(
+        "--as", help="Whether rows stand alone or follow in time.", show_default="guessed, and said"
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(help='Series: the column of the time, or "none".', show_default="looked for"),
+]
+Entity = Annotated[
+    str | None,
+    typer.Option(
+        help='Series: the column that says which series a row belongs to, or "none".',
+        show_default="looked for",
+    ),
+]
+Models = Annotated[
+    Literal["shared", "each"] | None,
+    typer.Option(help="Series: one model for all entities, or one each.", show_default="shared"),
 ]
 Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
 Label = Annotated[
@@ -53,4 +75,7 @@ Seed = Annotated[int, typer.Option(help="Seed of every random choice.", show_def
 Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
+Picture = Annotated[
+    Path | None, typer.Option("--png", help="Series: draw them with their anomalies here.")
+]
 Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.")]

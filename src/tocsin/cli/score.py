@@ -29,15 +29,23 @@ def score(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Score new rows with a trained model, in bounded memory."""
+    """Score new rows with a trained model: those of a table in bounded memory, series whole."""
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import load
-    from tocsin.sources.file import iter_table
+    from tocsin.pipeline import SeriesPipeline, load
+    from tocsin.sources.file import iter_table, read_table
 
     pipeline = load(model)
     if false_alarms is not None:
         pipeline.set_params(false_alarms=false_alarms, alarms_per_day=None)
+    if isinstance(pipeline, SeriesPipeline):
+        with show.progress("Scoring"), Writer(out) as writer:
+            detection = pipeline.detect(read_table(data))
+            writer.write(detection)
+        _print_series(detection, pipeline.detector_name, top, as_json=as_json)
+        if out is not None and not as_json:
+            typer.echo(f"Wrote {out}")
+        return
     ranking = Ranking(top)
     with show.progress("Scoring"), Writer(out) as writer:
         for chunk in iter_table(data, chunk_rows=chunk_rows):
@@ -52,6 +60,15 @@ def score(
     show.print_anomalies(best, top, ranking.found)
     if out is not None:
         typer.echo(f"Wrote {out}")
+
+
+def _print_series(detection: Detection, name: str, top: int, *, as_json: bool) -> None:
+    from tocsin.cli import show
+
+    if as_json:
+        show.print_json(show.as_dict(detection, name))
+    else:
+        show.print_detection(detection, name, top)
 
 
 class Ranking:

@@ -50,15 +50,22 @@ def progress(what: str) -> Iterator[None]:
 
 
 def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
-    """Return a detection as JSON values, its anomalies ranked."""
+    """Return a detection as JSON values, its anomalies ranked: rows, or intervals of series."""
+    from tocsin.cli import show_series
+    from tocsin.types import SeriesDetection
+
     decision = detection.decision
+    if isinstance(detection, SeriesDetection):
+        ranked = show_series.intervals(detection)
+    else:
+        ranked = anomalies(detection)
     return {
         "rows": len(detection),
-        "found": len(detection.anomalies),
+        "found": len(ranked),
         "detector": detector,
         "false_alarm_rate": decision.false_alarm_rate,
         "threshold": decision.threshold,
-        "anomalies": anomalies(detection),
+        "anomalies": ranked,
         "notes": list(detection.notes),
     }
 
@@ -90,6 +97,18 @@ def reasons(explanation: Explanation | None) -> list[dict[str, Any]]:
         }
         for reason in explanation.reasons
     ]
+
+
+def print_detection(detection: Detection, detector: str, top: int) -> None:
+    """Print what was found, under which budget, with the reasons of the top anomalies."""
+    from tocsin.cli import show_series
+    from tocsin.types import SeriesDetection
+
+    if isinstance(detection, SeriesDetection):
+        show_series.print_intervals(detection, detector, top)
+        return
+    print_headline(len(detection.anomalies), len(detection), detector, detection)
+    print_anomalies(detection, top, len(detection.anomalies))
 
 
 def print_headline(found: int, rows: int, detector: str, detection: Detection) -> None:
@@ -135,7 +154,10 @@ def print_agreement(detection: Detection, labels: IntArray) -> None:
     from rich.text import Text
 
     from tocsin.evaluate.metrics import classification, ranking
+    from tocsin.types import SeriesDetection
 
+    if isinstance(detection, SeriesDetection):
+        labels = detection.at_points(labels)
     ranked = ranking(labels, detection.scores.values)
     decided = classification(labels, detection.decision.is_anomaly)
     measures = {
@@ -146,6 +168,11 @@ def print_agreement(detection: Detection, labels: IntArray) -> None:
         "F1": decided.f1,
         "false-alarm rate": decided.false_alarm_rate,
     }
+    if isinstance(detection, SeriesDetection) and 0 < labels.sum() < len(labels):
+        from tocsin.evaluate.ranges import buffer_period, vus
+
+        period = buffer_period(detection.values[:, 0])
+        measures["VUS-PR"] = vus(labels, detection.scores.values, period).vus_pr
     shown = (f"{name} {value:.3f}" for name, value in measures.items() if value is not None)
     Console().print(Text("Against the labels: " + ", ".join(shown)))
 

@@ -19,9 +19,10 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 
 
 class Writer:
-    """Writes row, score, p_value, is_anomaly; the file appears when the block ends well.
+    """Writes row, score, p_value, is_anomaly, and of series the time and the entity.
 
-    Without a path it writes nothing. Raises ParameterError for an unknown ending.
+    The file appears when the block ends well. Without a path it writes nothing. Raises
+    ParameterError for an unknown ending.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -46,6 +47,8 @@ class Writer:
             return
         import pandas as pd
 
+        from tocsin.types import SeriesDetection
+
         frame = pd.DataFrame(
             {
                 "row": detection.rows,
@@ -54,6 +57,10 @@ class Writer:
                 "is_anomaly": detection.decision.is_anomaly,
             }
         )
+        if isinstance(detection, SeriesDetection):
+            for name in ("times", "entities"):
+                if (values := getattr(detection, name)) is not None:
+                    frame.insert(0, {"times": "time", "entities": "entity"}[name], values)
         if self._path.suffix == ".parquet":
             self._write_parquet(frame)
         elif self._path.suffix == ".csv":

@@ -18,7 +18,7 @@ class Band(Stateful):
 
     Around what the detector expected where it says so, else around each channel's training
     median: the band covers 99 % of the training points. It also remembers how much each channel
-    usually adds to a score.
+    adds to the scores of 99 % of them at most.
 
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(1000, 1))
@@ -41,7 +41,9 @@ class Band(Stateful):
         outside = (1 - COVERED) / 2
         self.below_, self.above_ = np.quantile(strayed, [outside, 1 - outside], axis=0)
         self.usual_ = (
-            np.zeros(X.shape[1]) if scores.parts is None else np.median(scores.parts, axis=0)
+            np.zeros(X.shape[1])
+            if scores.parts is None
+            else np.quantile(scores.parts, COVERED, axis=0)
         )
         return self
 
@@ -60,8 +62,8 @@ class Band(Stateful):
     ) -> tuple[Reason, ...]:
         """Return the channels that drove the points of an interval, the heaviest first.
 
-        A channel weighs what its parts exceed the usual by, at their highest in the interval;
-        without parts, how far it strays from the band's middle. What was seen is its value
+        A channel weighs what its parts exceed those of training by, at their highest in the
+        interval; where none does, how far it strays from the band's middle. What was seen is its value
         where it strays most.
         """
         seen, centre = X[inside], self._centre(X, scores)[inside]

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from tocsin.base import Detector
 from tocsin.errors import ParameterError
 from tocsin.pipeline.base import BasePipeline
-SeriesPipeline = object  # type: ignore
+from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.tables import Pipeline
 from tocsin.sources.file import read_table
 from tocsin.store import folder

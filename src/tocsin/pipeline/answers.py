@@ -58,9 +58,6 @@ class Answer:
         values, inside = self.scores.values, slice(start, end + 1)
         peak = start + int(values[inside].argmax())
         times = self.series.times
-        reasons = ()
-        if top:
-            reasons = self.band.reasons(self.series.values, self.scores, inside, channels, top)
         return Interval(
             start=first + start,
             end=first + end,
@@ -71,7 +68,7 @@ class Answer:
             start_time=None if times is None else times[start],
             end_time=None if times is None else times[end],
             peak_time=None if times is None else times[peak],
-            reasons=reasons,
+            reasons=self.band.reasons(self.series.values, self.scores, inside, channels, top),
         )
 
 

@@ -128,20 +128,21 @@ class SeriesPipeline(BasePipeline):
 
         Raises NotFitted, and SchemaMismatch for channels or entities not trained on.
         """
-        return join_scores(self._answers(self._prepare(X)))
+        return join_scores(self._answers(self._fitted().preparer_.transform(X)))
 
     def detect(self, X: Any, *, explain: bool = True) -> SeriesDetection:
         """Return scores, decisions, the expected band and the anomalous intervals of series.
 
         Raises as ``score`` does.
         """
-        return self._detection(self._answers(self._prepare(X)), X, explain=explain)
+        series, remarks = self._fitted().preparer_.prepare(X)
+        return self._detection(self._answers(series), remarks, explain=explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
     ) -> SeriesDetection:
         """Fit, and return the answer for the training series, each point by its honest score."""
-        return self._detection(self._learn(X, labels), X, explain=explain)
+        return self._detection(self._learn(X, labels), (), explain=explain)
 
     @property
     def columns(self) -> list[str]:
@@ -195,33 +196,30 @@ class SeriesPipeline(BasePipeline):
             )
         return detector
 
-    def _prepare(self, X: Any) -> list[PreparedSeries]:
-        series = self._fitted().preparer_.transform(X)
-        unknown = [one.entity for one in series if self._model_of(one) is None]
-        if unknown:
+    def _model_of(self, entity: str | None) -> _Model:
+        model = self.models_.get(SHARED) or self.models_.get(entity or "")
+        if model is None:
             raise SchemaMismatch(
-                f"There is no model for {len(unknown)} entities, the first {unknown[0]!r}: each "
-                'entity has its own. Train on them too, or train one with models="shared".'
+                f"There is no model for the entity {entity!r}: each has its own. Train on it too, "
+                'or train one model for all with models="shared".'
             )
-        return series
-
-    def _model_of(self, series: PreparedSeries) -> _Model | None:
-        return self.models_.get(SHARED) or self.models_.get(series.entity or "")
+        return model
 
     def _answers(self, series: Sequence[PreparedSeries]) -> list[Answer]:
+        models = [self._model_of(each.entity) for each in series]
         answers = []
-        for each in series:
-            model = self._model_of(each)
-            assert model is not None  # noqa: S101 - _prepare refuses entities without one
+        for each, model in zip(series, models, strict=True):
             scores = model.detector_.score(each.values)
             decision = self._decide(model.calibration_, scores.values)
             answers.append(Answer(each, scores, decision, model.band_))
         return answers
 
-    def _detection(self, answers: Sequence[Answer], X: Any, *, explain: bool) -> SeriesDetection:
+    def _detection(
+        self, answers: Sequence[Answer], remarks: Sequence[str], *, explain: bool
+    ) -> SeriesDetection:
         if SHARED not in self.models_:
             answers = [answer.comparable() for answer in answers]
-        notes = (*self.notes_, *self.preparer_.remarks(X))
+        notes = (*self.notes_, *remarks)
         return join(answers, self.columns, notes, self.reasons if explain else 0)
 
     def _state(self) -> dict[str, Any]:
