@@ -1,0 +1,158 @@
+"""Points in time to an even grid: the step, the place of each point, and what fills the rest.
+
+All functions work on every series of a table at once: points lie entity after entity, each in
+order of time, and a flag marks the first point of each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tocsin.types import BoolArray, FloatArray, IntArray
+
+JITTER = 0.25
+"""A point on the grid comes within this share of a step of where it is due."""
+
+LONGEST_GAP = 10
+"""At most so many missing points in a row are filled in; over longer gaps a series is joined."""
+
+SLOWEST, SLOW_RUN = 60, 5
+"""Sampling up to so many times slower is brought to the step; so many alike in a row tell it."""
+
+
+def find_step(differences: IntArray) -> float | None:
+    """Return the common step of time differences, None if they have none.
+
+    The step is the most common difference, up to a quarter; it is common if at least half of
+    the differences, all of them positive, are within a quarter of it.
+
+    >>> find_step(np.array([10, 10, 11, 10, 20, 300]))
+    10.0
+    >>> find_step(np.array([1, 7, 30, 1000])) is None
+    True
+    """
+    if not differences.size:
+        return None
+    ordered = np.sort(differences).astype(np.float64)
+    until = np.searchsorted(ordered, ordered * (1 + JITTER), side="right")
+    start = int(np.argmax(until - np.arange(ordered.size)))
+    near = ordered[start : until[start]]
+    values, counts = np.unique(near, return_counts=True)
+    most = int(np.argmax(counts))
+    exact = 2 * counts[most] >= near.size
+    step = float(values[most] if exact else np.median(near))
+    common = np.abs(ordered / step - 1) <= JITTER
+    return step if 2 * common.sum() >= ordered.size else None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the points of all series lie: ``at`` (n,), not falling, without a break in between.
+
+    ``joined``: gaps too long to fill, ``longest`` the longest of them in the units of time.
+    ``slow``: differences that are long because the sampling there is slower than the step.
+    """
+
+    at: IntArray
+    joined: int = 0
+    longest: float = 0.0
+    slow: int = 0
+
+
+def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
+    """Place points (n,) on the grid of a step; without a step, each time is a place of its own.
+
+    A point within a quarter of a step of where it is due, counted from the one before it, takes
+    the next place, so that clocks that drift make no gaps. Others are counted from the last
+    such point: several may share a place, and places between them may stay empty.
+
+    >>> lay_out(np.array([0, 10, 21, 40, 50]), np.arange(5) == 0, 10.0).at.tolist()
+    [0, 1, 2, 4, 5]
+    """
+    n = len(times)
+    difference = np.diff(times, prepend=times[0])
+    difference[first] = 0
+    if step is None:
+        return Layout(np.cumsum(first | (difference > 0)) - 1)
+    ratio = difference / step
+    whole = np.maximum(_nearest(ratio), 1)
+    slow = _slower(ratio) & ~first
+    joined = whole - 1 > np.where(slow, SLOWEST, LONGEST_GAP)
+    anchor = first | joined | (np.abs(ratio - whole) <= JITTER)
+    last = np.maximum.accumulate(np.where(anchor, np.arange(n), 0))
+    offset = _nearest((times - times[last]) / step)
+    before = np.maximum(np.arange(n) - 1, 0)
+    next_place = offset[before] + 1
+    due = np.maximum(_nearest((times - times[last[before]]) / step), next_place)
+    advance = np.where(anchor, np.where(first | joined, next_place, due), 0)
+    advance[0] = 0
+    return Layout(
+        at=np.cumsum(advance) + offset,
+        joined=int(joined.sum()),
+        longest=float(difference[joined].max(initial=0)),
+        slow=int((slow & ~joined).sum()),
+    )
+
+
+def merge(values: FloatArray, starts: IntArray) -> FloatArray:
+    """Return the mean of each group of rows (n, c) that begins at ``starts``, missing ones aside.
+
+    >>> merge(np.array([[1.0], [3.0], [np.nan]]), np.array([0, 2])).ravel().tolist()
+    [2.0, nan]
+    """
+    if len(starts) == len(values):
+        return values
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known.astype(np.int64), starts, axis=0)
+    sizes = np.diff(starts, append=len(values))
+    # Divided before the sum, since the sum of huge values overflows.
+    shares = np.where(known, values, 0.0) / np.maximum(np.repeat(counts, sizes, axis=0), 1)
+    means = np.add.reduceat(shares, starts, axis=0)
+    means[counts == 0] = np.nan
+    return means
+
+
+def bridge(column: FloatArray, x: IntArray, owner: IntArray, default: float) -> None:
+    """Fill what is missing in a column (n,), in place: linear over x, nearest at the ends.
+
+    Nothing is carried from one owner (n,) to another; one without any value takes the default.
+
+    >>> column = np.array([np.nan, 1.0, np.nan, 4.0, np.nan])
+    >>> bridge(column, np.array([0, 1, 2, 4, 5]), np.array([0, 0, 0, 0, 1]), 9.0)
+    >>> column.tolist()
+    [1.0, 1.0, 2.0, 4.0, 9.0]
+    """
+    unknown = np.isnan(column)
+    missing, known = np.flatnonzero(unknown), np.flatnonzero(~unknown)
+    if not known.size:
+        column[:] = default
+    if not known.size or not missing.size:
+        return
+    after = np.searchsorted(known, missing)
+    left = known[np.maximum(after - 1, 0)]
+    right = known[np.minimum(after, known.size - 1)]
+    has_left = (after > 0) & (owner[left] == owner[missing])
+    has_right = (after < known.size) & (owner[right] == owner[missing])
+    left = np.where(has_left, left, right)
+    right = np.where(has_right, right, left)
+    width = np.maximum(x[right] - x[left], 1)
+    weight = np.where(left == right, 0.0, (x[missing] - x[left]) / width)
+    between = (1 - weight) * column[left] + weight * column[right]
+    column[missing] = np.where(has_left | has_right, between, default)
+
+
+def _nearest(ratio: FloatArray) -> IntArray:
+    return np.floor(ratio + 0.5).astype(np.int64)
+
+
+def _slower(ratio: FloatArray) -> BoolArray:
+    """Return which differences are of five or more in a row that are alike and over one step."""
+    long = ratio > 1 + 2 * JITTER
+    alike = np.zeros(len(ratio), dtype=np.bool_)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alike[1:] = np.abs(np.log(ratio[1:] / ratio[:-1])) <= np.log1p(JITTER)
+    alike[1:] &= long[1:] & long[:-1]
+    run = np.cumsum(~alike)
+    return long & (np.bincount(run)[run] >= SLOW_RUN)
