@@ -70,11 +70,55 @@ def false_alarms(
     print_false_alarms(rows, Console())
 
 
+@app.command()
+def series(
+    data: Annotated[
+        Path,
+        typer.Option(help="A folder: index.csv, KIND/FAMILY/NAME.npz (X, y, train_end)."),
+    ],
+    kind: Annotated[
+        Literal["univariate", "multivariate", "streaming"],
+        typer.Option(help="Which series; streaming: univariate, by event.", show_default=True),
+    ] = "univariate",
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Only series that have published figures.")
+    ] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Families to measure on, separated by commas.")
+    ] = None,
+    detectors: Names = "auto",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="name=value, for the detectors that have it; repeat for more."),
+    ] = None,
+    json_file: File = None,
+) -> None:
+    """Measure detectors on time series, beside published figures of the same series."""
+    from rich.console import Console
+
+    from tocsin.cli import building
+    from tocsin.evaluate.series_suite import print_series, read_published, run_series
+
+    rows = run_series(
+        data,
+        kind,
+        building.names(detectors),
+        exact,
+        _say,
+        only=building.names(only) if only else None,
+        parameters=dict(building._parse(item) for item in parameters or []),
+    )
+    if json_file is not None:
+        _write(json_file, rows)
+    print_series(rows, read_published(data, kind), Console())
+
+
 def _say(row: dict[str, Any]) -> None:
-    values = [row["dataset"], f"seed {row['seed']}", row["detector"]]
-    if "roc" in row:
-        values.append("failed" if row["roc"] is None else f"ROC {row['roc']:.3f}")
-    typer.echo("  ".join(values), err=True)
+    values = [row["dataset"], f"seed {row['seed']}" if "seed" in row else "", row["detector"]]
+    for key, name in (("roc", "ROC"), ("vus_pr", "VUS-PR")):
+        if key in row:
+            values.append("failed" if row[key] is None else f"{name} {row[key]:.3f}")
+    typer.echo("  ".join(filter(None, values)), err=True)
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
