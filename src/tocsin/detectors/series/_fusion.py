@@ -1,0 +1,90 @@
+"""The fusion of several views of a series into one score."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import astuple
+
+import numpy as np
+
+from tocsin.base import SeriesDetector
+from tocsin.detectors.series._views import Scene, Sight, View
+from tocsin.detectors.windows import dominant_period
+from tocsin.types import FloatArray, IntArray, Scores
+
+_MOST_WEIGHT = 5.0
+
+
+class FusedViews(SeriesDetector):
+    """A detector that looks at a series in several ways and adds up what it sees.
+
+    All that is learned is the training series: a series is scored together with it, and is
+    itself among what its windows are compared with. Each view's scores s become
+    log1p(max(0, (s − m) / (q − m + .02·range))), where m and q are the median and the 99 %
+    quantile of the training part. The mean of them, weighted by how far each view's highest
+    peak stands out, is divided by its own 99 % quantile of the training part, so scores of
+    training and of new points have one unit, whatever they were compared with.
+    """
+
+    series_: FloatArray
+
+    @abstractmethod
+    def _views(self, scene: Scene) -> list[View]:
+        """Return the ways to look at a scene, one with windows among them."""
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        self.series_ = X.copy()
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        return self._fused(Scene.of(X, len(X))).values
+
+    def _score(self, X: FloatArray) -> Scores:
+        known = len(self.series_)
+        if np.array_equal(X[:known], self.series_):
+            return self._fused(Scene.of(X, known))
+        joined = np.concatenate([self.series_, X])
+        scores = self._fused(Scene.of(joined, known, seam=True))
+        return Scores(*(part[known:] for part in astuple(scores)))
+
+    def _fused(self, scene: Scene) -> Scores:
+        sights = [view(scene) for view in self._views(scene)]
+        values, weighted = fuse(sights, scene.known, scene_period(scene))
+        parts = np.zeros_like(scene.series)
+        for sight, share in zip(sights, weighted, strict=True):
+            total = sight.parts.sum(axis=1)
+            total[total == 0] = 1
+            parts[:, scene.judged] += sight.parts * (share / total)[:, None]
+        first = next(sight.match for sight in sights if sight.match)
+        return Scores(values, parts, first.expected(scene))
+
+
+def fuse(sights: list[Sight], known: int, period: int) -> tuple[FloatArray, FloatArray]:
+    """Return the fused scores (n,) and what each view adds to them (views, n)."""
+    weighted = np.stack([_normalised(sight.values, known) for sight in sights])
+    weights = np.array([_peak(values, period) for values in weighted])
+    weighted *= weights[:, None] / max(weights.sum(), 1e-12)
+    values = weighted.sum(axis=0)
+    usual = float(np.quantile(values[:known], 0.99)) or 1.0
+    return values / usual, weighted / usual
+
+
+def scene_period(scene: Scene) -> int:
+    """Return the dominant period of the first channel that is judged."""
+    return dominant_period(scene.series[:, scene.judged][:, 0])
+
+
+def _normalised(values: FloatArray, known: int) -> FloatArray:
+    """Return a view's scores in units of how they spread over the training series."""
+    middle, high = np.quantile(values[:known], [0.5, 0.99])
+    spread = high - middle + 0.02 * np.ptp(values)
+    above: FloatArray = np.maximum(0, (values - middle) / (spread or 1.0))
+    return np.log1p(above)
+
+
+def _peak(values: FloatArray, period: int) -> float:
+    """Return how far the highest peak stands out from the others, at most 5."""
+    at, middle = int(values.argmax()), float(np.median(values))
+    others = np.r_[values[: max(0, at - 3 * period)], values[at + 3 * period :]]
+    second = float(others.max(initial=middle)) - middle
+    height = float(values[at]) - middle
+    return min(_MOST_WEIGHT, height / second) if second > 0 else _MOST_WEIGHT

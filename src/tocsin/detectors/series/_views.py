@@ -1,0 +1,258 @@
+"""Views of a series: ways to look at it that each give every point a score, and their fusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.detectors.windows import average_over_windows, smooth, starts
+from tocsin.types import BoolArray, FloatArray, IntArray
+
+Scale = Literal["whole", "training", "components"]
+Form = Literal["raw", "centred", "shape"]
+Among = Literal["whole", "training"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the views look at: a series (n, channels), in [-1, 1], that begins with a known one.
+
+    ``known``: the length of the training series. ``seam``: what follows may not continue it,
+    so windows that cross the border are left out. ``judged``: (channels,) bool, the channels
+    whose values tell what is normal; the others are only inputs of a forecast.
+    """
+
+    series: FloatArray
+    unit: FloatArray
+    known: int
+    seam: bool
+    judged: BoolArray
+
+    @classmethod
+    def of(cls, X: FloatArray, known: int, *, seam: bool = False) -> Scene:
+        """Return the scene of a series of any finite values.
+
+        Values further than 1,000 training ranges from the training series are clipped there.
+        Channels of at most two values (commands, flags) are not judged, unless there are no
+        others.
+        """
+        low, high = X[:known].min(axis=0), X[:known].max(axis=0)
+        with np.errstate(over="ignore"):
+            reach = np.where(high > low, 1000 * (high - low), np.inf)
+            X = np.clip(X, low - reach, high + reach)
+        unit = np.abs(X).max(axis=0)
+        unit[unit == 0] = 1
+        distinct = np.array([len(np.unique(x)) for x in X.T])
+        for least in (3, 2, 1):
+            if (distinct >= least).any():
+                break
+        return cls(X / unit, unit, known, seam, distinct >= least)
+
+    def scaled(self, scale: Scale, *, judged: bool = True) -> FloatArray:
+        """Return the judged channels, or all, (n, k) in comparable units."""
+        X = self.series[:, self.judged] if judged else self.series
+        whole = X.std(axis=0)
+        if scale == "whole":
+            return clipped((X - X.mean(axis=0)) / _or_one(whole), 1000)
+        training = X[: self.known]
+        spread = np.maximum(training.std(axis=0), 0.1 * whole)
+        X = clipped((X - training.mean(axis=0)) / _or_one(spread), 20)
+        if scale == "training":
+            return X
+        _, axes = np.linalg.eigh(np.cov(X.T).reshape(X.shape[1], -1))
+        return np.asarray(X @ axes[:, ::-1][:, :6], dtype=np.float64)
+
+    def uncrossed(self, at: IntArray, before: int, after: int) -> IntArray:
+        """Return those positions whose span [at − before, at + after) stays on one side."""
+        if not self.seam or len(self.series) - self.known < before + after:
+            return at
+        return at[(at + after <= self.known) | (at - before >= self.known)]
+
+
+@dataclass(frozen=True)
+class Match:
+    """Windows of ``length`` points that begin at ``begin`` (w,), and the most similar ones.
+
+    ``nearest`` (w,) is where those begin. With ``centred``, levels are not compared.
+    """
+
+    begin: IntArray
+    nearest: IntArray
+    length: int
+    centred: bool
+
+    def expected(self, scene: Scene) -> FloatArray:
+        """Return the nearest windows (n, channels) in the series' units, averaged over points."""
+        X = scene.series
+        total, count = np.zeros_like(X), np.zeros((len(X), 1))
+        for own, other in zip(self.begin, self.nearest, strict=True):
+            span, window = slice(own, own + self.length), X[other : other + self.length]
+            total[span] += window
+            if self.centred:
+                total[span] += X[span].mean(axis=0) - window.mean(axis=0)
+            count[span] += 1
+        mean = np.where(count > 0, total / np.maximum(count, 1), X)
+        return clipped(mean, 1) * scene.unit
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a view sees: how strange each point is, ``values`` (n,), and by which channels.
+
+    ``parts``: (n, judged channels). ``match``: which windows were compared, if any.
+    """
+
+    values: FloatArray
+    parts: FloatArray
+    match: Match | None = None
+
+
+class View(Protocol):
+    """A way to look at a scene."""
+
+    @property
+    def name(self) -> str:
+        """What this view is called in an ablation."""
+
+    def __call__(self, scene: Scene) -> Sight:
+        """Return what is seen."""
+
+
+@dataclass(frozen=True)
+class WindowView:
+    """The distance of each window to its nearest neighbour outside an exclusion zone.
+
+    Windows of ``length`` points (at most a quarter of what they are compared with), smoothed
+    and thinned to ``points``, ``form`` as they are ("raw"), less their mean ("centred"), or
+    divided by their deviation, too ("shape"). At most ``windows`` of them are compared with
+    at most ``references`` from the whole series or only the training series (``among``).
+    """
+
+    length: int
+    among: Among = "whole"
+    form: Form = "centred"
+    scale: Scale = "whole"
+    points: int = 48
+    windows: int = 4000
+    references: int = 2500
+
+    @property
+    def name(self) -> str:
+        """What this view is called in an ablation."""
+        return f"{self.form} {self.scale} {self.length} {self.among}"
+
+    def __call__(self, scene: Scene) -> Sight:
+        """Return the distances, averaged over the windows that cover a point."""
+        X = scene.scaled(self.scale)
+        n = len(X)
+        known = scene.known if self.among == "training" else n
+        length = max(1, min(self.length, known // 4))
+        begin = scene.uncrossed(starts(n, length, self.windows), 0, length)
+        among = scene.uncrossed(starts(known, length, self.references), 0, length)
+        Q, R = self._cut(X, begin, length), self._cut(X, among, length)
+        nearest = nearest_outside(flat(Q), flat(R), begin, among, length)
+        values = np.sqrt(((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64).sum(axis=1))
+        if self.scale == "components":
+            X = scene.scaled("training")
+            Q, R = self._cut(X, begin, length), self._cut(X, among, length)
+        parts = ((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64)
+        return Sight(
+            average_over_windows(values, begin, length, n),
+            np.stack([average_over_windows(part, begin, length, n) for part in parts.T], axis=1),
+            Match(begin, among[nearest], length, self.form != "raw"),
+        )
+
+    def _cut(self, X: FloatArray, begin: IntArray, length: int) -> NDArray[np.float32]:
+        """Return the windows (w, points, channels) that begin there, in this view's form."""
+        points = min(self.points, length)
+        offsets = np.linspace(0, length - 1, points).round().astype(np.int64)
+        W: FloatArray = smooth(X, length // points)[begin[:, None] + offsets]
+        if self.form != "raw":
+            W = W - W.mean(axis=1, keepdims=True)
+        if self.form == "shape":
+            W = W / np.maximum(W.std(axis=1, keepdims=True), 0.05)
+        return W.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ForecastView:
+    """The largest absolute error, over the channels, of a linear forecast of the next point.
+
+    A ridge regression on all channels at ``lags`` points before, learned from the whole or the
+    training series (``among``); errors are averaged over ``smoothing`` points.
+    """
+
+    lags: tuple[int, ...]
+    smoothing: int
+    among: Among = "whole"
+    ridge: float = 1e-3
+
+    @property
+    def name(self) -> str:
+        """What this view is called in an ablation."""
+        return f"forecast {self.lags[-1]} {self.among}"
+
+    def __call__(self, scene: Scene) -> Sight:
+        """Return the errors."""
+        X, inputs = scene.scaled("training"), scene.scaled("training", judged=False)
+        n = len(X)
+        known = scene.known if self.among == "training" else n
+        lags = np.array([lag for lag in self.lags if lag <= known // 4])
+        most = int(lags.max())
+        at = scene.uncrossed(np.arange(most, n), most, 1)
+        learn = at[at < known]
+        learn = learn[:: -(-len(learn) // 20_000)]
+        A, B = _lagged(inputs, learn, lags), X[learn]
+        centre, level = A.mean(axis=0), B.mean(axis=0)
+        A -= centre
+        gram = A.T @ A + self.ridge * len(A) * np.eye(A.shape[1])
+        weights = np.linalg.solve(gram, A.T @ (B - level))
+        errors = np.empty((len(at), X.shape[1]))
+        for rows in np.array_split(np.arange(len(at)), -(-len(at) // 20_000)):
+            forecast = (_lagged(inputs, at[rows], lags) - centre) @ weights + level
+            errors[rows] = np.abs(X[at[rows]] - forecast)
+        parts = np.stack([np.interp(np.arange(n), at, error) for error in errors.T], axis=1)
+        return Sight(smooth(parts.max(axis=1), self.smoothing), smooth(parts, self.smoothing))
+
+
+def nearest_outside(
+    Q: NDArray[np.float32],
+    R: NDArray[np.float32],
+    begin: IntArray,
+    among: IntArray,
+    zone: int,
+) -> IntArray:
+    """Return the nearest row (q,) of R for each row of Q that begins at least ``zone`` away."""
+    low, high = np.searchsorted(among, begin - zone, "right"), np.searchsorted(among, begin + zone)
+    norms = (R * R).sum(axis=1)
+    nearest = np.empty(len(Q), dtype=np.int64)
+    for first in range(0, len(Q), 1000):
+        rows = slice(first, first + 1000)
+        squares = norms - 2 * (Q[rows] @ R.T)
+        for row, i, j in zip(squares, low[rows], high[rows], strict=True):
+            row[i:j] = np.inf
+        nearest[rows] = squares.argmin(axis=1)
+    return nearest
+
+
+def flat(W: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return windows (w, points, channels) as vectors (w, points · channels)."""
+    return W.reshape(len(W), -1)
+
+
+def _lagged(X: FloatArray, at: IntArray, lags: IntArray) -> FloatArray:
+    """Return the values (len(at), lags · channels) of a series that many points before."""
+    values: FloatArray = X[at[:, None] - lags]
+    return values.reshape(len(at), -1)
+
+
+def clipped(X: FloatArray, limit: float) -> FloatArray:
+    """Return values within ±limit."""
+    return np.asarray(np.clip(X, -limit, limit), dtype=np.float64)
+
+
+def _or_one(spread: FloatArray) -> FloatArray:
+    return np.where(spread > 1e-12, spread, 1.0)

@@ -1,0 +1,65 @@
+"""How far each window of a series is from the nearest other window, seen in several ways."""
+
+from __future__ import annotations
+
+from tocsin.detectors.series._fusion import FusedViews, scene_period
+from tocsin.detectors.series._views import Scene, View, WindowView
+from tocsin.types import Card
+
+
+class WindowNeighbours(FusedViews):
+    """Compare each window with its nearest neighbour at several lengths and in several forms.
+
+    Of one channel: windows less their mean, as they are, and divided by their deviation, of
+    100 points and of the dominant period's length, a third and three times of it, compared with
+    the whole series or only with the training series. Of several: windows of 100 and 40 points
+    of all channels that take more than two values, scaled by the whole or by the training
+    series, and of their first six principal components.
+
+    Scores are transductive: each point is judged by the whole series that is scored, together
+    with the training series, whose 99 % quantile is 1. ``parts`` (n, channels) add up to the
+    score; ``expected`` (n, channels) is the nearest window. Time and memory do not grow with
+    the square of the length: at most 4,000 windows are compared with 2,500.
+
+    >>> import numpy as np
+    >>> x = np.sin(np.arange(2000) / 5)
+    >>> x[1500:1530] = 0
+    >>> scores = WindowNeighbours().fit(x[:1000]).score(x)
+    >>> bool(scores.values[1500:1530].min() > scores.values[:1300].max())
+    True
+    """
+
+    card = Card(
+        name="window_neighbours",
+        modality="series",
+        family="neighbours",
+        learning=("one-class",),
+        summary="Distance of each window to the nearest other one, at several lengths and forms.",
+        paper="Yeh et al., Matrix Profile I, ICDM 2016; fused views are Tocsin's own",
+        cost="a few seconds for any length: 4,000 windows against 2,500 for each view",
+    )
+
+    def __init__(self) -> None:
+        pass
+
+    def _views(self, scene: Scene) -> list[View]:
+        return window_views(scene)
+
+
+def window_views(scene: Scene) -> list[View]:
+    """Return the window views that suit a scene."""
+    if scene.judged.sum() > 1:
+        return [
+            WindowView(100, "whole", "raw", "whole", 16, 3000, 2000),
+            WindowView(100, "whole", "raw", "training", 16, 3000, 2000),
+            WindowView(100, "whole", "raw", "components", 16, 3000, 2000),
+            WindowView(40, "training", "raw", "training", 16, 3000, 2000),
+        ]
+    period = scene_period(scene)
+    return [
+        *(WindowView(length) for length in (100, period, max(4, period // 3), 3 * period)),
+        *(WindowView(length, "training") for length in (100, period, 3 * period)),
+        *(WindowView(length, "whole", "raw") for length in (100, period)),
+        *(WindowView(length, "whole", "shape") for length in (100, 3 * period)),
+        WindowView(3 * period, "training", "shape"),
+    ]
