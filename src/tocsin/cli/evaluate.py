@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: options.Data,
+    kind: options.Kind = None,
+    time: options.Time = None,
+    entity: options.Entity = None,
+    train_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Series: learn from so many rows, the first.",
+            show_default="those before the first anomaly, at most half",
+        ),
+    ] = None,
     label: options.Label = None,
     labels: options.Labels = None,
     model: Annotated[
@@ -39,8 +49,8 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure detectors on a labelled table, on rows they have not learned from."""
-    from tocsin.cli import building, show
+    """Measure detectors on a labelled table or time series, on what they have not learned from."""
+    from tocsin.cli import building, evaluate_series, show
     from tocsin.errors import ParameterError
     from tocsin.evaluate.holdout import hold_out, measure
     from tocsin.pipeline import Pipeline, load
@@ -48,10 +58,17 @@ def evaluate(
     frame, y = building.read(data, label, labels)
     if y is None:
         raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
+    if building.kind_of(frame, kind, time) == "series":
+        names, numbers = building.names(detectors), building.numbers(seeds)
+        settings = {"time": time, "entity": entity, "false_alarms": false_alarms}
+        evaluate_series.run(frame, y, model, names, numbers, train_rows, settings, as_json=as_json)
+        return
     results = []
     with show.progress("Evaluating"):
         if model is not None:
-            trained = load(model).set_params(false_alarms=false_alarms, alarms_per_day=None)
+            trained: Pipeline = load(model).set_params(
+                false_alarms=false_alarms, alarms_per_day=None
+            )
             detection = trained.detect(trained.preparer_.align(frame), explain=False)
             results.append(measure(trained, detection, y, "trained model"))
             _write_plots(plots, results[-1].detector, y, detection)

@@ -63,8 +63,8 @@ class Band(Stateful):
         """Return the channels that drove the points of an interval, the heaviest first.
 
         A channel weighs what its parts exceed those of training by, at their highest in the
-        interval; where none does, how far it strays from the band's middle. What was seen is its value
-        where it strays most.
+        interval; where none does, how far it strays from the band's middle. What was seen is
+        its value where it strays most.
         """
         seen, centre = X[inside], self._centre(X, scores)[inside]
         width = np.maximum(self.above_ - self.below_, np.finfo(np.float64).tiny)

@@ -1,0 +1,90 @@
+"""What ``tocsin evaluate`` does with time series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tocsin.evaluate.series_holdout import SeriesResult
+    from tocsin.types import IntArray
+
+
+def run(
+    frame: pd.DataFrame,
+    y: IntArray,
+    model: Path | None,
+    detectors: Sequence[str],
+    seeds: Sequence[int],
+    train_rows: int | None,
+    settings: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Measure a trained model, or detectors trained on the first rows, and print the measures."""
+    from tocsin.cli import show
+    from tocsin.errors import ParameterError
+    from tocsin.evaluate.series_holdout import hold_out_series, measure_series
+    from tocsin.pipeline import SeriesPipeline, load
+
+    results = []
+    with show.progress("Evaluating"):
+        if model is not None:
+            trained = load(model)
+            if not isinstance(trained, SeriesPipeline):
+                raise ParameterError(f"{model} is a model of tables; give --as tables.")
+            trained.set_params(false_alarms=settings["false_alarms"], alarms_per_day=None)
+            detection = trained.detect(frame, explain=False)
+            labels = detection.at_points(y)
+            results.append(measure_series(detection, labels, trained.detector_name))
+        for name in [] if model is not None else detectors:
+            for seed in seeds:
+                pipeline = SeriesPipeline(name, seed=seed, **settings)
+                results.append(hold_out_series(frame, y, pipeline, train_rows)[0])
+    if as_json:
+        show.print_json([result.as_dict() for result in results])
+    else:
+        _print(results, settings["false_alarms"])
+
+
+def _print(results: Sequence[SeriesResult], false_alarms: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = {
+        "VUS-PR": "vus_pr",
+        "VUS-ROC": "vus_roc",
+        "PR AUC": "pr_auc",
+        "range P": "range_precision",
+        "range R": "range_recall",
+        "affil. P": "affiliation_precision",
+        "affil. R": "affiliation_recall",
+        "found": "found",
+        "delay": "delay",
+        "false alarms": "false_alarm_rate",
+    }
+    title = f"{results[0].ranges} anomalous ranges; decisions at a budget of {false_alarms:.2%}"
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.add_column("detector")
+    for heading in (*columns, "seconds"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        values = result.as_dict()
+        cells = [_cell(key, values[key]) for key in columns.values()]
+        table.add_row(result.detector, *cells, f"{result.seconds:.1f}")
+    Console().print(table)
+    flattering = ", ".join(
+        f"{result.detector} {_cell('', result.point_adjusted_f1)}" for result in results
+    )
+    typer.echo(f"Point-adjusted F1, which flatters: {flattering}")
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if key == "delay" else f"{value:.3f}"
