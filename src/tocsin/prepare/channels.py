@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tocsin.base import Stateful
+from tocsin.errors import InputError
 from tocsin.prepare import schema
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
-from tocsin.prepare.timestamps import MOSTLY, Moments, find_time, read_times
+from tocsin.prepare.tables import _names
+from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.02
@@ -20,11 +23,76 @@ LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.02
 LEAST_OF_A_SERIES = 16
 """A table with fewer rows is not taken for a series unasked."""
 
+Remarks = dict[str, list[str]]
+"""What was done, each with the columns it was done to; with none, to the whole table."""
+
 _ENTITY_WORDS = {
     *("id", "ids", "key", "entity", "device", "machine", "host", "node", "server", "sensor"),
     *("unit", "station", "site", "asset", "item", "store", "shop", "vehicle", "engine", "series"),
 }
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+class Channels(Stateful):
+    """The columns that are channels of a series, and how each reads as numbers.
+
+    Booleans and columns of two texts are 0 and 1, by alphabet; text that reads as numbers is
+    read. Other text, dates, row numbers and columns without a finite value are no channels.
+    """
+
+    names_: list[str]
+    readings_: list[dict[str, Any]]
+
+    def fit(self, frame: pd.DataFrame, remarks: Remarks) -> None:
+        """Settle which columns of a frame are channels; raises InputError if none is."""
+        self.names_, self.readings_ = [], []
+        for name in frame.columns:
+            column, levels = _infer(frame[name])
+            if column.note:
+                remarks[column.note].append(name)
+            if column.kind != "dropped":
+                self.names_.append(name)
+                odd = list(column.missing)
+                self.readings_.append({"style": column.style, "missing": odd, "levels": levels})
+        if not self.names_:
+            raise InputError(
+                "No column can be a channel of a series: "
+                + "; ".join(written(remarks) or ["there are only times and entities"])
+                + ". A series has at least one numeric column."
+            )
+
+    def read(self, frame: pd.DataFrame, remarks: Remarks) -> FloatArray:
+        """Return the values (n, channels), NaN where missing or infinite.
+
+        Raises SchemaMismatch naming the first text that is no number, and its row.
+        """
+        values = np.empty((len(frame), len(self.names_)))
+        for i, (name, reading) in enumerate(zip(self.names_, self.readings_, strict=True)):
+            if reading["levels"]:
+                values[:, i] = self._read_levels(frame[name], reading["levels"], remarks)
+            else:
+                column = Column("numeric", reading["style"], tuple(reading["missing"]))
+                values[:, i] = schema.numbers(frame[name], column)
+        infinite = np.isinf(values)
+        if infinite.any():
+            found = np.flatnonzero(infinite.any(axis=0))
+            remarks["had infinite values, taken as missing"] += [self.names_[i] for i in found]
+            values[infinite] = np.nan
+        return values
+
+    def _read_levels(
+        self, cells: pd.Series[Any], levels: list[str], remarks: Remarks
+    ) -> FloatArray:
+        codes, names = codes_of(cells)
+        unseen = [name for name in names if name not in levels]
+        if unseen:
+            shown = ", ".join(f'"{name}"' for name in unseen[:3])
+            remarks[f"had values unseen in training, taken as missing: {shown}"].append(
+                str(cells.name)
+            )
+        place = [levels.index(name) if name in levels else np.nan for name in names]
+        values: FloatArray = np.append(place, np.nan)[codes]
+        return values
 
 
 def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
@@ -72,9 +140,10 @@ def looks_like_series(frame: pd.DataFrame) -> bool:
     name = find_time(frame) if len(frame) >= LEAST_OF_A_SERIES else None
     if name is None:
         return False
-    times = read_times(frame[name])[0]
+    column = TimeColumn(name)
+    times = column.fit(frame)
     known = ~np.isnat(times)
-    others = frame.drop(columns=name)
+    others = frame.drop(columns=column.columns)
     entity = find_entity(others, times)
     codes = codes_of(others[entity])[0] if entity else np.zeros(len(frame), dtype=np.int64)
     within = differences_within(times[known].astype(np.int64), codes[known])
@@ -114,27 +183,27 @@ def codes_of(cells: pd.Series[Any]) -> tuple[IntArray, list[str]]:
     return np.append(place, -1).astype(np.int64)[codes], names.tolist()
 
 
-def infer_channel(cells: pd.Series[Any], named: bool) -> tuple[Column, list[str]]:
+def _infer(cells: pd.Series[Any]) -> tuple[Column, list[str]]:
     """Return how a channel reads, and the two texts of one that is read as 0 and 1."""
     column = schema.infer(cells)
-    levels: list[str] = []
+    reason = ""
     if column.kind == "category":
         names = codes_of(cells)[1]
         if len(names) == 2:
-            note = f'read as 0 ("{names[0]}") and 1 ("{names[1]}")'
-            return Column("category", note=note), names
-        column = Column("dropped", note="dropped: text, no number")
+            return Column("category", note=f'read as 0 ("{names[0]}") and 1 ("{names[1]}")'), names
+        reason = "text, no number"
     elif column.kind == "date":
-        column = Column("dropped", note="dropped: dates, no number")
+        reason = "dates, no number"
     elif column.kind == "dropped":
-        column = Column("dropped", note="dropped: every value is missing")
+        reason = "every value is missing"
     else:
         values = schema.numbers(cells, column)
+        counts = pd.api.types.is_integer_dtype(cells.dtype) and len(values) > 2
         if not np.isfinite(values).any():
-            column = Column("dropped", note="dropped: no finite value")
-        elif named and len(values) > 2 and (np.diff(values) == 1).all():
-            column = Column("dropped", note="dropped: it numbers the rows")
-    return column, levels
+            reason = "no finite value"
+        elif counts and values[-1] - values[0] == len(values) - 1 and (np.diff(values) == 1).all():
+            reason = "it numbers the rows"
+    return (Column("dropped", note=f"dropped: {reason}") if reason else column), []
 
 
 def growth_of(seen: FloatArray) -> tuple[FloatArray, BoolArray]:
@@ -159,3 +228,8 @@ def is_counter(column: FloatArray, same: BoolArray) -> bool:
         return False
     quarters = [float(part.mean()) for part in np.array_split(growth, 4)]
     return min(quarters) > 0.1 * max(quarters)
+
+
+def written(remarks: Remarks) -> list[str]:
+    """Return remarks in words."""
+    return [f"{_names(names)} {remark}" if names else remark for remark, names in remarks.items()]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tocsin.prepare.timestamps import duration
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 JITTER = 0.25
@@ -49,16 +50,37 @@ def find_step(differences: IntArray) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the points of all series lie: ``at`` (n,), not falling, without a break in between.
+    """Where the points of all series lie, and what was met on the way.
 
-    ``joined``: gaps too long to fill, ``longest`` the longest of them in the units of time.
-    ``slow``: differences that are long because the sampling there is slower than the step.
+    ``places``: (n,) from 0, never falling; several points may share one. ``repeated``: points
+    of the same time as the one before. ``slow``: differences longer than a step because the
+    sampling there is slower. ``joined``: gaps too long to fill, ``longest`` the longest of them.
     """
 
-    at: IntArray
+    places: IntArray
+    repeated: int
+    slow: int = 0
     joined: int = 0
     longest: float = 0.0
-    slow: int = 0
+
+    def remarks(self, step: float | None) -> list[str]:
+        """Return what was done to the points, in words; the step in seconds."""
+        kept = int((np.diff(self.places, prepend=-1) > 0).sum())
+        faster = len(self.places) - self.repeated - kept
+        empty = int(self.places[-1]) + 1 - kept
+        every = "" if step is None else duration(step)
+        told = {
+            f"{self.repeated:,} rows repeated a time: merged to their mean": self.repeated,
+            f"{faster:,} rows came sooner than {every} after another: averaged": faster,
+            f"{self.slow:,} points came more slowly than every {every}": self.slow,
+            f"{empty:,} missing points filled by straight lines": empty,
+            f"{self.joined:,} gaps longer than {LONGEST_GAP} points, up to "
+            f"{duration(self.longest / 1e9)}: the series is joined over them": self.joined,
+        }
+        found = [text for text, count in told.items() if count]
+        if 2 * self.repeated > len(self.places):
+            found.append("most rows repeat a time: if they are of several series, name the entity")
+        return found
 
 
 def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
@@ -68,14 +90,15 @@ def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
     the next place, so that clocks that drift make no gaps. Others are counted from the last
     such point: several may share a place, and places between them may stay empty.
 
-    >>> lay_out(np.array([0, 10, 21, 40, 50]), np.arange(5) == 0, 10.0).at.tolist()
+    >>> lay_out(np.array([0, 10, 21, 40, 50]), np.arange(5) == 0, 10.0).places.tolist()
     [0, 1, 2, 4, 5]
     """
     n = len(times)
     difference = np.diff(times, prepend=times[0])
     difference[first] = 0
+    repeated = int((difference == 0).sum() - first.sum())
     if step is None:
-        return Layout(np.cumsum(first | (difference > 0)) - 1)
+        return Layout(np.cumsum(first | (difference > 0)) - 1, repeated)
     ratio = difference / step
     whole = np.maximum(_nearest(ratio), 1)
     slow = _slower(ratio) & ~first
@@ -89,11 +112,26 @@ def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
     advance = np.where(anchor, np.where(first | joined, next_place, due), 0)
     advance[0] = 0
     return Layout(
-        at=np.cumsum(advance) + offset,
+        places=np.cumsum(advance) + offset,
+        repeated=repeated,
+        slow=int((slow & ~joined).sum()),
         joined=int(joined.sum()),
         longest=float(difference[joined].max(initial=0)),
-        slow=int((slow & ~joined).sum()),
     )
+
+
+def times_between(times: IntArray, places: IntArray) -> IntArray:
+    """Return the times of all places, evenly between those (n,) known at some places (n,).
+
+    >>> times_between(np.array([0, 10, 40]), np.array([0, 1, 4])).tolist()
+    [0, 10, 20, 30, 40]
+    """
+    every = np.arange(int(places[-1]) + 1)
+    after = np.searchsorted(places, every)
+    before = np.maximum(after - 1, 0)
+    share = (every - places[before]) / np.maximum(places[after] - places[before], 1)
+    between = np.rint((times[after] - times[before]) * share).astype(np.int64)
+    return np.where(places[after] == every, times[after], times[before] + between)
 
 
 def merge(values: FloatArray, starts: IntArray) -> FloatArray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -13,21 +14,20 @@ from tocsin.base import Stateful
 from tocsin.errors import InputError, NotFitted, SchemaMismatch
 from tocsin.prepare import grid, schema
 from tocsin.prepare.channels import (
+    Channels,
+    Remarks,
     codes_of,
     find_entity,
     growth_of,
-    infer_channel,
     is_counter,
     looks_like_series,
+    written,
 )
-from tocsin.prepare.schema import Column
 from tocsin.prepare.tables import Table, _as_frame, _names
-from tocsin.prepare.timestamps import Moments, duration, find_time, read_times
+from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["PreparedSeries", "SeriesPreparer", "looks_like_series"]
-
-Remarks = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PreparedSeries:
 
 
 class _Rows(NamedTuple):
-    """The usable rows of a table, sorted by entity and time."""
+    """Rows of a table, sorted by entity and time: first those usable, then one a place."""
 
     values: FloatArray  # (n, channels), NaN where missing
     times: IntArray  # (n,) nanoseconds, or the number of the row
@@ -60,22 +60,14 @@ class _Rows(NamedTuple):
     def first(self) -> BoolArray:
         return np.asarray(np.diff(self.entities, prepend=-1) != 0)
 
-    def differences(self) -> IntArray:
-        """Return the time differences within entities that are not zero."""
-        gaps = np.diff(self.times, prepend=0)
-        return gaps[~self.first & (gaps > 0)]
-
-
-class _Points(NamedTuple):
-    """What was observed, one row a place of the grid."""
-
-    values: FloatArray  # (n, channels), NaN where missing
-    times: IntArray  # (n,)
-    entities: IntArray  # (n,)
-    names: list[str | None]
-    numbers: IntArray  # (n,) the row of the table
-    places: IntArray  # (n,) in all series, one after the other
-    observed: BoolArray  # (n,) some value is not missing
+    def take(self, where: IntArray | BoolArray) -> _Rows:
+        return _Rows(
+            self.values[where],
+            self.times[where],
+            self.entities[where],
+            self.names,
+            self.numbers[where],
+        )
 
 
 class SeriesPreparer(Stateful):
@@ -121,6 +113,8 @@ class SeriesPreparer(Stateful):
     time_: str | None
     entity_: str | None
     notes_: list[str]
+    when_: TimeColumn | None
+    channels_: Channels
 
     def __init__(self, *, time: str | None = None, entity: str | None = None) -> None:
         self.time = time
@@ -136,31 +130,26 @@ class SeriesPreparer(Stateful):
             )
         remarks: Remarks = defaultdict(list)
         self.named_ = isinstance(table, pd.DataFrame | pd.Series)
-        self.time_ = _wanted(self.time, frame, "time") if self.time else None
-        if self.time is None and self.named_:
-            self.time_ = find_time(frame)
-        moments, self.time_style_ = read_times(frame[self.time_]) if self.time_ else (None, "")
-        self.entity_ = _wanted(self.entity, frame, "entity") if self.entity else None
-        if self.entity is None and moments is not None:
-            self.entity_ = find_entity(frame.drop(columns=self.time_), moments)
-        self._infer(frame, remarks)
-        rows = self._without_short(self._read(frame, moments, remarks), remarks)
-        differences = rows.differences()
-        if self.time_ and not differences.size:
-            raise InputError(
-                f'Column "{self.time_}" has the same time in all {len(frame):,} rows: name '
-                'another with time=, or give time="none" to take the rows in their order.'
-            )
-        step = grid.find_step(differences) if self.time_ else None
-        self.step_ = None if step is None else step / 1e9
+        self.source_ = list(frame.columns)
+        moments = self._find_roles(frame)
+        self.channels_ = Channels()
+        self.channels_.fit(frame.drop(columns=self._roles()), remarks)
+        self.columns_ = self.channels_.names_
+        rows = _long_enough(self._read(frame, moments, remarks), remarks)
+        self.step_ = None
+        if self.time_:
+            differences = np.diff(rows.times, prepend=0)[~rows.first]
+            step = grid.find_step(differences[differences > 0])
+            self.step_ = None if step is None else step / 1e9
         self.notes_ = self._found()
-        points = self._places(rows, remarks)
-        same = np.asarray(np.diff(points.entities, prepend=-1) == 0)
-        self.counters_ = [i for i, x in enumerate(points.values.T) if is_counter(x, same)]
+        points, places = self._place(rows, remarks)
+        inside = ~points.first
+        self.counters_ = [i for i, x in enumerate(points.values.T) if is_counter(x, inside)]
+        observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
         self._summarise(points.values, remarks)
-        series = self._fill(points, remarks)
-        self.notes_.extend(_written(remarks))
+        series = self._fill(points, places, observed, remarks)
+        self.notes_.extend(written(remarks))
         return series
 
     def transform(self, table: Table) -> list[PreparedSeries]:
@@ -177,64 +166,60 @@ class SeriesPreparer(Stateful):
             raise NotFitted("This preparation is not fitted yet: call fit_transform first.")
         remarks: Remarks = defaultdict(list)
         frame = self._align(table, remarks)
-        moments = read_times(frame[self.time_], self.time_style_)[0] if self.time_ else None
-        points = self._places(self._read(frame, moments, remarks), remarks)
+        moments = self.when_.read(frame) if self.when_ else None
+        points, places = self._place(self._read(frame, moments, remarks), remarks)
+        observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
-        return self._fill(points, remarks), _written(remarks)
+        return self._fill(points, places, observed, remarks), written(remarks)
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self.channels_ = Channels().set_state(state["channels_"])
+        self.when_ = TimeColumn().set_state(state["when_"]) if state["when_"] else None
+        return self
+
+    def _find_roles(self, frame: pd.DataFrame) -> Moments | None:
+        """Settle the columns of times and entities, and return the times."""
+        self.time_ = _wanted(self.time, frame, "time") if self.time else None
+        if self.time is None and self.named_:
+            self.time_ = find_time(frame)
+        self.when_ = TimeColumn(self.time_) if self.time_ else None
+        moments = self.when_.fit(frame) if self.when_ else None
+        self.entity_ = _wanted(self.entity, frame, "entity") if self.entity else None
+        if self.entity is None and self.when_ and moments is not None:
+            self.entity_ = find_entity(frame.drop(columns=self.when_.columns), moments)
+        return moments
+
+    def _roles(self) -> list[str]:
+        return (self.when_.columns if self.when_ else []) + ([self.entity_] if self.entity_ else [])
 
     def _align(self, table: Table, remarks: Remarks) -> pd.DataFrame:
         frame = _frame_of(table)
         if not len(frame):
             raise InputError("The table has no rows: there is nothing to score.")
-        roles = [name for name in (self.time_, self.entity_) if name]
-        named = isinstance(table, pd.DataFrame | pd.Series)
-        if not (roles or (named and (self.named_ or set(self.columns_) <= set(frame.columns)))):
-            return self._by_position(frame)
-        schema.require(frame.columns, [*roles, *self.columns_])
-        extra = [name for name in frame.columns if name not in set(self.source_)]
+        wanted = self._roles() + self.columns_
+        named = isinstance(table, pd.DataFrame | pd.Series) and (
+            self.named_ or set(wanted) <= set(frame.columns)
+        )
+        if not named and not self._roles():
+            for columns in (self.columns_, self.source_):
+                if frame.shape[1] == len(columns):
+                    return frame.set_axis(columns, axis=1)
+            raise SchemaMismatch(
+                f"Training had {len(self.columns_):,} channels; this series has {frame.shape[1]:,}."
+            )
+        schema.require(frame.columns, wanted)
+        known = set(self.source_)
+        extra = [name for name in frame.columns if name not in known]
         if extra:
             remarks["ignored: training did not have it"].extend(extra)
         return frame
 
-    def _by_position(self, frame: pd.DataFrame) -> pd.DataFrame:
-        for columns in (self.columns_, self.source_):
-            if frame.shape[1] == len(columns):
-                return frame.set_axis(columns, axis=1)
-        raise SchemaMismatch(
-            f"Training had {len(self.columns_):,} channels; this series has {frame.shape[1]:,}."
-        )
-
-    def _infer(self, frame: pd.DataFrame, remarks: Remarks) -> None:
-        """Settle which columns are channels, and how each reads."""
-        self.source_ = list(frame.columns)
-        self.columns_, self.styles_, self.odd_words_, self.levels_ = [], [], [], []
-        for name in frame.columns.drop([n for n in (self.time_, self.entity_) if n]):
-            column, levels = infer_channel(frame[name], self.named_)
-            if column.note:
-                remarks[column.note].append(name)
-            if column.kind != "dropped":
-                self.columns_.append(name)
-                self.styles_.append(column.style)
-                self.odd_words_.append(list(column.missing))
-                self.levels_.append(levels)
-        if not self.columns_:
-            raise InputError(
-                "No column can be a channel of a series: "
-                + "; ".join(_written(remarks) or ["the table holds only times and entities"])
-                + ". A series has at least one numeric column."
-            )
-
     def _read(self, frame: pd.DataFrame, moments: Moments | None, remarks: Remarks) -> _Rows:
-        """Return the usable rows, sorted; infinite values are missing."""
+        """Return the usable rows, sorted."""
         n = len(frame)
-        values = np.empty((n, len(self.columns_)))
-        for i, name in enumerate(self.columns_):
-            values[:, i] = self._channel(frame[name], i, remarks)
-        infinite = np.isinf(values)
-        if infinite.any():
-            for i in np.flatnonzero(infinite.any(axis=0)):
-                remarks["has infinite values, taken as missing"].append(self.columns_[i])
-            values[infinite] = np.nan
+        values = self.channels_.read(frame, remarks)
         times: IntArray = np.arange(n)
         usable = np.ones(n, dtype=np.bool_)
         if moments is not None:
@@ -250,122 +235,44 @@ class SeriesPreparer(Stateful):
         numbers = np.flatnonzero(usable)
         if not numbers.size:
             raise InputError("No row has both a readable time and an entity.")
-        ordered = np.lexsort((times[numbers], entities[numbers]))
+        rows = _Rows(values, times, entities, names, np.arange(n))
         by_entity = numbers[np.argsort(entities[numbers], kind="stable")]
-        numbers = numbers[ordered]
         back = (np.diff(times[by_entity]) < 0) & (np.diff(entities[by_entity]) == 0)
         if back.any():
             remarks[f"{int(back.sum()):,} rows went back in time: sorted"] = []
-        if not np.array_equal(numbers, np.arange(n)):
-            values, times, entities = values[numbers], times[numbers], entities[numbers]
-        return _Rows(values, times, entities, names, numbers)
+            by_entity = numbers[np.lexsort((times[numbers], entities[numbers]))]
+        return rows if np.array_equal(by_entity, rows.numbers) else rows.take(by_entity)
 
-    def _channel(self, cells: pd.Series[Any], i: int, remarks: Remarks) -> FloatArray:
-        levels = self.levels_[i]
-        if not levels:
-            column = Column("numeric", self.styles_[i], tuple(self.odd_words_[i]))
-            return schema.numbers(cells, column)
-        codes, names = codes_of(cells)
-        place = np.array([levels.index(name) if name in levels else np.nan for name in names])
-        unseen = [name for name in names if name not in levels]
-        if unseen:
-            shown = ", ".join(f'"{name}"' for name in unseen[:3])
-            remarks[f"has values unseen in training, taken as missing: {shown}"].append(
-                self.columns_[i]
-            )
-        return np.append(place, np.nan)[codes]
-
-    def _without_short(self, rows: _Rows, remarks: Remarks) -> _Rows:
-        """Drop what has too few points to learn from."""
-        points = rows.first | (np.diff(rows.times, prepend=0) > 0)
-        long = np.bincount(rows.entities[points], minlength=len(rows.names)) >= 2
-        if not long.any() and not (self.time_ and len(rows.times) > 1):
-            raise InputError(
-                f"A series to learn from has at least 2 points; this table has {len(rows.times):,} "
-                f"row(s) in {len(rows.names):,} series."
-            )
-        if long.all() or not long.any():
-            return rows
-        short = [str(name) for name, enough in zip(rows.names, long, strict=True) if not enough]
-        shown = ", ".join(f'"{name}"' for name in short[:5])
-        remarks[f"{len(short):,} entities with fewer than 2 points dropped: {shown}"] = []
-        kept = long[rows.entities]
-        return _Rows(
-            rows.values[kept],
-            rows.times[kept],
-            (np.cumsum(long) - 1)[rows.entities[kept]],
-            [name for name, enough in zip(rows.names, long, strict=True) if enough],
-            rows.numbers[kept],
-        )
-
-    def _places(self, rows: _Rows, remarks: Remarks) -> _Points:
-        """Place the rows on the grid, and take the mean of those in one place."""
-        first = rows.first
+    def _place(self, rows: _Rows, remarks: Remarks) -> tuple[_Rows, IntArray]:
+        """Return one row a place of the grid, the mean of those there, and the places (n,)."""
+        places: IntArray = np.arange(len(rows.times))
         if self.time_:
             step = None if self.step_ is None else self.step_ * 1e9
-            layout = grid.lay_out(rows.times, first, step)
-        else:
-            layout = grid.Layout(np.arange(len(rows.times)))
-        starts = np.flatnonzero(np.diff(layout.at, prepend=-1))
-        self._say_layout(rows, layout, len(starts), remarks)
-        values = grid.merge(rows.values, starts)
-        return _Points(
-            values,
-            rows.times[starts],
-            rows.entities[starts],
-            rows.names,
-            rows.numbers[starts],
-            layout.at[starts],
-            np.asarray(~np.isnan(values).all(axis=1)),
-        )
+            layout = grid.lay_out(rows.times, rows.first, step)
+            places = layout.places
+            remarks |= {text: [] for text in layout.remarks(self.step_)}
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        if len(starts) == len(places):
+            return rows, places
+        merged = grid.merge(rows.values, starts)
+        return rows.take(starts)._replace(values=merged), places[starts]
 
-    def _say_layout(self, rows: _Rows, layout: grid.Layout, kept: int, remarks: Remarks) -> None:
-        same = int(((np.diff(rows.times) == 0) & ~rows.first[1:]).sum()) if self.time_ else 0
-        close = len(rows.times) - kept - same
-        if same:
-            advice = (
-                ""
-                if self.entity_ or 10 * same < kept
-                else "; if they are of several series, name the column that tells them apart"
-            )
-            remarks[f"{same:,} rows repeated a time: merged to their mean{advice}"] = []
-        if self.step_ is None:
-            return
-        step = duration(self.step_)
-        if close > 0:
-            remarks[f"{close:,} rows came faster than every {step}: averaged"] = []
-        if layout.slow:
-            remarks[
-                f"{layout.slow:,} points came more slowly than every {step}: straight lines "
-                "in between"
-            ] = []
-        if layout.joined:
-            remarks[
-                f"{layout.joined:,} gaps too long to fill, the longest of "
-                f"{duration(layout.longest / 1e9)}: the series is joined over them"
-            ] = []
-        filled = int(layout.at[-1]) + 1 - kept
-        if filled:
-            remarks[f"{filled:,} missing points filled by straight lines"] = []
-
-    def _increase(self, points: _Points, remarks: Remarks) -> None:
+    def _increase(self, points: _Rows, remarks: Remarks) -> None:
         """Turn counters into their increase, in place."""
+        per = 1e9 if self.step_ is None else self.step_ * 1e9
         for i in self.counters_:
             column = points.values[:, i]
             known = np.flatnonzero(~np.isnan(column))
-            seen = column[known]
-            column[:] = np.nan
-            same = np.diff(points.entities[known]) == 0
-            growth, reset = growth_of(seen)
-            elapsed = np.diff(points.times[known]).astype(np.float64)
+            growth, reset = growth_of(column[known])
+            elapsed = np.diff(points.times[known]) / (per if self.time_ else 1)
             if self.step_ is not None:
-                elapsed = np.maximum(np.rint(elapsed / (self.step_ * 1e9)), 1)
-            elif self.time_:
-                elapsed /= 1e9
-            column[known[1:][same]] = (growth / elapsed)[same]
-            resets = int((reset & same).sum())
-            if resets:
-                remarks[f"is a counter that was reset {resets:,} times"].append(self.columns_[i])
+                elapsed = np.maximum(np.rint(elapsed), 1)
+            same = np.diff(points.entities[known]) == 0
+            column[:] = np.nan
+            column[known[1:][same]] = growth[same] / elapsed[same]
+            if (reset & same).any():
+                count = f"{int((reset & same).sum()):,}"
+                remarks[f"is a counter and was reset, {count} times"].append(self.columns_[i])
 
     def _summarise(self, values: FloatArray, remarks: Remarks) -> None:
         """Keep the median of each channel; name the counters and the constant ones."""
@@ -380,22 +287,23 @@ class SeriesPreparer(Stateful):
             if known.size and (known == known[0]).all():
                 remarks["constant"].append(name)
 
-    def _fill(self, points: _Points, remarks: Remarks) -> list[PreparedSeries]:
+    def _fill(
+        self, points: _Rows, places: IntArray, observed: BoolArray, remarks: Remarks
+    ) -> list[PreparedSeries]:
         """Fill what is missing, and cut the whole into its series."""
-        n = int(points.places[-1]) + 1
-        starts = np.flatnonzero(np.diff(points.entities, prepend=-1))
-        bounds = np.append(points.places[starts], n)
+        n = int(places[-1]) + 1
+        starts = np.flatnonzero(points.first)
+        bounds = np.append(places[starts], n)
         owner = np.repeat(np.arange(len(starts)), np.diff(bounds))
         rows = np.full(n, -1)
-        rows[points.places] = points.numbers
+        rows[places] = points.numbers
         filled = np.ones(n, dtype=np.bool_)
-        filled[points.places] = ~points.observed
-        times = points.times
-        values = points.values
-        if n > len(points.places):
-            times = _between(points.times, points.places)
+        filled[places] = ~observed
+        values, times = points.values, points.times
+        if n > len(places):
+            times = grid.times_between(points.times, places)
             values = np.full((n, values.shape[1]), np.nan)
-            values[points.places] = points.values
+            values[places] = points.values
         for i, name in enumerate(self.columns_):
             missing = int(np.isnan(points.values[:, i]).sum())
             if missing and i not in self.counters_:
@@ -418,32 +326,39 @@ class SeriesPreparer(Stateful):
     def _found(self) -> list[str]:
         """Return what was taken as time and entity, in words."""
         notes = []
-        if self.time_:
-            source = "named" if self.time else "found"
-            notes.append(
-                f'time: column "{self.time_}" ({source}; {_style_in_words(self.time_style_)})'
-            )
+        if self.when_:
+            columns = _names(self.when_.columns)
+            style = self.when_.style_
+            style = f"{style} since 1970" if style in ("s", "ms", "us", "ns") else style
+            step = "no common step: each event is a point"
+            if self.step_ is not None:
+                step = f"sampled every {duration(self.step_)}"
+            how = "named" if self.time else "found"
+            notes.append(f"time: {columns} ({how}; {style}; UTC where no zone is given); {step}")
         elif self.named_ and self.time is None:
             notes.append("no time column found: the rows are taken as evenly sampled, in order")
         if self.entity_:
             notes.append(f'entity: column "{self.entity_}" ({"named" if self.entity else "found"})')
-        if self.time_:
-            notes.append(
-                f"sampled every {duration(self.step_)}"
-                if self.step_ is not None
-                else "no common step between the times: each event is taken as a point"
-            )
         return notes
 
 
-def _between(times: IntArray, places: IntArray) -> IntArray:
-    """Return the times of all places, evenly between those known at some (n,) places."""
-    every = np.arange(int(places[-1]) + 1)
-    after = np.searchsorted(places, every)
-    before = np.maximum(after - 1, 0)
-    share = (every - places[before]) / np.maximum(places[after] - places[before], 1)
-    found = times[before] + np.rint((times[after] - times[before]) * share).astype(np.int64)
-    return np.where(places[after] == every, times[after], found)
+def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
+    """Drop the entities with one point; raise InputError if nothing is left to learn from."""
+    points = rows.first | (np.diff(rows.times, prepend=0) > 0)
+    long = np.bincount(rows.entities[points], minlength=len(rows.names)) >= 2
+    if not long.any():
+        raise InputError(
+            "A series to learn from has at least 2 points of different times; this table has "
+            f"{len(points):,} usable row(s), {int(points.sum()):,} point(s) and "
+            f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
+            'time="none" to take the rows in their order.'
+        )
+    if long.all():
+        return rows
+    short = [str(name) for name, enough in zip(rows.names, long, strict=True) if not enough]
+    shown = ", ".join(f'"{name}"' for name in short[:5])
+    remarks[f"{len(short):,} entities with fewer than 2 points dropped: {shown}"] = []
+    return rows.take(long[rows.entities])
 
 
 def _frame_of(table: Table) -> pd.DataFrame:
@@ -484,18 +399,3 @@ def _refuse(cells: pd.Series[Any], usable: BoolArray, role: str, remarks: Remark
         )
     if bad.size:
         remarks[f"{bad.size:,} rows without a readable {role} dropped, the first row {bad[0]}"] = []
-
-
-def _style_in_words(style: str) -> str:
-    if style in ("s", "ms", "us", "ns"):
-        return f"{style} since 1970"
-    return (
-        "UTC where no zone is given"
-        if style == "datetime"
-        else f"{style}, UTC where no zone is given"
-    )
-
-
-def _written(remarks: Remarks) -> list[str]:
-    """Return remarks about columns, each with its columns, and those about the whole."""
-    return [f"{_names(names)} {remark}" if names else remark for remark, names in remarks.items()]

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tocsin.base import Stateful
 from tocsin.prepare.schema import _DATES
 from tocsin.types import FloatArray, IntArray
 
@@ -38,8 +39,47 @@ _NAMES = frozenset(
 _UNITS = {"ns": 1e17, "us": 1e14, "ms": 1e11, "s": 0.0}  # read from this size on
 _PER_UNIT = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
 _SAMPLE = 500
 _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
+
+
+class TimeColumn(Stateful):
+    """The column that holds the times, and the one with the hours if it holds but the days.
+
+    ``name_``: the column. ``style_``: how it reads, see ``read_times``. ``clock_``: the column
+    of texts such as 14:30:00 that go with the days, or None.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name_ = name
+        self.style_ = ""
+        self.clock_: str | None = None
+
+    def fit(self, frame: pd.DataFrame) -> Moments:
+        """Learn how the column reads, and return the times (n,) as ``read`` does."""
+        moments, self.style_ = read_times(frame[self.name_])
+        days = moments.astype("datetime64[D]")
+        if (np.isnat(moments) | (moments == days)).all() and (days[1:] == days[:-1]).any():
+            clocks = (str(name) for name in frame.columns if _is_clock(frame[name]))
+            self.clock_ = next(clocks, None)
+        return self._add_clock(moments, frame)
+
+    def read(self, frame: pd.DataFrame) -> Moments:
+        """Return the times (n,) of a table as datetime64[ns], UTC, NaT where unreadable."""
+        return self._add_clock(read_times(frame[self.name_], self.style_)[0], frame)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that are read."""
+        return [self.name_] + ([self.clock_] if self.clock_ else [])
+
+    def _add_clock(self, moments: Moments, frame: pd.DataFrame) -> Moments:
+        if self.clock_ is None:
+            return moments
+        texts = _texts(frame[self.clock_])
+        texts = texts.where(texts.str.count(":") > 1, texts + ":00")
+        return moments + pd.to_timedelta(texts, errors="coerce").to_numpy("timedelta64[ns]")
 
 
 def find_time(frame: pd.DataFrame) -> str | None:
@@ -78,7 +118,7 @@ def read_times(values: pd.Series[Any], style: str = "") -> tuple[Moments, str]:
         return np.full(len(values), np.datetime64("NaT", "ns")), ""
     if pd.api.types.is_numeric_dtype(dtype):
         return _from_numbers(values)
-    texts = pd.Series(values.to_numpy(dtype=object)).astype("str").str.strip()
+    texts = _texts(values)
     if style and style not in {"datetime", *_UNITS}:
         moments = _parse(texts, style)
         if 2 * np.isnat(moments).sum() <= len(moments):
@@ -118,29 +158,42 @@ def _holds_times(values: pd.Series[Any], rank: int) -> bool:
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         return False
     if pd.api.types.is_numeric_dtype(dtype):
-        if rank == 2:
-            return False
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        numbers = numbers[np.isfinite(numbers)]
-        if numbers.size < 2:
-            return False
-        if np.median(numbers) >= 1e8 or _are_days(numbers):
-            return bool((numbers > 0).all())
-        return rank == 0 and bool((np.diff(numbers) > 0).mean() >= MOSTLY)
-    known = values.dropna()
-    sample = known.iloc[np.unique(np.linspace(0, len(known) - 1, _SAMPLE).astype(int))]
-    if sample.empty:
+        return _are_times(numbers[np.isfinite(numbers)], rank)
+    moments, style = read_times(_spread(values.dropna()))
+    if style in _UNITS:
+        return _holds_times(pd.to_numeric(values, errors="coerce"), rank)
+    return bool(moments.size and np.isnat(moments).mean() <= (0.5 if rank == 0 else 1 - MOSTLY))
+
+
+def _are_times(numbers: FloatArray, rank: int) -> bool:
+    if rank == 2 or numbers.size < 2:
         return False
-    moments, style = read_times(sample)
-    if style in _UNITS and not _holds_times(pd.to_numeric(sample, errors="coerce"), rank):
+    if np.median(numbers) >= 1e8 or _are_days(numbers):
+        return bool((numbers > 0).all())
+    return rank == 0 and bool((np.diff(numbers) > 0).mean() >= MOSTLY)
+
+
+def _spread(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a sample over the whole column, in its order."""
+    return values.iloc[
+        np.unique(np.linspace(0, max(len(values) - 1, 0), _SAMPLE).astype(int))[: len(values)]
+    ]
+
+
+def _texts(values: pd.Series[Any]) -> pd.Series[str]:
+    return pd.Series(values.to_numpy(dtype=object)).astype("str").str.strip()
+
+
+def _is_clock(values: pd.Series[Any]) -> bool:
+    if pd.api.types.is_numeric_dtype(values.dtype) or not len(values):
         return False
-    return bool(np.isnat(moments).mean() <= (0.5 if rank == 0 else 1 - MOSTLY))
+    return bool(_texts(values.dropna().iloc[:_SAMPLE]).str.fullmatch(_CLOCK).all())
 
 
 def _text_style(texts: pd.Series[str]) -> str:
     """Return the style that reads the most of a sample; "number" for numbers since 1970."""
-    known = texts[texts.str.contains(r"\d", regex=True).fillna(False)]
-    sample = known.iloc[np.unique(np.linspace(0, len(known) - 1, _SAMPLE).astype(int))]
+    sample = _spread(texts[texts.str.contains(r"\d", regex=True).fillna(False)])
     if sample.empty:
         return ""
     if pd.to_numeric(sample, errors="coerce").notna().mean() > 0.5:
