@@ -9,26 +9,30 @@ import pytest
 
 from tocsin import registry
 from tocsin.base import TableDetector
-from tocsin.checks import CheckFailed, Subject, check_detector, checks_for
+from tocsin.checks import CheckFailed, Subject, check_detector, checks_for, subject_for
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-CHECKS = dict(checks_for("tables"))
+CASES = [
+    (modality, name, check)
+    for modality in ("tables", "series")
+    for name in registry.names(modality)
+    for check in dict(checks_for(modality))
+]
 
 
 @functools.cache
-def subject(name: str) -> Subject:
-    cls = registry.find(name, "tables")
+def subject(modality: str, name: str) -> Subject:
+    small = registry.find(name, modality).test_parameters()
+    return subject_for(registry.create(name, modality, **small))
+
+
+@pytest.mark.parametrize(("modality", "name", "check"), CASES)
+def test_contract(modality: str, name: str, check: str) -> None:
     try:
-        return Subject(registry.create(name, "tables", **cls.test_parameters()))
+        dict(checks_for(modality))[check](subject(modality, name))
     except MissingExtra as missing:
         pytest.skip(str(missing))
-
-
-@pytest.mark.parametrize("name", registry.names("tables"))
-@pytest.mark.parametrize("check", CHECKS)
-def test_contract(name: str, check: str) -> None:
-    CHECKS[check](subject(name))
 
 
 class Distance(TableDetector):
@@ -128,7 +132,7 @@ def test_a_right_detector_passes() -> None:
         (Random, "check_fit"),
         (Adjusting, "check_parameters"),
         (Unscaled, "check_units_do_not_matter"),
-        (Blaming, "check_parts_and_expected"),
+        (Blaming, "check_parts"),
     ],
 )
 def test_a_broken_detector_fails_at_the_check_that_names_it(

@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
 from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone
 
 from tocsin.base import Detector
+from tocsin.checks.asserting import require_training_scores, scored
+from tocsin.store import folder
 from tocsin.types import FloatArray, IntArray
-
-COLUMNS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Easy:
-    """Three clusters of correlated columns, and rows scattered far around them."""
-
-    normal: FloatArray
-    new: FloatArray
-    anomalies: FloatArray
-
-    @classmethod
-    def make(cls) -> Easy:
-        """Return 400 normal rows to learn from, 300 new ones and 60 anomalies."""
-        rng = np.random.default_rng(7)
-        centres = rng.uniform(-3, 3, size=(3, COLUMNS))
-        mixing = np.eye(COLUMNS) + 0.3 * rng.normal(size=(COLUMNS, COLUMNS))
-        rows = centres[rng.integers(3, size=700)] + 0.7 * rng.normal(size=(700, COLUMNS)) @ mixing
-        return cls(rows[:400], rows[400:], rng.uniform(-12, 12, size=(60, COLUMNS)))
 
 
 class Subject:
-    """An untrained detector under check; ``fitted`` is one copy, trained once on easy data."""
+    """An untrained detector under check; ``fitted`` is one copy, trained once on easy data.
+
+    Each modality has its own, which makes the data: ``normal`` to learn from, ``unseen`` of
+    the same kind, and what is anomalous in ``testing``.
+    """
+
+    least_area: ClassVar[float]
+    """What the ROC area on easy data is above."""
+    quantile: ClassVar[float]
+    """The quantile of the training scores that is held against scores of unseen items."""
+    shares: ClassVar[tuple[float, float]]
+    """The least and the largest share of unseen items that may exceed it."""
+    least: ClassVar[int]
+    """So many items are enough to learn from."""
+
+    normal: FloatArray
+    unseen: FloatArray
+    spots: IntArray
+    """Positions among the unseen items where single values can be changed."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
-        self.easy = Easy.make()
 
     def new(self) -> Detector:
         """Return an untrained copy."""
@@ -46,27 +47,65 @@ class Subject:
 
     @property
     def training(self) -> tuple[FloatArray, IntArray | None]:
-        """Easy rows to learn from: with anomalies and labels if the detector needs them."""
-        if not self.detector.needs_labels:
-            return self.easy.normal, None
-        anomalies = self.easy.anomalies[:30]
-        labels = np.repeat([0, 1], [len(self.easy.normal), len(anomalies)])
-        return np.concatenate([self.easy.normal, anomalies]), labels
+        """Easy items to learn from: with anomalies and labels if the detector needs them."""
+        return self.normal, None
 
     @property
     def testing(self) -> tuple[FloatArray, IntArray]:
-        """Rows the detector has not seen, and which of them are anomalies."""
-        anomalies = self.easy.anomalies[30:]
-        labels = np.repeat([0, 1], [len(self.easy.new), len(anomalies)])
-        return np.concatenate([self.easy.new, anomalies]), labels
+        """Items the detector has not seen, and which of them are anomalies."""
+        raise NotImplementedError
+
+    @property
+    def testing_first(self) -> tuple[FloatArray, IntArray]:
+        """The same, with anomalies in the first column or channel alone."""
+        raise NotImplementedError
+
+    @property
+    def honest_scores(self) -> FloatArray:
+        """The training scores that thresholds are calibrated on."""
+        raise NotImplementedError
+
+    @property
+    def bad(self) -> dict[str, Any]:
+        """Inputs that neither ``fit`` nor ``score`` takes, by what is wrong with them."""
+        good = self.normal[:40]
+        holes, infinite = good.copy(), good.copy()
+        holes[3, 1], infinite[3, 1] = np.nan, np.inf
+        return {
+            "missing values": holes,
+            "infinite values": infinite,
+            "three dimensions": good[:, :, None],
+            "nothing": good[:0],
+            "no columns": good[:, :0],
+            "text": np.full(good.shape, "red"),
+        }
 
     def fit(self, X: FloatArray) -> Detector:
-        """Return a copy trained on these rows; every fourth is labelled an anomaly if need be."""
+        """Return a copy trained on these; every fourth is labelled an anomaly if need be."""
         labels = (np.arange(len(X)) % 4 == 1).astype(np.int64)
         return self.new().fit(X, labels if self.detector.needs_labels else None)
 
     @cached_property
     def fitted(self) -> Detector:
-        """A copy trained on the easy rows. Checks must leave it as it is."""
+        """A copy trained on the easy data. Checks must leave it as it is."""
         X, y = self.training
         return self.new().fit(X, y)
+
+    def fits(self, X: FloatArray) -> Detector:
+        """Return a copy trained on these, its training scores and its scores of them checked."""
+        detector = self.fit(X)
+        require_training_scores(detector, len(X))
+        scored(detector, X)
+        scored(detector, X[:1] + 1.0)
+        return detector
+
+    def restored(self, detector: Detector) -> Detector:
+        """Return what comes back from the folder that a trained detector is written to.
+
+        Raises NotSavable for a detector without a safe file format.
+        """
+        state = detector.get_state()
+        with tempfile.TemporaryDirectory() as path:
+            folder.save_state(Path(path) / "model", state, {})
+            loaded, _ = folder.load_state(Path(path) / "model")
+        return self.new().set_state(loaded)

@@ -1,0 +1,229 @@
+"""The checks of a detector of any modality: each a function ``check_…`` of a ``Subject``."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from tocsin import registry
+from tocsin.checks.asserting import (
+    CheckFailed,
+    equal,
+    require,
+    require_raises,
+    require_same,
+    require_training_scores,
+    scored,
+    state_or_nothing,
+)
+from tocsin.checks.subject import Subject
+from tocsin.errors import InputError, NotFitted, NotSavable, SchemaMismatch
+
+HUGE = 1e300
+
+
+def check_card(subject: Subject) -> None:
+    """Check that the card is filled in, and that its name finds the detector."""
+    detector = subject.detector
+    card = detector.card
+    for field in ("name", "modality", "family", "learning", "summary", "paper", "cost"):
+        require(bool(getattr(card, field)), f"card.{field} is empty")
+    if card.name in registry.names(card.modality):
+        require(
+            registry.find(card.name, card.modality) is type(detector),
+            f'the name "{card.name}" finds another class',
+        )
+
+
+def check_parameters(subject: Subject) -> None:
+    """Check that parameters are stored as given, survive JSON, and make an equal copy."""
+    detector = subject.detector
+    parameters = detector.get_params(deep=False)
+    for name, value in parameters.items():
+        require(getattr(detector, name) is value, f"the parameter {name} is not stored as given")
+    try:
+        written = json.loads(json.dumps(parameters))
+    except TypeError as error:
+        raise CheckFailed(f"a parameter cannot be written as JSON: {error}") from error
+    again = type(detector)(**written)
+    require(again.get_params() == written, "parameters differ after JSON")
+    require(clone(detector).get_params() == detector.get_params(), "clone has other parameters")
+    unknown = set(type(detector).test_parameters()) - set(detector.parameter_names())
+    require(not unknown, f"test_parameters has unknown names: {sorted(unknown)}")
+    fitted = [name for name in vars(detector) if name.endswith("_")]
+    require(not fitted, f"an untrained detector has fitted attributes: {fitted}")
+
+
+def check_fit(subject: Subject) -> None:
+    """Check that ``fit`` returns the detector, leaves X alone, and repeats itself."""
+    X, y = subject.training
+    given, detector = X.copy(), subject.new()
+    parameters = copy.deepcopy(detector.get_params())
+    require(detector.fit(given, y) is detector, "fit does not return the detector")
+    require(np.array_equal(given, X), "fit changes X")
+    require(detector.get_params() == parameters, "fit changes parameters")
+    require_training_scores(detector, len(X))
+    rows, _ = subject.testing
+    fitted = subject.fitted
+    require_same(detector.score(rows).values, fitted.score(rows).values, "scores after refitting")
+    require_same(
+        detector.training_scores_, fitted.training_scores_, "training_scores_ after refitting"
+    )
+
+
+def check_not_fitted(subject: Subject) -> None:
+    """Check that ``score`` before ``fit`` raises NotFitted."""
+    require_raises(NotFitted, "scoring before fit", subject.new().score, subject.unseen)
+
+
+def check_anomalies_score_higher(subject: Subject) -> None:
+    """Check that scores are (n,) float64 and higher for anomalies, by the ROC area."""
+    rows, labels = subject.testing
+    scores = scored(subject.fitted, rows)
+    require(scores.values.dtype == np.float64, f"scores are {scores.values.dtype}, not float64")
+    _require_area(subject, labels, scores.values, "on easy data")
+
+
+def check_units_do_not_matter(subject: Subject) -> None:
+    """Check that a column or channel in a unit of 1e-6 is not drowned by others."""
+    X, y = subject.training
+    units = np.logspace(-6, 6, X.shape[1])
+    rows, labels = subject.testing_first
+    values = subject.new().fit(X * units, y).score(rows * units).values
+    _require_area(subject, labels, values, "in mixed units")
+
+
+def check_training_scores_are_honest(subject: Subject) -> None:
+    """Check that about as many unseen normal items as training ones exceed a training score."""
+    limit = np.quantile(subject.honest_scores, subject.quantile)
+    share = float((subject.fitted.score(subject.unseen).values > limit).mean())
+    least, most = subject.shares
+    require(
+        least <= share <= most,
+        f"{share:.1%} of unseen normal items, not {least:.1%} to {most:.0%}, score above the "
+        f"training scores' {subject.quantile:.0%} quantile, so thresholds would not hold",
+    )
+
+
+def check_scoring_is_pure(subject: Subject) -> None:
+    """Check that ``score`` repeats itself, and changes neither X nor the state."""
+    rows, _ = subject.testing
+    detector, rows_before = subject.fitted, rows.copy()
+    before = copy.deepcopy(state_or_nothing(detector))
+    first = detector.score(rows).values
+    detector.score(rows[:3])
+    require(np.array_equal(detector.score(rows).values, first), "scoring twice differs")
+    require(np.array_equal(rows, rows_before), "score changes X")
+    require(equal(state_or_nothing(detector), before), "score changes fitted state")
+
+
+def check_save_and_load(subject: Subject) -> None:
+    """Check that a copy restored from a folder gives the same scores, to the bit."""
+    rows, _ = subject.testing
+    try:
+        loaded = subject.restored(subject.fitted)
+    except NotSavable:
+        return
+    wanted, given = subject.fitted.score(rows), loaded.score(rows)
+    for name in ("values", "parts", "expected"):
+        if getattr(wanted, name) is not None:
+            require_same(
+                getattr(given, name), getattr(wanted, name), f"{name} after loading", rtol=0
+            )
+    require(
+        equal(loaded.get_state(), subject.fitted.get_state()), "the state differs after loading"
+    )
+
+
+def check_expected(subject: Subject) -> None:
+    """Check that what was expected is nearer to normal items than their median is."""
+    X = subject.unseen
+    expected = scored(subject.fitted, X).expected
+    if expected is not None:
+        error = np.median(np.abs(X - expected).sum(axis=1))
+        usual = np.median(np.abs(X - np.median(X, axis=0)).sum(axis=1))
+        require(error < usual, "expected is no nearer to normal items than their median")
+
+
+def check_parts(subject: Subject) -> None:
+    """Check that ``parts`` find the column or channel of a grossly changed value."""
+    X, spots = subject.unseen, subject.spots
+    usual = scored(subject.fitted, X).parts
+    if usual is None:
+        return
+    found = []
+    for column, deviation in enumerate(subject.normal.std(axis=0)):
+        changed = X.copy()
+        changed[spots, column] += 10 * deviation
+        parts = np.asarray(scored(subject.fitted, changed).parts)
+        found.append((parts - usual)[spots].argmax(axis=1) == column)
+    share = float(np.mean(found))
+    require(share > 0.7, f"parts find a grossly changed value's column in {share:.0%} of cases")
+
+
+def check_bad_input(subject: Subject) -> None:
+    """Check that what is no finite matrix of the trained width raises InputError."""
+    for what, X in subject.bad.items():
+        require_raises(InputError, f"fitting {what}", subject.fit, X)
+        require_raises(InputError, f"scoring {what}", subject.fitted.score, X)
+    good = subject.normal
+    few = good[: subject.least - 1]
+    require_raises(InputError, f"fitting {len(few)}", subject.fit, few)
+    for X in (good[:, 1:], np.hstack([good, good])):
+        require_raises(SchemaMismatch, "scoring another width", subject.fitted.score, X)
+
+
+def check_labels(subject: Subject) -> None:
+    """Check that labels of another length or other values, or left out, raise InputError."""
+    X = subject.normal[:40]
+    for what, y in {"too few": np.zeros(39), "of three values": np.arange(40) % 3}.items():
+        require_raises(InputError, f"fitting with labels {what}", subject.new().fit, X, y)
+    if subject.detector.needs_labels:
+        require_raises(InputError, "fitting without labels", subject.new().fit, X)
+
+
+def check_identical_items(subject: Subject) -> None:
+    """Check that items that are all the same give finite scores."""
+    subject.fits(np.full((20, 3), 7.5))
+
+
+def check_constant_column(subject: Subject) -> None:
+    """Check that a constant column gives finite scores, also to items that differ in it."""
+    rows = subject.normal[:60].copy()
+    rows[:, -1] = 4.0
+    detector = subject.fits(rows)
+    rows[:, -1] = np.linspace(-50, 50, 60)
+    scored(detector, rows)
+
+
+def check_duplicates(subject: Subject) -> None:
+    """Check that items that occur many times give finite scores."""
+    subject.fits(np.repeat(subject.normal[:6], 10, axis=0))
+
+
+def check_one_column(subject: Subject) -> None:
+    """Check that one column is enough."""
+    subject.fits(subject.normal[:60, :1])
+
+
+def check_wide(subject: Subject) -> None:
+    """Check that more columns than items give finite scores."""
+    subject.fits(np.random.default_rng(0).normal(size=(30, 60)))
+
+
+def check_huge_training_values(subject: Subject) -> None:
+    """Check that values up to 1e300 among the training items give finite scores."""
+    rows = subject.normal[:60].copy()
+    rows[5, 1], rows[6, 1] = HUGE, -HUGE
+    subject.fits(rows)
+
+
+def _require_area(subject: Subject, labels: object, values: object, where: str) -> None:
+    area = roc_auc_score(labels, values)
+    require(
+        area > subject.least_area, f"ROC AUC {where} is {area:.2f}, not above {subject.least_area}"
+    )

@@ -1,0 +1,115 @@
+"""The data for detectors of series, and the checks that only they pass."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from tocsin.base import Detector
+from tocsin.checks.asserting import require, require_same, scored
+from tocsin.checks.common import HUGE
+from tocsin.checks.subject import Subject
+from tocsin.types import FloatArray, IntArray
+
+
+class SeriesSubject(Subject):
+    """Two correlated noisy sines; spikes, a level shift, a quicker stretch and a flat one."""
+
+    least_area = 0.75
+    quantile = 0.95
+    shares = (0.005, 0.2)
+    least = 16
+    period: ClassVar[int] = 25
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(detector)
+        rng = np.random.default_rng(7)
+        angle = 2 * np.pi / self.period * np.arange(2600)
+        shared, noise = rng.normal(size=2600), rng.normal(size=(2600, 2))
+        waves = np.stack([np.sin(angle), 0.8 * np.sin(angle + 1)], axis=1)
+        series = waves + 0.07 * shared[:, None] + 0.07 * noise
+        self.normal, self.unseen = series[:600], series[600:]
+        self.spots = np.arange(50, 1950, 100)
+
+    @property
+    def testing(self) -> tuple[FloatArray, IntArray]:
+        """What follows on the training series, with anomalies in both channels."""
+        return self._disturbed(slice(None))
+
+    @property
+    def testing_first(self) -> tuple[FloatArray, IntArray]:
+        """The same, with anomalies in the first channel alone."""
+        return self._disturbed(slice(1))
+
+    @property
+    def honest_scores(self) -> FloatArray:
+        """The scores of the training points from ``first_held_out_`` on."""
+        return self.fitted.training_scores_[self.fitted.first_held_out_ :]
+
+    def _disturbed(self, channels: slice) -> tuple[FloatArray, IntArray]:
+        """Return what follows on the training series, with anomalies in some channels."""
+        X, labels = self.unseen[:600].copy(), np.zeros(600, dtype=np.int64)
+        spikes, shift, quick, flat = [60, 140, 280], *map(slice, (200, 340, 460), (240, 390, 500))
+        for where in (spikes, shift, quick, flat):
+            labels[where] = 1
+        changed = X[:, channels]
+        changed[spikes] += 5.0
+        changed[shift] += 2.5
+        changed[quick] = self.unseen[460:610:3, channels]
+        changed[flat] = changed[460]
+        return X, labels
+
+
+def check_vector(subject: Subject) -> None:
+    """Check that a vector (n,) is a series of one channel (n, 1)."""
+    x, y = subject.normal[:100, :1], subject.unseen[:50, :1]
+    vector = subject.new().fit(x[:, 0]).score(y[:, 0])
+    matrix = subject.new().fit(x).score(y)
+    require_same(vector.values, matrix.values, "scores of a vector and of one channel")
+
+
+def check_series_that_begins_with_training(subject: Subject) -> None:
+    """Check that anomalies score higher also behind the series that was trained on."""
+    X, labels = subject.testing
+    n = len(subject.normal)
+    values = scored(subject.fitted, np.concatenate([subject.normal, X])).values[n:]
+    area = roc_auc_score(labels, values)
+    require(area > subject.least_area, f"ROC AUC behind the training series is {area:.2f}")
+    scored(subject.fitted, subject.normal)
+
+
+def check_lengths(subject: Subject) -> None:
+    """Check that a series of any length can be scored: 1, 2, 16, and more than was trained on."""
+    for n in (1, 2, 16, 2 * len(subject.normal)):
+        scored(subject.fitted, subject.unseen[:n])
+
+
+def check_short_training(subject: Subject) -> None:
+    """Check that 16 points are learned from, and that longer series can then be scored."""
+    scored(subject.fits(subject.normal[:16]), subject.normal)
+
+
+def check_huge_values_are_anomalous(subject: Subject) -> None:
+    """Check that a spike of 1e300 gives finite scores, and scores above most normal points."""
+    usual = subject.unseen[:300]
+    limit = np.quantile(subject.fitted.score(usual).values, 0.9)
+    for huge in (HUGE, -HUGE):
+        series = usual.copy()
+        series[150, 1] = huge
+        score = scored(subject.fitted, series).values[150]
+        require(bool(score > limit), f"a spike of {huge:g} scores like normal points")
+
+
+def check_labelled_points_are_bridged(subject: Subject) -> None:
+    """Check that points labelled anomalous are learned from as the straight line across them."""
+    if subject.detector.uses_labels:
+        return
+    X, labels = subject.normal[:200].copy(), np.zeros(200, dtype=np.int64)
+    labels[100:104] = 1
+    X[100:104] = np.linspace(X[99], X[104], 6)[1:-1]
+    wanted = subject.new().fit(X).score(subject.unseen[:100]).values
+    X[100:104] += 100.0
+    given = subject.new().fit(X, labels).score(subject.unseen[:100]).values
+    require_same(given, wanted, "scores with labelled points and with a line across them")
