@@ -278,9 +278,9 @@ def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:
 
 
 def _is_streaming(detector: Detector) -> bool:
-    return isinstance(detector, StreamingDetector) or (
-        detector.get_params().get("mode") == "streaming"
-    )
+    """Return whether it watches events as they come: by its mode if it has one, or its kind."""
+    usual = "streaming" if isinstance(detector, StreamingDetector) else "batch"
+    return bool(detector.get_params().get("mode", usual) == "streaming")
 
 
 def _read_table(path: Path, columns: set[str]) -> pd.DataFrame:
