@@ -124,10 +124,10 @@ def _draw(
     for path in filter(None, (report, png)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if png is not None:
-        from tocsin.evaluate.series_plots import write_png
-
         if not isinstance(detection, SeriesDetection):
             raise ParameterError("--png draws time series; for a table ask for a --report.")
+        from tocsin.evaluate.series_plots import write_png
+
         write_png(png, detection)
     if report is None:
         return
