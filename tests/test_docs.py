@@ -11,10 +11,11 @@ ROOT = Path(__file__).parent.parent
 
 def test_every_detector_is_documented_as_its_card_says() -> None:
     page = (ROOT / "docs" / "detectors.md").read_text(encoding="utf-8")
-    for name in registry.names("tables"):
-        card = registry.find(name).card
-        cells = (f"`{name}`", card.family, ", ".join(card.learning), card.summary)
-        assert f"| {' | '.join(cells)} |" in page, name
+    for modality in registry.modalities():
+        for name in registry.names(modality):
+            card = registry.find(name, modality).card
+            cells = (f"`{name}`", card.family, ", ".join(card.learning), card.summary)
+            assert f"| {' | '.join(cells)} |" in page, name
 
 
 def test_every_command_is_in_the_readme() -> None:
