@@ -297,16 +297,10 @@ def _distances(points: IntArray, begin: IntArray, end: IntArray) -> tuple[IntArr
     starts = np.concatenate([begin, [far, far]])
     ends = np.concatenate([[-far, -far], end])
     after = np.searchsorted(begin, points)
-    distances = np.stack(
-        [
-            starts[after] - points,
-            starts[after + 1] - points,
-            points - ends[after + 1],
-            points - ends[after],
-        ]
-    )
-    distances.partition(1, axis=0)
-    return distances[0], distances[1]
+    following, preceding = starts[after] - points, points - ends[after + 1]
+    others = np.minimum(starts[after + 1] - points, points - ends[after])
+    second = np.minimum(np.maximum(following, preceding), others)
+    return np.minimum(following, preceding), second
 
 
 def _existence(
