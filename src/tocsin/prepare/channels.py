@@ -13,12 +13,15 @@ from tocsin.errors import InputError
 from tocsin.prepare import schema
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
-from tocsin.prepare.tables import _names
+from tocsin.prepare.tables import Table, _as_frame, _names
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.02
+LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.01
 """A counter shows so many increases, and is reset in at most this share of the steps."""
+
+EXACT = 0.01
+"""The times of one series of several are told from those of all by a step so exact."""
 
 LEAST_OF_A_SERIES = 16
 """A table with fewer rows is not taken for a series unasked."""
@@ -31,6 +34,23 @@ _ENTITY_WORDS = {
     *("unit", "station", "site", "asset", "item", "store", "shop", "vehicle", "engine", "series"),
 }
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+
+
+def frame_of(table: Table) -> pd.DataFrame:
+    """Return a table, vector or time-indexed frame as a frame with named columns."""
+    if isinstance(table, pd.Series):
+        table = table.to_frame("x0" if table.name is None else table.name)
+    if isinstance(table, pd.DataFrame):
+        index, name = table.index, str(table.index.name or "time")
+        if isinstance(index, pd.DatetimeIndex) and name not in table.columns:
+            table = table.reset_index(names=name)
+        return _as_frame(table)
+    array = np.asarray(table)
+    if array.ndim not in (1, 2):
+        raise InputError(
+            f"A series is an array (n,) or (n, channels); got one of shape {array.shape}."
+        )
+    return _as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
 
 
 class Channels(Stateful):
@@ -99,15 +119,23 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
     """Return the name of the column that tells the series of a table apart, None if there is none.
 
     ``times`` (n,), datetime64[ns]. It is a column of text, or of integers with a name such as
-    "machine_id", whose every value has at least two rows on average. In the whole table the times
-    repeat or go back, but for each value they do not; or they have a common step only so. Of
-    several the one with the fewest values is taken.
+    "machine_id", whose values have at least two rows on average, and one of these is true:
+
+    - many rows repeat a time, but hardly any with the same value;
+    - all times together have no common step, exact to 1 %, but those of each value do;
+    - each value's rows lie together, and the times go back from one value to the next only.
+
+    Of several the one with the fewest values is taken.
     """
     known = ~np.isnat(times)
-    moments = times[known].astype(np.int64)
-    differences = np.diff(moments)
-    disordered = int((differences <= 0).sum())
-    if not disordered and find_step(differences) is not None:
+    moments: IntArray = times[known].astype(np.int64)
+    ordered: IntArray = np.sort(moments)
+    together: IntArray = np.diff(ordered)
+    repeated = int((together == 0).sum())
+    many = repeated > (1 - MOSTLY) * moments.size
+    even = find_step(together[together > 0], EXACT) is not None
+    back = int((np.diff(moments) < 0).sum())
+    if even and not many and not back:
         return None
     best: tuple[int, str] | None = None
     for name in frame.columns:
@@ -116,12 +144,16 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
         codes, names = codes_of(frame.loc[known, name])
         if not 2 <= len(names) <= len(codes) / 2 or (best and best[0] <= len(names)):
             continue
-        within = differences_within(moments, codes)
-        if disordered:
-            left = int((within <= 0).sum())
-            tells = disordered >= len(names) - 1 and left <= (1 - MOSTLY) * disordered
+        order = np.argsort(moments, kind="stable")
+        within = differences_within(moments[order], codes[order])
+        if many:
+            tells = (within == 0).sum() <= (1 - MOSTLY) * repeated
+        elif not even and find_step(within[within > 0], EXACT) is not None:
+            tells = True
         else:
-            tells = find_step(within) is not None
+            blocks = int((np.diff(codes) != 0).sum()) == len(names) - 1
+            left = int((differences_within(moments, codes) < 0).sum())
+            tells = blocks and back > 0 and left <= (1 - MOSTLY) * back
         if tells:
             best = len(names), str(name)
     return best[1] if best else None
@@ -213,15 +245,15 @@ def growth_of(seen: FloatArray) -> tuple[FloatArray, BoolArray]:
     return np.where(reset, seen[1:], growth), reset
 
 
-def is_counter(column: FloatArray, same: BoolArray) -> bool:
-    """Return whether a channel (n,) only grows; ``same``: no first point of its entity."""
+def is_counter(column: FloatArray, entities: IntArray) -> bool:
+    """Return whether a channel (n,), NaN where missing, of some entities (n,) only grows."""
     known = ~np.isnan(column)
     seen = column[known]
     if seen.size <= LEAST_OF_A_COUNTER or seen.min() < 0:
         return False
     growth, reset = growth_of(seen)
-    inside = same[known][1:]
-    growth, reset = growth[inside], reset[inside]
+    same = np.diff(entities[known]) == 0
+    growth, reset = growth[same], reset[same]
     if growth.size < LEAST_OF_A_COUNTER or growth.min() < 0:
         return False
     if reset.mean() > MOST_RESETS or 2 * (growth > 0).sum() < growth.size:

@@ -23,11 +23,11 @@ SLOWEST, SLOW_RUN = 60, 5
 """Sampling up to so many times slower is brought to the step; so many alike in a row tell it."""
 
 
-def find_step(differences: IntArray) -> float | None:
+def find_step(differences: IntArray, tolerance: float = JITTER) -> float | None:
     """Return the common step of time differences, None if they have none.
 
-    The step is the most common difference, up to a quarter; it is common if at least half of
-    the differences, all of them positive, are within a quarter of it.
+    The step is the most common difference, up to the tolerance, a share of it; it is common if
+    at least half of the differences, all of them positive, are so close to it.
 
     >>> find_step(np.array([10, 10, 11, 10, 20, 300]))
     10.0
@@ -37,14 +37,14 @@ def find_step(differences: IntArray) -> float | None:
     if not differences.size:
         return None
     ordered = np.sort(differences).astype(np.float64)
-    until = np.searchsorted(ordered, ordered * (1 + JITTER), side="right")
+    until = np.searchsorted(ordered, ordered * (1 + tolerance), side="right")
     start = int(np.argmax(until - np.arange(ordered.size)))
     near = ordered[start : until[start]]
     values, counts = np.unique(near, return_counts=True)
     most = int(np.argmax(counts))
     exact = 2 * counts[most] >= near.size
     step = float(values[most] if exact else np.median(near))
-    common = np.abs(ordered / step - 1) <= JITTER
+    common = np.abs(ordered / step - 1) <= tolerance
     return step if 2 * common.sum() >= ordered.size else None
 
 
@@ -70,17 +70,26 @@ class Layout:
         empty = int(self.places[-1]) + 1 - kept
         every = "" if step is None else duration(step)
         told = {
-            f"{self.repeated:,} rows repeated a time: merged to their mean": self.repeated,
-            f"{faster:,} rows came sooner than {every} after another: averaged": faster,
-            f"{self.slow:,} points came more slowly than every {every}": self.slow,
-            f"{empty:,} missing points filled by straight lines": empty,
-            f"{self.joined:,} gaps longer than {LONGEST_GAP} points, up to "
+            f"{counted(self.repeated, 'row')} repeated a time: merged to their mean": self.repeated,
+            f"{counted(faster, 'row')} came sooner than {every} after another: averaged": faster,
+            f"{counted(self.slow, 'point')} came more slowly than every {every}": self.slow,
+            f"{counted(empty, 'missing point')} filled by straight lines": empty,
+            f"{counted(self.joined, 'gap')} longer than {LONGEST_GAP} points, up to "
             f"{duration(self.longest / 1e9)}: the series is joined over them": self.joined,
         }
         found = [text for text, count in told.items() if count]
         if 2 * self.repeated > len(self.places):
             found.append("most rows repeat a time: if they are of several series, name the entity")
         return found
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
@@ -187,7 +196,7 @@ def _nearest(ratio: FloatArray) -> IntArray:
 
 def _slower(ratio: FloatArray) -> BoolArray:
     """Return which differences are of five or more in a row that are alike and over one step."""
-    long = ratio > 1 + 2 * JITTER
+    long = ratio > 1 + JITTER
     alike = np.zeros(len(ratio), dtype=np.bool_)
     with np.errstate(divide="ignore", invalid="ignore"):
         alike[1:] = np.abs(np.log(ratio[1:] / ratio[:-1])) <= np.log1p(JITTER)

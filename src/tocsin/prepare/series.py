@@ -18,12 +18,13 @@ from tocsin.prepare.channels import (
     Remarks,
     codes_of,
     find_entity,
+    frame_of,
     growth_of,
     is_counter,
     looks_like_series,
     written,
 )
-from tocsin.prepare.tables import Table, _as_frame, _names
+from tocsin.prepare.tables import Table, _names
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -79,12 +80,12 @@ class SeriesPreparer(Stateful):
     - time: see ``tocsin.prepare.timestamps``. Rows without a readable time or an entity are
       dropped; more than half of them is an error. Rows are sorted by time, those of the same
       time merged to their mean. Without times, the order of the rows is that of time.
-    - entity: found if the times repeat, go back or have no common step in the table, but
-      increase (with a common step) for each value of one text or identifier column.
+    - entity: found only if obvious, see ``tocsin.prepare.channels.find_entity``.
     - sampling: with a common step (see ``tocsin.prepare.grid``) points take places on its
       grid; several in one place are averaged, up to 10 missing places in a row are filled by
       straight lines, over longer gaps the series is joined. Faster or slower sampling is so
-      brought to the step of training, up to 60 times slower. Without a common step, each event
+      brought to the step of training, up to 60 times slower; a rate within a quarter of
+      training's counts as the same. Without a common step, each event
       is a point. Observed points keep their own times.
     - missing and infinite values: straight lines over time inside, the nearest value at the
       ends, the training median where an entity has none.
@@ -122,7 +123,7 @@ class SeriesPreparer(Stateful):
 
     def fit_transform(self, table: Table) -> list[PreparedSeries]:
         """Learn the columns of a table and return its series, sorted by entity."""
-        frame = _frame_of(table)
+        frame = frame_of(table)
         if 0 in frame.shape:
             raise InputError(
                 f"The table has {frame.shape[0]} rows and {frame.shape[1]} columns; a series has "
@@ -143,8 +144,8 @@ class SeriesPreparer(Stateful):
             self.step_ = None if step is None else step / 1e9
         self.notes_ = self._found()
         points, places = self._place(rows, remarks)
-        inside = ~points.first
-        self.counters_ = [i for i, x in enumerate(points.values.T) if is_counter(x, inside)]
+        columns = enumerate(points.values.T)
+        self.counters_ = [i for i, column in columns if is_counter(column, points.entities)]
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
         self._summarise(points.values, remarks)
@@ -195,7 +196,7 @@ class SeriesPreparer(Stateful):
         return (self.when_.columns if self.when_ else []) + ([self.entity_] if self.entity_ else [])
 
     def _align(self, table: Table, remarks: Remarks) -> pd.DataFrame:
-        frame = _frame_of(table)
+        frame = frame_of(table)
         if not len(frame):
             raise InputError("The table has no rows: there is nothing to score.")
         wanted = self._roles() + self.columns_
@@ -239,7 +240,7 @@ class SeriesPreparer(Stateful):
         by_entity = numbers[np.argsort(entities[numbers], kind="stable")]
         back = (np.diff(times[by_entity]) < 0) & (np.diff(entities[by_entity]) == 0)
         if back.any():
-            remarks[f"{int(back.sum()):,} rows went back in time: sorted"] = []
+            remarks[f"{grid.counted(int(back.sum()), 'row')} went back in time: sorted"] = []
             by_entity = numbers[np.lexsort((times[numbers], entities[numbers]))]
         return rows if np.array_equal(by_entity, rows.numbers) else rows.take(by_entity)
 
@@ -271,8 +272,8 @@ class SeriesPreparer(Stateful):
             column[:] = np.nan
             column[known[1:][same]] = growth[same] / elapsed[same]
             if (reset & same).any():
-                count = f"{int((reset & same).sum()):,}"
-                remarks[f"is a counter and was reset, {count} times"].append(self.columns_[i])
+                times = grid.counted(int((reset & same).sum()), "time")
+                remarks[f"is a counter and was reset {times}"].append(self.columns_[i])
 
     def _summarise(self, values: FloatArray, remarks: Remarks) -> None:
         """Keep the median of each channel; name the counters and the constant ones."""
@@ -285,7 +286,7 @@ class SeriesPreparer(Stateful):
                 unit = "step" if self.step_ is not None or not self.time_ else "second"
                 remarks[f"only grows: its increase a {unit} is taken"].append(name)
             if known.size and (known == known[0]).all():
-                remarks["constant"].append(name)
+                remarks["is constant"].append(name)
 
     def _fill(
         self, points: _Rows, places: IntArray, observed: BoolArray, remarks: Remarks
@@ -307,7 +308,7 @@ class SeriesPreparer(Stateful):
         for i, name in enumerate(self.columns_):
             missing = int(np.isnan(points.values[:, i]).sum())
             if missing and i not in self.counters_:
-                remarks[f"had {missing:,} missing values, filled"].append(name)
+                remarks[f"had {grid.counted(missing, 'missing value')}, filled"].append(name)
             grid.bridge(values[:, i], times, owner, float(self.typical_[i]))
         moments = times.view("datetime64[ns]") if self.time_ else None
         return [
@@ -349,7 +350,7 @@ def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
     if not long.any():
         raise InputError(
             "A series to learn from has at least 2 points of different times; this table has "
-            f"{len(points):,} usable row(s), {int(points.sum()):,} point(s) and "
+            f"{grid.counted(len(points), 'usable row')} of {int(points.sum()):,} times in "
             f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
             'time="none" to take the rows in their order.'
         )
@@ -357,24 +358,8 @@ def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
         return rows
     short = [str(name) for name, enough in zip(rows.names, long, strict=True) if not enough]
     shown = ", ".join(f'"{name}"' for name in short[:5])
-    remarks[f"{len(short):,} entities with fewer than 2 points dropped: {shown}"] = []
+    remarks[f"series with fewer than 2 points dropped, {len(short):,} in all: {shown}"] = []
     return rows.take(long[rows.entities])
-
-
-def _frame_of(table: Table) -> pd.DataFrame:
-    """Return a table, vector or time-indexed frame as a frame with named columns."""
-    if isinstance(table, pd.Series):
-        table = table.to_frame("x0" if table.name is None else table.name)
-    if isinstance(table, pd.DataFrame):
-        if isinstance(table.index, pd.DatetimeIndex):
-            table = table.reset_index(names=str(table.index.name or "time"))
-        return _as_frame(table)
-    array = np.asarray(table)
-    if array.ndim not in (1, 2):
-        raise InputError(
-            f"A series is an array (n,) or (n, channels); got one of shape {array.shape}."
-        )
-    return _as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
 
 
 def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
@@ -398,4 +383,5 @@ def _refuse(cells: pd.Series[Any], usable: BoolArray, role: str, remarks: Remark
             f"Name another column with {role}=, or correct them."
         )
     if bad.size:
-        remarks[f"{bad.size:,} rows without a readable {role} dropped, the first row {bad[0]}"] = []
+        count = grid.counted(bad.size, "row")
+        remarks[f"{count} without a readable {role} dropped, the first is row {bad[0]}"] = []

@@ -4,8 +4,8 @@ The rules. Times with a zone are converted to UTC; times without one are taken a
 are read by their size: seconds since 1970 from 1e8 on, milliseconds from 1e11, microseconds
 from 1e14, nanoseconds from 1e17; 20241231 is a day; smaller ones are elapsed seconds, counted
 from 1970. Text is ISO 8601, or of the day-first, month-first or year-first form that reads the
-most cells, and of two that read alike the one under which time goes back least. What cannot be
-read, or lies outside the years 1800 to 2089, is NaT.
+most cells, and of two that read alike the one under which time moves least from row to row.
+What cannot be read, or lies outside the years 1800 to 2089, is NaT.
 
 Local times without a zone repeat an hour when daylight saving ends: those rows go back in time
 and share their times with the hour before, and are sorted and merged like any others. Times
@@ -137,7 +137,7 @@ def duration(seconds: float) -> str:
     """
     for unit, length in _DURATIONS.items():
         count = seconds / length
-        if count >= 1 and abs(count - round(count)) < 1e-6 * count:
+        if 1 <= count < 1000 and abs(count - round(count)) < 1e-6 * count:
             return f"{round(count):,} {unit}{'s' if unit == 'day' and round(count) > 1 else ''}"
     unit = next((unit for unit, length in _DURATIONS.items() if seconds >= 2 * length), "µs")
     return f"{seconds / _DURATIONS[unit]:.3g} {unit}{'s' if unit == 'day' else ''}"
@@ -202,7 +202,7 @@ def _text_style(texts: pd.Series[str]) -> str:
     for candidate in ("ISO8601", *_DATES):
         moments = _parse(sample, candidate)
         read = moments[~np.isnat(moments)].astype(np.int64)
-        found = (read.size / len(sample), -float((np.diff(read) < 0).sum()))
+        found = (read.size / len(sample), -float(np.abs(np.diff(read) / 1e9).sum()))
         if read.size and found > best:
             best, style = found, candidate
         if candidate == "ISO8601" and read.size == len(sample):
