@@ -1,0 +1,157 @@
+"""What the streaming detectors share: one record of fixed size an entity, and compiled steps."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from copy import copy
+from math import isnan
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tocsin.base import State, StreamingDetector
+from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
+from tocsin.types import FloatArray, IntArray, Scores
+
+Records = NDArray[np.void]
+"""The state (entities, …): a structured array, whose fields are numbers and small arrays."""
+
+
+class RecordStream(StreamingDetector):
+    """A streaming detector whose whole state is ``states_``, one record for each entity.
+
+    A subclass says what a record holds (``_new_states``), and has compiled functions that score
+    an event and learn from it: ``_step`` for one event, ``_follow`` for many.
+    """
+
+    states_: Records
+
+    @abstractmethod
+    def _new_states(self, entities: int, channels: int) -> Records:
+        """Return the records of entities of which nothing is known yet."""
+
+    @abstractmethod
+    def _step(self, states: Records, entity: int, event: FloatArray) -> float:
+        """Return the score of an event (channels,) of one entity, and learn from it."""
+
+    @abstractmethod
+    def _follow(self, states: Records, stride: int, events: FloatArray) -> Scores:
+        """Return the scores of events (n, channels), and learn from each before the next.
+
+        With a stride of 0 all are events of the first entity, one after the other; with 1 there
+        is one of each entity.
+        """
+
+    def _check_parameters(self) -> None:
+        """Raise ParameterError for what cannot work."""
+
+    def process(self, event: ArrayLike, entity: int = 0) -> float:
+        """Return the score of one event (channels,) of an entity, then learn from it.
+
+        A value that is NaN is taken as missing: it adds nothing to the score, is not learned
+        from, and the forecast stands in its place. Raises NotFitted before ``fit``,
+        SchemaMismatch for another number of channels, and InputError for infinite values and
+        an entity that is not tracked.
+        """
+        try:
+            states = self.states_
+        except AttributeError:
+            raise self._not_fitted() from None
+        values = np.asarray(event, dtype=np.float64)
+        if values.shape != (self.n_features_in_,):
+            values = self._check_width(values[None] if values.ndim else values[None, None])[0]
+        if not 0 <= entity < len(states):
+            raise InputError(
+                f"There is no entity {entity}: {len(states)} are tracked, counted from 0. "
+                "tracking(entities) gives a detector of more."
+            )
+        score = self._step(states, entity, values)
+        if isnan(score):  # NaN is how compiled code says that a value was infinite
+            raise InputError(f"The event {values} has infinite values; use NaN for missing ones.")
+        return score
+
+    def process_many(self, events: FloatArray) -> FloatArray:
+        """Return the scores (entities,) of one event (entities, channels) each, and learn.
+
+        NaN values are treated, and errors raised, as in ``process``.
+        """
+        if not hasattr(self, "states_"):
+            raise self._not_fitted()
+        events = self._check_width(np.ascontiguousarray(events, dtype=np.float64))
+        if len(events) != len(self.states_):
+            raise InputError(
+                f"Expected one event for each of {len(self.states_)} entities; got {len(events)}."
+            )
+        if np.isinf(events).any():
+            raise InputError(
+                f"The event of entity {int(np.isinf(events).any(axis=1).argmax())} has infinite "
+                "values; use NaN for missing ones."
+            )
+        return self._follow(self.states_, 1, events).values
+
+    def tracking(self, entities: int) -> Self:
+        """Return a copy that tracks so many entities, each from what this one has learned.
+
+        Where several are tracked already, all start from what is known of the first. Raises
+        NotFitted before ``fit``, and ParameterError for less than one entity.
+        """
+        if not hasattr(self, "states_"):
+            raise self._not_fitted()
+        if entities < 1:
+            raise ParameterError(f"entities is {entities}; at least 1 can be tracked.")
+        other = copy(self)
+        other.entities_ = entities
+        other.states_ = np.repeat(self.states_[:1], entities, axis=0)
+        return other
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
+        if not hasattr(self, "training_scores_"):
+            return self.fit(X)
+        self._follow(self.states_[:1], 0, self._check_scoring(X))
+        return self
+
+    def get_state(self) -> State:
+        """Return the fitted attributes; the records as one array for each of their fields."""
+        state = super().get_state()
+        records = state.pop("states_")
+        return {**state, "states_": {name: records[name].copy() for name in records.dtype.names}}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state({name: value for name, value in state.items() if name != "states_"})
+        records = self._new_states(self.entities_, self.n_features_in_)
+        for name, values in state["states_"].items():
+            records[name] = values
+        self.states_ = records
+        return self
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        self._check_parameters()
+        self.entities_ = 1
+        self.states_ = self._new_states(1, X.shape[1])
+        self._on_the_way = self._series_scores(self.states_, X).values
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        scores: FloatArray = self.__dict__.pop("_on_the_way")
+        return scores
+
+    def _score(self, X: FloatArray) -> Scores:
+        return self._series_scores(self.states_[:1].copy(), X)
+
+    def _series_scores(self, states: Records, X: FloatArray) -> Scores:
+        """Return the scores of the next events X of the first entity, and learn from them."""
+        return self._follow(states, 0, X)
+
+    def _check_width(self, events: FloatArray) -> FloatArray:
+        if events.ndim != 2 or events.shape[1] != self.n_features_in_:
+            raise SchemaMismatch(
+                f"{self.card.name} was trained on {self.n_features_in_} channels; "
+                f"got events of shape {events.shape[1:]}."
+            )
+        return events
+
+    def _not_fitted(self) -> NotFitted:
+        return NotFitted(f"{self.card.name} is not trained yet: call fit before process.")
