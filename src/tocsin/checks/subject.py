@@ -25,10 +25,8 @@ class Subject:
 
     least_area: ClassVar[float]
     """What the ROC area on easy data is above."""
-    quantile: ClassVar[float]
-    """The quantile of the training scores that is held against scores of unseen items."""
     shares: ClassVar[tuple[float, float]]
-    """The least and the largest share of unseen items that may exceed it."""
+    """The least and the largest share of unseen items above 90 % of the training scores."""
     least: ClassVar[int]
     """So many items are enough to learn from."""
 
@@ -61,8 +59,8 @@ class Subject:
         raise NotImplementedError
 
     @property
-    def honest_scores(self) -> FloatArray:
-        """The training scores that thresholds are calibrated on."""
+    def calibration(self) -> tuple[FloatArray, FloatArray]:
+        """The training scores that a threshold is set by, and scores of unseen normal items."""
         raise NotImplementedError
 
     @property

@@ -18,7 +18,6 @@ class TableSubject(Subject):
     """Three clusters of correlated columns, and rows scattered far around them."""
 
     least_area = 0.8
-    quantile = 0.9
     shares = (0.03, 0.25)
     least = 2
     columns: ClassVar[int] = 5
@@ -59,11 +58,11 @@ class TableSubject(Subject):
         return np.concatenate([usual, changed]), np.repeat([0, 1], 100)
 
     @property
-    def honest_scores(self) -> FloatArray:
-        """The scores of the training rows that are normal."""
+    def calibration(self) -> tuple[FloatArray, FloatArray]:
+        """The scores of normal training rows, and of the unseen ones."""
         _, y = self.training
         own = self.fitted.training_scores_
-        return own if y is None else own[y == 0]
+        return own if y is None else own[y == 0], self.fitted.score(self.unseen).values
 
     @property
     def bad(self) -> dict[str, Any]:
