@@ -29,7 +29,7 @@ class Seasonal(HistoryDetector):
 
     >>> wave = np.sin(np.arange(1000) / 5)
     >>> broken = wave.copy()
-    >>> broken[700] += 1
+    >>> broken[700:710] += 1
     >>> abs(int(Seasonal().fit(wave[:500]).score(broken).values.argmax()) - 700) < 20
     True
     """
