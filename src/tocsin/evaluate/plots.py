@@ -8,7 +8,7 @@ seeded sample is drawn, and the legend says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from io import StringIO
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tocsin.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#16202c", "#5b6776", "#dfe4ea"
 NORMAL, ANOMALY = "#2f6ea8", "#c8501e"
@@ -67,7 +68,7 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
     >>> score_histogram([0.1, 0.2, 0.9], threshold=0.5).lstrip().startswith("<?xml")
     True
     """
-    values = _drawable(scores)
+    values = drawable(scores)
     marked = values > threshold if y is None else check_pairs(y, values)[0] == 1
     names = ("below the threshold", "above") if y is None else ("labelled normal", "anomaly")
 
@@ -80,7 +81,7 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
             axes.yaxis.set_major_formatter("{x:,.0f}")
-        _scale_to(axes, "x", values)
+        scale_to(axes, "x", values)
         if abs(threshold) <= _LARGEST:
             axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.grid(visible=False, axis="x")
@@ -94,12 +95,12 @@ def score_rows(
     scores: ArrayLike, rows: ArrayLike, is_anomaly: BoolArray, threshold: float, seed: int = 0
 ) -> str:
     """Return scores (n,) over the positions (n,) of their rows, the flagged ones marked, as SVG."""
-    values, positions = _drawable(scores), np.asarray(rows)
+    values, positions = drawable(scores), np.asarray(rows)
 
     def paint(axes: Axes) -> None:
         _points(axes, positions, values, *_sample(~is_anomaly, "not flagged", seed), NORMAL, 2.6)
         _points(axes, positions, values, *_sample(is_anomaly, "flagged", seed), ANOMALY, 4.6)
-        _scale_to(axes, "y", values)
+        scale_to(axes, "y", values)
         if abs(threshold) <= _LARGEST:
             axes.axhline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.set(xlabel="row", ylabel="score")
@@ -122,7 +123,7 @@ def roc_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> str:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
         _curve(axes, false_alarms, found, at)
         axes.set(xlabel="false-alarm rate", ylabel="anomalies found (recall)")
-        axes.set_title(f"ROC, area {auc(false_alarms, found):.3f}", **_TITLE)
+        axes.set_title(f"ROC, area {auc(false_alarms, found):.3f}", **TITLE)
 
     return _draw(paint, width=5.6, height=3.8)
 
@@ -142,7 +143,7 @@ def precision_recall_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> 
         _curve(axes, recall, precision, at)
         axes.set(xlabel="anomalies found (recall)", ylabel="alarms that are right (precision)")
         average = average_precision_score(labels, values)
-        axes.set_title(f"Precision and recall, average {average:.3f}", **_TITLE)
+        axes.set_title(f"Precision and recall, average {average:.3f}", **TITLE)
 
     return _draw(paint, width=5.6, height=3.8)
 
@@ -156,7 +157,7 @@ def latent_map(
     rank of the score, so that one huge score does not hide the others; anomalies are ringed.
     """
     points = _plane(np.asarray(embedding, dtype=np.float64))
-    values = _drawable(scores)
+    values = drawable(scores)
     rank = np.argsort(np.argsort(values, kind="stable")) / max(len(values) - 1, 1)
 
     def paint(axes: Axes) -> None:
@@ -194,7 +195,7 @@ def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str
     """
     values = np.asarray(column, dtype=np.float64)
     finite = np.isfinite(values)
-    values, marked = _drawable(values[finite]), is_anomaly[finite]
+    values, marked = drawable(values[finite]), is_anomaly[finite]
 
     def paint(axes: Axes) -> None:
         _bars(axes, values, _bins(values, None, 36), NORMAL, name)
@@ -213,15 +214,30 @@ def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str
         axes.tick_params(axis="x", pad=9)
         axes.set(yticks=[])
         axes.locator_params(axis="x", nbins=4)
-        axes.set_title(name if len(name) <= 34 else name[:33] + "…", **_TITLE)
+        axes.set_title(name if len(name) <= 34 else name[:33] + "…", **TITLE)
 
     return _draw(paint, width=3.2, height=1.9)
 
 
-_TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10.5, "color": INK}
+TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10.5, "color": INK}
+
+
+def draw(paint: Callable[[Figure], None], width: float, height: float) -> str:
+    """Return a figure of that many inches as SVG; ``paint`` adds the axes."""
+    dateless: dict[str, Any] = {"metadata": {"Date": None}}
+    return _drawn(paint, width, height, format="svg", transparent=True, **dateless).decode()
+
+
+def draw_png(paint: Callable[[Figure], None], width: float, height: float) -> bytes:
+    """Return the same figure as PNG, on white."""
+    return _drawn(paint, width, height, format="png", dpi=150)
 
 
 def _draw(paint: Callable[[Axes], None], width: float = 6.4, height: float = 3.4) -> str:
+    return draw(lambda figure: paint(figure.add_subplot()), width, height)
+
+
+def _drawn(paint: Callable[[Figure], None], width: float, height: float, **options: Any) -> bytes:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -229,20 +245,21 @@ def _draw(paint: Callable[[Axes], None], width: float = 6.4, height: float = 3.4
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        paint(figure.add_subplot())
-        out = StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        paint(figure)
+        out = BytesIO()
+        figure.savefig(out, **options)
     return out.getvalue()
 
 
-def _drawable(scores: ArrayLike) -> FloatArray:
+def drawable(scores: ArrayLike) -> FloatArray:
+    """Return values within what axes can hold."""
     return np.clip(np.asarray(scores, dtype=np.float64), -_LARGEST, _LARGEST)
 
 
-def _tail_width(values: FloatArray) -> float | None:
+def _tail_width(values: FloatArray, most: float = 20) -> float | None:
     """Return the width within which an axis stays linear, or None when no tail needs it."""
     low, middle, high = np.quantile(values, [0.05, 0.5, 0.95])
-    if values.max() - high <= 20 * (high - low):
+    if max(values.max() - high, low - values.min()) <= most * (high - low):
         return None
     return float(max(abs(low), abs(middle), abs(high), 1e-6 * abs(values).max()))
 
@@ -268,8 +285,9 @@ def _bins(values: FloatArray, width: float | None, count: int) -> FloatArray:
     return np.asarray(edges, dtype=np.float64)
 
 
-def _scale_to(axes: Axes, axis: str, values: FloatArray) -> None:
-    width = _tail_width(values)
+def scale_to(axes: Axes, axis: str, values: FloatArray, most: float = 20) -> None:
+    """Compress an axis towards its ends where a tail is that many times as wide as the rest."""
+    width = _tail_width(values, most)
     if width is not None:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("asinh", linear_width=width)
         (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter("{x:g}")
