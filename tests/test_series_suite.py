@@ -89,6 +89,8 @@ def test_series_come_in_the_order_of_the_index(folder):
     assert series[0].X.dtype == np.float64
     assert [each.name for each in read_series(folder, "streaming", exact=True)] == ["two"]
     assert [each.family for each in read_series(folder, "univariate", only=["a"])] == ["a"]
+    some = read_series(folder, "univariate", only=["a", "b/two"])
+    assert [(each.family, each.name) for each in some] == [("b", "two"), ("a", "one")]
     assert [each.X.shape for each in read_series(folder, "multivariate")] == [(400, 3)]
 
 
@@ -107,7 +109,7 @@ def test_what_cannot_be_read_is_named(folder, tmp_path):
         read_series(tmp_path / "none", "univariate")
     with pytest.raises(ParameterError, match="kind"):
         read_series(folder, "bivariate")
-    with pytest.raises(InputError, match="of z; there are: a, b"):
+    with pytest.raises(InputError, match="of z; the families are: a, b"):
         read_series(folder, "univariate", only=["z"])
     (folder / "univariate/a/one.npz").write_bytes(b"no archive")
     with pytest.raises(UnreadableFile, match=r"one\.npz is not a readable"):

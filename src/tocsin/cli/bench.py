@@ -84,7 +84,7 @@ def series(
         bool, typer.Option("--exact", help="Only series that have published figures.")
     ] = False,
     only: Annotated[
-        str | None, typer.Option(help="Families to measure on, separated by commas.")
+        str | None, typer.Option(help="Families, or FAMILY/NAME, separated by commas.")
     ] = None,
     detectors: Names = "auto",
     parameters: Annotated[

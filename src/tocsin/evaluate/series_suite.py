@@ -73,9 +73,10 @@ def read_series(
 ) -> Iterator[LabelledSeries]:
     """Return the series of a kind in the order of the index, each read when its turn comes.
 
-    ``exact``: those with published figures alone. ``only``: of these families. Missing values
-    are filled by straight lines. Raises ParameterError for an unknown kind, InputError when
-    no series is left, UnreadableFile naming an index or a series that cannot be read.
+    ``exact``: those with published figures alone. ``only``: of these families, or
+    FAMILY/NAME. Missing values are filled by straight lines. Raises ParameterError for an
+    unknown kind, InputError when no series is left, UnreadableFile naming an index or a
+    series that cannot be read.
     """
     if kind not in get_args(Kind):
         raise ParameterError(f"The kind is one of {get_args(Kind)}; got {kind!r}.")
@@ -84,12 +85,13 @@ def read_series(
     alike = index["tsb_ad_exact"].str.lower() == "true"
     chosen = index[(index["kind"] == shape) & (alike | (not exact))]
     if only is not None:
-        chosen = chosen[chosen["family"].isin(only)]
+        each = chosen["family"] + "/" + chosen["name"]
+        chosen = chosen[chosen["family"].isin(only) | each.isin(only)]
     if chosen.empty:
         families = ", ".join(sorted(set(index.loc[index["kind"] == shape, "family"])))
         raise InputError(
             f"{data} has no {'exactly matching ' if exact else ''}{shape} series"
-            f"{'' if only is None else ' of ' + ', '.join(only)}; there are: {families or 'none'}."
+            f"{'' if only is None else ' of ' + ', '.join(only)}; the families are: {families or 'none'}."
         )
     columns = (chosen[name] for name in ("family", "name", "tsb_ad_file", "tsb_ad_exact"))
     entries = [
