@@ -356,7 +356,7 @@ ISO = [f"2024-01-{day:02d}" for day in range(1, 11)]
         (pd.DataFrame({"a": ["x", "y", "z"]}), {}, '"a" dropped: text'),
         (pd.DataFrame({"time": ISO, "v": np.nan}), {}, '"v" dropped: no finite value'),
         (pd.DataFrame({"time": ISO}), {}, "only times"),
-        (pd.DataFrame({"time": ISO[:1] * 5, "v": 1.0}), {}, "of 1 times"),
+        (pd.DataFrame({"time": ISO[:1] * 5, "v": 1.0}), {}, "5 usable rows at 1 time"),
         (pd.DataFrame({"v": [1, 2]}), {"time": "when"}, 'no column "when".*"v"'),
         (pd.DataFrame({"v": [1, 2]}), {"entity": "who"}, 'no column "who"'),
         (pd.DataFrame({"a": ["2024-01-01", "x", "y"], "v": 1}), {"time": "a"}, 'row 1 .*"x"'),

@@ -34,6 +34,8 @@ VALUES = np.random.default_rng(0).normal(size=N)
         (SECONDS * 10**6, "us"),
         (SECONDS * 10**9, "ns"),
         (pd.array(SECONDS, dtype="Int64"), "s"),
+        (HOURS.to_period("h"), "ISO8601"),
+        (HOURS.astype(str).astype("category"), "ISO8601"),
         ([moment.to_pydatetime() for moment in HOURS], "datetime"),
     ],
 )
@@ -51,6 +53,13 @@ def test_fractions_of_seconds_keep_their_microseconds():
     assert set(np.diff(moments).astype(np.int64)) == {100_000_000}
     moments, _ = read_times(pd.Series(["2024-01-01T00:00:00.000000001"]))
     assert moments.astype(np.int64)[0] % 10 == 1
+
+
+def test_elapsed_time_counts_from_1970():
+    for cells in (np.arange(5) * 0.5, pd.to_timedelta(np.arange(5) * 0.5, unit="s")):
+        frame = pd.DataFrame({"time": cells, "v": VALUES[:5]})
+        assert find_time(frame) == "time"
+        assert read_times(frame["time"])[0][2] == np.datetime64("1970-01-01T00:00:01")
 
 
 def test_days_written_as_numbers():
@@ -117,6 +126,9 @@ def test_days_and_clock_in_two_columns():
     assert column.columns == ["Date", "Time"]
     restored = TimeColumn().set_state(column.get_state())
     np.testing.assert_array_equal(restored.read(frame[3:4]), EXPECTED[3:4])
+    without = TimeColumn("Date")
+    assert not np.isnat(without.fit(frame.assign(Time=None))).any()
+    assert without.columns == ["Date"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -350,7 +350,8 @@ def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
     if not long.any():
         raise InputError(
             "A series to learn from has at least 2 points of different times; this table has "
-            f"{grid.counted(len(points), 'usable row')} of {int(points.sum()):,} times in "
+            f"{grid.counted(len(points), 'usable row')} at "
+            f"{grid.counted(int(points.sum()), 'time')} in "
             f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
             'time="none" to take the rows in their order.'
         )

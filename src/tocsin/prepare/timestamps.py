@@ -116,7 +116,9 @@ def read_times(values: pd.Series[Any], style: str = "") -> tuple[Moments, str]:
         return _nanoseconds(values.to_numpy()), "datetime"
     if pd.api.types.is_bool_dtype(dtype):
         return np.full(len(values), np.datetime64("NaT", "ns")), ""
-    if pd.api.types.is_numeric_dtype(dtype):
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        values = values.dt.total_seconds()
+    if pd.api.types.is_numeric_dtype(values.dtype):
         return _from_numbers(values)
     texts = _texts(values)
     if style and style not in {"datetime", *_UNITS}:
@@ -155,9 +157,11 @@ def _holds_times(values: pd.Series[Any], rank: int) -> bool:
     dtype = values.dtype
     if pd.api.types.is_datetime64_any_dtype(dtype):
         return not values.isna().all()
-    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
+    if pd.api.types.is_bool_dtype(dtype):
         return False
-    if pd.api.types.is_numeric_dtype(dtype):
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        values = values.dt.total_seconds()
+    if pd.api.types.is_numeric_dtype(values.dtype):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         return _are_times(numbers[np.isfinite(numbers)], rank)
     moments, style = read_times(_spread(values.dropna()))
@@ -186,9 +190,10 @@ def _texts(values: pd.Series[Any]) -> pd.Series[str]:
 
 
 def _is_clock(values: pd.Series[Any]) -> bool:
-    if pd.api.types.is_numeric_dtype(values.dtype) or not len(values):
+    known = values.dropna().iloc[:_SAMPLE]
+    if pd.api.types.is_numeric_dtype(values.dtype) or known.empty:
         return False
-    return bool(_texts(values.dropna().iloc[:_SAMPLE]).str.fullmatch(_CLOCK).all())
+    return bool(_texts(known).str.fullmatch(_CLOCK).all())
 
 
 def _text_style(texts: pd.Series[str]) -> str:
