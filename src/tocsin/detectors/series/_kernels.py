@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from tocsin.detectors.series._streams import CHANNEL_FIELDS, LIMIT, WARM_UP, learn_scale, look
+
 LONGEST = 300
 """The longest period and window, in events."""
 RECENT = LONGEST + 2
@@ -24,11 +26,9 @@ FIXED_LENGTH = 100
 STEPS = 512.0
 """Windows are kept in units of 1/512 of the channel's scale, as int16."""
 
-WARM_UP = 16
-SLOWEST, SLOWEST_ERROR = 1 / 20_000, 1 / 2_000
-"""The least weight of an event in the mean and scale, and in the scale of the errors."""
+SLOWEST_ERROR = 1 / 2_000
+"""The least weight of an event in the scale of the errors."""
 FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
-LIMIT = 1e3
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
 PEAK_FADES, SMOOTHING = 0.99, 0.7
@@ -44,13 +44,8 @@ def channel_record(delay: int) -> np.dtype[np.void]:
     """
     return np.dtype(
         [
-            ("count", "i8"),
-            ("known", "i8"),
-            ("mean", "f8"),
-            ("deviation", "f8"),
+            *CHANNEL_FIELDS,
             ("error", "f8"),
-            ("distinct", "i8"),
-            ("values", "f8", (2,)),
             ("period", "i8"),
             ("recent", "f8", (RECENT,)),
             ("products", "f8", (RECENT,)),
@@ -83,12 +78,7 @@ def update(s, x, delay):  # type: ignore[no-untyped-def]
     """Take in one value; return what was forecast for it."""
     t = s.count
     missing = np.isnan(x)
-    x = min(max(x, -1e300), 1e300)
-    if s.known == 0 and not missing:
-        s.mean = x
-    scale = 1.25 * s.deviation
-    if scale == 0:
-        scale = abs(x - s.mean) if not missing and x != s.mean else 1.0
+    x, scale = look(s, x)
     inputs = np.empty(COEFFICIENTS)
     forecast = _forecast(s, scale, inputs)
     z = forecast if missing else min(max((x - s.mean) / scale, -LIMIT), LIMIT)
@@ -102,7 +92,7 @@ def update(s, x, delay):  # type: ignore[no-untyped-def]
     s.count += 1
     if not missing:
         _learn(s, inputs, error)
-        _learn_scale(s, x, scale)
+        learn_scale(s, x, scale)
         _learn_period(s, z, scale)
     before, now = s.terms[(t - 1) % (delay + 1)], s.terms[t % (delay + 1)]
     now[SURPRISE] = surprise
@@ -119,13 +109,13 @@ def update(s, x, delay):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def score_at(s, t, delay):  # type: ignore[no-untyped-def]
     """Return the score of event t, from 0, by what is known now, at most ``delay`` events on."""
-    rows, ahead = delay + 1, s.count - 1 - t
-    now = s.terms[t % rows]
+    rows, ahead, terms = delay + 1, s.count - 1 - t, s.terms
+    now = terms[t % rows]
     peak, smoothed = now[PEAK], now[SMOOTHED]
     if ahead > 0:
         fade, weight, later = 1.0, 1 - SMOOTHING, 0.0
         for k in range(ahead + 1):
-            then = s.terms[(t + k) % rows]
+            then = terms[(t + k) % rows]
             peak = max(peak, fade * then[SURPRISE])
             later += weight * then[CURRENT]
             fade *= PEAK_FADES
@@ -136,7 +126,7 @@ def score_at(s, t, delay):  # type: ignore[no-untyped-def]
         step = _step(s.length[view])
         total, count = 0.0, 0
         for k in range(0, min(ahead, (PENDING - 1) * step) + 1, step):
-            total += s.terms[(t + k) % rows, FIRST_VIEW + view]
+            total += terms[(t + k) % rows, FIRST_VIEW + view]
             count += 1
         score += total / count
     return score
@@ -145,14 +135,14 @@ def score_at(s, t, delay):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def _forecast(s, scale, inputs):  # type: ignore[no-untyped-def]
     """Fill in the inputs of the autoregression; return its forecast, in units of the scale."""
-    forecast = 0.0
+    forecast, recent, coefficients = 0.0, s.recent, s.coefficients
     for i in range(COEFFICIENTS):
         lag = i + 1 if i < SHORT_LAGS else s.period - 1 + i - SHORT_LAGS
         value = 1.0
         if i < COEFFICIENTS - 1:
-            value = (s.recent[(s.count - lag) % RECENT] - s.mean) / scale if lag <= s.count else 0.0
+            value = (recent[(s.count - lag) % RECENT] - s.mean) / scale if lag <= s.count else 0.0
         inputs[i] = min(max(value, -LIMIT), LIMIT)
-        forecast += s.coefficients[i] * inputs[i]
+        forecast += coefficients[i] * inputs[i]
     return min(max(forecast, -LIMIT), LIMIT)
 
 
@@ -160,11 +150,12 @@ def _forecast(s, scale, inputs):  # type: ignore[no-untyped-def]
 def _learn(s, inputs, error):  # type: ignore[no-untyped-def]
     """Take one step of recursive least squares, with less weight for outliers and leverage."""
     size, limit = abs(error), max(s.error, FLOOR)
+    coefficients, covariance = s.coefficients, s.covariance
     gain, along, squares = np.empty(COEFFICIENTS), 0.0, 0.0
     for i in range(COEFFICIENTS):
         gain[i] = 0.0
         for j in range(COEFFICIENTS):
-            gain[i] += s.covariance[i, j] * inputs[j]
+            gain[i] += covariance[i, j] * inputs[j]
         along += gain[i] * inputs[i]
         squares += inputs[i] * inputs[i]
     weight = min(1.0, LEVERAGE * COEFFICIENTS / squares)
@@ -173,12 +164,12 @@ def _learn(s, inputs, error):  # type: ignore[no-untyped-def]
         size = min(size, 5 * limit)
     share = 1 / (1 / weight + along)
     for i in range(COEFFICIENTS):
-        s.coefficients[i] += gain[i] * error * share
+        coefficients[i] += gain[i] * error * share
         for j in range(COEFFICIENTS):
-            s.covariance[i, j] -= gain[i] * gain[j] * share
+            covariance[i, j] -= gain[i] * gain[j] * share
     if not along >= 0:  # rounding has spoilt the matrix: start it anew, keep the coefficients
         for i in range(COEFFICIENTS):
-            _forget(s.covariance, i)
+            _forget(covariance, i)
     s.error += (size - s.error) * max(1 / (s.known + 1), SLOWEST_ERROR)
 
 
@@ -191,40 +182,22 @@ def _forget(covariance, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _learn_scale(s, x, scale):  # type: ignore[no-untyped-def]
-    """Update the slow mean and mean absolute deviation, and the values seen so far, up to two."""
-    away = x - s.mean
-    if s.known >= 2 * WARM_UP:
-        away = min(max(away, -10 * scale), 10 * scale)
-    rate = max(1 / (s.known + 1), SLOWEST)
-    s.mean += away * rate
-    s.deviation += (abs(away) - s.deviation) * rate
-    known = False
-    for i in range(min(s.distinct, 2)):
-        known |= x == s.values[i]
-    if not known and s.distinct < 3:
-        if s.distinct < 2:
-            s.values[s.distinct] = x
-        s.distinct += 1
-    s.known += 1
-
-
-@njit(cache=True, error_model="numpy")
 def _learn_period(s, z, scale):  # type: ignore[no-untyped-def]
     """Add to the autocorrelation, and at 64, 128, … 8192 events read the period from it."""
     if s.count > LAST_ESTIMATE:
         return
     z = min(max(z, -10.0), 10.0)
+    recent, products = s.recent, s.products
     for k in range(min(s.count, RECENT)):
-        other = (s.recent[(s.count - 1 - k) % RECENT] - s.mean) / scale
-        s.products[k] += z * min(max(other, -10.0), 10.0)
+        other = (recent[(s.count - 1 - k) % RECENT] - s.mean) / scale
+        products[k] += z * min(max(other, -10.0), 10.0)
     if s.count < FIRST_ESTIMATE or s.count & (s.count - 1):
         return
     limit = min(LONGEST, s.count // 4)
     period, highest = 0, 0.0
     for k in range(3, limit):
-        here = s.products[k]
-        if here > highest and here > s.products[k - 1] and here >= s.products[k + 1]:
+        here = products[k]
+        if here > highest and here > products[k - 1] and here >= products[k + 1]:
             period, highest = k, here
     if period == 0:
         period = min(FIXED_LENGTH, limit)
@@ -281,13 +254,13 @@ def _compare(s, view, scale, now):  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def _window(s, length, scale):  # type: ignore[no-untyped-def]
     """Return the means of 16 stretches of the last ``length`` values, in whole steps."""
-    window = np.empty(POINTS, np.float32)
+    window, recent = np.empty(POINTS, np.float32), s.recent
     for i in range(POINTS):
         first = i * length // POINTS
         last = max((i + 1) * length // POINTS, first + 1)
         total = 0.0
         for k in range(first, last):
-            value = (s.recent[(s.count - length + k) % RECENT] - s.mean) / scale
+            value = (recent[(s.count - length + k) % RECENT] - s.mean) / scale
             total += min(max(value, -LIMIT), LIMIT)
         window[i] = np.round(min(max(total / (last - first) * STEPS, -32767.0), 32767.0))
     return window
@@ -318,8 +291,7 @@ def _nearest(sample, count, window):  # type: ignore[no-untyped-def]
             total += difference
             squares += difference * difference
         moved = squares - total * total / np.float32(POINTS)
-        raw = squares if squares < raw else raw
-        centred = moved if moved < centred else centred
+        raw, centred = min(raw, float(squares)), min(centred, float(moved))
     return np.sqrt(raw / POINTS) / STEPS, np.sqrt(max(centred, 0.0) / POINTS) / STEPS
 
 

@@ -9,6 +9,7 @@ from math import isnan
 from typing import Any, Self
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import State, StreamingDetector
@@ -17,6 +18,22 @@ from tocsin.types import FloatArray, IntArray, Scores
 
 Records = NDArray[np.void]
 """The state (entities, …): a structured array, whose fields are numbers and small arrays."""
+
+CHANNEL_FIELDS = [
+    ("count", "i8"),
+    ("known", "i8"),
+    ("mean", "f8"),
+    ("deviation", "f8"),
+    ("distinct", "i8"),
+    ("values", "f8", (2,)),
+]
+"""Of each channel: events, those not missing, slow mean and scale, and the first two values."""
+
+WARM_UP = 16
+LIMIT = 1e3
+"""Values count as at most so many scales away from the mean."""
+SLOWEST = 1 / 20_000
+"""The least weight of an event in the mean and scale."""
 
 
 class RecordStream(StreamingDetector):
@@ -155,3 +172,44 @@ class RecordStream(StreamingDetector):
 
     def _not_fitted(self) -> NotFitted:
         return NotFitted(f"{self.card.name} is not trained yet: call fit before process.")
+
+
+@njit(cache=True, error_model="numpy")
+def look(s, x):  # type: ignore[no-untyped-def]
+    """Return a value, kept from overflowing, and the scale to see it in; NaN stays NaN."""
+    if np.isnan(x):
+        return x, 1.25 * s.deviation if s.deviation > 0 else 1.0
+    x = min(max(x, -1e300), 1e300)
+    if s.known == 0:
+        s.mean = x
+    if s.deviation > 0:
+        return x, 1.25 * s.deviation
+    return x, abs(x - s.mean) if x != s.mean else 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def learn_scale(s, x, scale):  # type: ignore[no-untyped-def]
+    """Update the slow mean and mean absolute deviation, and the values seen so far, up to two."""
+    away = x - s.mean
+    if s.known >= 2 * WARM_UP:
+        away = min(max(away, -10 * scale), 10 * scale)
+    rate = max(1 / (s.known + 1), SLOWEST)
+    s.mean += away * rate
+    s.deviation += (abs(away) - s.deviation) * rate
+    known = False
+    for i in range(min(s.distinct, 2)):
+        known |= x == s.values[i]
+    if not known and s.distinct < 3:
+        if s.distinct < 2:
+            s.values[s.distinct] = x
+        s.distinct += 1
+    s.known += 1
+
+
+@njit(cache=True, error_model="numpy")
+def is_used(channels, c):  # type: ignore[no-untyped-def]
+    """Return whether channel c counts: one of at most two values does only if all are such."""
+    others = False
+    for other in range(len(channels)):
+        others |= channels[other].distinct > 2
+    return channels[c].distinct > 2 or not others

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from tocsin.detectors.series._kernels import LONGEST_DELAY, new_channels, score_at, update
-from tocsin.detectors.series._streams import Records, RecordStream
+from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
 
@@ -69,19 +69,14 @@ def _event(channels, event, delay, parts, expected):  # type: ignore[no-untyped-
 
 @njit(cache=True, error_model="numpy")
 def _combined(channels, t, delay, parts):  # type: ignore[no-untyped-def]
-    usable = 0
-    for c in range(len(parts)):
-        parts[c] = 0.0
-        usable += channels[c].distinct > 2
-    if t < 0:
-        return 0.0
     total, count = 0.0, 0
     for c in range(len(parts)):
-        if channels[c].distinct > 2 or usable == 0:
+        parts[c] = 0.0
+        if t >= 0 and is_used(channels, c):
             parts[c] = score_at(channels[c], t, delay)
             total += parts[c]
             count += 1
-    return total / count
+    return total / max(count, 1)
 
 
 @njit(cache=True, error_model="numpy")
