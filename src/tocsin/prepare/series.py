@@ -305,10 +305,11 @@ class SeriesPreparer(Stateful):
             times = grid.times_between(points.times, places)
             values = np.full((n, values.shape[1]), np.nan)
             values[places] = points.values
-        for i, name in enumerate(self.columns_):
-            missing = int(np.isnan(points.values[:, i]).sum())
-            if missing and i not in self.counters_:
-                remarks[f"had {grid.counted(missing, 'missing value')}, filled"].append(name)
+        missing = np.isnan(points.values).sum(axis=0)
+        for i in np.flatnonzero((missing > 0) | (n > len(places))):
+            if missing[i] and i not in self.counters_:
+                count = grid.counted(int(missing[i]), "missing value")
+                remarks[f"had {count}, filled"].append(self.columns_[i])
             grid.bridge(values[:, i], times, owner, float(self.typical_[i]))
         moments = times.view("datetime64[ns]") if self.time_ else None
         return [
