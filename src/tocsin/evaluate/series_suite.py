@@ -21,6 +21,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -89,9 +90,10 @@ def read_series(
         chosen = chosen[chosen["family"].isin(only) | each.isin(only)]
     if chosen.empty:
         families = ", ".join(sorted(set(index.loc[index["kind"] == shape, "family"])))
+        wanted = "" if only is None else f" of {', '.join(only)}"
         raise InputError(
-            f"{data} has no {'exactly matching ' if exact else ''}{shape} series"
-            f"{'' if only is None else ' of ' + ', '.join(only)}; the families are: {families or 'none'}."
+            f"{data} has no {'exactly matching ' if exact else ''}{shape} series{wanted}; "
+            f"the families are: {families or 'none'}."
         )
     columns = (chosen[name] for name in ("family", "name", "tsb_ad_file", "tsb_ad_exact"))
     entries = [
@@ -145,7 +147,7 @@ def run_series(
     """
     made = _create(detectors, kind, parameters or {})
     rows = []
-    with limited_threads(threads):
+    with limited_threads(threads), _limited_numba(threads):
         for series in read_series(data, kind, exact, only):
             period = buffer_period(series.X[:, 0])
             for detector, asked in zip(made, detectors, strict=True):
@@ -251,6 +253,19 @@ def _create(
         own = set(parameters).intersection(detector.parameter_names())
         detector.set_params(**{name: parameters[name] for name in own})
     return made
+
+
+@contextmanager
+def _limited_numba(threads: int) -> Iterator[None]:
+    """Keep compiled loops to so many threads as well."""
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:
