@@ -14,6 +14,10 @@ from tocsin.errors import InputError
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+TextArray = NDArray[np.object_]
+"""Texts (n,), each a str."""
+SessionArray = NDArray[np.object_]
+"""Log sessions (n,), each a LogSession."""
 
 Modality = Literal["tables", "series", "images", "text", "logs", "audio"]
 Family = Literal[
@@ -84,6 +88,27 @@ class Scores:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSession:
+    """Log lines that belong together: of one session, of one window of time, or a single line.
+
+    ``templates``: (k,) int64, the kind of each line in the order of the lines, -1 for a kind
+    that was not known when templates were learned. ``messages``, ``levels`` and ``components``:
+    k texts each, the masked message, the level ("" for none) and the part of the program; a
+    session of which only the kinds are known has none. ``parameters``: k tuples, what the mask
+    or the template left out of each message.
+    """
+
+    templates: IntArray
+    messages: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, ...], ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.templates.size)
 
 
 @dataclass(frozen=True, slots=True)
