@@ -1,0 +1,216 @@
+"""A pretrained forecaster's residual: what a model of many other series did not see coming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
+from tocsin.detectors.windows import smooth
+from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
+from tocsin.types import Card, FloatArray, IntArray, Scores
+
+Package = Literal["fracast", "chronos", "timesfm"]
+Forecaster = Callable[[FloatArray, int], FloatArray]
+"""From contexts (b, context), NaN before their begin, and a horizon to medians (b, horizon)."""
+
+_LEAST_CONTEXT = 16  # points; those before have no forecast
+_BATCH = 64  # contexts
+
+
+class Foundation(HistoryDetector):
+    """Absolute residual of a forecaster that was trained on other series.
+
+    ``model`` is "fracast", whose weights come with its package (extra "series"); or the name on
+    the Hugging Face hub or the folder of a Chronos model (extra "forecasters") or of a TimesFM
+    2.5 model (package timesfm). ``package`` says which of "fracast", "chronos" and "timesfm"
+    reads it, where the name does not. From each ``context`` points the ``horizon`` points after
+    them are forecast, each channel by itself; nothing but scales is learned from the training
+    series. Channels are averaged down to what ``max_contexts`` forecasts of the training series
+    allow. Residuals, smoothed over ``width`` points (None: the dominant period, at least 16; 100
+    for several channels), are ``parts`` (n, channels); the score is their mean; ``expected``
+    (n, channels) is the forecast. A saved model keeps the forecaster's name, not its weights.
+
+    Raises ParameterError for numbers below 1 and for a model of no known package, MissingExtra
+    without the package, and ModelFolderError for weights that cannot be read, that are not
+    safetensors, or that forecast a sine no better than its last value does. Code in a model's
+    folder is never run. Ansari et al., Chronos: Learning the Language of Time Series, TMLR 2024;
+    Das et al., A Decoder-only Foundation Model for Time-series Forecasting, ICML 2024.
+
+    >>> Foundation("amazon/chronos-bolt-tiny").get_params()["horizon"]
+    48
+    """
+
+    card = Card(
+        name="foundation",
+        modality="series",
+        family="forecast",
+        learning=("zero-shot",),
+        summary="How far a point is from a pretrained forecaster's forecast.",
+        paper="Ansari et al., Chronos, TMLR 2024",
+        cost="n · channels / horizon forecasts, 0.1 s each on one core with fracast",
+    )
+
+    def __init__(
+        self,
+        model: str = "fracast",
+        package: Package | None = None,
+        context: int = 256,
+        horizon: int = 48,
+        max_contexts: int = 64,
+        width: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model = model
+        self.package = package
+        self.context = context
+        self.horizon = horizon
+        self.max_contexts = max_contexts
+        self.width = width
+        self.seed = seed
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return parameters that make this detector small enough for the contract checks."""
+        return {"max_contexts": 6}
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        check_counts(self, "horizon", "max_contexts", "width")
+        check_counts(self, "context", least=_LEAST_CONTEXT)
+        load(self.model, self.package)
+        self._learn_channels(X)
+        self.width_ = self._smoothing(X, self.width)
+        allowed = self.horizon * self.max_contexts
+        step = -(-len(X) * len(self.scored_) // allowed)
+        self.step_ = min(step, max(1, len(X) // (4 * _LEAST_CONTEXT)))
+        self.history_ = X.copy()
+
+    def _score(self, X: FloatArray) -> Scores:
+        joined = self._join(X)
+        new = slice(len(joined) - len(X), None)
+        Z = self._standardise(joined)[:, self.scored_]
+        coarse = smooth(Z, self.step_)[self.step_ // 2 :: self.step_]
+        at = np.arange(len(coarse)) * self.step_ + self.step_ // 2
+        first = (len(joined) - len(X)) // self.step_ or min(self.context, len(coarse)) // 4
+        forecast = self._forecast(coarse, max(_LEAST_CONTEXT, min(first, len(coarse) - 1)))
+        points = np.arange(len(joined))[new]
+        residuals, expected = (
+            np.stack([np.interp(points, at, x) for x in values.T], axis=1)
+            for values in (np.abs(coarse - forecast), forecast)
+        )
+        parts = smooth(residuals, self.width_)
+        return Scores(parts.mean(axis=1), self._by_channel(parts), self._in_units(expected, X))
+
+    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+        return self._score(X).values  # the forecaster has not seen it
+
+    def _forecast(self, Z: FloatArray, first: int) -> FloatArray:
+        """Return forecasts (n, k) of Z (n, k) from the point ``first`` on; Z itself before."""
+        forecaster = load(self.model, self.package)
+        begin = np.arange(first, len(Z), self.horizon)
+        at = begin[:, None] + np.arange(-self.context, 0)
+        forecast = Z.copy()
+        for j, z in enumerate(Z.T):
+            contexts = np.where(at >= 0, z[np.maximum(at, 0)], np.nan)
+            for some in range(0, len(begin), _BATCH):
+                ahead = forecaster(contexts[some : some + _BATCH], self.horizon)
+                for row, start in zip(ahead, begin[some : some + _BATCH], strict=True):
+                    forecast[start : start + self.horizon, j] = row[: len(Z) - start]
+        return forecast
+
+
+@cache
+def load(model: str, package: Package | None = None) -> Forecaster:
+    """Return the forecaster of a model, checked on sines; kept for the next call.
+
+    Raises ParameterError, MissingExtra and ModelFolderError as ``Foundation`` does.
+    """
+    packages = {"fracast": _fracast, "chronos": _chronos, "timesfm": _timesfm}
+    fitting = [package] if package else [name for name in packages if name in model.lower()]
+    if len(fitting) != 1 or fitting[0] not in packages:
+        raise ParameterError(
+            f"No package to read the model {model!r} with: give package, one of "
+            f"{', '.join(packages)}; got {package!r}."
+        )
+    try:
+        forecaster = packages[fitting[0]](model)
+    except ModuleNotFoundError as error:
+        if error.name != fitting[0]:
+            raise
+        extra = "series" if fitting[0] == "fracast" else "forecasters"
+        raise MissingExtra(fitting[0], extra=extra) from error
+    except (OSError, ValueError, RuntimeError, AssertionError, KeyError) as error:
+        raise ModelFolderError(
+            f"The forecaster {model!r} cannot be read: {error} Give a folder with its "
+            "config.json and model.safetensors, or its name on the Hugging Face hub."
+        ) from error
+    _check_forecasts(forecaster, model)
+    return forecaster
+
+
+def _fracast(model: str) -> Forecaster:
+    fracast = import_module("fracast")
+    forecaster = fracast.FracastModel.from_pretrained(None if model == "fracast" else model)
+    middle = int(np.abs(np.array(forecaster.quantiles) - 0.5).argmin())
+    return lambda contexts, horizon: np.asarray(
+        forecaster.forecast_batch(contexts, horizon=horizon)[..., middle], dtype=np.float64
+    )
+
+
+def _chronos(model: str) -> Forecaster:
+    chronos = import_module("chronos")
+    # Safetensors only: other weights are pickles, which run code when they are loaded.
+    pipeline = chronos.BaseChronosPipeline.from_pretrained(
+        model, device_map="cpu", use_safetensors=True, trust_remote_code=False
+    )
+
+    def forecast(contexts: FloatArray, horizon: int) -> FloatArray:
+        series = [torch.tensor(row[~np.isnan(row)], dtype=torch.float32) for row in contexts]
+        with torch.random.fork_rng():  # Chronos's first models draw samples
+            torch.manual_seed(0)
+            _, middle = pipeline.predict_quantiles(series, prediction_length=horizon)
+        rows = [np.asarray(row, dtype=np.float64).reshape(-1)[:horizon] for row in middle]
+        return np.stack(rows)
+
+    return forecast
+
+
+def _timesfm(model: str) -> Forecaster:
+    timesfm = import_module("timesfm")
+    forecaster = timesfm.TimesFM_2p5_200M_torch.from_pretrained(model, torch_compile=False)
+    compiled: tuple[int, int] = (0, 0)
+
+    def forecast(contexts: FloatArray, horizon: int) -> FloatArray:
+        nonlocal compiled
+        if compiled != (contexts.shape[1], horizon):
+            compiled = (contexts.shape[1], horizon)
+            forecaster.compile(
+                timesfm.ForecastConfig(
+                    max_context=contexts.shape[1],
+                    max_horizon=horizon,
+                    normalize_inputs=True,
+                    per_core_batch_size=_BATCH,
+                    infer_is_positive=False,
+                )
+            )
+        middle, _ = forecaster.forecast(horizon, [row[~np.isnan(row)] for row in contexts])
+        return np.asarray(middle, dtype=np.float64)[:, :horizon]
+
+    return forecast
+
+
+def _check_forecasts(forecaster: Forecaster, model: str) -> None:
+    """Raise ModelFolderError unless sines are forecast better than by their last values."""
+    waves = np.sin(np.arange(256 + 24) * 2 * np.pi / np.array([[16.0], [24.0], [40.0]]))
+    past, future = waves[:, :256], waves[:, 256:]
+    error = np.abs(forecaster(past, future.shape[1]) - future).mean()
+    if not error < 0.5 * np.abs(past[:, -1:] - future).mean():
+        raise ModelFolderError(
+            f"The forecaster {model!r} cannot forecast a sine: its weights do not look trained. "
+            "Give another model, or load its weights anew."
+        )
