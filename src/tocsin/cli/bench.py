@@ -106,7 +106,7 @@ def series(
         exact,
         _say,
         only=building.names(only) if only else None,
-        parameters=dict(building._parse(item) for item in parameters or []),
+        parameters=dict(building.parse(item) for item in parameters or []),
     )
     if json_file is not None:
         _write(json_file, rows)

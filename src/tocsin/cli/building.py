@@ -99,14 +99,15 @@ def _detector(name: str, modality: str, parameters: list[str] | None, seed: int)
 
     if not parameters:
         return name
-    values = dict(_parse(item) for item in parameters)
+    values = dict(parse(item) for item in parameters)
     made = registry.create(name, modality, **values)
     if "seed" in made.parameter_names() and "seed" not in values:
         made.set_params(seed=seed)
     return made
 
 
-def _parse(item: str) -> tuple[str, Any]:
+def parse(item: str) -> tuple[str, Any]:
+    """Return the name and the value of ``name=value``, read as JSON where it is JSON."""
     name, separator, text = item.partition("=")
     if not separator or not name:
         raise ParameterError(f'--set takes name=value, for instance --set k=10; got "{item}".')

@@ -21,7 +21,6 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -36,7 +35,7 @@ from tocsin.base import Detector, SeriesDetector, StreamingDetector, check_label
 from tocsin.errors import InputError, MissingExtra, ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import ranking
 from tocsin.evaluate.ranges import buffer_period, vus
-from tocsin.evaluate.tables_suite import limited_threads
+from tocsin.evaluate.threads import limited_threads
 from tocsin.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def run_series(
     """
     made = _create(detectors, kind, parameters or {})
     rows = []
-    with limited_threads(threads), _limited_numba(threads):
+    with limited_threads(threads):
         for series in read_series(data, kind, exact, only):
             period = buffer_period(series.X[:, 0])
             for detector, asked in zip(made, detectors, strict=True):
@@ -253,19 +252,6 @@ def _create(
         own = set(parameters).intersection(detector.parameter_names())
         detector.set_params(**{name: parameters[name] for name in own})
     return made
-
-
-@contextmanager
-def _limited_numba(threads: int) -> Iterator[None]:
-    """Keep compiled loops to so many threads as well."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, before))
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
 
 
 def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:

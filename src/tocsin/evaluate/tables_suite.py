@@ -32,6 +32,7 @@ from tocsin.base import check_labels
 from tocsin.errors import InputError, MissingExtra, ParameterError, UnknownName, UnreadableFile
 from tocsin.evaluate.compare import compare, print_comparison
 from tocsin.evaluate.metrics import ranking
+from tocsin.evaluate.threads import limited_threads
 from tocsin.pipeline import Pipeline
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -255,21 +256,6 @@ def print_false_alarms(rows: Sequence[Row], console: Console) -> None:
                 f"{row['normals']} rang at {row['budget']:.0%}; the band is "
                 f"{row['low']} to {row['high']}."
             )
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Keep NumPy, scikit-learn and torch to so many threads inside, so that seconds compare."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _measure(

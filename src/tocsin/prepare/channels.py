@@ -13,7 +13,7 @@ from tocsin.errors import InputError
 from tocsin.prepare import schema
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
-from tocsin.prepare.tables import Table, _as_frame, _names
+from tocsin.prepare.tables import Table, as_frame, quoted
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -44,13 +44,13 @@ def frame_of(table: Table) -> pd.DataFrame:
         index, name = table.index, str(table.index.name or "time")
         if isinstance(index, pd.DatetimeIndex) and name not in table.columns:
             table = table.reset_index(names=name)
-        return _as_frame(table)
+        return as_frame(table)
     array = np.asarray(table)
     if array.ndim not in (1, 2):
         raise InputError(
             f"A series is an array (n,) or (n, channels); got one of shape {array.shape}."
         )
-    return _as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
+    return as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
 
 
 class Channels(Stateful):
@@ -264,4 +264,4 @@ def is_counter(column: FloatArray, entities: IntArray) -> bool:
 
 def written(remarks: Remarks) -> list[str]:
     """Return remarks in words."""
-    return [f"{_names(names)} {remark}" if names else remark for remark, names in remarks.items()]
+    return [f"{quoted(names)} {remark}" if names else remark for remark, names in remarks.items()]

@@ -33,7 +33,8 @@ _BOOLEANS |= {"false": 0.0, "no": 0.0, "0": 0.0, "0.0": 0.0}
 _ISO_START = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
 _DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-_DATES = tuple(day + time for day, time in product(_DAYS, _TIMES))
+DATES = tuple(day + time for day, time in product(_DAYS, _TIMES))
+"""Formats of dates with or without a clock, besides ISO 8601."""
 _ODD_WORDS, _FEW_NUMBERS = 5, 20
 """A text column is numeric with this many distinct other words if it has more numbers than few."""
 
@@ -187,7 +188,7 @@ def _infer_dates(texts: list[str]) -> Column | None:
         return None
     fitting = [
         style
-        for style in _DATES
+        for style in DATES
         if not np.isnat(_parse_dates(sample, style)).any()
         and not np.isnat(_parse_dates(array, style)).any()
     ]

@@ -24,7 +24,7 @@ from tocsin.prepare.channels import (
     looks_like_series,
     written,
 )
-from tocsin.prepare.tables import Table, _names
+from tocsin.prepare.tables import Table, quoted
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -329,7 +329,7 @@ class SeriesPreparer(Stateful):
         """Return what was taken as time and entity, in words."""
         notes = []
         if self.when_:
-            columns = _names(self.when_.columns)
+            columns = quoted(self.when_.columns)
             style = self.when_.style_
             style = f"{style} since 1970" if style in ("s", "ms", "us", "ns") else style
             step = "no common step: each event is a point"
@@ -370,7 +370,7 @@ def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
     if name not in frame.columns:
         raise InputError(
             f'There is no column "{name}" to take as the {role}; the table has '
-            f"{_names(list(frame.columns))}."
+            f"{quoted(list(frame.columns))}."
         )
     return name
 

@@ -86,7 +86,7 @@ class TablePreparer(Stateful):
                 "rare is a share of rows, 0 <= rare < 1, and max_categories at least 1; "
                 f"got {self.rare} and {self.max_categories}."
             )
-        frame = _as_frame(table)
+        frame = as_frame(table)
         if 0 in frame.shape:
             raise InputError(
                 f"The table has {frame.shape[0]} rows and {frame.shape[1]} columns; "
@@ -105,7 +105,7 @@ class TablePreparer(Stateful):
                 "or an identifier. Give more rows (1 sample shows no variation), or other columns."
             )
         matrix = self._encode(frame)
-        self.notes_ = [f"{_names(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ = [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")
@@ -123,7 +123,7 @@ class TablePreparer(Stateful):
         """
         if not hasattr(self, "groups_"):
             raise NotFitted("This preparation is not fitted yet: call fit before transform.")
-        frame = _as_frame(table)
+        frame = as_frame(table)
         names = list(frame.columns)
         if names == self.columns_:
             return frame
@@ -155,7 +155,7 @@ class TablePreparer(Stateful):
                     remarks[f"has {unseen:,} values unseen in training"].append(
                         self.columns_[column]
                     )
-        return [f"{_names(names)} {remark}" for remark, names in remarks.items()]
+        return [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
 
     def seen(self, table: Table, row: int, column: int) -> Cell:
         """Return the value of a source column in a row, as the user would write it."""
@@ -337,12 +337,13 @@ class TablePreparer(Stateful):
         return values
 
 
-def _as_frame(table: Table) -> pd.DataFrame:
+def as_frame(table: Table) -> pd.DataFrame:
+    """Return a table as a frame with text for column names; raises InputError for repeated ones."""
     if isinstance(table, pd.DataFrame):
         frame = table.set_axis([str(name) for name in table.columns], axis=1)
         repeated = frame.columns[frame.columns.duplicated()]
         if len(repeated):
-            raise InputError(f"{_names(sorted(set(repeated)))} occurs twice: rename the columns.")
+            raise InputError(f"{quoted(sorted(set(repeated)))} occurs twice: rename the columns.")
     else:
         array = np.asarray(table)
         if array.ndim < 2:
@@ -377,7 +378,8 @@ def _in_words(value: Cell, kind: str) -> Cell:
     return value
 
 
-def _names(names: list[str]) -> str:
+def quoted(names: list[str]) -> str:
+    """Return the names of columns in words, the first five at most."""
     shown = ", ".join(f'"{name}"' for name in names[:5])
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return f"column{'s' if len(names) > 1 else ''} {shown}{more}"

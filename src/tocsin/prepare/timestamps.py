@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
-from tocsin.prepare.schema import _DATES
+from tocsin.prepare.schema import DATES
 from tocsin.types import FloatArray, IntArray
 
 Moments = NDArray[np.datetime64]
@@ -204,7 +204,7 @@ def _text_style(texts: pd.Series[str]) -> str:
     if pd.to_numeric(sample, errors="coerce").notna().mean() > 0.5:
         return "number"
     best, style = (0.0, -np.inf), ""
-    for candidate in ("ISO8601", *_DATES):
+    for candidate in ("ISO8601", *DATES):
         moments = _parse(sample, candidate)
         read = moments[~np.isnat(moments)].astype(np.int64)
         found = (read.size / len(sample), -float(np.abs(np.diff(read) / 1e9).sum()))
