@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,6 +54,9 @@ _STYLE: dict[Any, Any] = {
     "ytick.left": False,
     "ytick.minor.left": False,
 }
+
+Layout = Literal["constrained"] | None
+"""How axes are placed: by matplotlib, or by who paints."""
 
 _MOST_POINTS = 1500
 _LARGEST = 1e100  # what axes can hold; a score beyond it is drawn at it
@@ -222,28 +225,38 @@ def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10.5, "color": INK}
 
 
-def draw(paint: Callable[[Figure], None], width: float, height: float) -> str:
+def draw(
+    paint: Callable[[Figure], None], width: float, height: float, layout: Layout = "constrained"
+) -> str:
     """Return a figure of that many inches as SVG; ``paint`` adds the axes."""
-    dateless: dict[str, Any] = {"metadata": {"Date": None}}
-    return _drawn(paint, width, height, format="svg", transparent=True, **dateless).decode()
+    options = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
+    return _drawn(paint, width, height, layout, options).decode()
 
 
-def draw_png(paint: Callable[[Figure], None], width: float, height: float) -> bytes:
+def draw_png(
+    paint: Callable[[Figure], None], width: float, height: float, layout: Layout = "constrained"
+) -> bytes:
     """Return the same figure as PNG, on white."""
-    return _drawn(paint, width, height, format="png", dpi=150)
+    return _drawn(paint, width, height, layout, {"format": "png", "dpi": 150})
 
 
 def _draw(paint: Callable[[Axes], None], width: float = 6.4, height: float = 3.4) -> str:
     return draw(lambda figure: paint(figure.add_subplot()), width, height)
 
 
-def _drawn(paint: Callable[[Figure], None], width: float, height: float, **options: Any) -> bytes:
+def _drawn(
+    paint: Callable[[Figure], None],
+    width: float,
+    height: float,
+    layout: Layout,
+    options: dict[str, Any],
+) -> bytes:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         paint(figure)
         out = BytesIO()
