@@ -51,8 +51,9 @@ def main() -> None:
 
 def new(name: str) -> StreamingDetector:
     """Return the detector of a line of the tables."""
-    found = registry.create(name.partition(",")[0], "series", **DETECTORS[name])
-    return cast("StreamingDetector", found)
+    detector = registry.create(name.partition(",")[0], "series", **DETECTORS[name])
+    assert isinstance(detector, StreamingDetector)
+    return detector
 
 
 def speed(events: int) -> None:
@@ -76,9 +77,7 @@ def many_entities(entities: int, ticks: int = 300) -> None:
     """Print seconds a tick and peak memory of one event each of so many entities."""
     rng = np.random.default_rng(0)
     detector = RecursiveAr().fit(rng.normal(size=(1000, 1))).tracking(entities)
-    taken = []
-    for _ in range(ticks):
-        taken.append(timed(detector.process_many, rng.normal(size=(entities, 1))))
+    taken = [timed(detector.process_many, rng.normal(size=(entities, 1))) for _ in range(ticks)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"recursive_ar, {entities:,} entities: {np.mean(taken):.3f} s a tick "
