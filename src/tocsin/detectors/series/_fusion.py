@@ -9,10 +9,14 @@ import numpy as np
 
 from tocsin.base import SeriesDetector
 from tocsin.detectors.series._views import Scene, Sight, View
-from tocsin.detectors.windows import dominant_period
+from tocsin.detectors.windows import dominant_period, smooth
 from tocsin.types import FloatArray, IntArray, Scores
 
-_MOST_WEIGHT = 5.0
+_MOST_WEIGHT = 2.0
+"""A view whose peak is twice as high as its second one counts twice; more counts no more."""
+
+_BEND = 3.0
+"""From so many training spreads on, a view's scores grow by their logarithm."""
 
 
 class FusedViews(SeriesDetector):
@@ -20,10 +24,11 @@ class FusedViews(SeriesDetector):
 
     All that is learned is the training series: a series is scored together with it, and is
     itself among what its windows are compared with. Each view's scores s become
-    log1p(max(0, (s − m) / (q − m + .02·range))), where m and q are the median and the 99 %
+    log1p(max(0, (s − m) / (q − m + .02·range)) / 3), where m and q are the median and the 99 %
     quantile of the training part. The mean of them, weighted by how far each view's highest
-    peak stands out, is divided by its own 99 % quantile of the training part, so scores of
-    training and of new points have one unit, whatever they were compared with.
+    peak stands out, is smoothed over an eighth of the dominant period and divided by its own
+    99 % quantile of the training part, so scores of training and of new points have one unit,
+    whatever they were compared with.
     """
 
     series_: FloatArray
@@ -51,9 +56,8 @@ class FusedViews(SeriesDetector):
         values, weighted = fuse(sights, scene.known, scene_period(scene))
         parts = np.zeros_like(scene.series)
         for sight, share in zip(sights, weighted, strict=True):
-            total = sight.parts.sum(axis=1)
-            total[total == 0] = 1
-            parts[:, scene.judged] += sight.parts * (share / total)[:, None]
+            own = sight.parts + np.finfo(np.float64).tiny
+            parts[:, scene.judged] += own / own.sum(axis=1, keepdims=True) * share[:, None]
         first = next(sight.match for sight in sights if sight.match)
         return Scores(values, parts, first.expected(scene))
 
@@ -62,7 +66,8 @@ def fuse(sights: list[Sight], known: int, period: int) -> tuple[FloatArray, Floa
     """Return the fused scores (n,) and what each view adds to them (views, n)."""
     weighted = np.stack([_normalised(sight.values, known) for sight in sights])
     weights = np.array([_peak(values, period) for values in weighted])
-    weighted *= weights[:, None] / max(weights.sum(), 1e-12)
+    weighted *= weights[:, None] / weights.sum()
+    weighted = smooth(weighted.T, period // 8).T
     values = weighted.sum(axis=0)
     usual = float(np.quantile(values[:known], 0.99)) or 1.0
     return values / usual, weighted / usual
@@ -78,13 +83,13 @@ def _normalised(values: FloatArray, known: int) -> FloatArray:
     middle, high = np.quantile(values[:known], [0.5, 0.99])
     spread = high - middle + 0.02 * np.ptp(values)
     above: FloatArray = np.maximum(0, (values - middle) / (spread or 1.0))
-    return np.log1p(above)
+    return np.log1p(above / _BEND)
 
 
 def _peak(values: FloatArray, period: int) -> float:
-    """Return how far the highest peak stands out from the others, at most 5."""
+    """Return how far the highest peak stands out from the others, at most 2."""
     at, middle = int(values.argmax()), float(np.median(values))
     others = np.r_[values[: max(0, at - 3 * period)], values[at + 3 * period :]]
     second = float(others.max(initial=middle)) - middle
     height = float(values[at]) - middle
-    return min(_MOST_WEIGHT, height / second) if second > 0 else _MOST_WEIGHT
+    return height / second if height < _MOST_WEIGHT * second else _MOST_WEIGHT

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tocsin.detectors.windows import average_over_windows, smooth, starts
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-Scale = Literal["whole", "training", "components"]
+Scale = Literal["whole", "training"]
 Form = Literal["raw", "centred", "shape"]
 Among = Literal["whole", "training"]
 
@@ -59,11 +59,7 @@ class Scene:
             return clipped((X - X.mean(axis=0)) / _or_one(whole), 1000)
         training = X[: self.known]
         spread = np.maximum(training.std(axis=0), 0.1 * whole)
-        X = clipped((X - training.mean(axis=0)) / _or_one(spread), 20)
-        if scale == "training":
-            return X
-        _, axes = np.linalg.eigh(np.cov(X.T).reshape(X.shape[1], -1))
-        return np.asarray(X @ axes[:, ::-1][:, :6], dtype=np.float64)
+        return clipped((X - training.mean(axis=0)) / _or_one(spread), 20)
 
     def uncrossed(self, at: IntArray, before: int, after: int) -> IntArray:
         """Return those positions whose span [at − before, at + after) stays on one side."""
@@ -113,10 +109,6 @@ class Sight:
 class View(Protocol):
     """A way to look at a scene."""
 
-    @property
-    def name(self) -> str:
-        """What this view is called in an ablation."""
-
     def __call__(self, scene: Scene) -> Sight:
         """Return what is seen."""
 
@@ -139,11 +131,6 @@ class WindowView:
     windows: int = 4000
     references: int = 2500
 
-    @property
-    def name(self) -> str:
-        """What this view is called in an ablation."""
-        return f"{self.form} {self.scale} {self.length} {self.among}"
-
     def __call__(self, scene: Scene) -> Sight:
         """Return the distances, averaged over the windows that cover a point."""
         X = scene.scaled(self.scale)
@@ -154,11 +141,8 @@ class WindowView:
         among = scene.uncrossed(starts(known, length, self.references), 0, length)
         Q, R = self._cut(X, begin, length), self._cut(X, among, length)
         nearest = nearest_outside(flat(Q), flat(R), begin, among, length)
-        values = np.sqrt(((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64).sum(axis=1))
-        if self.scale == "components":
-            X = scene.scaled("training")
-            Q, R = self._cut(X, begin, length), self._cut(X, among, length)
         parts = ((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64)
+        values = np.sqrt(parts.sum(axis=1))
         return Sight(
             average_over_windows(values, begin, length, n),
             np.stack([average_over_windows(part, begin, length, n) for part in parts.T], axis=1),
@@ -189,11 +173,6 @@ class ForecastView:
     smoothing: int
     among: Among = "whole"
     ridge: float = 1e-3
-
-    @property
-    def name(self) -> str:
-        """What this view is called in an ablation."""
-        return f"forecast {self.lags[-1]} {self.among}"
 
     def __call__(self, scene: Scene) -> Sight:
         """Return the errors."""

@@ -108,7 +108,7 @@ class Auto(FusedViews):
 
 def forecast_views(scene: Scene) -> list[View]:
     """Return the forecast views that suit a scene."""
-    if scene.judged.sum() > 1:
+    if len(scene.judged) > 1:
         return [ForecastView((1, 2, 4, 8), 100, "training")]
     period = scene_period(scene)
     smoothing = max(5, period // 4)
@@ -122,7 +122,9 @@ def forecast_views(scene: Scene) -> list[View]:
 
 def _reason(scene: Scene) -> str:
     judged, channels = int(scene.judged.sum()), len(scene.judged)
-    which = f"one channel of period {scene_period(scene)}" if judged == 1 else f"{judged} channels"
+    which = (
+        f"one channel of period {scene_period(scene)}" if channels == 1 else f"{judged} channels"
+    )
     if judged < channels:
         flags = channels - judged
         which += f" ({flags} of at most two values only help to forecast)"

@@ -12,9 +12,9 @@ class WindowNeighbours(FusedViews):
 
     Of one channel: windows less their mean, as they are, and divided by their deviation, of
     100 points and of the dominant period's length, a third and three times of it, compared with
-    the whole series or only with the training series. Of several: windows of 100 and 40 points
-    of all channels that take more than two values, scaled by the whole or by the training
-    series, and of their first six principal components.
+    the whole series or only with the training series. Of several: windows, as they are, of 100
+    points, the dominant period and 40 points, of all channels that take more than two values,
+    scaled by the whole or by the training series.
 
     Scores are transductive: each point is judged by the whole series that is scored, together
     with the training series, whose 99 % quantile is 1. ``parts`` (n, channels) add up to the
@@ -48,14 +48,14 @@ class WindowNeighbours(FusedViews):
 
 def window_views(scene: Scene) -> list[View]:
     """Return the window views that suit a scene."""
-    if scene.judged.sum() > 1:
+    period = scene_period(scene)
+    if len(scene.judged) > 1:
         return [
             WindowView(100, "whole", "raw", "whole", 16, 3000, 2000),
             WindowView(100, "whole", "raw", "training", 16, 3000, 2000),
-            WindowView(100, "whole", "raw", "components", 16, 3000, 2000),
+            WindowView(period, "whole", "raw", "whole", 16, 3000, 2000),
             WindowView(40, "training", "raw", "training", 16, 3000, 2000),
         ]
-    period = scene_period(scene)
     return [
         *(WindowView(length) for length in (100, period, max(4, period // 3), 3 * period)),
         *(WindowView(length, "training") for length in (100, period, 3 * period)),
