@@ -162,14 +162,15 @@ class _Panels:
         detection, shown = self.detection, self.shown
         values = drawable(detection.values[shown, channel])
         low, high = (drawable(edge[shown, channel]) for edge in (detection.low, detection.high))
+        outside = self.marked & ((values < low) | (values > high))
         low = np.minimum.reduceat(low, self.stretches)
         high = np.maximum.reduceat(high, self.stretches)
         axes.fill_between(self.x[self.stretches], low, high, color=NORMAL, alpha=0.16, linewidth=0)
-        self._line(axes, values, self.marked, NORMAL)
+        self._line(axes, values, outside, NORMAL)
         if np.ptp(np.quantile(values, [0.05, 0.95])) > 0:
             scale_to(axes, "y", values, _TAIL)
         name = detection.channels[channel]
-        axes.set_title(name if len(name) <= 60 else name[:59] + "…", **TITLE)
+        axes.set_title(name if len(name) <= 60 else name[:59] + "…", y=1.0, **TITLE)
 
     def _paint_score(self, axes: Axes) -> None:
         scores = drawable(self.detection.scores.values[self.shown])
@@ -178,7 +179,7 @@ class _Panels:
         scale_to(axes, "y", scores)
         if abs(threshold) <= 100 * np.abs(scores).max():
             axes.axhline(threshold, color=INK, linewidth=1.1, linestyle=(0, (4, 2)))
-        axes.set_title("score, and the threshold", **TITLE)
+        axes.set_title("score, and the threshold", y=1.0, **TITLE)
 
     def _line(self, axes: Axes, values: FloatArray, anomalous: BoolArray, colour: str) -> None:
         at = extremes(values, self.stretches)
