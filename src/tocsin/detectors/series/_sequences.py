@@ -1,0 +1,124 @@
+"""Networks that run along a series: how they see a long one, and how their residuals score."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tocsin.detectors.series._subsequences import check_counts
+from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.errors import ParameterError
+from tocsin.nn.series import NeuralSeriesDetector
+from tocsin.nn.training import Schedule
+from tocsin.types import FloatArray
+
+_SHORTEST_SMOOTHING = 16  # points
+_FLOOR = 0.03  # standard deviations, so that a channel forecast exactly does not ring at nothing
+_HELD_OUT_WINDOWS = 256  # checks on more would cost as much as the steps between them
+_AT_ONCE = 2**18  # values that a network sees in one call
+
+
+class SequenceDetector(NeuralSeriesDetector):
+    """A neural detector that expects each point of a series from the points around it.
+
+    Residuals are in units of their mean over the held-out end of the training series, channel
+    by channel. Each stretch of one dominant period (at least 16 points) takes the mean of its
+    residuals, each point the mean of the stretches that cover it, and the score is the mean
+    over the scored channels.
+
+    A subclass gives the network, its ``_loss``, what is ``_expected`` of a batch of windows,
+    and the ``_margins`` that these need around the points which count.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are numbers of at least 1."""
+
+    period_: int
+    usual_: FloatArray
+
+    def __init__(
+        self,
+        *,
+        window: int | None = None,
+        steps: int = 300,
+        batch_size: int = 32,
+        learning_rate: float = 4e-3,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            window=window,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            device=device,
+            seed=seed,
+        )
+
+    @abstractmethod
+    def _expected(self, x: Tensor) -> Tensor:
+        """Return what ``net_`` expects at each point of windows x (batch, length, channels).
+
+        Of the scored channels, in one or several ways: (batch, length, scored, ways).
+        """
+
+    @abstractmethod
+    def _margins(self) -> tuple[int, int, int]:
+        """Return the points before, those of a stretch that is expected at once, those after."""
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_counts(self, *self.counts)
+        task = getattr(self, "task", None)
+        if self.tasks and task not in self.tasks:
+            raise ParameterError(f"task is one of {', '.join(self.tasks)}; got {task!r}.")
+
+    def _schedule(self) -> Schedule:
+        return replace(super()._schedule(), max_held_out=_HELD_OUT_WINDOWS)
+
+    def _scored(self, x: Tensor) -> Tensor:
+        """Return the scored channels of windows x (batch, length, channels)."""
+        return x[..., torch.from_numpy(self.scored_).to(x.device)]
+
+    def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        ways = _by_stretches(x, *self._margins(), self._expected)
+        expected, residuals = x.clone(), torch.zeros_like(x)
+        expected[:, self.scored_] = ways.mean(2)
+        residuals[:, self.scored_] = (self._scored(x)[..., None] - ways).abs().mean(2)
+        return residuals, expected
+
+    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
+        self.period_ = dominant_period(x[:, 0])
+        self.usual_ = residuals.mean(axis=0) + _FLOOR
+
+    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        width = max(self.period_, _SHORTEST_SMOOTHING)
+        parts = smooth(smooth(residuals / self.usual_, width), width)
+        return parts.mean(axis=1), parts
+
+
+def _by_stretches(
+    x: Tensor, before: int, size: int, after: int, expected: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Return what is expected at each point of a series x (n, channels), in parallel stretches.
+
+    Each stretch of ``size`` points is seen with the points around it; at the ends of the series
+    these are its mirror image.
+    """
+    n, channels = x.shape
+    length = before + size + after
+    count = -(-n // size)
+    at = np.pad(np.arange(n), (before, count * size - n + after), mode="reflect")
+    view = x[torch.from_numpy(at).to(x.device)].unfold(0, length, size).transpose(1, 2)
+    batch = max(1, _AT_ONCE // (length * channels))
+    pieces = [
+        expected(view[i : i + batch])[:, before : before + size] for i in range(0, count, batch)
+    ]
+    return torch.cat(pieces).flatten(0, 1)[:n]
