@@ -40,7 +40,7 @@ class SpectralResidual(HistoryDetector):
         cost="fit and score O(n log n) a channel",
     )
 
-    def __init__(self, neighbours: int = 3, width: int | None = None, seed: int = 0) -> None:
+    def __init__(self, neighbours: int = 15, width: int | None = None, seed: int = 0) -> None:
         self.neighbours = neighbours
         self.width = width
         self.seed = seed
