@@ -232,7 +232,7 @@ def extremes(values: FloatArray, begin: IntArray) -> IntArray:
     ``begin``: the first point of each stretch, ascending from 0.
 
     >>> extremes(np.array([1.0, 5.0, 0.0, 2.0, 2.0]), np.array([0, 3])).tolist()
-    [1, 2, 3]
+    [1, 2, 3, 4]
     """
     stretch = np.repeat(np.arange(len(begin)), np.diff(np.append(begin, len(values))))
     # Sorted by stretch, then by value: the lowest of a stretch is the first, the highest the last.
