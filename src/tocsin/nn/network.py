@@ -1,4 +1,4 @@
-"""What every detector with a network has in common: its parameters, its weights as state, its scale."""
+"""What every detector with a network has in common: its parameters, weights and scaling."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ class SeriesTraining(TypedDict, total=False):
 class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
     """A detector that trains one network on windows of a standardised series.
 
-    Channels are standardised by the training series and clipped. Channels of at most two
-    distinct training values (commands, flags) are inputs, but not scored, unless there are no
-    others. The last fifth of the training series is held out to stop the training, and the
+    Channels are standardised by the training series and clipped. Channels of two distinct
+    training values (commands, flags), or of nothing but 0 or 1, are not scored, unless there
+    are no others. The last fifth of the training series is held out to stop the training, and the
     scores there calibrate thresholds.
 
     ``window`` points a window, chosen by the subclass where None, and never more than a
@@ -115,7 +115,10 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
 
     def _schedule(self) -> Schedule:
         return Schedule(
-            steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            max_held_out=1024,
         )
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
@@ -246,18 +249,22 @@ def _flat(name: str) -> str:
 
 
 def overlapped(
-    x: Tensor, length: int, reconstruct: Callable[[Tensor], Tensor], at_once: int = 2**20
+    x: Tensor,
+    length: int,
+    reconstruct: Callable[[Tensor], Tensor],
+    outputs: int | None = None,
+    at_once: int = 2**20,
 ) -> Tensor:
-    """Return the mean (n, channels) of the reconstructions of all windows over each point.
+    """Return the mean (n, outputs) of the reconstructions of all windows over each point.
 
     ``reconstruct`` takes windows (batch, length, channels), of about ``at_once`` values in all,
-    to windows of the same shape.
+    to windows (batch, length, outputs), as many as channels if None.
 
     >>> overlapped(torch.arange(6.0)[:, None], 3, lambda windows: windows).flatten().tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     """
     n, channels = x.shape
-    total = torch.zeros_like(x)
+    total = x.new_zeros(n, channels if outputs is None else outputs)
     for begin, end in _pieces(n - length + 1, max(1, at_once // (length * channels))):
         view = x[begin : end + length - 1].unfold(0, length, 1).transpose(1, 2)
         rebuilt = reconstruct(view)
@@ -274,9 +281,13 @@ def _pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _scored_channels(X: FloatArray) -> IntArray:
-    """Return the channels of more than two values; else those not constant; else all."""
+    """Return the channels that are no flags; else those not constant; else all.
+
+    A flag has two values in the training series, or only 0 or only 1.
+    """
     distinct = np.array([len(np.unique(x)) for x in X.T])
-    for least in (3, 2):
-        if (distinct >= least).any():
-            return np.flatnonzero(distinct >= least)
+    still = (distinct == 1) & ~np.isin(X[0], (0.0, 1.0))
+    for chosen in ((distinct > 2) | still, distinct > 1):
+        if chosen.any():
+            return np.flatnonzero(chosen)
     return np.arange(X.shape[1])

@@ -1,0 +1,55 @@
+"""Autoencoder over windows: stretches of a series that do not fit through a bottleneck."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tocsin.detectors.series._reconstruction import WindowReconstruction, dense
+from tocsin.types import Card
+
+
+class SeriesAutoencoder(WindowReconstruction):
+    """A dense autoencoder of windows; the score is how badly it reconstructs a point.
+
+    Series (n, channels) in any units, standardised inside. The score is the absolute residual
+    of the mean reconstruction, in training deviations, averaged over the dominant period.
+    ``parts`` (n, channels) are the smoothed residuals of the channels, 0 for those of at most
+    two values, and the score is their mean over the others; ``expected`` (n, channels) is the
+    reconstruction in the units of the series. ``latent`` is the size of the bottleneck,
+    ``width`` that of the hidden layers. Raises ParameterError for sizes below one, and
+    TrainingFailed when the loss is not finite.
+    Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
+    Reduction, MLSDA 2014.
+
+    >>> import numpy as np
+    >>> x = np.sin(np.arange(1000) / 5)
+    >>> x[800:810] = 0
+    >>> scores = SeriesAutoencoder(steps=100).fit(x[:600]).score(x)
+    >>> 780 < int(scores.values.argmax()) < 830
+    True
+    """
+
+    card = Card(
+        name="series_autoencoder",
+        modality="series",
+        family="reconstruction",
+        learning=("one-class", "unlabelled"),
+        summary="Reconstruction error of windows by a network with a bottleneck.",
+        paper="Sakurada, Yairi, Anomaly Detection Using Autoencoders, MLSDA 2014",
+        cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
+    )
+
+    def _network(self, n_features: int) -> nn.Module:
+        inputs, width, latent = self._sizes()
+        return nn.Sequential(dense([inputs, width, latent]), dense([latent, width, inputs]))
+
+    def _rebuild(self, net: Any, x: Tensor) -> Tensor:
+        rebuilt: Tensor = net(x)
+        return rebuilt
+
+    def _loss(self, net: Any, x: Tensor) -> Tensor:
+        target, rebuilt = self._reconstruct(net, x)
+        return functional.huber_loss(rebuilt, target)
