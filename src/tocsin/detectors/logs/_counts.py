@@ -1,0 +1,65 @@
+"""How often each template occurs in each log session."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.types import BoolArray, IntArray, SessionArray
+
+
+class Counts(NamedTuple):
+    """The templates of n sessions, one entry for each that occurs in a session.
+
+    ``session`` and ``template`` (e,) int64, ordered by session, then template; ``lines`` (e,)
+    how many; ``n`` sessions.
+    """
+
+    session: IntArray
+    template: IntArray
+    lines: IntArray
+    n: int
+
+    @classmethod
+    def of(cls, X: SessionArray) -> Counts:
+        """Return the counts of sessions (n,)."""
+        length = np.fromiter(map(len, X), dtype=np.int64, count=len(X))
+        lines = np.concatenate([session.templates for session in X]).astype(np.int64)
+        templates, number = np.unique(lines, return_inverse=True)
+        pairs = np.repeat(np.arange(len(X)), length) * len(templates) + number
+        pairs, count = np.unique(pairs, return_counts=True)
+        session, number = np.divmod(pairs, len(templates))
+        return cls(session, templates[number], count, len(X))
+
+    def column(self, known: IntArray) -> IntArray:
+        """Return the position (e,) of each entry's template in ``known``, ascending; -1: none."""
+        if not len(known):
+            return np.full(len(self.template), -1)
+        at = np.searchsorted(known, self.template).clip(max=len(known) - 1)
+        return np.where((known[at] == self.template) & (self.template >= 0), at, -1)
+
+    def number(self, which: BoolArray) -> IntArray:
+        """Return how many (n,) of each session's entries are marked in ``which`` (e,)."""
+        return np.bincount(self.session[which], minlength=self.n)
+
+    @property
+    def starts(self) -> IntArray:
+        """The first entry (n,) of each session; every session has one."""
+        return np.searchsorted(self.session, np.arange(self.n))
+
+    def same(self) -> tuple[IntArray, IntArray]:
+        """Return one session of each kind, and the kind (n,) of every session, by its counts."""
+        keys = _mixed(self.template.view(np.uint64) * np.uint64(2**32 + 15) + self.lines.view("u8"))
+        # A sum of well-mixed keys is a key of the set: 64 bits, so that clashes do not happen.
+        whole = np.add.reduceat(keys, self.starts)
+        _, first, kind = np.unique(whole, return_index=True, return_inverse=True)
+        return first, kind
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return 64-bit integers with all their bits mixed (Steele et al., SplitMix, OOPSLA 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
