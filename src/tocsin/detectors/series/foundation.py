@@ -77,7 +77,7 @@ class Foundation(HistoryDetector):
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return parameters that make this detector small enough for the contract checks."""
-        return {"max_contexts": 6}
+        return {"max_contexts": 2}
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         check_counts(self, "horizon", "max_contexts", "width")
