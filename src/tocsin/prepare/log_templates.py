@@ -1,0 +1,232 @@
+"""Templates of log messages: what varies is masked, what is left falls into kinds.
+
+Masked are paths and addresses with a scheme (``<path>``), and (``*``) UUIDs, hexadecimal tokens
+of four or more characters with a digit, IP and hardware addresses, and numbers, also inside
+words. Templates are mined with a tree of fixed depth: messages of as many tokens and with the
+same first token are compared, and one that shares more than half of its tokens with a template
+joins it; tokens that differ become ``<*>``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import eq
+from typing import Any, Self
+
+import numpy as np
+
+from tocsin.base import Stateful
+from tocsin.errors import NotFitted, ParameterError
+from tocsin.types import IntArray
+
+__all__ = ["TemplateMiner", "mask"]
+
+ANY = "<*>"
+"""What stands in a template for a token that varies."""
+
+_VARIABLE = re.compile(
+    r"""(
+    (?<![a-zA-Z0-9+.]) [a-zA-Z][a-zA-Z0-9+.]*://[^\s'"<>]+  # an address with a scheme
+    | (?<![\w/*>]) [a-zA-Z]:\\[^\s'"<>:]+              # C:\folder\file
+    | (?<![\w/*>.]) \.{0,2} (?:/[\w.@%+~$-]*[a-zA-Z_][\w.@%+~$-]*)+ /?  # /folder/file
+    | \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b
+    | \b[0-9a-fA-F]{1,4}(?:::?[0-9a-fA-F]{1,4}){3,7}\b # IPv6 and hardware addresses
+    | \b0[xX][0-9a-fA-F]+\b
+    | \b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{4,}\b(?![.:]\d)
+    | (?:(?<![a-zA-Z0-9)\]])[-+])?[0-9]+(?:[.,:][0-9]+)*
+    )""",
+    re.VERBOSE,
+)
+_MAY_VARY = re.compile(r"[0-9/\\]").search
+_KEPT = 50_000
+_SHORT = 64
+
+
+class _Masked(dict[str, tuple[str, tuple[str, ...]]]):
+    """Masked words, of which logs repeat most: never more than ``_KEPT``, all of them short."""
+
+    def __missing__(self, word: str) -> tuple[str, tuple[str, ...]]:
+        if _MAY_VARY(word) is None:
+            masked: tuple[str, tuple[str, ...]] = (word, ())
+        else:
+            parts = _VARIABLE.split(word)
+            found = tuple(parts[1::2])
+            parts[1::2] = ["<path>" if "/" in part or "\\" in part else "*" for part in found]
+            masked = ("".join(parts), found)
+        if len(word) <= _SHORT:
+            if len(self) >= _KEPT:
+                self.clear()
+            self[word] = masked
+        return masked
+
+
+_MASKED = _Masked()
+
+
+def mask(message: str) -> tuple[str, tuple[str, ...]]:
+    r"""Return a message with what varies masked, and what the mask left out, in order.
+
+    >>> mask("open /var/log/x.log failed 3 times for 10.0.0.7:22")
+    ('open <path> failed * times for *', ('/var/log/x.log', '3', '10.0.0.7:22'))
+    """
+    if _MAY_VARY(message) is None:
+        return message, ()
+    # No mask reaches over a blank, so that words can be masked one by one.
+    words = [_MASKED[word] for word in message.split(" ")]
+    return " ".join([word for word, _ in words]), tuple([v for _, found in words for v in found])
+
+
+class TemplateMiner(Stateful):
+    """Finds the kinds of log messages, and tells of any message which kind it is.
+
+    ``similarity``: a message joins a template with which it shares more than this part of its
+    tokens. ``children``: with more than so many first tokens among messages of a length, further
+    ones count as varying. ``leaf``: the most templates compared with a message; once there are
+    more, the last takes what is like none.
+
+    After ``fit``: ``templates_``, tokens joined by blanks, in the order of first appearance.
+
+    He, Zhu, Zheng and Lyu, Drain: an online log parsing approach with fixed depth tree, ICWS 2017.
+
+    >>> miner = TemplateMiner()
+    >>> miner.fit(["user ann logged in at 3", "user bob logged in at 4", "disk full"])
+    array([0, 0, 1])
+    >>> miner.templates_
+    ['user <*> logged in at *', 'disk full']
+    >>> miner.match(["disk full", "disk on fire"])
+    array([ 1, -1])
+    >>> miner.parameters("user eve logged in at 5", 0)
+    ('eve', '5')
+    """
+
+    templates_: list[str]
+
+    def __init__(self, *, similarity: float = 0.5, children: int = 100, leaf: int = 200) -> None:
+        if not 0 <= similarity < 1 or children < 1 or leaf < 1:
+            raise ParameterError(
+                "similarity is from 0 to below 1, children and leaf are at least 1; got "
+                f"{similarity}, {children} and {leaf}."
+            )
+        self.similarity = similarity
+        self.children = children
+        self.leaf = leaf
+
+    def fit(self, messages: Iterable[str], *, masked: bool = False) -> IntArray:
+        """Learn templates from messages, and return which one each message has, (n,) int64.
+
+        ``masked``: the messages are masked already.
+        """
+        texts = list(messages) if masked else [mask(message)[0] for message in messages]
+        tree = _Tree(self.similarity, self.children, self.leaf)
+        distinct = list(dict.fromkeys(texts))
+        for text in distinct:
+            tree.add(_tokens(text))
+        self.templates_ = [" ".join(tokens) for tokens in tree.templates]
+        self._index = _Index(self.templates_)
+        # Templates only widen, so that each message fits one, but maybe not the one it joined.
+        used = list(dict.fromkeys(self._index.find(_tokens(text)) for text in distinct))
+        self.templates_ = [self.templates_[i] for i in used]
+        self._index = _Index(self.templates_)
+        return self.match(texts, masked=True)
+
+    def match(self, messages: Iterable[str], *, masked: bool = False) -> IntArray:
+        """Return the template (n,) int64 of each message, -1 where it fits none; changes nothing.
+
+        Of several that fit, the one with the fewest varying tokens is taken. Raises NotFitted.
+        """
+        if not hasattr(self, "templates_"):
+            raise NotFitted("No templates are known yet: call fit before match.")
+        known: dict[str, int] = {}
+        ids = []
+        for message in messages:
+            text = message if masked else mask(message)[0]
+            found = known.get(text)
+            if found is None:
+                found = known[text] = self._index.find(_tokens(text))
+            ids.append(found)
+        return np.array(ids, dtype=np.int64)
+
+    def parameters(self, message: str, id: int) -> tuple[str, ...]:
+        """Return what the mask and the template leave out of a message, in order.
+
+        ``id``: the message's template; with -1, what the mask leaves out.
+        """
+        if id < 0 or ANY not in self.templates_[id]:
+            return mask(message)[1]
+        found: list[str] = []
+        for token, word in zip(_tokens(self.templates_[id]), _tokens(message), strict=True):
+            found += (word,) if token == ANY else mask(word)[1]
+        return tuple(found)
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self._index = _Index(self.templates_)
+        return self
+
+
+class _Tree:
+    """Templates while they are learned, by number of tokens and first token."""
+
+    def __init__(self, similarity: float, children: int, leaf: int) -> None:
+        self.similarity, self.children, self.leaf = similarity, children, leaf
+        self.templates: list[list[str]] = []
+        self.leaves: dict[tuple[int, str], list[list[str]]] = {}
+        self.firsts: Counter[int] = Counter()
+
+    def add(self, tokens: list[str]) -> None:
+        leaf = self._leaf(len(tokens), tokens[0])
+        best = max(leaf, key=lambda template: sum(map(eq, template, tokens)), default=None)
+        alike = best is not None and sum(map(eq, best, tokens)) > self.similarity * len(tokens)
+        if best is None or not (alike or len(leaf) >= self.leaf):
+            leaf.append(tokens)
+            self.templates.append(tokens)
+            return
+        widened = best if alike else leaf[-1]
+        widened[:] = [old if old == new else ANY for old, new in zip(widened, tokens, strict=True)]
+
+    def _leaf(self, length: int, first: str) -> list[list[str]]:
+        if "*" in first or first == "<path>":
+            first = ANY
+        elif (length, first) not in self.leaves:
+            if self.firsts[length] >= self.children:
+                first = ANY
+            else:
+                self.firsts[length] += 1
+        return self.leaves.setdefault((length, first), [])
+
+
+class _Index:
+    """Templates, to be found by what they match."""
+
+    def __init__(self, templates: list[str]) -> None:
+        self.exact: dict[tuple[str, ...], int] = {}
+        self.varying: dict[tuple[int, str], list[tuple[int, int, list[str]]]] = {}
+        for i, template in enumerate(templates):
+            tokens = _tokens(template)
+            if ANY in tokens:
+                entry = (tokens.count(ANY), i, tokens)
+                self.varying.setdefault((len(tokens), tokens[0]), []).append(entry)
+            else:
+                self.exact[tuple(tokens)] = i
+
+    def find(self, tokens: list[str]) -> int:
+        """Return the number of the closest template that fits, -1 without one."""
+        exact = self.exact.get(tuple(tokens))
+        if exact is not None:
+            return exact
+        near = self.varying.get((len(tokens), tokens[0]), [])
+        if tokens[0] != ANY:
+            near = near + self.varying.get((len(tokens), ANY), [])
+        fitting = (
+            (varying, i)
+            for varying, i, template in near
+            if all(a in (ANY, b) for a, b in zip(template, tokens, strict=True))
+        )
+        return min(fitting, default=(0, -1))[1]
+
+
+def _tokens(text: str) -> list[str]:
+    return text.split() or [""]
