@@ -21,7 +21,7 @@ LONGEST_DELAY = 128
 SHORT_LAGS = 16
 COEFFICIENTS = SHORT_LAGS + 4
 """Lags 1 to 16, three around the period, and a constant."""
-VIEWS, SAMPLE, POINTS, PENDING = 4, 128, 16, 8
+VIEWS, SAMPLE, POINTS, PENDING = 4, 128, 8, 8
 FIXED_LENGTH = 100
 STEPS = 512.0
 """Windows are kept in units of 1/512 of the channel's scale, as int16."""
@@ -38,7 +38,7 @@ SURPRISE, PEAK, CURRENT, SMOOTHED, FIRST_VIEW = 0, 1, 2, 3, 4
 
 
 def channel_record(delay: int) -> np.dtype[np.void]:
-    """Return the type of the state of one channel of one entity, some 26 KB.
+    """Return the type of the state of one channel of one entity, some 17 KB.
 
     There are but two types, with and without delay, as each is compiled for.
     """
@@ -48,7 +48,7 @@ def channel_record(delay: int) -> np.dtype[np.void]:
             ("error", "f8"),
             ("period", "i8"),
             ("recent", "f8", (RECENT,)),
-            ("products", "f8", (RECENT,)),
+            ("products", "f4", (RECENT,)),
             ("coefficients", "f8", (COEFFICIENTS,)),
             ("covariance", "f8", (COEFFICIENTS, COEFFICIENTS)),
             ("random", "u8"),
@@ -253,7 +253,7 @@ def _compare(s, view, scale, now):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _window(s, length, scale):  # type: ignore[no-untyped-def]
-    """Return the means of 16 stretches of the last ``length`` values, in whole steps."""
+    """Return the means of 8 stretches of the last ``length`` values, in whole steps."""
     window, recent = np.empty(POINTS, np.float32), s.recent
     for i in range(POINTS):
         first = i * length // POINTS

@@ -24,7 +24,7 @@ class RecursiveAr(RecordStream):
         learning=("streaming",),
         summary="Error of a recursive autoregression, and distance to earlier windows.",
         paper="Ljung, System Identification, 1999 (recursive least squares)",
-        cost="O(1) an event and channel; 27 KB of state an entity and channel",
+        cost="O(1) an event and channel; 17 KB of state an entity and channel",
     )
 
     def __init__(self, delay: int = 0, seed: int = 0) -> None:
