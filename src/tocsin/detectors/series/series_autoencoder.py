@@ -14,13 +14,13 @@ from tocsin.types import Card
 class SeriesAutoencoder(WindowReconstruction):
     """A dense autoencoder of windows; the score is how badly it reconstructs a point.
 
-    Series (n, channels) in any units, standardised inside. The score is the absolute residual
-    of the mean reconstruction, in training deviations, averaged over the dominant period.
-    ``parts`` (n, channels) are the smoothed residuals of the channels, 0 for those of at most
-    two values, and the score is their mean over the others; ``expected`` (n, channels) is the
-    reconstruction in the units of the series. ``latent`` is the size of the bottleneck,
-    ``width`` that of the hidden layers. Raises ParameterError for sizes below one, and
-    TrainingFailed when the loss is not finite.
+    Series (n, channels) in any units, standardised inside. The score of a point is the
+    largest of its ``parts`` (n, channels): the mean absolute error of the windows over it,
+    averaged over the dominant period, in units of what one in a hundred held-out points
+    exceeds; 0 for flags, which are not looked at. ``expected`` (n, channels) is the mean of the
+    reconstructions, in the units of the series. ``latent`` is the size of a window's code,
+    ``width`` that of the hidden layers. Raises
+    ParameterError for sizes below one, and TrainingFailed when the loss is not finite.
     Sakurada and Yairi, Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
     Reduction, MLSDA 2014.
 

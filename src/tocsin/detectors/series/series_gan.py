@@ -20,12 +20,13 @@ class SeriesGan(WindowReconstruction):
     Series (n, channels) in any units, standardised inside. The discriminator tells windows
     from rebuilt windows; the generator, an autoencoder, learns to rebuild both the windows and
     the discriminator's hidden features of them, the latter with the weight ``adversarial``.
-    The score is the absolute residual of the mean reconstruction, in training deviations,
-    averaged over the dominant period. ``parts`` (n, channels) are the smoothed residuals of the
-    channels, 0 for those of at most two values, and the score is their mean over the others;
-    ``expected`` (n, channels) is the reconstruction in the units of the series. ``latent`` is
-    the size of the bottleneck, ``width`` that of the hidden layers. Raises ParameterError for
-    sizes below one or a weight below 0, and TrainingFailed when the loss is not finite.
+    The score of a point is the
+    largest of its ``parts`` (n, channels): the mean absolute error of the windows over it,
+    averaged over the dominant period, in units of what one in a hundred held-out points
+    exceeds; 0 for flags, which are not looked at. ``expected`` (n, channels) is the mean of the
+    reconstructions, in the units of the series. ``latent`` is the size of a window's code,
+    ``width`` that of the hidden layers. Raises ParameterError
+    for sizes below one or a weight below 0, and TrainingFailed when the loss is not finite.
     Zhou et al., BeatGAN: Anomalous Rhythm Detection using Adversarially Generated Time Series,
     IJCAI 2019.
 
@@ -74,8 +75,9 @@ class SeriesGan(WindowReconstruction):
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         target, rebuilt = self._reconstruct(net, x)
         features = net.features(target.flatten(1)) - net.features(rebuilt.flatten(1))
-        loss: Tensor = functional.huber_loss(rebuilt, target)
-        return loss + self.adversarial * features.square().mean()
+        error = functional.huber_loss(rebuilt, target)
+        loss: Tensor = error + self.adversarial * features.square().mean()
+        return loss
 
     def _judge(self, net: Any, x: Tensor) -> Tensor:
         """Return the discriminator's loss on windows and on the generator's versions of them."""
@@ -83,7 +85,8 @@ class SeriesGan(WindowReconstruction):
             target, rebuilt = self._reconstruct(net, x)
         real = net.discriminator(target.flatten(1))
         made = net.discriminator(rebuilt.flatten(1))
-        return functional.softplus(-real).mean() + functional.softplus(made).mean()
+        loss: Tensor = functional.softplus(-real).mean() + functional.softplus(made).mean()
+        return loss
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
         target, rebuilt = self._reconstruct(net, x)

@@ -27,14 +27,15 @@ class SeriesVae(WindowReconstruction):
     """A β-variational autoencoder of windows with a Gaussian decoder.
 
     Series (n, channels) in any units, standardised inside. The decoder's deviation is learned,
-    one a channel; it sees the mean code when scoring, so nothing about a score is random. The
-    score is the absolute residual of the mean reconstruction, in the decoder's deviations,
-    averaged over the dominant period. ``parts`` (n, channels) are the channels' own, 0 for
-    those of at most two values, and the score is their mean over the others; ``expected``
-    (n, channels) is the reconstruction in the units of the series. ``latent`` is the size of a
-    code, ``width`` that of the hidden layers; a larger ``beta`` leaves less in the code. Raises
-    ParameterError for sizes below one or a β below 0, and TrainingFailed when the loss is not
-    finite.
+    one a channel, and balances errors with what a code may hold, of which a larger ``beta``
+    leaves less; the decoder sees the mean code when scoring, so nothing about a score is
+    random. The score of a point is the
+    largest of its ``parts`` (n, channels): the mean absolute error of the windows over it,
+    averaged over the dominant period, in units of what one in a hundred held-out points
+    exceeds; 0 for flags, which are not looked at. ``expected`` (n, channels) is the mean of the
+    reconstructions, in the units of the series. ``latent`` is the size of a window's code,
+    ``width`` that of the hidden layers. Raises ParameterError
+    for sizes below one or a β below 0, and TrainingFailed when the loss is not finite.
     Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014; Xu et al., Unsupervised
     Anomaly Detection via Variational Auto-Encoder for Seasonal KPIs, WWW 2018.
 
