@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import tocsin
-from tocsin.decide.intervals import runs
+from tocsin.decide.intervals import intervals, runs
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
 from tocsin.evaluate.series_holdout import hold_out_series, measure_series
 from tocsin.pipeline import Pipeline, SeriesPipeline
@@ -54,11 +54,13 @@ def test_the_fault_is_the_first_interval(detection: SeriesDetection) -> None:
     assert abs(first.reasons[0].expected - 3) < 2
 
 
-def test_intervals_are_the_flagged_points(detection: SeriesDetection) -> None:
-    covered = np.zeros(len(detection), dtype=bool)
+def test_intervals_are_of_flagged_points(detection: SeriesDetection) -> None:
+    covered = np.zeros(len(detection), dtype=int)
     for interval in detection.intervals:
-        covered[interval.start : interval.end + 1] = True
-    assert covered[detection.decision.is_anomaly].all()
+        covered[interval.start : interval.end + 1] += 1
+        assert detection.decision.is_anomaly[interval.peak]
+    assert covered.max() == 1
+    assert covered[detection.scores.values.argmax()]
     ranked = [interval.p_value for interval in detection.intervals]
     assert ranked == sorted(ranked)
 
@@ -170,11 +172,16 @@ def test_detect_takes_series() -> None:
     assert detection.intervals[0].reasons[0].name == "pressure"
 
 
-def test_runs_join_over_small_gaps() -> None:
-    flags = np.array([1, 0, 0, 1, 1, 0, 0, 0, 1], dtype=bool)
-    assert runs(flags) == [(0, 0), (3, 4), (8, 8)]
-    assert runs(flags, 2) == [(0, 4), (8, 8)]
-    assert runs(np.zeros(4, dtype=bool)) == []
+def test_intervals_are_cut_at_half_height_and_joined_over_small_gaps() -> None:
+    scores = np.array([0, 2, 4, 9, 10, 9, 3, 2, 3, 7, 3, 0, 0, 2, 0], dtype=float)
+    flags = scores > 1
+    assert runs(flags) == [(1, 10), (13, 13)]
+    assert intervals(scores, flags, 1.0) == [(3, 5), (9, 9), (13, 13)]
+    assert intervals(scores, flags, 1.0, merged_within=3) == [(3, 13)]
+    assert intervals(scores, np.zeros(15, dtype=bool), 1.0) == []
+    flat = np.full(5, 2.0)
+    assert intervals(flat, np.ones(5, dtype=bool), 1.0) == [(0, 4)]
+    assert intervals(flat, np.ones(5, dtype=bool), 2.0) == [(0, 4)]
 
 
 def test_held_out_measures_are_of_all_points() -> None:

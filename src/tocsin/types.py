@@ -149,7 +149,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A run of anomalous points of a series.
+    """One anomaly of a series: the points around a peak of the scores.
 
     ``start``, ``end``, ``peak``: positions among the detection's points, both ends included.
     ``start_time``, ``end_time``, ``peak_time``: their UTC times, None without a time column.

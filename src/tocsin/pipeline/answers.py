@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tocsin.decide.intervals import runs
+from tocsin.decide.intervals import intervals
 from tocsin.explain.series import Band
 from tocsin.prepare.series import PreparedSeries
 from tocsin.types import Decision, FloatArray, Interval, Scores, SeriesDetection
 
 MERGED_WITHIN = 10
-"""Anomalous points with at most so many normal ones between them are one interval."""
+"""Intervals with at most so many points between them are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,12 @@ class Answer:
         return replace(self, decision=replace(self.decision, p_values=p_values, is_anomaly=flagged))
 
     def intervals(self, first: int, channels: Sequence[str], top: int) -> list[Interval]:
-        """Return the runs of anomalous points, at positions that count from ``first``."""
-        return [
-            self._interval(start, end, first, channels, top)
-            for start, end in runs(self.decision.is_anomaly, MERGED_WITHIN)
-        ]
+        """Return the anomalies, at positions that count from ``first``."""
+        decision = self.decision
+        spans = intervals(
+            self.scores.values, decision.is_anomaly, decision.threshold, MERGED_WITHIN
+        )
+        return [self._interval(start, end, first, channels, top) for start, end in spans]
 
     def _interval(
         self, start: int, end: int, first: int, channels: Sequence[str], top: int
