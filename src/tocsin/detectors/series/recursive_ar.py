@@ -14,7 +14,33 @@ from tocsin.types import Card, FloatArray, Scores
 class RecursiveAr(RecordStream):
     """Error of a recursive autoregression, and distance to earlier windows, event by event.
 
-    ``delay``: how many later events may revise a score, 0 to 128.
+    Each channel is forecast by recursive least squares, robust to outliers, from its last 16
+    values and the three around one period ago; the dominant period (18 to 300 events) is that of
+    the autocorrelation of the events seen when there are 64, 128, … 8192 of them. A channel's
+    score adds up, all on the scale log(1 + error over what is usual): twice the error, fading by
+    1 % an event after a peak; the error and the distance from the slow mean, smoothed over about
+    three events; and, for four window lengths (a quarter, one and three periods, and 100), the
+    distance from the latest window to the nearest of 128 earlier ones, each of eight points,
+    asked anew at each eighth of the length. An event's score is the mean over the channels with
+    more than two values; those with less, as commands and flags, count only where there are no
+    others, and have zero ``parts``.
+
+    ``delay``: how many later events may revise a score, 0 to 128. With a delay, errors count in
+    both directions of time and windows count for all events that they cover. ``process`` and
+    ``process_many`` then return the revised score of the event ``delay`` events ago, 0 while
+    there is none; ``score`` and ``training_scores_`` hold those same scores at the events'
+    places, the last ``delay`` of them revised by what there is. Without, no score depends on
+    later events. ``seed``: of the random choice of windows to keep.
+
+    The first 16 events score 0, windows join in when 11 of a length have been seen. A missing
+    value adds nothing and is not learned from; its forecast stands in its place. ``parts``
+    (n, channels) are the channels' scores, ``expected`` (n, channels) the forecasts. Raises
+    ParameterError for a delay out of bounds.
+
+    >>> wave = np.sin(np.arange(1000) / 5)[:, None]
+    >>> detector = RecursiveAr().fit(wave)
+    >>> bool(detector.process([1.5]) > detector.training_scores_[500:].max())
+    True
     """
 
     card = Card(
@@ -23,8 +49,8 @@ class RecursiveAr(RecordStream):
         family="forecast",
         learning=("streaming",),
         summary="Error of a recursive autoregression, and distance to earlier windows.",
-        paper="Ljung, System Identification, 1999 (recursive least squares)",
-        cost="O(1) an event and channel; 17 KB of state an entity and channel",
+        paper="Ljung, System Identification: Theory for the User, Prentice Hall 1999",
+        cost="O(1) an event and channel; 16 KB of state an entity and channel",
     )
 
     def __init__(self, delay: int = 0, seed: int = 0) -> None:
@@ -56,12 +82,14 @@ class RecursiveAr(RecordStream):
         values, parts = np.empty(len(X) + late), np.empty((len(X) + late, X.shape[1]))
         expected = np.empty(X.shape)
         _follow(states, 0, X, self.delay, values[: len(X)], parts[: len(X)], expected)
-        _catch_up(states[0], self.delay, values[len(X) :], parts[len(X) :])
+        if late:
+            _catch_up(states[0], self.delay, values[len(X) :], parts[len(X) :])
         return Scores(values[late:], parts[late:], expected)
 
 
 @njit(cache=True, error_model="numpy")
 def _event(channels, event, delay, parts, expected):  # type: ignore[no-untyped-def]
+    """Learn an event of an entity; return the score of the one ``delay`` events ago."""
     for c in range(len(event)):
         expected[c] = update(channels[c], event[c], delay)
     return _combined(channels, channels[0].count - 1 - delay, delay, parts)
@@ -69,6 +97,7 @@ def _event(channels, event, delay, parts, expected):  # type: ignore[no-untyped-
 
 @njit(cache=True, error_model="numpy")
 def _combined(channels, t, delay, parts):  # type: ignore[no-untyped-def]
+    """Return the score of event t of an entity, and fill in its channels' parts."""
     total, count = 0.0, 0
     for c in range(len(parts)):
         parts[c] = 0.0
@@ -96,6 +125,7 @@ def _follow(states, stride, events, delay, values, parts, expected):  # type: ig
 
 @njit(cache=True, error_model="numpy")
 def _catch_up(channels, delay, values, parts):  # type: ignore[no-untyped-def]
+    """Fill in the scores of the last events, revised by those that there are."""
     first = channels[0].count - len(values)
     for k in range(len(values)):
         values[k] = _combined(channels, first + k, delay, parts[k])
