@@ -77,7 +77,8 @@ def state_or_nothing(detector: Detector) -> State:
 def equal(a: Any, b: Any) -> bool:
     """Return whether two states hold the same; a list equals a tuple, as after JSON."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return bool(np.array_equal(a, b))
+        numbers = all(np.asarray(each).dtype.kind == "f" for each in (a, b))
+        return bool(np.array_equal(a, b, equal_nan=numbers))  # NaN may stand for "not yet seen"
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
