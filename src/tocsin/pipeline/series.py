@@ -219,7 +219,7 @@ class SeriesPipeline(BasePipeline):
     ) -> SeriesDetection:
         if SHARED not in self.models_:
             answers = [answer.comparable() for answer in answers]
-        notes = (*self.notes_, *remarks)
+        notes = tuple(dict.fromkeys((*self.notes_, *remarks)))
         return join(answers, self.columns, notes, self.reasons if explain else 0)
 
     def _state(self) -> dict[str, Any]:
