@@ -1,4 +1,4 @@
-"""Views of a series: ways to look at it that each give every point a score, and their fusion."""
+"""Views of a series: ways to look at it that each give every point a score."""
 
 from __future__ import annotations
 
