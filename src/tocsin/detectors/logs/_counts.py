@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tocsin.detectors.hashing import mixed
 from tocsin.types import BoolArray, IntArray, SessionArray
 
 
@@ -27,7 +27,8 @@ class Counts(NamedTuple):
         """Return the counts of sessions (n,)."""
         length = np.fromiter(map(len, X), dtype=np.int64, count=len(X))
         lines = np.concatenate([session.templates for session in X]).astype(np.int64)
-        templates, number = np.unique(lines, return_inverse=True)
+        templates = np.unique(lines)
+        number = np.searchsorted(templates, lines)
         pairs = np.repeat(np.arange(len(X)), length) * len(templates) + number
         pairs, count = np.unique(pairs, return_counts=True)
         session, number = np.divmod(pairs, len(templates))
@@ -51,15 +52,8 @@ class Counts(NamedTuple):
 
     def same(self) -> tuple[IntArray, IntArray]:
         """Return one session of each kind, and the kind (n,) of every session, by its counts."""
-        keys = _mixed(self.template.view(np.uint64) * np.uint64(2**32 + 15) + self.lines.view("u8"))
+        keys = mixed(self.template.view(np.uint64) * np.uint64(2**32 + 15) + self.lines.view("u8"))
         # A sum of well-mixed keys is a key of the set: 64 bits, so that clashes do not happen.
         whole = np.add.reduceat(keys, self.starts)
         _, first, kind = np.unique(whole, return_index=True, return_inverse=True)
         return first, kind
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return 64-bit integers with all their bits mixed (Steele et al., SplitMix, OOPSLA 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
