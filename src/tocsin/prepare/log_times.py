@@ -1,0 +1,118 @@
+"""Times in log lines: how they are written, and how they read as seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import date
+from functools import lru_cache
+
+__all__ = ["TIMES", "Clock"]
+
+DAY = 86_400
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_HMS = r"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)"
+_FRACTION = r"(?:[.,](?P<f>\d{1,9}))?"
+_FORMS = {
+    "iso": r"(?P<Y>\d{4})[-/.](?P<m>\d\d)[-/.](?P<d>\d\d)[T -]"
+    rf"(?P<H>\d\d)[:.](?P<M>\d\d)[:.](?P<S>\d\d){_FRACTION}"
+    r"(?:[ ]?(?P<z>Z|UTC|[+-]\d\d:?\d\d))?",
+    "bsd": rf"(?P<b>[A-Z][a-z][a-z])[ ](?P<d>[ 0-3]?\d)[ ]{_HMS}{_FRACTION}",
+    "ctime": rf"[A-Z][a-z][a-z][ ](?P<b>[A-Z][a-z][a-z])[ ](?P<d>[ 0-3]?\d)[ ]{_HMS}{_FRACTION}[ ]"
+    r"(?P<Y>\d{4})",
+    "request": rf"(?P<d>\d\d)/(?P<b>[A-Z][a-z][a-z])/(?P<Y>\d{{4}}):{_HMS}"
+    r"(?:[ ](?P<z>[+-]\d{4}))?",
+    "short": rf"(?P<y>\d\d)[/-](?P<m>\d\d)[/-](?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
+    "compact": r"(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)[ ](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)",
+    "klog": rf"(?P<m>\d\d)(?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
+    "epoch": r"(?P<e>\d{9,19}(?:\.\d{1,9})?)",
+}
+_COMPILED = [re.compile(form, re.ASCII) for form in _FORMS.values()]
+_PER_SECOND = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
+
+TIMES = {name: "(?:" + re.sub(r"\(\?P<\w>", "(?:", form) + ")" for name, form in _FORMS.items()}
+"""Regular expressions of the ways to write a time, without groups."""
+
+
+class Clock:
+    """Reads the times of the lines of a file, one after the other.
+
+    ``now``: seconds since 1970, for times without a year. The year is the one that brings a time
+    closest to the time before it, for the first one the latest that is at most a day from now.
+
+    >>> clock = Clock(now=1_700_000_000)
+    >>> clock.read("2023-11-14T22:13:20,5Z"), clock.read("Jan  1 00:00:00"), clock.read("noon")
+    (1700000000.5, 1704067200.0, None)
+    """
+
+    def __init__(self, now: float | None = None) -> None:
+        self.now = time.time() if now is None else now
+        self._forms = list(_COMPILED)
+        self._text = ""
+        self._value: float | None = None
+        self._last: float | None = None
+
+    def restart(self) -> None:
+        """Forget the time before, as at the beginning of a file."""
+        self._text, self._value, self._last = "", None, None
+
+    def read(self, text: str) -> float | None:
+        """Return the seconds since 1970 of a time, None where it cannot be read."""
+        if text != self._text:
+            self._text, self._value = text, self._read(text)
+            self._last = self._last if self._value is None else self._value
+        return self._value
+
+    def _read(self, text: str) -> float | None:
+        for i, form in enumerate(self._forms):
+            if found := form.fullmatch(text):
+                if i:  # the next time is most likely written alike
+                    self._forms.insert(0, self._forms.pop(i))
+                try:
+                    return self._seconds(found.groupdict())
+                except ValueError:  # such as the 30th of February
+                    return None
+        return None
+
+    def _seconds(self, parts: dict[str, str | None]) -> float:
+        if epoch := parts.get("e"):
+            value = float(epoch)
+            return value / next(per for least, per in _PER_SECOND if value >= least)
+        hour, minute, second = (int(parts[name] or 0) for name in "HMS")
+        if hour > 23 or minute > 59 or second > 60:
+            raise ValueError("no time of the day")
+        seconds = 3600.0 * hour + 60 * minute + second
+        if fraction := parts.get("f"):
+            seconds += float(f"0.{fraction}")
+        if (zone := parts.get("z")) and zone[0] in "+-":
+            offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
+            seconds += offset if zone[0] == "-" else -offset
+        name = parts.get("b")
+        month = _MONTHS.index(name) + 1 if name else int(parts["m"] or 0)
+        day = int(parts["d"] or 0)
+        if year := parts.get("Y"):
+            return _midnight(int(year), month, day) + seconds
+        if year := parts.get("y"):
+            return _midnight(2000 + int(year), month, day) + seconds
+        return self._with_year(month, day, seconds)
+
+    def _with_year(self, month: int, day: int, seconds: float) -> float:
+        around = time.gmtime(self.now if self._last is None else self._last).tm_year
+        values = []
+        for year in range(around + 1, around - 9, -1):
+            try:
+                values.append(_midnight(year, month, day) + seconds)
+            except ValueError:  # the 29th of February
+                continue
+        if not values:
+            raise ValueError("no day of any year")
+        if self._last is None:
+            return next((value for value in values if value <= self.now + DAY), values[-1])
+        last = self._last
+        return min(values, key=lambda value: abs(value - last))
+
+
+@lru_cache(maxsize=1000)
+def _midnight(year: int, month: int, day: int) -> int:
+    return (date(year, month, day).toordinal() - 719_163) * DAY

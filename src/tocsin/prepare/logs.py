@@ -1,0 +1,400 @@
+"""Log lines to sessions: formats, templates, and which lines belong together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, islice
+from sys import intern
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tocsin.base import Stateful
+from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
+from tocsin.prepare.log_formats import (
+    Line,
+    LogRecord,
+    ParseCounts,
+    clean,
+    format_named,
+    parse,
+    recognise,
+)
+from tocsin.prepare.log_templates import ANY, TemplateMiner, mask
+from tocsin.types import IntArray, LogSession, SessionArray
+
+__all__ = ["LogPreparer", "PreparedLogs"]
+
+Logs = Iterable[Line] | Sequence[str] | Sequence[Sequence[int]]
+"""Lines of files, texts of one line each, or sessions of which only the kinds are known."""
+
+Masked = tuple[str, tuple[str, ...]]
+
+LINE, ALL = "line", "all"
+_ATTRIBUTES = ("file", "component", "level")
+BLOCKS = r"(blk_-?\d+)"
+_KEYS = frozenset({"sessionid", "requestid", "traceid", "correlationid", "transactionid"})
+_KEPT = 100_000
+_SAMPLE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLogs:
+    """Log sessions, and the way back to the lines they come from.
+
+    ``sessions``: (n,) LogSession, in the order of their first lines. ``keys``: n texts, the
+    session's key, the beginning of its window of time, or the line as ``file:number``.
+    ``lines``: n arrays (k,) int64, the positions in ``records`` of a session's lines.
+    ``records``: what the lines say, with file and number; none for sessions of numbers.
+    """
+
+    sessions: SessionArray
+    keys: list[str]
+    lines: list[IntArray]
+    records: list[LogRecord]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class _Text(NamedTuple):
+    """A line that comes from no file."""
+
+    file: str
+    number: int
+    text: str
+
+
+class LogPreparer(Stateful):
+    """Turns log lines into sessions of known kinds of lines.
+
+    ``format``: a name or a pattern, see ``tocsin.prepare.log_formats``; None to recognise it.
+    ``session``: what lines of a session share: a field of the format, such as "host", a regular
+    expression with one group, such as "(blk_-?[0-9]+)", or "line", each line by itself.
+    ``window``: seconds; lines of such a window of time are a session, or of each session the
+    lines of such a window. The rules, each use of which is noted:
+
+    - session None: HDFS block ids, if most lines name one; else a field of JSON such as
+      session_id, request_id or trace_id, if most lines have it; else each line by itself. A
+      line that names several keys belongs to each of these sessions, one without a key is by
+      itself.
+    - a window without a session takes all lines.
+    - windows begin at multiples of their length since 1970. A line without a time has that of
+      the line before it; if fewer than half of the lines have one, a window is as many lines.
+    - templates: see ``tocsin.prepare.log_templates``; a line of no known kind has -1.
+    - sequences of numbers are sessions of which only the kinds of lines are known.
+
+    After ``fit_transform``: ``format_`` and ``session_``, what was taken, ``miner_``, the kinds
+    of messages, or ``events_``, the known numbers, ``notes_``.
+
+    Raises InputError for logs that cannot be learned from, ParameterError for settings that
+    cannot work, SchemaMismatch for lines after numbers or numbers after lines.
+
+    >>> preparer = LogPreparer(session="(job [0-9]+)")
+    >>> logs = preparer.fit_transform(["start of job 1", "start of job 2", "job 1 is over"])
+    >>> logs.keys, [session.templates.tolist() for session in logs.sessions]
+    (['job 1', 'job 2'], [[0, 1], [0]])
+    """
+
+    format_: str
+    session_: str
+    window_: float | None
+    miner_: TemplateMiner
+    events_: IntArray | None
+    counted_: bool
+    notes_: list[str]
+
+    def __init__(
+        self,
+        *,
+        format: str | None = None,
+        session: str | None = None,
+        window: float | None = None,
+    ) -> None:
+        self.format = format
+        self.session = session
+        self.window = window
+
+    def fit_transform(self, lines: Logs) -> PreparedLogs:
+        """Learn the format, the sessions and the kinds of messages, and return the sessions."""
+        self._check()
+        self.window_ = self.window
+        self.counted_ = False
+        self.events_ = None
+        self.miner_ = TemplateMiner()
+        items, numbers = _told_apart(lines)
+        if numbers:
+            return self._learn_numbers(items)
+        source = _as_lines(items)
+        sample = list(islice(source, _SAMPLE))
+        found = format_named(self.format) if self.format else recognise(x.text for x in sample)
+        self.format_ = self.format or found.name
+        counts = ParseCounts()
+        records = list(parse(chain(sample, source), found, counts))
+        if not records:
+            raise InputError(f"There is nothing to learn from: {counts.blank:,} blank lines.")
+        self.notes_ = [f"format: {self.format_} ({_how(self.format)})", *counts.notes]
+        self._settle_sessions(records)
+        masks = _masked(records)
+        ids = self.miner_.fit((text for text, _ in masks), masked=True)
+        self.notes_.append(f"{len(self.miner_.templates_):,} kinds of messages")
+        logs, remarks = self._sessions(records, masks, ids)
+        self.notes_ += remarks
+        return logs
+
+    def transform(self, lines: Logs) -> PreparedLogs:
+        """Return the sessions of lines, with -1 for kinds not known; changes nothing."""
+        return self.prepare(lines)[0]
+
+    def remarks(self, lines: Logs) -> list[str]:
+        """Return what is done to these lines: cut, continued, not recognised and so on."""
+        return self.prepare(lines)[1]
+
+    def prepare(self, lines: Logs) -> tuple[PreparedLogs, list[str]]:
+        """Return both ``transform`` and ``remarks`` of lines."""
+        if not hasattr(self, "notes_"):
+            raise NotFitted("This preparation is not fitted yet: call fit_transform first.")
+        items, numbers = _told_apart(lines)
+        if numbers is not (self.events_ is not None):
+            was, given = ("numbers", "lines") if self.events_ is not None else ("lines", "numbers")
+            raise SchemaMismatch(f"Trained on log sessions of {was}; these are {given}.")
+        if self.events_ is not None:
+            return self._of_numbers(_as_numbers(items))
+        counts = ParseCounts()
+        records = list(parse(_as_lines(items), format_named(self.format_), counts))
+        if not records:
+            raise InputError(f"There is nothing to score: {counts.blank:,} blank lines.")
+        masks = _masked(records)
+        ids = self.miner_.match((text for text, _ in masks), masked=True)
+        logs, remarks = self._sessions(records, masks, ids)
+        return logs, counts.notes + remarks
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self.miner_ = TemplateMiner().set_state(state["miner_"])
+        return self
+
+    def _check(self) -> None:
+        if self.window is not None and not 0 < self.window < float("inf"):
+            raise ParameterError(f"A window has more than 0 seconds; got window={self.window}.")
+        if self.window is not None and self.session == LINE:
+            raise ParameterError('Lines by themselves have no windows: drop window or "line".')
+        if self.session and "(" in self.session:
+            try:
+                groups = re.compile(self.session).groups
+            except re.error as error:
+                raise ParameterError(
+                    f'session="{self.session}" cannot be read: {error}.'
+                ) from error
+            if groups != 1:
+                raise ParameterError(
+                    f'session="{self.session}" has {groups} groups; the one group is the key.'
+                )
+
+    def _settle_sessions(self, records: list[LogRecord]) -> None:
+        """Find what lines of a session share, and how windows are counted."""
+        self.session_ = self.session or (ALL if self.window else _find_session(records))
+        if "(" not in self.session_ and self.session_ not in (LINE, ALL):
+            names = Counter(chain.from_iterable(record.fields for record in records))
+            if self.session_ not in {*names, *_ATTRIBUTES}:
+                known = ", ".join([*_ATTRIBUTES, *(name for name, _ in names.most_common(20))])
+                raise ParameterError(
+                    f'No record has a field "{self.session_}" to tell sessions by. '
+                    f"Known: {known}; or give a regular expression with one group."
+                )
+        timed = sum(record.time is not None for record in records)
+        self.counted_ = self.window is not None and 2 * timed < len(records)
+        told = {LINE: "each line by itself", ALL: "all lines"}.get(self.session_, self.session_)
+        if self.window:
+            told += f", in windows of {self.window:g} {'lines' if self.counted_ else 'seconds'}"
+        self.notes_.append(f"sessions: {told} ({_how(self.session or self.window)})")
+
+    def _sessions(
+        self, records: list[LogRecord], masks: list[Masked], ids: IntArray
+    ) -> tuple[PreparedLogs, list[str]]:
+        """Put lines together to sessions."""
+        parameters = self._parameters(records, masks, ids)
+        positions: IntArray = np.arange(len(records))
+        remarks = []
+        if unknown := int((ids < 0).sum()):
+            remarks.append(f"{unknown:,} of {len(ids):,} records are of no known kind")
+        if self.session_ == LINE:
+            keys = [_place(record) for record in records]
+            lines = [positions[i : i + 1] for i in range(len(records))]
+        else:
+            groups, alone = self._groups(records)
+            keys = list(groups)
+            lines = [np.array(group, dtype=np.int64) for group in groups.values()]
+            if alone:
+                remarks.append(f"{alone:,} records without a session: each by itself")
+        sessions = np.empty(len(keys), dtype=object)
+        sessions[:] = [
+            LogSession(
+                ids[group],
+                tuple([masks[i][0] for i in group]),
+                tuple([records[i].level for i in group]),
+                tuple([records[i].component for i in group]),
+                tuple([parameters[i] for i in group]),
+            )
+            for group in lines
+        ]
+        return PreparedLogs(sessions, keys, lines, records), remarks
+
+    def _parameters(
+        self, records: list[LogRecord], masks: list[Masked], ids: IntArray
+    ) -> list[tuple[str, ...]]:
+        """Return what varies in each record: what the mask found, or also the template."""
+        varying = [ANY in template for template in self.miner_.templates_] + [False]
+        return [
+            self.miner_.parameters(record.message, i) if varying[i] else found
+            for record, (_, found), i in zip(records, masks, ids.tolist(), strict=True)
+        ]
+
+    def _groups(self, records: list[LogRecord]) -> tuple[dict[str, list[int]], int]:
+        """Return the positions of each session's records, and how many are by themselves."""
+        keys_of = _key_reader(self.session_)
+        windows = self._windows(records) if self.window_ else None
+        groups: dict[str, list[int]] = {}
+        alone = 0
+        for position, record in enumerate(records):
+            keys = keys_of(record)
+            if not keys:
+                alone += 1
+                keys = [_place(record)]
+            for key in keys:
+                name = key if windows is None else f"{key} {windows[position]}".strip()
+                groups.setdefault(name, []).append(position)
+        return groups, alone
+
+    def _windows(self, records: list[LogRecord]) -> list[str]:
+        """Return the name of each record's window, its beginning."""
+        length = self.window_ or 1.0
+        if self.counted_:
+            size = max(1, round(length))
+            return [f"from {_place(records[i - i % size])}" for i in range(len(records))]
+        names: dict[float, str] = {}
+        first = next((record.time for record in records if record.time is not None), 0.0)
+        told = []
+        for record in records:
+            first = first if record.time is None else record.time
+            begin = first // length * length
+            if begin not in names:
+                names[begin] = datetime.fromtimestamp(begin, UTC).isoformat()
+            told.append(names[begin])
+        return told
+
+    def _learn_numbers(self, items: Iterable[Any]) -> PreparedLogs:
+        self.format_, self.session_ = "numbers", "given"
+        self.miner_.templates_ = []
+        sessions = _as_numbers(items)
+        self.events_ = np.unique(np.concatenate(sessions))
+        self.notes_ = [f"{len(sessions):,} sessions of {len(self.events_):,} kinds of lines"]
+        return self._of_numbers(sessions)[0]
+
+    def _of_numbers(self, numbers: list[IntArray]) -> tuple[PreparedLogs, list[str]]:
+        events = self.events_ if self.events_ is not None else np.empty(0, dtype=np.int64)
+        sessions = np.empty(len(numbers), dtype=object)
+        unknown = 0
+        for i, session in enumerate(numbers):
+            places = np.minimum(np.searchsorted(events, session), len(events) - 1)
+            known = events[places] == session
+            unknown += int((~known).sum())
+            sessions[i] = LogSession(np.where(known, places, -1).astype(np.int64))
+        keys = [str(i) for i in range(1, len(numbers) + 1)]
+        nowhere: IntArray = np.empty(0, dtype=np.int64)
+        remarks = [f"{unknown:,} numbers were not known in training"] if unknown else []
+        return PreparedLogs(sessions, keys, [nowhere] * len(keys), []), remarks
+
+
+def _told_apart(lines: Any) -> tuple[Iterable[Any], bool]:
+    """Return the items of logs, and whether they are sessions of numbers."""
+    if isinstance(lines, str) or not isinstance(lines, Iterable):
+        raise InputError(
+            f"Logs are a list of lines, or sessions of numbers; got a {type(lines).__name__}."
+        )
+    items = iter(lines)
+    first = next(items, None)
+    if first is None:
+        raise InputError("There are no log lines: the files or the list are empty.")
+    return chain([first], items), not isinstance(first, str) and not hasattr(first, "text")
+
+
+def _as_lines(items: Iterable[Any]) -> Iterator[Line]:
+    for number, item in enumerate(items, 1):
+        if isinstance(item, str):
+            yield _Text("", number, clean(item))
+        elif hasattr(item, "text"):
+            yield item
+        else:
+            raise InputError(f"Logs are lines of text; item {number} is a {type(item).__name__}.")
+
+
+def _as_numbers(items: Iterable[Any]) -> list[IntArray]:
+    sessions = []
+    for number, item in enumerate(items, 1):
+        try:
+            session = np.asarray(item)
+        except ValueError:  # lists of different lengths in each other
+            session = np.empty((0, 0))
+        if session.ndim != 1 or session.dtype.kind not in "iu" or not session.size:
+            raise InputError(
+                f"A session is a sequence of whole numbers, at least one; number {number} "
+                f"has the shape {session.shape} and the type {session.dtype}."
+            )
+        sessions.append(session.astype(np.int64))
+    return sessions
+
+
+def _masked(records: list[LogRecord]) -> list[Masked]:
+    """Return each message masked; repeated messages share theirs."""
+    known: dict[str, Masked] = {}
+    masks = []
+    for record in records:
+        masked = known.get(record.message)
+        if masked is None:
+            text, found = mask(record.message)
+            masked = (intern(text), found)
+            if len(known) < _KEPT:
+                known[record.message] = masked
+        masks.append(masked)
+    return masks
+
+
+def _find_session(records: list[LogRecord]) -> str:
+    """Return what tells sessions apart in most of the first records, LINE if nothing does."""
+    sample = records[:_SAMPLE]
+    block = re.compile(BLOCKS)
+    if 2 * sum(block.search(record.message) is not None for record in sample) > len(sample):
+        return BLOCKS
+    names = Counter(chain.from_iterable(record.fields for record in sample))
+    for name, count in names.most_common():
+        plain = re.sub("[^a-z]", "", name.rpartition(".")[2].lower())
+        values = {record.fields.get(name) for record in sample}
+        if 2 * count > len(sample) and plain in _KEYS and len(values) > 1:
+            return name
+    return LINE
+
+
+def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
+    """Return what gives the sessions that a record belongs to."""
+    if session == ALL:
+        return lambda record: [""]
+    if "(" in session:
+        find = re.compile(session).findall
+        return lambda record: [key for key in dict.fromkeys(find(record.message)) if key]
+    if session in _ATTRIBUTES:
+        return lambda record: [str(getattr(record, session))]
+    return lambda record: [record.fields[session]] if record.fields.get(session) else []
+
+
+def _place(record: LogRecord) -> str:
+    return f"{record.file}:{record.number}" if record.file else f"line {record.number}"
+
+
+def _how(setting: object) -> str:
+    return "found" if setting is None else "named"
