@@ -6,29 +6,41 @@ from abc import abstractmethod
 from itertools import pairwise
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.series._smoothed import SmoothedResiduals
+from tocsin.detectors.windows import dominant_period, smooth
 from tocsin.errors import ParameterError
-from tocsin.nn.series import SeriesTraining, overlapped
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining, overlapped
 from tocsin.types import FloatArray
 
 _WINDOW = 64
 
+_SHORTEST = 32
+"""Residuals are averaged over at least so many points: faster periods are mostly noise."""
 
-class WindowReconstruction(SmoothedResiduals):
+_FLOOR = 0.02
+"""Added to a channel's usual residual, so that one learned to perfection does not rule."""
+
+
+class WindowReconstruction(NeuralSeriesDetector):
     """A network that rebuilds windows of the scored channels.
 
     Windows are taken without their mean, so that a shape is known again at another level. The
     residual of a point is the mean of the absolute errors of all windows over it, and its
-    expected value the mean of their reconstructions.
+    expected value the mean of their reconstructions. The part of a channel is its residual,
+    averaged over the dominant period, in units of what one in a hundred held-out points
+    exceeds; the score is the largest part.
 
     ``latent`` is the size of a window's code and ``width`` that of the hidden layers; None
     makes them 8 and 64 for one channel, 16 and 128 for several.
 
     A subclass gives ``_rebuild``.
     """
+
+    period_: int
+    usual_: FloatArray
 
     def __init__(
         self,
@@ -76,6 +88,15 @@ class WindowReconstruction(SmoothedResiduals):
         means = overlapped(x, self.window_, rebuilt_and_error, 2 * len(self.scored_))
         expected[:, self.scored_], residuals[:, self.scored_] = means.chunk(2, dim=1)
         return residuals, expected
+
+    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
+        periods = [dominant_period(channel) for channel in x.T]
+        self.period_ = max(int(np.median(periods)), min(_SHORTEST, self.window_))
+        self.usual_ = np.quantile(residuals, 0.99, axis=0) + _FLOOR
+
+    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        parts = smooth(residuals / self.usual_, self.period_)
+        return parts.max(axis=1), parts
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
