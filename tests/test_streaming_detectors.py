@@ -70,19 +70,17 @@ def test_entities_do_not_share_what_they_learn(detector):
     assert fitted.process([0.3], 0) == alone.process([0.3])
 
 
-@every
-@pytest.mark.parametrize("delay", [0, 20])
-def test_a_saved_state_resumes_exactly(detector, delay, tmp_path):
-    if delay and detector is not RecursiveAr:
-        pytest.skip("has no delay")
-    parameters = {"delay": delay} if delay else {}
+@pytest.mark.parametrize(
+    "running", [*(detector() for detector in DETECTORS), RecursiveAr(delay=20)], ids=str
+)
+def test_a_saved_state_resumes_exactly(running, tmp_path):
     X = wave(800, 2)
-    running = detector(**parameters).fit(X[:300]).tracking(2)
-    before = [running.process_many(np.stack([event, -event])) for event in X[300:437]]
-    assert len(before) == 137
+    running = running.fit(X[:300]).tracking(2)
+    for event in X[300:437]:
+        running.process_many(np.stack([event, -event]))
     folder.save_state(tmp_path / "model", running.get_state(), {})
     state, _ = folder.load_state(tmp_path / "model")
-    resumed = registry.create(running.card.name, "series", **parameters).set_state(state)
+    resumed = registry.create(running.card.name, "series", **running.get_params()).set_state(state)
     for event in X[437:]:
         events = np.stack([event, -event])
         assert np.array_equal(resumed.process_many(events), running.process_many(events))
