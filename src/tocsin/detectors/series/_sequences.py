@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +20,8 @@ from tocsin.types import FloatArray
 _SHORTEST_SMOOTHING = 16  # points
 _FLOOR = 0.03  # standard deviations, so that a channel forecast exactly does not ring at nothing
 _HELD_OUT_WINDOWS = 256  # checks on more would cost as much as the steps between them
+_BEGINNING = 16  # points at the start of a series, and
+_SEARCHED = 4_096  # the points among which a stretch like them is looked for
 _AT_ONCE = 2**18  # values that a network sees in one call
 
 
@@ -88,7 +89,10 @@ class SequenceDetector(NeuralSeriesDetector):
         return x[..., torch.from_numpy(self.scored_).to(x.device)]
 
     def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        ways = _by_stretches(x, *self._margins(), self._expected)
+        before, size, after = self._margins()
+        # What is expected from the past alone needs a past before the first point as well.
+        past = _likely_past(x, before) if after == 0 else x[:0]
+        ways = _by_stretches(torch.cat([past, x]), before, size, after, self._expected)[len(past) :]
         expected, residuals = x.clone(), torch.zeros_like(x)
         expected[:, self.scored_] = ways.mean(2)
         residuals[:, self.scored_] = (self._scored(x)[..., None] - ways).abs().mean(2)
@@ -104,21 +108,36 @@ class SequenceDetector(NeuralSeriesDetector):
         return parts.mean(axis=1), parts
 
 
+def _likely_past(x: Tensor, length: int) -> Tensor:
+    """Return points that may have come before a series: before the stretch most like its start.
+
+    Where the series is too short for that, its mirror image, of fewer points if need be.
+    """
+    if len(x) < length + _BEGINNING:
+        return x[1:].flip(0)[-length:]
+    stretches = x[length : length + _SEARCHED].unfold(0, _BEGINNING, 1)
+    like = (stretches - x[:_BEGINNING].T).square().sum((1, 2)).argmin()
+    return x[like : like + length]
+
+
 def _by_stretches(
     x: Tensor, before: int, size: int, after: int, expected: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """Return what is expected at each point of a series x (n, channels), in parallel stretches.
 
-    Each stretch of ``size`` points is seen with the points around it; at the ends of the series
-    these are its mirror image.
+    Each stretch of ``size`` points is seen in a window with the points around it, which at the
+    ends of the series is moved inwards.
     """
     n, channels = x.shape
-    length = before + size + after
-    count = -(-n // size)
-    at = np.pad(np.arange(n), (before, count * size - n + after), mode="reflect")
-    view = x[torch.from_numpy(at).to(x.device)].unfold(0, length, size).transpose(1, 2)
+    length = min(before + size + after, n)
+    starts = torch.arange(0, n, size, device=x.device).sub(before).clamp(0, n - length)
+    points = torch.arange(n, device=x.device)
+    within = points - starts[points // size]
+    offsets = torch.arange(length, device=x.device)
     batch = max(1, _AT_ONCE // (length * channels))
-    pieces = [
-        expected(view[i : i + batch])[:, before : before + size] for i in range(0, count, batch)
-    ]
-    return torch.cat(pieces).flatten(0, 1)[:n]
+    pieces = []
+    for first in range(0, len(starts), batch):
+        own = slice(first * size, (first + batch) * size)
+        windows = x[starts[first : first + batch, None] + offsets]
+        pieces.append(expected(windows)[points[own] // size - first, within[own]])
+    return torch.cat(pieces)

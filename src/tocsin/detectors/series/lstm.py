@@ -88,7 +88,7 @@ class Lstm(SequenceDetector):
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         own = self._scored(x)
         if self.task == "reconstruction":
-            return functional.huber_loss(net(x, own), own)
+            return functional.huber_loss(net(x), own)
         forecast = own[:, : -self._ahead, :, None] + net(x[:, : -self._ahead])
         actual = own[:, 1:].unfold(1, self._ahead, 1)
         known = x.shape[1] // 4  # the state has to fill before a forecast can be right
@@ -103,7 +103,7 @@ class Lstm(SequenceDetector):
     def _expected(self, x: Tensor) -> Tensor:
         own = self._scored(x)
         if self.task == "reconstruction":
-            rebuilt: Tensor = self.net_(x, None)
+            rebuilt: Tensor = self.net_(x)
             return rebuilt[..., None]
         forecast = own[..., None] + self.net_(x)
         # The forecast made h points before a point stands in its h-th column.
@@ -126,21 +126,21 @@ class _Forecaster(nn.Module):
 
 
 class _EncoderDecoder(nn.Module):
-    """From windows (batch, length, inputs) to their reconstructions (batch, length, outputs)."""
+    """From windows (batch, length, inputs) to their reconstructions (batch, length, outputs).
+
+    The decoder reads the encoder's last state at every step, instead of the point it decoded
+    before: it then decodes in training as it does in scoring.
+    """
 
     def __init__(self, inputs: int, outputs: int, hidden: int) -> None:
         super().__init__()
         self.encoder = nn.LSTM(inputs, hidden, batch_first=True)
-        self.decoder = nn.LSTMCell(outputs, hidden)
+        self.decoder = nn.LSTM(hidden, hidden, batch_first=True)
         self.head = nn.Linear(hidden, outputs)
 
-    def forward(self, x: Tensor, target: Tensor | None) -> Tensor:
-        """Decode the last point first, each from the one after: of the target, if it is known."""
+    def forward(self, x: Tensor) -> Tensor:
         _, (state, cell) = self.encoder(x)
-        state, cell = state[0], cell[0]
-        rebuilt = [self.head(state)]
-        for at in range(x.shape[1] - 1, 0, -1):
-            after = rebuilt[-1] if target is None else target[:, at]
-            state, cell = self.decoder(after, (state, cell))
-            rebuilt.append(self.head(state))
-        return torch.stack(rebuilt[::-1], 1)
+        code = state[0][:, None].expand(-1, x.shape[1], -1)
+        backwards, _ = self.decoder(code, (state, cell))
+        rebuilt: Tensor = self.head(backwards).flip(1)
+        return rebuilt
