@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tocsin.types import FloatArray, IntArray
 
-SHORTEST_PERIOD, LONGEST_PERIOD = 3, 300
+SHORTEST_PERIOD, LONGEST_PERIOD = 6, 300
 USUAL_PERIOD = 125
 """Taken where the autocorrelation shows none, as is usual in the field's benchmarks."""
 
@@ -17,7 +17,7 @@ def dominant_period(x: FloatArray, most: int = 20_000) -> int:
     """Return the dominant period of a series (n,) in points, from its autocorrelation.
 
     The highest local maximum of the autocorrelation of the first ``most`` points at lags of 3
-    to 300; 125 where there is none, and never more than a quarter of the series.
+    to 300; 125 where there is none or it is below 6, and never more than a quarter of the series.
 
     >>> dominant_period(np.sin(np.arange(2000) * 2 * np.pi / 40))
     40
@@ -25,13 +25,12 @@ def dominant_period(x: FloatArray, most: int = 20_000) -> int:
     x = np.asarray(x, dtype=np.float64)[:most]
     limit = max(1, len(x) // 4)
     correlation = autocorrelation(x, LONGEST_PERIOD + 1)
-    lags = np.arange(SHORTEST_PERIOD, min(len(correlation) - 1, LONGEST_PERIOD + 1))
+    lags = np.arange(SHORTEST_PERIOD // 2, min(len(correlation) - 1, LONGEST_PERIOD + 1))
     peaks = lags[
         (correlation[lags] > correlation[lags - 1]) & (correlation[lags] >= correlation[lags + 1])
     ]
-    if not len(peaks):
-        return min(USUAL_PERIOD, limit)
-    return min(int(peaks[correlation[peaks].argmax()]), limit)
+    period = int(peaks[correlation[peaks].argmax()]) if len(peaks) else 0
+    return min(period if period >= SHORTEST_PERIOD else USUAL_PERIOD, limit)
 
 
 def autocorrelation(x: FloatArray, lags: int) -> FloatArray:

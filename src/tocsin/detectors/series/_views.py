@@ -176,7 +176,7 @@ class ForecastView:
 
     def __call__(self, scene: Scene) -> Sight:
         """Return the errors."""
-        X, inputs = scene.scaled("training"), scene.scaled("training", judged=False)
+        X, inputs = scene.scaled(self.among), scene.scaled(self.among, judged=False)
         n = len(X)
         known = scene.known if self.among == "training" else n
         lags = np.array([lag for lag in self.lags if lag <= known // 4])
