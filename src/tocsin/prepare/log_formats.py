@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from sys import intern
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -304,30 +305,38 @@ def _by_pattern(name: str, pattern: str, level: Callable[[str], str] = _level_of
     absent = "".join(f"(?P<{part}>)" for part in _PARTS if part not in names)
     regex = re.compile(pattern + absent, re.DOTALL)
     when, grade, component, message = (regex.groupindex[part] - 1 for part in _PARTS)
-    extra = [(each, regex.groupindex[each] - 1) for each in names if each not in _PARTS]
+    extra = {name: place - 1 for name, place in regex.groupindex.items() if name not in _PARTS}
     levels = _Levels(level)
-    shared: dict[tuple[str, ...], Mapping[str, str]] = {}
+    fields = _Shared(extra)
+    key_of = itemgetter(*extra.values()) if extra else len
     match = regex.fullmatch
-
-    def fields_of(values: tuple[str, ...]) -> Mapping[str, str]:
-        key = tuple([values[i] for _, i in extra])
-        fields = shared.get(key)
-        if fields is None:
-            if len(shared) >= _SHARED:
-                shared.clear()
-            found = {each: values[i] for each, i in extra if values[i]}
-            fields = shared[key] = MappingProxyType(found)
-        return fields
 
     def read(text: str) -> _Parts | None:
         found = match(text)
         if found is None:
             return None
         values = found.groups("")
-        fields = fields_of(values) if extra else _NONE
-        return values[when], levels[values[grade]], values[component], values[message], fields
+        key = key_of(values)
+        shared = fields.get(key)
+        if shared is None:
+            shared = fields.of(key, values)
+        return values[when], levels[values[grade]], values[component], values[message], shared
 
     return Format(name, read)
+
+
+class _Shared(dict[Any, Mapping[str, str]]):
+    """Fields by their values: lines of the same host and process share theirs."""
+
+    def __init__(self, places: dict[str, int]) -> None:
+        self.places = places
+
+    def of(self, key: Any, values: tuple[str, ...]) -> Mapping[str, str]:
+        found = {name: values[i] for name, i in self.places.items() if values[i]}
+        fields = MappingProxyType(found)
+        if len(self) < _SHARED:
+            self[key] = fields
+        return fields
 
 
 def _pattern_of(text: str) -> str:

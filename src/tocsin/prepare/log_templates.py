@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from operator import eq
 from typing import Any, Self
 
@@ -75,7 +76,8 @@ def mask(message: str) -> tuple[str, tuple[str, ...]]:
         return message, ()
     # No mask reaches over a blank, so that words can be masked one by one.
     words = [_MASKED[word] for word in message.split(" ")]
-    return " ".join([word for word, _ in words]), tuple([v for _, found in words for v in found])
+    found = tuple(chain.from_iterable([found for _, found in words]))
+    return " ".join([word for word, _ in words]), found
 
 
 class TemplateMiner(Stateful):
@@ -153,12 +155,14 @@ class TemplateMiner(Stateful):
 
         ``id``: the message's template; with -1, what the mask leaves out.
         """
-        if id < 0 or ANY not in self.templates_[id]:
+        varying = self._index.varying_places[id] if id >= 0 else ()
+        if not varying:
             return mask(message)[1]
-        found: list[str] = []
-        for token, word in zip(_tokens(self.templates_[id]), _tokens(message), strict=True):
-            found += (word,) if token == ANY else mask(word)[1]
-        return tuple(found)
+        words = _tokens(message)
+        found = [_MASKED[word][1] for word in words]
+        for place in varying:
+            found[place] = (words[place],)
+        return tuple(chain.from_iterable(found))
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
@@ -203,11 +207,14 @@ class _Index:
 
     def __init__(self, templates: list[str]) -> None:
         self.exact: dict[tuple[str, ...], int] = {}
+        self.varying_places: list[tuple[int, ...]] = []
         self.varying: dict[tuple[int, str], list[tuple[int, int, list[str]]]] = {}
         for i, template in enumerate(templates):
             tokens = _tokens(template)
-            if ANY in tokens:
-                entry = (tokens.count(ANY), i, tokens)
+            places = tuple(place for place, token in enumerate(tokens) if token == ANY)
+            self.varying_places.append(places)
+            if places:
+                entry = (len(places), i, tokens)
                 self.varying.setdefault((len(tokens), tokens[0]), []).append(entry)
             else:
                 self.exact[tuple(tokens)] = i

@@ -52,10 +52,12 @@ class Clock:
         self._text = ""
         self._value: float | None = None
         self._last: float | None = None
+        self._day: tuple[str | None, ...] = ()
+        self._midnight = 0
 
     def restart(self) -> None:
         """Forget the time before, as at the beginning of a file."""
-        self._text, self._value, self._last = "", None, None
+        self._text, self._value, self._last, self._day = "", None, None, ()
 
     def read(self, text: str) -> float | None:
         """Return the seconds since 1970 of a time, None where it cannot be read."""
@@ -79,7 +81,7 @@ class Clock:
         if epoch := parts.get("e"):
             value = float(epoch)
             return value / next(per for least, per in _PER_SECOND if value >= least)
-        hour, minute, second = (int(parts[name] or 0) for name in "HMS")
+        hour, minute, second = int(parts["H"] or 0), int(parts["M"] or 0), int(parts["S"] or 0)
         if hour > 23 or minute > 59 or second > 60:
             raise ValueError("no time of the day")
         seconds = 3600.0 * hour + 60 * minute + second
@@ -89,20 +91,27 @@ class Clock:
             offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
             seconds += offset if zone[0] == "-" else -offset
         name = parts.get("b")
-        month = _MONTHS.index(name) + 1 if name else int(parts["m"] or 0)
-        day = int(parts["d"] or 0)
-        if year := parts.get("Y"):
-            return _midnight(int(year), month, day) + seconds
-        if year := parts.get("y"):
-            return _midnight(2000 + int(year), month, day) + seconds
-        return self._with_year(month, day, seconds)
+        day = (parts.get("Y"), parts.get("y"), name or parts["m"], parts["d"])
+        if day != self._day:
+            month = _MONTHS.index(name) + 1 if name else int(parts["m"] or 0)
+            self._midnight = self._begin(parts, month, int(parts["d"] or 0))
+            self._day = day
+        return self._midnight + seconds
 
-    def _with_year(self, month: int, day: int, seconds: float) -> float:
+    def _begin(self, parts: dict[str, str | None], month: int, day: int) -> int:
+        """Return when a day begins."""
+        if year := parts.get("Y"):
+            return _midnight(int(year), month, day)
+        if year := parts.get("y"):
+            return _midnight(2000 + int(year), month, day)
+        return self._with_year(month, day)
+
+    def _with_year(self, month: int, day: int) -> int:
         around = time.gmtime(self.now if self._last is None else self._last).tm_year
         values = []
         for year in range(around + 1, around - 9, -1):
             try:
-                values.append(_midnight(year, month, day) + seconds)
+                values.append(_midnight(year, month, day))
             except ValueError:  # the 29th of February
                 continue
         if not values:
