@@ -21,11 +21,11 @@ from tocsin.prepare.log_formats import (
     Line,
     LogRecord,
     ParseCounts,
-    clean,
     format_named,
     parse,
     recognise,
 )
+from tocsin.prepare.log_patterns import clean
 from tocsin.prepare.log_templates import ANY, TemplateMiner, mask
 from tocsin.types import IntArray, LogSession, SessionArray
 
@@ -288,7 +288,7 @@ class LogPreparer(Stateful):
             keys = keys_of(record)
             if not keys:
                 alone += 1
-                keys = [_place(record)]
+                groups[_place(record)] = [position]
             for key in keys:
                 name = key if windows is None else f"{key} {windows[position]}".strip()
                 groups.setdefault(name, []).append(position)
