@@ -4,14 +4,17 @@ Masked are paths and addresses with a scheme (``<path>``), and (``*``) UUIDs, he
 of four or more characters with a digit, IP and hardware addresses, and numbers, also inside
 words. Templates are mined with a tree of fixed depth: messages of as many tokens and with the
 same first token are compared, and one that shares more than half of its tokens with a template
-joins it; tokens that differ become ``<*>``.
+joins it; tokens that differ become ``<*>``. Words that are frequent where others vary, in a tenth
+of the lines of a template and at least ten, are not what varies: "started" and "stopped" are
+kept apart, the names of services are not.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 from operator import eq
 from typing import Any, Self
@@ -34,6 +37,7 @@ _VARIABLE = re.compile(
     | (?<![\w/*>.]) \.{0,2} (?:/[\w.@%+~$-]*[a-zA-Z_][\w.@%+~$-]*)+ /?  # /folder/file
     | \b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b
     | \b[0-9a-fA-F]{1,4}(?:::?[0-9a-fA-F]{1,4}){3,7}\b # IPv6 and hardware addresses
+    | (?<![\w:.])::(?:[fF]{4}:)?[0-9][0-9a-fA-F.:]*\b
     | \b0[xX][0-9a-fA-F]+\b
     | \b(?=[a-fA-F]*[0-9])[0-9a-fA-F]{4,}\b(?![.:]\d)
     | (?:(?<![a-zA-Z0-9)\]])[-+])?[0-9]+(?:[.,:][0-9]+)*
@@ -41,6 +45,7 @@ _VARIABLE = re.compile(
     re.VERBOSE,
 )
 _MAY_VARY = re.compile(r"[0-9/\\]").search
+_FREQUENT, _SHARE = 10, 0.1
 _KEPT = 50_000
 _SHORT = 64
 
@@ -120,18 +125,21 @@ class TemplateMiner(Stateful):
 
         ``masked``: the messages are masked already.
         """
-        texts = list(messages) if masked else [mask(message)[0] for message in messages]
+        given = list(messages)
+        lines = Counter(given)
+        texts: Counter[str] = Counter()
+        for message, count in lines.items():
+            texts[message if masked else mask(message)[0]] += count
         tree = _Tree(self.similarity, self.children, self.leaf)
-        distinct = list(dict.fromkeys(texts))
-        for text in distinct:
-            tree.add(_tokens(text))
-        self.templates_ = [" ".join(tokens) for tokens in tree.templates]
+        for text, count in texts.items():
+            tree.add(_tokens(text), count)
+        self.templates_ = [" ".join(tokens) for tokens in tree.templates()]
         self._index = _Index(self.templates_)
-        # Templates only widen, so that each message fits one, but maybe not the one it joined.
-        used = list(dict.fromkeys(self._index.find(_tokens(text)) for text in distinct))
+        # A message that fits several templates may be of another one than it was learned for.
+        used = list(dict.fromkeys(self._index.find(_tokens(text)) for text in texts))
         self.templates_ = [self.templates_[i] for i in used]
         self._index = _Index(self.templates_)
-        return self.match(texts, masked=True)
+        return self.match(given, masked=masked)
 
     def match(self, messages: Iterable[str], *, masked: bool = False) -> IntArray:
         """Return the template (n,) int64 of each message, -1 where it fits none; changes nothing.
@@ -143,10 +151,10 @@ class TemplateMiner(Stateful):
         known: dict[str, int] = {}
         ids = []
         for message in messages:
-            text = message if masked else mask(message)[0]
-            found = known.get(text)
+            found = known.get(message)
             if found is None:
-                found = known[text] = self._index.find(_tokens(text))
+                text = message if masked else mask(message)[0]
+                found = known[message] = self._index.find(_tokens(text))
             ids.append(found)
         return np.array(ids, dtype=np.int64)
 
@@ -171,27 +179,60 @@ class TemplateMiner(Stateful):
         return self
 
 
+@dataclass(slots=True)
+class _Group:
+    """A template while it is learned, with the distinct messages that joined it."""
+
+    template: list[str]
+    members: list[tuple[list[str], int]] = field(default_factory=list)
+
+    def add(self, tokens: list[str], count: int) -> None:
+        self.members.append((tokens, count))
+        for place, token in enumerate(tokens):
+            if self.template[place] != token:
+                self.template[place] = ANY
+
+    def templates(self) -> Iterator[tuple[str, ...]]:
+        """Yield the template, and those with the words that are frequent where it varies."""
+        yield tuple(self.template)
+        varying = [place for place, token in enumerate(self.template) if token == ANY]
+        least = max(_FREQUENT, _SHARE * sum(count for _, count in self.members))
+        words: Counter[tuple[int, str]] = Counter()
+        for tokens, count in self.members:
+            for place in varying:
+                words[place, tokens[place]] += count
+        narrowed: Counter[tuple[str, ...]] = Counter()
+        for tokens, count in self.members:
+            for place in varying:
+                if words[place, tokens[place]] < least:
+                    tokens[place] = ANY
+            narrowed[tuple(tokens)] += count
+        yield from (tokens for tokens, count in narrowed.items() if count >= _FREQUENT)
+
+
 class _Tree:
-    """Templates while they are learned, by number of tokens and first token."""
+    """Groups of messages, by number of tokens and first token."""
 
     def __init__(self, similarity: float, children: int, leaf: int) -> None:
         self.similarity, self.children, self.leaf = similarity, children, leaf
-        self.templates: list[list[str]] = []
-        self.leaves: dict[tuple[int, str], list[list[str]]] = {}
+        self.leaves: dict[tuple[int, str], list[_Group]] = {}
         self.firsts: Counter[int] = Counter()
 
-    def add(self, tokens: list[str]) -> None:
+    def add(self, tokens: list[str], count: int) -> None:
         leaf = self._leaf(len(tokens), tokens[0])
-        best = max(leaf, key=lambda template: sum(map(eq, template, tokens)), default=None)
-        alike = best is not None and sum(map(eq, best, tokens)) > self.similarity * len(tokens)
-        if best is None or not (alike or len(leaf) >= self.leaf):
-            leaf.append(tokens)
-            self.templates.append(tokens)
-            return
-        widened = best if alike else leaf[-1]
-        widened[:] = [old if old == new else ANY for old, new in zip(widened, tokens, strict=True)]
+        shared = [sum(map(eq, group.template, tokens)) for group in leaf]
+        best = max(range(len(leaf)), key=shared.__getitem__, default=-1)
+        if best < 0 or shared[best] <= self.similarity * len(tokens):
+            best = -1
+            if len(leaf) < self.leaf:
+                leaf.append(_Group(tokens.copy()))
+        leaf[best].add(tokens, count)
 
-    def _leaf(self, length: int, first: str) -> list[list[str]]:
+    def templates(self) -> list[tuple[str, ...]]:
+        groups = chain.from_iterable(self.leaves.values())
+        return list(dict.fromkeys(chain.from_iterable(group.templates() for group in groups)))
+
+    def _leaf(self, length: int, first: str) -> list[_Group]:
         if "*" in first or first == "<path>":
             first = ANY
         elif (length, first) not in self.leaves:
