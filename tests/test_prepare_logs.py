@@ -176,9 +176,18 @@ def test_what_no_format_fits_continues_the_record_before():
     assert records[2].message == "Cart 7 is gone"
 
 
-def test_continued_records_are_cut():
-    (record,) = records_of([LINES[13][1], *["x" * 5000] * 300], format_named("python"))
-    assert len(record.message) == 8192
+def test_records_take_a_hundred_more_lines_and_are_cut():
+    counts = ParseCounts()
+    lines = [LINES[13][1], *["x" * 5000] * 150, LINES[13][1]]
+    records = records_of(lines, format_named("python"), counts)
+    assert len(records[0].message) == 8192
+    assert len(records) == 52
+    assert (counts.continued, counts.unknown) == (100, 50)
+
+
+def test_another_file_is_no_continuation():
+    raw = [RawLine("a.log", 1, LINES[13][1]), RawLine("b.log", 1, "  left over")]
+    assert [record.file for record in parse(raw, format_named("python"))] == ["a.log", "b.log"]
 
 
 def test_mixed_formats_are_read_line_by_line_and_counted():
@@ -234,6 +243,15 @@ def test_times_without_a_year_follow_each_other():
     assert clock.read("Feb 29 10:00:00") == seconds("2024-02-29T10:00:00")
     assert clock.read("Feb 30 10:00:00") is None
     assert clock.read("2024-06-03 25:00:00") is None
+
+
+def test_times_of_one_minute():
+    clock = Clock(NOW)
+    texts = ["06,5", "07", "08.25Z", "60", "61", "09+01:00", "09Z"]
+    read = [clock.read(f"2024-06-03T04:05:{text}") for text in texts]
+    start = seconds("2024-06-03T04:05:00")
+    assert read[:4] == [start + 6.5, start + 7, start + 8.25, start + 60]
+    assert read[4:] == [None, start + 9 - 3600, start + 9]
 
 
 def test_future_and_unreadable_times_are_kept_and_counted():

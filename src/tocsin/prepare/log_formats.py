@@ -2,11 +2,11 @@ r"""Log lines to records: time, level, component and message, in the formats tha
 
 The rules. The format is the one that fits most of the first 1,000 lines that are not indented,
 and at least half of them; of those within a tenth of the best the most specific one. A line
-that it does not fit may be of any other known format, counted as such. What fits none continues
-the record before it in its file, as stack traces do: it is added to the message, after a line
-feed, up to 100 lines and 8,192 characters in all. Without a record before it, or without a
-format, it is a message of its own. Blank lines are left out; longer lines than 8,192 characters
-are cut.
+that it does not fit may be of any other known format, counted as such. Up to 100 lines that fit
+none continue the record before them in their file, as stack traces do: they are added to its
+message, after a line feed, up to 8,192 characters in all. Further ones, those without such a
+record before them, and all where no format was recognised are messages of their own. Blank
+lines are left out; longer lines than 8,192 characters are cut.
 
 Times without a zone are UTC. Times without a year follow the record before them: the year is
 the one that brings them closest to it, for the first the latest that is not in the future. A
@@ -144,6 +144,7 @@ def parse(
     first: Line | None = None
     parts: Parts | None = None
     more: list[str] = []
+    room = 0
     for line in lines:
         counts.lines += 1
         text = line.text
@@ -154,17 +155,16 @@ def parse(
             counts.cut += 1
             text = text[:MOST_CHARACTERS]
         found = reader.read(text)
-        if found is None:
-            if first is not None and format is not PLAIN and first.file == line.file:
-                counts.continued += 1
-                if len(more) < _MOST_MORE:
-                    more.append(text)
-                continue
-            counts.unknown += 1
-            found = ("", "", "", text, {})
+        if found is None and room and first is not None and first.file == line.file:
+            counts.continued += 1
+            more.append(text)
+            room -= 1
+            continue
         if first is not None and parts is not None:
             yield reader.record(first, parts, more)
-        first, parts, more = line, found, []
+        room = 0 if found is None or format is PLAIN else _MOST_MORE
+        counts.unknown += found is None
+        first, parts, more = line, found or ("", "", "", text, {}), []
     if first is not None and parts is not None:
         yield reader.record(first, parts, more)
 

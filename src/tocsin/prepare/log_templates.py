@@ -54,6 +54,8 @@ class _Masked(dict[str, tuple[str, tuple[str, ...]]]):
     """Masked words, of which logs repeat most: never more than ``_KEPT``, all of them short."""
 
     def __missing__(self, word: str) -> tuple[str, tuple[str, ...]]:
+        if word.isdecimal() and word.isascii():
+            return "*", (word,)
         if _MAY_VARY(word) is None:
             masked: tuple[str, tuple[str, ...]] = (word, ())
         else:
@@ -80,9 +82,8 @@ def mask(message: str) -> tuple[str, tuple[str, ...]]:
     if _MAY_VARY(message) is None:
         return message, ()
     # No mask reaches over a blank, so that words can be masked one by one.
-    words = [_MASKED[word] for word in message.split(" ")]
-    found = tuple(chain.from_iterable([found for _, found in words]))
-    return " ".join([word for word, _ in words]), found
+    words, found = zip(*[_MASKED[word] for word in message.split(" ")], strict=True)
+    return " ".join(words), tuple(chain.from_iterable(found))
 
 
 class TemplateMiner(Stateful):

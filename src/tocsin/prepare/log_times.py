@@ -29,6 +29,9 @@ _FORMS = {
     "epoch": r"(?P<e>\d{9,19}(?:\.\d{1,9})?)",
 }
 _COMPILED = [re.compile(form, re.ASCII) for form in _FORMS.values()]
+_ISO = _COMPILED[0]
+_MINUTE = len("2024-06-03T04:05:")
+_SECONDS = re.compile(r"([0-5]\d(?:[.,]\d{1,9})?)Z?", re.ASCII)
 _PER_SECOND = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 
 TIMES = {name: "(?:" + re.sub(r"\(\?P<\w>", "(?:", form) + ")" for name, form in _FORMS.items()}
@@ -52,6 +55,7 @@ class Clock:
         self._text = ""
         self._value: float | None = None
         self._last: float | None = None
+        self._minute, self._begins = "", 0.0
         self._day: tuple[str | None, ...] = ()
         self._midnight = 0
 
@@ -67,14 +71,21 @@ class Clock:
         return self._value
 
     def _read(self, text: str) -> float | None:
+        if text[:_MINUTE] == self._minute and (found := _SECONDS.fullmatch(text, _MINUTE)):
+            return self._begins + float(found[1].replace(",", "."))
         for i, form in enumerate(self._forms):
             if found := form.fullmatch(text):
                 if i:  # the next time is most likely written alike
                     self._forms.insert(0, self._forms.pop(i))
+                parts = found.groupdict()
                 try:
-                    return self._seconds(found.groupdict())
+                    value = self._seconds(parts)
                 except ValueError:  # such as the 30th of February
                     return None
+                if form is _ISO and parts["z"] in (None, "Z") and parts["S"] != "60":
+                    self._minute = text[:_MINUTE]
+                    self._begins = value // 60 * 60
+                return value
         return None
 
     def _seconds(self, parts: dict[str, str | None]) -> float:

@@ -118,8 +118,13 @@ def read_lines(
 
 def _files(path: Path) -> list[tuple[Path, bool]]:
     """Return a file, or the files of a folder, each with whether it was named."""
-    if not path.exists():
-        raise _unreadable(path, "there is no such file or folder", "Check the path.")
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        reason = "there is no such file or folder"
+        if not isinstance(error, FileNotFoundError):
+            reason = str(getattr(error, "strerror", None) or error)
+        raise _unreadable(path, reason, "Check the path.") from error
     if not path.is_dir():
         return [(path, True)]
     found = []
