@@ -19,7 +19,7 @@ from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import InputError, NotFitted, ParameterError
 from tocsin.types import LogSession
 
-SMALL = {"steps": 60, "batch_size": 32, "device": "cpu"}
+SMALL = {"steps": 150, "batch_size": 32, "device": "cpu"}
 ALL = registry.names("logs")
 
 
@@ -52,6 +52,12 @@ def sessions(n: int, anomalies: int, kinds: int = 3, seed: int = 0):
     rng = np.random.default_rng(seed)
     made = [normal(rng) for _ in range(n)] + [strange(i % kinds) for i in range(anomalies)]
     return made, np.r_[np.zeros(n), np.ones(anomalies)]
+
+
+def tiny(name: str):
+    """A detector that has what there is to save, and need not be good."""
+    detector = registry.create(name, "logs")
+    return detector.set_params(**{"steps": 3} if "steps" in detector.get_params() else {})
 
 
 def f1(flagged, y) -> float:
@@ -193,7 +199,7 @@ def test_auto_takes_labels_and_single_lines():
 @pytest.mark.parametrize("name", ALL)
 def test_state_alone_gives_the_same_scores(name):
     X, _ = sessions(60, 6)
-    detector = registry.create(name, "logs", **registry.find(name, "logs").test_parameters())
+    detector = tiny(name)
     scores = detector.fit(X).score(X).values
     restored = registry.create(name, "logs", **detector.get_params())
     restored.set_state(detector.get_state())
@@ -204,7 +210,6 @@ def test_state_alone_gives_the_same_scores(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_odd_sessions_are_scored(name):
-    small = registry.find(name, "logs").test_parameters()
     odd = [
         session(-1),
         session(2**62, 0, -5),
@@ -214,7 +219,7 @@ def test_odd_sessions_are_scored(name):
         line(4, "日本語 \ud800 \0 <b>", "ERREUR", ("nan", "1e999", "é")),
     ]
     for X in ([session(1), session(1)], [session(-1), session(-1, -1)], [line(0, ""), odd[-1]]):
-        assert len(registry.create(name, "logs", **small).fit(X).score(odd)) == len(odd)
+        assert len(tiny(name).fit(X).score(odd)) == len(odd)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -82,7 +82,7 @@ class SequenceDetector(NetworkDetector, LogDetector):
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return parameters of a short training."""
-        return {"members": 2, "steps": 60, "batch_size": 32, "device": "cpu"}
+        return {"members": 2, "steps": 100, "batch_size": 32, "device": "cpu"}
 
     @abstractmethod
     def _member(self, n_tokens: int) -> nn.Module:
