@@ -170,7 +170,7 @@ def _learn(s, inputs, error):  # type: ignore[no-untyped-def]
     if not along >= 0:  # rounding has spoilt the matrix: start it anew, keep the coefficients
         for i in range(COEFFICIENTS):
             _forget(covariance, i)
-    s.error += (size - s.error) * max(1 / (s.known + 1), SLOWEST_ERROR)
+    s.error += (size - s.error) * max(3 / (s.known + 3), SLOWEST_ERROR)
 
 
 @njit(cache=True, error_model="numpy")
@@ -301,5 +301,5 @@ def _excess(usual, which, distance, joined):  # type: ignore[no-untyped-def]
     before = usual[which]
     excess = np.log1p(distance / max(before, FLOOR)) if joined >= PENDING else 0.0
     clipped = distance if before == 0 else min(distance, 4 * before)
-    usual[which] += (clipped - before) * max(1 / (joined - 2), 0.002)
+    usual[which] += (clipped - before) * max(3 / joined, 0.002)
     return excess

@@ -64,6 +64,7 @@ class Auto(FusedViews):
             return
         chosen = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
         self.chosen_ = cast("StreamingDetector", chosen).fit(X)
+        self.first_held_out_ = self.chosen_.first_held_out_
         self.reason_ = "events are scored as they come" + (
             f", at most {self.delay} points late" if self.delay else ""
         )
