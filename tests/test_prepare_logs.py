@@ -243,6 +243,8 @@ def test_times_without_a_year_follow_each_other():
     assert clock.read("Feb 29 10:00:00") == seconds("2024-02-29T10:00:00")
     assert clock.read("Feb 30 10:00:00") is None
     assert clock.read("2024-06-03 25:00:00") is None
+    assert clock.read("0001-01-01 00:00:00") is None
+    assert clock.read("9999-12-31T23:59:59-10:00") is None
 
 
 def test_times_of_one_minute():

@@ -11,6 +11,8 @@ __all__ = ["TIMES", "Clock"]
 
 DAY = 86_400
 
+_LATEST = 250e9  # in the year 9892
+
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _HMS = r"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)"
 _FRACTION = r"(?:[.,](?P<f>\d{1,9}))?"
@@ -64,9 +66,11 @@ class Clock:
         self._text, self._value, self._last, self._day = "", None, None, ()
 
     def read(self, text: str) -> float | None:
-        """Return the seconds since 1970 of a time, None where it cannot be read."""
+        """Return the seconds since 1970 of a time, None where it cannot be read or is before."""
         if text != self._text:
-            self._text, self._value = text, self._read(text)
+            value = self._read(text)
+            self._text = text
+            self._value = value if value is not None and 0 <= value < _LATEST else None
             self._last = self._last if self._value is None else self._value
         return self._value
 

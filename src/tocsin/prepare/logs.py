@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain, islice
 from sys import intern
 from typing import Any, NamedTuple, Self
@@ -26,6 +24,15 @@ from tocsin.prepare.log_formats import (
     recognise,
 )
 from tocsin.prepare.log_patterns import clean
+from tocsin.prepare.log_sessions import (
+    ALL,
+    ATTRIBUTES,
+    LINE,
+    check_session,
+    find_session,
+    group,
+    place_of,
+)
 from tocsin.prepare.log_templates import ANY, TemplateMiner, mask
 from tocsin.types import IntArray, LogSession, SessionArray
 
@@ -36,10 +43,6 @@ Logs = Iterable[Line] | Sequence[str] | Sequence[Sequence[int]]
 
 Masked = tuple[str, tuple[str, ...]]
 
-LINE, ALL = "line", "all"
-_ATTRIBUTES = ("file", "component", "level")
-BLOCKS = r"(blk_-?\d+)"
-_KEYS = frozenset({"sessionid", "requestid", "traceid", "correlationid", "transactionid"})
 _KEPT = 100_000
 _SAMPLE = 1_000
 
@@ -200,25 +203,15 @@ class LogPreparer(Stateful):
             raise ParameterError(f"A window has more than 0 seconds; got window={self.window}.")
         if self.window is not None and self.session == LINE:
             raise ParameterError('Lines by themselves have no windows: drop window or "line".')
-        if self.session and "(" in self.session:
-            try:
-                groups = re.compile(self.session).groups
-            except re.error as error:
-                raise ParameterError(
-                    f'session="{self.session}" cannot be read: {error}.'
-                ) from error
-            if groups != 1:
-                raise ParameterError(
-                    f'session="{self.session}" has {groups} groups; the one group is the key.'
-                )
+        check_session(self.session)
 
     def _settle_sessions(self, records: list[LogRecord]) -> None:
         """Find what lines of a session share, and how windows are counted."""
-        self.session_ = self.session or (ALL if self.window else _find_session(records))
+        self.session_ = self.session or (ALL if self.window else find_session(records))
         if "(" not in self.session_ and self.session_ not in (LINE, ALL):
             names = Counter(chain.from_iterable(record.fields for record in records))
-            if self.session_ not in {*names, *_ATTRIBUTES}:
-                known = ", ".join([*_ATTRIBUTES, *(name for name, _ in names.most_common(20))])
+            if self.session_ not in {*names, *ATTRIBUTES}:
+                known = ", ".join([*ATTRIBUTES, *(name for name, _ in names.most_common(20))])
                 raise ParameterError(
                     f'No record has a field "{self.session_}" to tell sessions by. '
                     f"Known: {known}; or give a regular expression with one group."
@@ -240,7 +233,7 @@ class LogPreparer(Stateful):
         if unknown := int((ids < 0).sum()):
             remarks.append(f"{unknown:,} of {len(ids):,} records are of no known kind")
         if self.session_ == LINE:
-            keys = [_place(record) for record in records]
+            keys = [place_of(record) for record in records]
             lines = [positions[i : i + 1] for i in range(len(records))]
             sessions = _array(
                 LogSession(
@@ -251,18 +244,18 @@ class LogPreparer(Stateful):
                 )
             )
         else:
-            groups, alone = self._groups(records)
+            groups, alone = group(records, self.session_, self.window_, counted=self.counted_)
             keys = list(groups)
-            lines = [np.array(group, dtype=np.int64) for group in groups.values()]
+            lines = [np.array(places, dtype=np.int64) for places in groups.values()]
             sessions = _array(
                 LogSession(
-                    ids[group],
-                    tuple([masks[i][0] for i in group]),
-                    tuple([records[i].level for i in group]),
-                    tuple([records[i].component for i in group]),
-                    tuple([parameters[i] for i in group]),
+                    ids[places],
+                    tuple([masks[i][0] for i in places]),
+                    tuple([records[i].level for i in places]),
+                    tuple([records[i].component for i in places]),
+                    tuple([parameters[i] for i in places]),
                 )
-                for group in groups.values()
+                for places in groups.values()
             )
             if alone:
                 remarks.append(f"{alone:,} records without a session: each by itself")
@@ -277,39 +270,6 @@ class LogPreparer(Stateful):
             self.miner_.parameters(record.message, i) if varying[i] else found
             for record, (_, found), i in zip(records, masks, ids.tolist(), strict=True)
         ]
-
-    def _groups(self, records: list[LogRecord]) -> tuple[dict[str, list[int]], int]:
-        """Return the positions of each session's records, and how many are by themselves."""
-        keys_of = _key_reader(self.session_)
-        windows = self._windows(records) if self.window_ else None
-        groups: dict[str, list[int]] = {}
-        alone = 0
-        for position, record in enumerate(records):
-            keys = keys_of(record)
-            if not keys:
-                alone += 1
-                groups[_place(record)] = [position]
-            for key in keys:
-                name = key if windows is None else f"{key} {windows[position]}".strip()
-                groups.setdefault(name, []).append(position)
-        return groups, alone
-
-    def _windows(self, records: list[LogRecord]) -> list[str]:
-        """Return the name of each record's window, its beginning."""
-        length = self.window_ or 1.0
-        if self.counted_:
-            size = max(1, round(length))
-            return [f"from {_place(records[i - i % size])}" for i in range(len(records))]
-        names: dict[float, str] = {}
-        first = next((record.time for record in records if record.time is not None), 0.0)
-        told = []
-        for record in records:
-            first = first if record.time is None else record.time
-            begin = first // length * length
-            if begin not in names:
-                names[begin] = datetime.fromtimestamp(begin, UTC).isoformat()
-            told.append(names[begin])
-        return told
 
     def _learn_numbers(self, items: Iterable[Any]) -> PreparedLogs:
         self.format_, self.session_ = "numbers", "given"
@@ -388,42 +348,11 @@ def _masked(records: list[LogRecord]) -> list[Masked]:
     return masks
 
 
-def _find_session(records: list[LogRecord]) -> str:
-    """Return what tells sessions apart in most of the first records, LINE if nothing does."""
-    sample = records[:_SAMPLE]
-    block = re.compile(BLOCKS)
-    if 2 * sum(block.search(record.message) is not None for record in sample) > len(sample):
-        return BLOCKS
-    names = Counter(chain.from_iterable(record.fields for record in sample))
-    for name, count in names.most_common():
-        plain = re.sub("[^a-z]", "", name.rpartition(".")[2].lower())
-        values = {record.fields.get(name) for record in sample}
-        if 2 * count > len(sample) and plain in _KEYS and len(values) > 1:
-            return name
-    return LINE
-
-
-def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
-    """Return what gives the sessions that a record belongs to."""
-    if session == ALL:
-        return lambda record: [""]
-    if "(" in session:
-        find = re.compile(session).findall
-        return lambda record: [key for key in dict.fromkeys(find(record.message)) if key]
-    if session in _ATTRIBUTES:
-        return lambda record: [str(getattr(record, session))]
-    return lambda record: [record.fields[session]] if record.fields.get(session) else []
-
-
 def _array(sessions: Iterable[LogSession]) -> SessionArray:
     items = list(sessions)
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
-
-
-def _place(record: LogRecord) -> str:
-    return f"{record.file}:{record.number}" if record.file else f"line {record.number}"
 
 
 def _how(setting: object) -> str:

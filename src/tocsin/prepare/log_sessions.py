@@ -1,0 +1,107 @@
+"""Which log records belong together: by a key they share, by windows of time, or none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
+
+from tocsin.errors import ParameterError
+from tocsin.prepare.log_formats import LogRecord
+
+__all__ = ["ALL", "ATTRIBUTES", "LINE", "check_session", "find_session", "group", "place_of"]
+
+LINE, ALL = "line", "all"
+ATTRIBUTES = ("file", "component", "level")
+"""What tells sessions apart besides the fields of a format."""
+
+_BLOCKS = r"(blk_-?\d+)"
+_KEYS = frozenset({"sessionid", "requestid", "traceid", "correlationid", "transactionid"})
+_SAMPLE = 1_000
+
+
+def check_session(session: str | None) -> None:
+    """Raise ParameterError for a regular expression without just one group."""
+    if session and "(" in session:
+        try:
+            groups = re.compile(session).groups
+        except re.error as error:
+            raise ParameterError(f'session="{session}" cannot be read: {error}.') from error
+        if groups != 1:
+            raise ParameterError(
+                f'session="{session}" has {groups} groups; the one group is the key.'
+            )
+
+
+def find_session(records: list[LogRecord]) -> str:
+    """Return what tells sessions apart in most of the first records, LINE if nothing does."""
+    sample = records[:_SAMPLE]
+    block = re.compile(_BLOCKS)
+    if 2 * sum(block.search(record.message) is not None for record in sample) > len(sample):
+        return _BLOCKS
+    names = Counter(chain.from_iterable(record.fields for record in sample))
+    for name, count in names.most_common():
+        plain = re.sub("[^a-z]", "", name.rpartition(".")[2].lower())
+        values = {record.fields.get(name) for record in sample}
+        if 2 * count > len(sample) and plain in _KEYS and len(values) > 1:
+            return name
+    return LINE
+
+
+def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
+    """Return what gives the sessions that a record belongs to."""
+    if session == ALL:
+        return lambda record: [""]
+    if "(" in session:
+        find = re.compile(session).findall
+        return lambda record: [key for key in dict.fromkeys(find(record.message)) if key]
+    value = attrgetter(session) if session in ATTRIBUTES else None
+    key_of = value or (lambda record: record.fields.get(session, ""))
+    return lambda record: [key for key in (key_of(record),) if key]
+
+
+def group(
+    records: list[LogRecord], session: str, window: float | None, *, counted: bool
+) -> tuple[dict[str, list[int]], int]:
+    """Return the positions of each session's records by its key, and how many are by themselves.
+
+    ``window``: seconds, or lines where they are ``counted``, None for no windows.
+    """
+    keys_of = _key_reader(session)
+    windows = _windows(records, window, counted=counted) if window else None
+    groups: dict[str, list[int]] = {}
+    alone = 0
+    for position, record in enumerate(records):
+        keys = keys_of(record)
+        if not keys:
+            alone += 1
+            groups.setdefault(place_of(record), []).append(position)
+        for key in keys:
+            name = key if windows is None else f"{key} {windows[position]}".strip()
+            groups.setdefault(name, []).append(position)
+    return groups, alone
+
+
+def _windows(records: list[LogRecord], length: float, *, counted: bool) -> list[str]:
+    """Return the name of each record's window, its beginning."""
+    if counted:
+        size = max(1, round(length))
+        return [f"from {place_of(records[i - i % size])}" for i in range(len(records))]
+    names: dict[float, str] = {}
+    last = next((record.time for record in records if record.time is not None), 0.0)
+    told = []
+    for record in records:
+        last = last if record.time is None else record.time
+        begin = last // length * length
+        if begin not in names:
+            names[begin] = datetime.fromtimestamp(begin, UTC).isoformat()
+        told.append(names[begin])
+    return told
+
+
+def place_of(record: LogRecord) -> str:
+    """Return where a record stands: ``file:number``, or ``line number`` of what was no file."""
+    return f"{record.file}:{record.number}" if record.file else f"line {record.number}"
