@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from tocsin.types import FloatArray, IntArray
 
-_CELLS = 2**22  # of distances held at once
+_CELLS = 2**20  # of distances held at once; they stay in the processor's cache
 
 
 class SparseSearch:
@@ -49,11 +49,16 @@ class SparseSearch:
         self, X: csr_array, k: int, itself: IntArray | None
     ) -> tuple[FloatArray, IntArray]:
         # The query's own norm is the same for all reference rows and left out.
-        squared = self._squared - 2 * (X @ self._transposed).toarray()
+        squared = (X @ self._transposed).toarray()
+        squared *= -2
+        squared += self._squared
         if itself is not None:
             own = np.flatnonzero(itself >= 0)
             squared[own, itself[own]] = np.inf
-        found = np.sort(np.argpartition(squared, k - 1, axis=1)[:, :k], axis=1)
+        if k == 1:
+            found = squared.argmin(axis=1)[:, None]
+        else:
+            found = np.sort(np.argpartition(squared, k - 1, axis=1)[:, :k], axis=1)
         # From the differences, not from the products: equal rows are at distance 0.
         distances = np.stack(
             [np.sqrt(_row_sums((X - self.reference[rows]).power(2))) for rows in found.T], axis=1

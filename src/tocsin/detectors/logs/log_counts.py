@@ -53,7 +53,7 @@ class LogCounts(LogDetector):
     reference_starts_: IntArray
     reference_sessions_: IntArray
 
-    def __init__(self, new_weight: float = 3.0, max_reference: int = 20_000, seed: int = 0) -> None:
+    def __init__(self, new_weight: float = 3.0, max_reference: int = 10_000, seed: int = 0) -> None:
         self.new_weight = new_weight
         self.max_reference = max_reference
         self.seed = seed
