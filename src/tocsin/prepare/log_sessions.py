@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain
-from operator import attrgetter
 
 from tocsin.errors import ParameterError
 from tocsin.prepare.log_formats import LogRecord
@@ -58,9 +57,9 @@ def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
     if "(" in session:
         find = re.compile(session).findall
         return lambda record: [key for key in dict.fromkeys(find(record.message)) if key]
-    value = attrgetter(session) if session in ATTRIBUTES else None
-    key_of = value or (lambda record: record.fields.get(session, ""))
-    return lambda record: [key for key in (key_of(record),) if key]
+    if session in ATTRIBUTES:
+        return lambda record: [key for key in (getattr(record, session),) if key]
+    return lambda record: [key for key in (record.fields.get(session),) if key]
 
 
 def group(
