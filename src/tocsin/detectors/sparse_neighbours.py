@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from tocsin.types import FloatArray, IntArray
 
-_CELLS = 2**20  # of distances held at once; they stay in the processor's cache
+_CELLS = 2**20  # of distances held at once
 
 
 class SparseSearch:
