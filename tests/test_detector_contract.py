@@ -13,8 +13,11 @@ from tocsin.checks import CheckFailed, Subject, check_detector, checks_for, subj
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
+SLOW = {"foundation"}
+"""Detectors that take seconds for each check: run with -m slow."""
+
 CASES = [
-    (modality, name, check)
+    pytest.param(modality, name, check, marks=pytest.mark.slow if name in SLOW else ())
     for modality in ("tables", "series")
     for name in registry.names(modality)
     for check in dict(checks_for(modality))

@@ -88,6 +88,8 @@ class Foundation(HistoryDetector):
         allowed = self.horizon * self.max_contexts
         step = -(-len(X) * len(self.scored_) // allowed)
         self.step_ = min(step, max(1, len(X) // (4 * _LEAST_CONTEXT)))
+        # The first forecasts are from contexts that are not full yet.
+        self.first_held_out_ = min(self.step_ * self.context, len(X) // 2)
         self.history_ = X.copy()
 
     def _score(self, X: FloatArray) -> Scores:
