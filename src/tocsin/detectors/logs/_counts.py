@@ -34,13 +34,6 @@ class Counts(NamedTuple):
         session, number = np.divmod(pairs, len(templates))
         return cls(session, templates[number], count, len(X))
 
-    def column(self, known: IntArray) -> IntArray:
-        """Return the position (e,) of each entry's template in ``known``, ascending; -1: none."""
-        if not len(known):
-            return np.full(len(self.template), -1)
-        at = np.searchsorted(known, self.template).clip(max=len(known) - 1)
-        return np.where((known[at] == self.template) & (self.template >= 0), at, -1)
-
     def number(self, which: BoolArray) -> IntArray:
         """Return how many (n,) of each session's entries are marked in ``which`` (e,)."""
         return np.bincount(self.session[which], minlength=self.n)
@@ -57,3 +50,11 @@ class Counts(NamedTuple):
         whole = np.add.reduceat(keys, self.starts)
         _, first, kind = np.unique(whole, return_index=True, return_inverse=True)
         return first, kind
+
+
+def find(known: IntArray, wanted: IntArray) -> IntArray:
+    """Return where each number stands among the known ones, ascending; -1 where it does not."""
+    if not len(known):
+        return np.full(len(wanted), -1)
+    at = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+    return np.where(known[at] == wanted, at, -1)

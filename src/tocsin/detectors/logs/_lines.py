@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.detectors.logs._counts import find
 from tocsin.types import BoolArray, FloatArray, IntArray, LogSession, SessionArray
 
 _POSITIONS = 64  # parameters of a line that are looked at
@@ -130,14 +131,6 @@ class Ranges(Stateful):
         worst = np.zeros(len(templates))
         np.maximum.at(worst, line, outside / (outside + (high - low) + 1))
         return worst
-
-
-def find(known: IntArray, wanted: IntArray) -> IntArray:
-    """Return where each number stands among the known ones, ascending; -1 where it does not."""
-    if not len(known):
-        return np.full(len(wanted), -1)
-    at = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-    return np.where(known[at] == wanted, at, -1)
 
 
 def _texts(session: LogSession) -> Any:

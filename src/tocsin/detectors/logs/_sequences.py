@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tocsin.base import LogDetector, fold_of_rows
-from tocsin.detectors.logs._lines import find
+from tocsin.detectors.logs._counts import find
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, seeded, to_numpy

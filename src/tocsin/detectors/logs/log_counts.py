@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from tocsin.base import LogDetector
-from tocsin.detectors.logs._counts import Counts
+from tocsin.detectors.logs._counts import Counts, find
 from tocsin.detectors.sparse_neighbours import SparseSearch
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
@@ -94,7 +94,7 @@ class LogCounts(LogDetector):
 
     def _rows(self, counts: Counts) -> tuple[csr_array, IntArray]:
         """Return log counts (n, templates) of the known templates, and the number of others."""
-        column = counts.column(self.templates_)
+        column = find(self.templates_, counts.template)
         known = column >= 0
         shape = (counts.n, max(1, len(self.templates_)))
         at = (counts.session[known], column[known])

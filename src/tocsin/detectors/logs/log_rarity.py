@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.base import LogDetector
-from tocsin.detectors.logs._counts import Counts
+from tocsin.detectors.logs._counts import Counts, find
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
 
@@ -81,7 +81,7 @@ class LogRarity(LogDetector):
 
     def _fewest(self, counts: Counts) -> IntArray:
         """Return for the rarest gram of each session how many training sessions have it."""
-        column = counts.column(self.templates_)
+        column = find(self.templates_, counts.template)
         here = np.append(self.sessions_with_, 0)[column]
         fewest = np.minimum.reduceat(here, counts.starts)
         for common in np.flatnonzero(self.sessions_with_ > self.n_ / 2):
