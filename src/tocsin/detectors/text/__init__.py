@@ -1,0 +1,1 @@
+"""Detectors of texts: one file each."""

@@ -1,0 +1,284 @@
+"""Single views of texts: each learns from normal texts and scores by one thing alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.covariance import ledoit_wolf
+
+from tocsin.base import Stateful, fold_of_rows
+from tocsin.detectors.char_model import CharModel
+from tocsin.detectors.column_scalings import MidRankScaling
+from tocsin.detectors.reference import NeighbourSpace
+from tocsin.detectors.sparse_neighbours import SparseSearch
+from tocsin.detectors.tfidf import Tfidf
+from tocsin.errors import MissingExtra
+from tocsin.types import FloatArray, IntArray, TextArray
+
+Material = Literal["text", "style", "meaning"]
+"""What a view reads: the texts (n,), their statistics (n, 15) or their embeddings (n, d)."""
+
+_HARSH = (
+    "I hate you.",
+    "You are stupid and disgusting.",
+    "Shut up, you idiot.",
+    "These people are liars and criminals.",
+    "What a terrible, shameful mess.",
+    "This makes me sick and angry.",
+    "Nobody can trust them.",
+    "It was the worst day of my life.",
+)
+_KIND = (
+    "I love you.",
+    "You are clever and lovely.",
+    "Thank you, my friend.",
+    "These people are honest and helpful.",
+    "What a wonderful, beautiful thing.",
+    "This makes me happy and calm.",
+    "Everybody can trust them.",
+    "It was the best day of my life.",
+)
+_WORD = re.compile(r"\w+")
+_FOLDS = 3
+_RIDGE = 1e-6
+
+
+class View(Stateful):
+    """One way to look at texts; ``reads`` says at what of them."""
+
+    reads: ClassVar[Material] = "text"
+
+    def fit(self, X: Any) -> FloatArray:
+        """Learn from X and return the scores (n,) that its items get when left out."""
+        raise NotImplementedError
+
+    def score(self, X: Any) -> FloatArray:
+        """Return the scores (n,) of new items."""
+        raise NotImplementedError
+
+
+class NgramNeighbours(View):
+    """Mean TF-IDF distance to the k nearest texts: words nobody used, or not together."""
+
+    words_: Tfidf
+    values_: FloatArray
+    columns_: IntArray
+    starts_: IntArray
+
+    def __init__(self, words: Tfidf, k: int) -> None:
+        self.words_ = words
+        self.k_ = k
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self.words_.set_state(state["words_"])
+        super().set_state({name: state[name] for name in state if name != "words_"})
+        self._prepare()
+        return self
+
+    def fit(self, X: TextArray) -> FloatArray:
+        """Learn from texts (n,) and return their leave-one-out scores (n,)."""
+        rows = self.words_.fit(X).transform(X)
+        self.values_ = rows.data
+        self.columns_ = rows.indices.astype(np.int64)
+        self.starts_ = rows.indptr.astype(np.int64)
+        self._prepare()
+        return self._distance(rows, np.arange(len(X)))
+
+    def _prepare(self) -> None:
+        shape = (len(self.starts_) - 1, len(self.words_.buckets_) + 1)
+        self._search = SparseSearch(csr_array((self.values_, self.columns_, self.starts_), shape))
+
+    def score(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of new texts."""
+        return self._distance(self.words_.transform(X))
+
+    def _distance(self, rows: csr_array, itself: IntArray | None = None) -> FloatArray:
+        distance: FloatArray = self._search.nearest(rows, self.k_, itself)[0].mean(axis=1)
+        return distance
+
+
+class Surprise(View):
+    """Mean surprise of the characters to a language model of characters."""
+
+    model_: CharModel
+
+    def __init__(self) -> None:
+        self.model_ = CharModel(order=5)
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self.model_.set_state(state["model_"])
+        return self
+
+    def fit(self, X: TextArray) -> FloatArray:
+        """Learn from texts (n,) and return their out-of-fold scores (n,)."""
+        return _out_of_fold(self, X, self._learn)
+
+    def _learn(self, X: TextArray) -> None:
+        self.model_.fit(X)
+
+    def score(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of new texts."""
+        return self.model_.surprise(X).mean()
+
+
+class Distance(View):
+    """Mahalanobis distance of embeddings, their covariance shrunk as Ledoit and Wolf do.
+
+    Ledoit & Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
+    Journal of Multivariate Analysis 2004.
+    """
+
+    reads = "meaning"
+
+    centre_: FloatArray
+    whitening_: FloatArray
+
+    def fit(self, X: FloatArray) -> FloatArray:
+        """Learn from rows (n, d) and return their out-of-fold scores (n,)."""
+        return _out_of_fold(self, X, self._learn)
+
+    def _learn(self, X: FloatArray) -> None:
+        self.centre_ = X.mean(axis=0)
+        centred = X - self.centre_
+        # A row of zeros lets a single row through, which has no covariance.
+        covariance, _ = ledoit_wolf(np.vstack([centred, 0 * centred[:1]]), assume_centered=True)
+        values, vectors = np.linalg.eigh(covariance)
+        self.whitening_ = vectors / np.sqrt(values.clip(min=0) + _RIDGE)
+
+    def score(self, X: FloatArray) -> FloatArray:
+        """Return the scores (n,) of new rows."""
+        # Without the matrix product, whose rounding depends on the number of rows.
+        Z = np.einsum("nd,de->ne", X - self.centre_, self.whitening_, optimize=False)
+        length: FloatArray = np.sqrt(np.einsum("ne,ne->n", Z, Z))
+        return length
+
+
+class StyleView(View):
+    """A view of the statistics, as normal deviations of their ranks."""
+
+    reads = "style"
+
+    reference_: FloatArray
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self._space = NeighbourSpace(MidRankScaling, self.reference_)
+        return self
+
+    def fit(self, X: FloatArray) -> FloatArray:
+        """Learn from statistics (n, d) and return their leave-one-out scores (n,)."""
+        self.set_state({"reference_": X})
+        return self._compare(X, np.arange(len(X)))
+
+    def score(self, X: FloatArray) -> FloatArray:
+        """Return the scores (n,) of new statistics."""
+        return self._compare(X)
+
+    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
+        raise NotImplementedError
+
+
+class StyleNeighbours(StyleView):
+    """Mean distance to the k nearest texts in how they are written."""
+
+    def __init__(self, k: int) -> None:
+        self.k_ = k
+
+    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
+        distance = np.empty(len(X))
+        for near in self._space.neighbours(X, self.k_, itself):
+            distance[near.block] = near.lengths.mean(axis=1)
+        return distance
+
+
+class StyleExtremes(StyleView):
+    """How far out the statistics are, above or below, each by itself."""
+
+    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
+        scaling = self._space.scaling
+        Z = scaling.transform(X) if itself is None else scaling.leave_one_out(X)[0]
+        far: FloatArray = np.sqrt((Z * Z).mean(axis=1))
+        return far
+
+
+class Tone(View):
+    """How much closer a text is to harsh sentences than to kind ones, by their embeddings.
+
+    It learns nothing from texts: that anomalies are rather harsher than normal texts is assumed.
+    """
+
+    reads = "meaning"
+
+    axis_: FloatArray
+
+    def __init__(self, embed: Callable[[list[str]], FloatArray] | None = None) -> None:
+        if embed is not None:
+            self.axis_ = embed(list(_HARSH)).mean(axis=0) - embed(list(_KIND)).mean(axis=0)
+
+    def fit(self, X: FloatArray) -> FloatArray:
+        """Return the scores (n,) of embeddings (n, d)."""
+        return self.score(X)
+
+    def score(self, X: FloatArray) -> FloatArray:
+        """Return the scores (n,) of embeddings (n, d)."""
+        scores: FloatArray = np.einsum("nd,d->n", X, self.axis_)
+        return scores
+
+
+class NegativeWords(View):
+    """The share of negative words and phrases, as VADER counts them.
+
+    Hutto & Gilbert, VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+    Media Text, ICWSM 2014.
+    """
+
+    def fit(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of texts (n,)."""
+        return self.score(X)
+
+    def score(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of texts (n,). Raises MissingExtra without vaderSentiment."""
+        try:
+            vader = import_module("vaderSentiment.vaderSentiment")
+        except ImportError as error:
+            raise MissingExtra("vaderSentiment", extra="text") from error
+        rate = vader.SentimentIntensityAnalyzer().polarity_scores
+        return np.array([rate(text)["neg"] for text in X])
+
+
+class Profanity(View):
+    """The share of words that are on the list of the package better-profanity."""
+
+    def fit(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of texts (n,)."""
+        return self.score(X)
+
+    def score(self, X: TextArray) -> FloatArray:
+        """Return the scores (n,) of texts (n,). Raises MissingExtra without better-profanity."""
+        try:
+            listed = files("better_profanity") / "profanity_wordlist.txt"
+        except ImportError as error:
+            raise MissingExtra("better-profanity", extra="text") from error
+        profane = set(listed.read_text(encoding="utf-8").lower().split("\n")) - {""}
+        words = [_WORD.findall(text.lower()) for text in X]
+        return np.array([sum(w in profane for w in each) / max(len(each), 1) for each in words])
+
+
+def _out_of_fold(view: View, X: Any, learn: Callable[[Any], None]) -> FloatArray:
+    """Return scores (n,) of items, each by a view that learned from two thirds without it."""
+    scores = np.empty(len(X))
+    fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
+    for held_out in np.unique(fold):
+        learn(X[fold != held_out])
+        scores[fold == held_out] = view.score(X[fold == held_out])
+    learn(X)
+    return scores

@@ -1,0 +1,116 @@
+"""The default: takes the detector that suits what is known about the training texts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from tocsin import registry
+from tocsin.base import Detector, TextDetector
+from tocsin.errors import ParameterError
+from tocsin.types import Card, IntArray, TextArray
+
+_FEW_ANOMALIES, _MANY_ANOMALIES = 5, 100
+
+
+class Auto(TextDetector):
+    """Choose a detector by the training texts and learn with it.
+
+    ``training``: "clean" (the texts are normal), "mixed" (some unknown ones are anomalies) or
+    "guess". Labels, when given, decide: from 5 labelled anomalies up they train
+    ``text_few_labels``, from 100 up ``text_classifier``; with fewer, or when ``training`` is
+    "clean" or ``encoder`` None, ``text_views`` learns from the normal texts. Without labels
+    ``text_views`` learns; "guess" takes the texts for mixed, the safer error. ``encoder`` is
+    that of the chosen detector, ``lexicon`` of ``text_views``: see there.
+
+    After ``fit``, ``chosen_`` is the detector, ``reason_`` a sentence that says why, and
+    ``warnings_`` what it noted. Raises ParameterError for any other ``training``, and what the
+    chosen detector raises.
+
+    >>> auto = Auto(training="clean", encoder=None).fit(["see you", "see you soon", "good day"])
+    >>> auto.chosen_.card.name, auto.reason_
+    ('text_views', 'training texts are taken as normal (clean)')
+    """
+
+    card = Card(
+        name="auto",
+        modality="text",
+        family="composite",
+        learning=("one-class", "unlabelled", "supervised"),
+        summary="Takes the detector that suits the training texts, and says which and why.",
+        paper="Tocsin's own benchmark of its detectors",
+        cost="that of the chosen detector",
+    )
+
+    uses_labels = True
+
+    chosen_: Detector
+    reason_: str
+    warnings_: list[str]
+
+    def __init__(
+        self,
+        training: Literal["guess", "clean", "mixed"] = "guess",
+        encoder: str | None = "minilm",
+        lexicon: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.training = training
+        self.encoder = encoder
+        self.lexicon = lexicon
+        self.seed = seed
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return parameters that make this detector small enough for the contract checks."""
+        return {"encoder": None}
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+        name, self.reason_ = self._choose(y)
+        parameters: dict[str, Any] = {"encoder": self.encoder, "seed": self.seed}
+        if name == "text_views":
+            training = self.training if y is None else "clean"
+            parameters |= {"training": training, "lexicon": self.lexicon}
+        self.chosen_ = registry.create(name, "text", **parameters)
+        self.chosen_.fit(X, y)
+        self.warnings_ = list(getattr(self.chosen_, "warnings_", []))
+
+    def _choose(self, y: IntArray | None) -> tuple[str, str]:
+        """Return the name of a detector and the reason for it."""
+        if self.training not in ("guess", "clean", "mixed"):
+            raise ParameterError(
+                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
+            )
+        if self.training == "clean":
+            return "text_views", "training texts are taken as normal (clean)"
+        if y is not None:
+            return self._choose_by_labels(int(y.sum()))
+        if self.training == "mixed":
+            return "text_views", (
+                "training texts are taken as unlabelled, with anomalies among them (mixed)"
+            )
+        return "text_views", (
+            "guessed that the training texts may hold anomalies, the safer guess: say --clean "
+            '(training="clean") if they are all normal, --mixed (training="mixed") if not'
+        )
+
+    def _choose_by_labels(self, anomalies: int) -> tuple[str, str]:
+        if anomalies == 0:
+            return "text_views", "all training texts are labelled normal"
+        labelled = f"{anomalies} training texts are labelled anomalies"
+        if anomalies < _FEW_ANOMALIES:
+            return "text_views", (
+                f"only {labelled}, too few to learn from, so it learned from the normal texts"
+            )
+        if self.encoder is None:
+            return "text_views", (
+                f"{labelled}, but without an encoder it learned from the normal texts"
+            )
+        if anomalies < _MANY_ANOMALIES:
+            return "text_few_labels", f"{labelled}, enough for a classifier over an encoder"
+        return "text_classifier", f"{labelled}, enough to fine-tune an encoder"
+
+    def _score(self, X: TextArray) -> Scores:
+        return self.chosen_.score(X)
+
+    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
+        return self.chosen_.training_scores_

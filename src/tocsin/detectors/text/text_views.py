@@ -1,0 +1,249 @@
+"""Texts by several views, each put on the scale of p-values: the default for texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tocsin.base import State, TextDetector
+from tocsin.detectors.scaling import choose_rows
+from tocsin.detectors.text._calibration import Calibration
+from tocsin.detectors.text._duplicates import near_duplicates
+from tocsin.detectors.text._encoded import check_same
+from tocsin.detectors.text._statistics import statistics
+from tocsin.detectors.text._views import (
+    Distance,
+    Material,
+    NegativeWords,
+    NgramNeighbours,
+    Profanity,
+    StyleExtremes,
+    StyleNeighbours,
+    Surprise,
+    Tone,
+    View,
+)
+from tocsin.detectors.tfidf import LONGEST, Tfidf
+from tocsin.encoders import load
+from tocsin.errors import MissingExtra, ParameterError
+from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
+
+_FEW = 5
+_SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
+_MOST_IN_GROUP = 3  # a group of more than one text in so many is what the texts are like
+
+
+class TextViews(TextDetector):
+    """Several views of texts, each calibrated to p-values, put together as Fisher does.
+
+    The score is the sum of −log p over the views, ``view_scores`` the terms. From normal texts
+    (``training`` "clean") learn: the 5 nearest texts by character n-grams and by words (TF-IDF);
+    a language model of characters; the 5 nearest by statistics of style; the Mahalanobis
+    distance of embeddings; and tone, how much closer the embedding is to harsh sentences than
+    to kind ones. From unlabelled texts ("mixed", and "guess", which takes them for mixed) learn
+    neighbours in greater number, one in 50 and at least 10; how extreme the statistics are;
+    and tone. p-values come from scores of training texts that are left out.
+
+    Anomalies that are nearly the same hide one another. In "mixed" training a group of near
+    duplicates as large as half the number of neighbours, but of no more than a third of the
+    texts, is learned from as one text, and ``warnings_`` tells of it where it looks anomalous.
+
+    ``encoder``: "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
+    network; None leaves out the views of embeddings, as does a missing package for "minilm",
+    with a warning. ``tone`` False leaves that view out: it assumes English and that harsh is
+    anomalous. ``lexicon`` adds the shares of negative (VADER) and of profane words, for where
+    anomalies are insults: elsewhere they cost. At most ``max_reference`` texts, drawn by
+    ``seed``, are learned from. Texts are cut at 20,000 characters, for embeddings at 4,000.
+
+    Raises ParameterError for any other ``training`` and a ``max_reference`` below 2,
+    MissingExtra where ``lexicon`` or another encoder lacks its package.
+    Fisher, Statistical Methods for Research Workers, 1932.
+
+    >>> texts = [f"see you at {hour} for {meal}" for hour in range(12) for meal in ("tea", "food")]
+    >>> detector = TextViews(training="clean", encoder=None).fit(texts)
+    >>> usual, strange = detector.score(["see you at 7 for tea", "WIN £5000!!! txt 80086"]).values
+    >>> bool(usual < strange)
+    True
+    """
+
+    card = Card(
+        name="text_views",
+        modality="text",
+        family="composite",
+        learning=("one-class", "unlabelled"),
+        summary="N-grams, characters, style and meaning, calibrated and put together.",
+        paper="Tocsin's own composition; Fisher, Statistical Methods for Research Workers, 1932",
+        cost="O(texts x max_reference), and one pass of the encoder a text",
+    )
+
+    views_: dict[str, View]
+    calibrations_: dict[str, Calibration]
+    encoder_hash_: str
+    warnings_: list[str]
+
+    def __init__(
+        self,
+        training: Literal["guess", "clean", "mixed"] = "guess",
+        encoder: str | None = "minilm",
+        tone: bool = True,
+        lexicon: bool = False,
+        max_reference: int = 5_000,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.training = training
+        self.encoder = encoder
+        self.tone = tone
+        self.lexicon = lexicon
+        self.max_reference = max_reference
+        self.device = device
+        self.seed = seed
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return parameters that make this detector small enough for the contract checks."""
+        return {"encoder": None, "max_reference": 500}
+
+    def get_state(self) -> State:
+        """Return the fitted attributes as arrays, JSON values and nested states."""
+        state = super().get_state()
+        for name in ("views_", "calibrations_"):
+            state[name] = {key: part.get_state() for key, part in state[name].items()}
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        made = {**self._views(1, meaning=False), "meaning": Distance(), "tone": Tone()}
+        self.views_ = {key: made[key].set_state(part) for key, part in state["views_"].items()}
+        self.calibrations_ = {
+            key: Calibration().set_state(part) for key, part in state["calibrations_"].items()
+        }
+        return self
+
+    def view_scores(self, X: Any) -> dict[str, FloatArray]:
+        """Return −log p (n,) of texts X (n,) by the name of the view; 0 to 13.8 each."""
+        read = self._read(_readable(self._check_scoring(X)))
+        return {
+            name: -np.log(self.calibrations_[name].p_values(view.score(read[view.reads])))
+            for name, view in self.views_.items()
+        }
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+        self._check_parameters()
+        X = _readable(X)
+        self.warnings_ = []
+        self.encoder_hash_ = self._learn_encoder()
+        chosen = choose_rows(len(X), self.max_reference, self.seed)
+        k = _FEW if self.training == "clean" else max(2 * _FEW, len(chosen) // _SHARE)
+        group = None if self.training == "clean" else near_duplicates(X[chosen])
+        learned = np.zeros(len(X), dtype=bool)
+        learned[chosen if group is None else chosen[_first_of(group, k)]] = True
+        read = self._read(X)
+        self.views_ = self._views(k, meaning="meaning" in read)
+        self.calibrations_ = {}
+        scores = np.zeros(len(X))
+        for name, view in self.views_.items():
+            own = _left_out(view, read[view.reads], learned)
+            self.calibrations_[name] = Calibration().fit(own[learned])
+            scores -= np.log(self.calibrations_[name].p_values(own))
+        self._training = scores
+        if group is not None:
+            self._warn_of_groups(chosen, group, learned)
+
+    def _score(self, X: TextArray) -> Scores:
+        return Scores(np.sum(list(self.view_scores(X).values()), axis=0))
+
+    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
+        scores: FloatArray = self.__dict__.pop("_training")
+        return scores
+
+    def _check_parameters(self) -> None:
+        if self.training not in ("guess", "clean", "mixed"):
+            raise ParameterError(
+                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
+            )
+        if self.max_reference < 2:
+            raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
+
+    def _learn_encoder(self) -> str:
+        """Return the hash of the encoder's weights, "" where there is none."""
+        if self.encoder is None:
+            return ""
+        try:
+            return load(self.encoder, self.device).fingerprint
+        except MissingExtra as error:
+            if self.encoder != "minilm":
+                raise
+            self.warnings_.append(f"Learned without meaning and tone. {error}")
+            return ""
+
+    def _embed(self, texts: TextArray | list[str]) -> FloatArray:
+        encoder = load(str(self.encoder), self.device)
+        check_same(str(self.encoder), encoder.fingerprint, self.encoder_hash_)
+        return encoder.embed(texts).astype(np.float64)
+
+    def _read(self, X: TextArray) -> dict[Material, Any]:
+        """Return what the views read of texts (n,)."""
+        read: dict[Material, Any] = {"text": X, "style": statistics(X)}
+        if self.encoder_hash_ and (self.tone or self.training == "clean"):
+            read["meaning"] = self._embed(X)
+        return read
+
+    def _views(self, k: int, *, meaning: bool) -> dict[str, View]:
+        """Return new views by name, with those of embeddings where there is meaning to read."""
+        clean = self.training == "clean"
+        views: dict[str, View] = {
+            "characters": NgramNeighbours(Tfidf("char", 2, 4), k),
+            "words": NgramNeighbours(Tfidf("word"), k),
+            "style": StyleNeighbours(k),
+        }
+        if clean:
+            views["character model"] = Surprise()
+        else:
+            views["extremes of style"] = StyleExtremes()
+        if clean and meaning:
+            views["meaning"] = Distance()
+        if self.tone and meaning:
+            views["tone"] = Tone(self._embed)
+        if self.lexicon:
+            views |= {"negative words": NegativeWords(), "profanity": Profanity()}
+        return views
+
+    def _warn_of_groups(self, chosen: IntArray, group: IntArray, learned: BoolArray) -> None:
+        """Note each group that was learned from as one text and scores above most others."""
+        usual = np.quantile(self._training[learned], 0.9)
+        for number in np.unique(group[~learned[chosen]]):
+            members = chosen[group == number]
+            if np.median(self._training[members]) > usual:
+                self.warnings_.append(
+                    f"{len(members)} of {len(chosen)} training texts are nearly the same and "
+                    f"unlike the others; the first is number {members[0]}. They were learned "
+                    "from as one text, so that they do not hide one another."
+                )
+
+
+def _readable(X: TextArray) -> TextArray:
+    """Return texts (n,) cut off, without halves of surrogate pairs, which have no UTF-8."""
+    texts = np.empty(len(X), dtype=object)
+    texts[:] = [text[:LONGEST].encode(errors="replace").decode() for text in X]
+    return texts
+
+
+def _first_of(group: IntArray, k: int) -> BoolArray:
+    """Return which texts (n,) to learn from: of large groups, though of a minority, the first."""
+    size = np.bincount(group)[group]
+    first = np.zeros(len(group), dtype=bool)
+    first[np.unique(group, return_index=True)[1]] = True
+    return first | (2 * size < k) | (_MOST_IN_GROUP * size > len(group))
+
+
+def _left_out(view: View, X: Any, learned: BoolArray) -> FloatArray:
+    """Fit a view on some items, and return the scores (n,) of all, none having seen itself."""
+    scores = np.empty(len(X))
+    scores[learned] = view.fit(X[learned])
+    if not learned.all():
+        scores[~learned] = view.score(X[~learned])
+    return scores
