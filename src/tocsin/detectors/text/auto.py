@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tocsin import registry
 from tocsin.base import Detector, TextDetector
 from tocsin.errors import ParameterError
-from tocsin.types import Card, IntArray, TextArray
+from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 _FEW_ANOMALIES, _MANY_ANOMALIES = 5, 100
 
