@@ -56,10 +56,11 @@ class CausalLm:
         self.model = read(folder, "AutoModelForCausalLM")
         self.model.network.to(self.device)
         tokenizer = self.model.tokenizer
-        ends = (tokenizer.eos_token_id, tokenizer.bos_token_id)
-        self._start, self._end = (
-            next((i for i in order if i is not None), 0) for order in (ends[::-1], ends)
-        )
+        begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+        # Texts follow it in pre-training; what a chat model begins with is the turn of a speaker.
+        between = tokenizer.get_vocab().get("<|endoftext|>")
+        self._start = next((i for i in (between, begin, end) if i is not None), 0)
+        self._end = next((i for i in (between, end, begin) if i is not None), 0)
 
     @property
     def fingerprint(self) -> str:
