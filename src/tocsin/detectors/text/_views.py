@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.covariance import ledoit_wolf
+from sklearn.feature_extraction.text import HashingVectorizer
 
 from tocsin.base import Stateful, fold_of_rows
 from tocsin.detectors.char_model import CharModel
@@ -44,6 +45,7 @@ _KIND = (
     "Everybody can trust them.",
     "It was the best day of my life.",
 )
+_PIECE = r"\w+|[^\w\s]"
 _WORD = re.compile(r"\w+")
 _FOLDS = 3
 _RIDGE = 1e-6
@@ -61,6 +63,14 @@ class View(Stateful):
     def score(self, X: Any) -> FloatArray:
         """Return the scores (n,) of new items."""
         raise NotImplementedError
+
+
+class Tokens(Tfidf):
+    """Rows of words of any length and of marks, each a token: "I", "?" and "£" tell much."""
+
+    def _counts(self, texts: TextArray | list[str]) -> csr_array:
+        hashing = HashingVectorizer(token_pattern=_PIECE, alternate_sign=False, norm=None)
+        return csr_array(hashing.transform(texts))
 
 
 class NgramNeighbours(View):
@@ -89,7 +99,7 @@ class NgramNeighbours(View):
         self.columns_ = rows.indices.astype(np.int64)
         self.starts_ = rows.indptr.astype(np.int64)
         self._prepare()
-        return self._distance(rows, np.arange(len(X)))
+        return self._distance(_without_own(rows), np.arange(len(X)))
 
     def _prepare(self) -> None:
         shape = (len(self.starts_) - 1, len(self.words_.buckets_) + 1)
@@ -119,10 +129,13 @@ class Surprise(View):
 
     def fit(self, X: TextArray) -> FloatArray:
         """Learn from texts (n,) and return their out-of-fold scores (n,)."""
-        return _out_of_fold(self, X, self._learn)
-
-    def _learn(self, X: TextArray) -> None:
+        scores = np.empty(len(X))
+        fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
+        for held_out in np.unique(fold):
+            self.model_.fit(X[fold != held_out])
+            scores[fold == held_out] = self.score(X[fold == held_out])
         self.model_.fit(X)
+        return scores
 
     def score(self, X: TextArray) -> FloatArray:
         """Return the scores (n,) of new texts."""
@@ -142,20 +155,21 @@ class Distance(View):
     whitening_: FloatArray
 
     def fit(self, X: FloatArray) -> FloatArray:
-        """Learn from rows (n, d) and return their out-of-fold scores (n,)."""
-        return _out_of_fold(self, X, self._learn)
-
-    def _learn(self, X: FloatArray) -> None:
+        """Learn from rows (n, d) and return their leave-one-out scores (n,)."""
+        n = len(X)
         self.centre_ = X.mean(axis=0)
-        centred = X - self.centre_
-        # A row of zeros lets a single row through, which has no covariance.
-        covariance, _ = ledoit_wolf(np.vstack([centred, 0 * centred[:1]]), assume_centered=True)
+        covariance, shrinkage = ledoit_wolf(X - self.centre_, assume_centered=True)
         values, vectors = np.linalg.eigh(covariance)
         self.whitening_ = vectors / np.sqrt(values.clip(min=0) + _RIDGE)
+        # A row's own share of the covariance is of rank one: Sherman and Morrison take it out.
+        squared = self.score(X) ** 2
+        own = (1 - shrinkage) * squared / (n - 1) * n / (n - 1)
+        alone: FloatArray = np.sqrt(squared / np.maximum(1 - own, _RIDGE)) * n / (n - 1)
+        return alone
 
     def score(self, X: FloatArray) -> FloatArray:
         """Return the scores (n,) of new rows."""
-        # Without the matrix product, whose rounding depends on the number of rows.
+        # Not by a matrix product, whose rounding depends on the number of rows.
         Z = np.einsum("nd,de->ne", X - self.centre_, self.whitening_, optimize=False)
         length: FloatArray = np.sqrt(np.einsum("ne,ne->n", Z, Z))
         return length
@@ -273,12 +287,22 @@ class Profanity(View):
         return np.array([sum(w in profane for w in each) / max(len(each), 1) for each in words])
 
 
-def _out_of_fold(view: View, X: Any, learn: Callable[[Any], None]) -> FloatArray:
-    """Return scores (n,) of items, each by a view that learned from two thirds without it."""
-    scores = np.empty(len(X))
-    fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
-    for held_out in np.unique(fold):
-        learn(X[fold != held_out])
-        scores[fold == held_out] = view.score(X[fold == held_out])
-    learn(X)
-    return scores
+def _without_own(rows: csr_array) -> csr_array:
+    """Return TF-IDF rows without what is in one of them only, as if each row were a new text."""
+    rows_with = np.bincount(rows.indices, minlength=rows.shape[1])
+    nothing = rows.shape[1] - 1
+    kept = (rows_with > 1)[rows.indices]
+    text = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[kept]
+    values, column = rows.data[kept], rows.indices[kept]
+    square = np.bincount(text, weights=values * values, minlength=rows.shape[0])
+    empty = np.flatnonzero(square == 0)
+    return csr_array(
+        (
+            np.concatenate([values / np.sqrt(square[text]), np.ones(len(empty))]),
+            (
+                np.concatenate([text, empty]),
+                np.concatenate([column, np.full(len(empty), nothing)]),
+            ),
+        ),
+        shape=rows.shape,
+    )

@@ -22,6 +22,7 @@ from tocsin.detectors.text._views import (
     StyleExtremes,
     StyleNeighbours,
     Surprise,
+    Tokens,
     Tone,
     View,
 )
@@ -197,7 +198,7 @@ class TextViews(TextDetector):
         clean = self.training == "clean"
         views: dict[str, View] = {
             "characters": NgramNeighbours(Tfidf("char", 2, 4), k),
-            "words": NgramNeighbours(Tfidf("word"), k),
+            "words": NgramNeighbours(Tokens(), k),
             "style": StyleNeighbours(k),
         }
         if clean:
