@@ -43,11 +43,11 @@ def trained(network):
 
 
 def tiny_bert(folder, seed=0, train=True):
-    """Write a BERT of two layers with a vocabulary of letters, and return its folder."""
+    """Write a BERT of two layers with a vocabulary of letters and digits, and return its folder."""
     needed("transformers", "tokenizers")
     import transformers
 
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(words))

@@ -46,9 +46,8 @@ class Pretrained:
 
     def tokenize(self, texts: Sequence[str] | TextArray, **options: Any) -> Any:
         """Return the tokenizer's lists of texts, cut off; "input_ids" are the tokens' numbers."""
-        # Half of a surrogate pair is no character that a tokenizer could read.
-        readable = [text[:LONGEST].encode(errors="replace").decode() for text in texts]
-        return self.tokenizer(readable, truncation=True, max_length=self.longest, **options)
+        cut = [readable(text) for text in texts]
+        return self.tokenizer(cut, truncation=True, max_length=self.longest, **options)
 
     def padded(
         self, tokens: Sequence[Sequence[int]], device: torch.device
@@ -120,6 +119,15 @@ def read(name: str, kind: str = "AutoModel") -> Pretrained:
     network = network.requires_grad_(False).eval()
     limits = (MAX_TOKENS, tokenizer.model_max_length, _positions(network))
     return Pretrained(network, tokenizer, min(limits), _fingerprint(weights, tokenizer))
+
+
+def readable(text: str) -> str:
+    """Return a text cut off, with "?" for half a surrogate pair, which is no character.
+
+    >>> readable("a" + chr(0xD800))
+    'a?'
+    """
+    return text[:LONGEST].encode(errors="replace").decode()
 
 
 def packaged(package: str, distribution: str, within: str, extra: str = "text") -> Path:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, hstack
 from tocsin.base import fold_of_rows
 from tocsin.detectors.text._encoded import EncodedDetector
 from tocsin.detectors.tfidf import Tfidf
+from tocsin.encoders.pretrained import readable
 from tocsin.errors import InputError, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
@@ -71,7 +72,7 @@ class TextFewLabels(EncodedDetector):
             raise ParameterError(f"inverse_penalty must be above 0; got {self.inverse_penalty}.")
         check_classes(y, self.card.name)
         self._learn_encoder()
-        self.grams_ = _grams().fit(X)
+        self.grams_ = _grams().fit([readable(text) for text in X])
         rows = self._rows(X)
         self.coefficients_, self.intercept_ = self._regression(rows, y)
         # For the training scores: the encoder need not read the same texts twice.
@@ -94,7 +95,8 @@ class TextFewLabels(EncodedDetector):
 
     def _rows(self, X: TextArray) -> csr_array:
         """Return embeddings and n-grams (n, d + grams), each of length 1."""
-        return csr_array(hstack([csr_array(self._embed(X)), self.grams_.transform(X)]))
+        grams = self.grams_.transform([readable(text) for text in X])
+        return csr_array(hstack([csr_array(self._embed(X)), grams]))
 
     def _regression(self, rows: csr_array, y: IntArray) -> tuple[FloatArray, float]:
         from sklearn.linear_model import LogisticRegression
