@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from tocsin.base import SeriesDetector
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
-from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.nn.single import Single
+from tocsin.nn.training import Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
 _LIMIT = 20.0
@@ -142,10 +142,10 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
         with seeded(self.seed, device):
             net = self._network(x.shape[1]).to(device)
             rows = Rows(view, fold, 1, lambda windows: windows, device, self.seed)
-            lone = _Lone(net)
+            single = Single(net)
             train(
-                lone,
-                [lone.player(part, loss) for part, loss in self._players(net)],
+                single,
+                [single.player(part, loss) for part, loss in self._players(net)],
                 rows,
                 lambda windows: self._validate(net, windows[0])[None],
                 self._schedule(),
@@ -199,53 +199,7 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
             raise ParameterError(f"window must be at least 2 points, or None; got {self.window}.")
 
 
-class _Lone(nn.Module):
-    """A network as the only member of an ensemble, which is what the training loop takes.
-
-    Its weights are the network's own memory, seen with a leading member dimension. So any
-    layer of torch can be trained, recurrent ones among them.
-    """
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        # In a tuple, the network's own weights are not registered a second time.
-        self.own = (net,)
-        self.names = {id(weight): name for name, weight in net.named_parameters()}
-        for name, weight in net.named_parameters():
-            self.register_parameter(_flat(name), nn.Parameter(weight.detach()[None]))
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of the network as well."""
-        self.own[0].train(mode)
-        return super().train(mode)
-
-    def player(self, part: nn.Module, loss: Callable[[Tensor], Tensor]) -> Player:
-        """Return a player that trains this part of the network by a scalar loss."""
-        names = [self.names[id(weight)] for weight in part.parameters()]
-        objective = _Objective(self.own[0], loss)
-
-        def member_loss(x: Tensor) -> Tensor:
-            weights = {f"net.{name}": getattr(self, _flat(name))[0] for name in names}
-            value: Tensor = functional_call(objective, weights, (x[0],))
-            return value[None]
-
-        return Player([getattr(self, _flat(name)) for name in names], member_loss)
-
-
-class _Objective(nn.Module):
-    """A loss as a module, so that it can be taken at other weights than the network's own."""
-
-    def __init__(self, net: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.net = net
-        self.loss = loss
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.loss(x)
-
-
-def _flat(name: str) -> str:
-    return name.replace(".", "/")
+_Lone = Single  # its name before it had a file of its own
 
 
 def overlapped(

@@ -16,7 +16,7 @@ from tocsin.detectors.logs._counts import find
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, seeded, to_numpy
-from tocsin.nn.series import _Lone
+from tocsin.nn.single import Single
 from tocsin.nn.training import Rows, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores, SessionArray
 
@@ -125,10 +125,10 @@ class SequenceDetector(NetworkDetector, LogDetector):
             for number, net in enumerate(nets.children()):
                 held_out = (fold != number % (fold.max() + 1)).astype(np.int64)
                 rows = Rows(tokens, held_out, 1, lambda x: x, device, self.seed + number)
-                lone = _Lone(net)
+                single = Single(net)
                 loss = partial(self._cut_loss, net)
                 validate = partial(self._validate, net)
-                train(lone, [lone.player(net, loss)], rows, validate, schedule)
+                train(single, [single.player(net, loss)], rows, validate, schedule)
         self.net_ = self._ready(nets, device)
 
     def _cut_loss(self, net: nn.Module, x: Tensor) -> Tensor:
