@@ -22,7 +22,7 @@ from tocsin.encoders.text import mean_pooled, read_encoder
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded, to_numpy
-from tocsin.nn.series import _Lone
+from tocsin.nn.single import Single
 from tocsin.nn.training import Rows, Schedule, train
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
@@ -181,9 +181,9 @@ class TextClassifier(TextDetector):
             check_every=max(1, steps // (self.epochs * _CHECKS)),
             patience=_CHECKS,
         )
-        lone = _Lone(net)
-        player = lone.player(part, lambda x: labelled.loss(net, x))
-        train(lone, [player], rows, lambda x: labelled.loss(net, x[0])[None], schedule)
+        single = Single(net)
+        player = single.player(part, lambda x: labelled.loss(net, x))
+        train(single, [player], rows, lambda x: labelled.loss(net, x[0])[None], schedule)
 
     def _network(self) -> _Classifier:
         """Return the network, put together again after loading."""
