@@ -11,14 +11,14 @@ from tocsin.detectors.tfidf import Tfidf
 from tocsin.types import IntArray, TextArray
 
 _NEIGHBOURS = 10
-_NEAR = 0.6  # of √2, the distance of texts that share nothing
+_NEAR = 0.75  # of √2, the distance of texts that share nothing
 
 
 def near_duplicates(texts: TextArray | list[str]) -> IntArray:
     """Return the group (n,) of each text: chains of near ones share a group.
 
-    Near are texts whose character n-grams have a TF-IDF distance of 0.6 or less, a cosine of
-    0.82 or more.
+    Near are texts whose character n-grams have a TF-IDF distance of 0.75 or less, a cosine of
+    0.72 or more.
 
     >>> near_duplicates(["claim your prize now 1", "claim your prize now 2", "see you"]).tolist()
     [0, 0, 1]

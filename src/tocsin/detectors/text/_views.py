@@ -16,7 +16,6 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from tocsin.base import Stateful, fold_of_rows
 from tocsin.detectors.char_model import CharModel
 from tocsin.detectors.column_scalings import MidRankScaling
-from tocsin.detectors.reference import NeighbourSpace
 from tocsin.detectors.sparse_neighbours import SparseSearch
 from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import MissingExtra
@@ -175,8 +174,8 @@ class Distance(View):
         return length
 
 
-class StyleView(View):
-    """A view of the statistics, as normal deviations of their ranks."""
+class Style(View):
+    """How far out the statistics are, above or below, as normal deviations of their ranks."""
 
     reads = "style"
 
@@ -185,43 +184,17 @@ class StyleView(View):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
-        self._space = NeighbourSpace(MidRankScaling, self.reference_)
+        self._scaling = MidRankScaling(self.reference_)
         return self
 
     def fit(self, X: FloatArray) -> FloatArray:
         """Learn from statistics (n, d) and return their leave-one-out scores (n,)."""
         self.set_state({"reference_": X})
-        return self._compare(X, np.arange(len(X)))
+        return _root_mean_square(self._scaling.leave_one_out(X)[0])
 
     def score(self, X: FloatArray) -> FloatArray:
         """Return the scores (n,) of new statistics."""
-        return self._compare(X)
-
-    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
-        raise NotImplementedError
-
-
-class StyleNeighbours(StyleView):
-    """Mean distance to the k nearest texts in how they are written."""
-
-    def __init__(self, k: int) -> None:
-        self.k_ = k
-
-    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
-        distance = np.empty(len(X))
-        for near in self._space.neighbours(X, self.k_, itself):
-            distance[near.block] = near.lengths.mean(axis=1)
-        return distance
-
-
-class StyleExtremes(StyleView):
-    """How far out the statistics are, above or below, each by itself."""
-
-    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> FloatArray:
-        scaling = self._space.scaling
-        Z = scaling.transform(X) if itself is None else scaling.leave_one_out(X)[0]
-        far: FloatArray = np.sqrt((Z * Z).mean(axis=1))
-        return far
+        return _root_mean_square(self._scaling.transform(X))
 
 
 class Tone(View):
@@ -285,6 +258,11 @@ class Profanity(View):
         profane = set(listed.read_text(encoding="utf-8").lower().split("\n")) - {""}
         words = [_WORD.findall(text.lower()) for text in X]
         return np.array([sum(w in profane for w in each) / max(len(each), 1) for each in words])
+
+
+def _root_mean_square(Z: FloatArray) -> FloatArray:
+    root: FloatArray = np.sqrt((Z * Z).mean(axis=1))
+    return root
 
 
 def _without_own(rows: csr_array) -> csr_array:

@@ -19,8 +19,7 @@ from tocsin.detectors.text._views import (
     NegativeWords,
     NgramNeighbours,
     Profanity,
-    StyleExtremes,
-    StyleNeighbours,
+    Style,
     Surprise,
     Tokens,
     Tone,
@@ -39,17 +38,22 @@ _MOST_IN_GROUP = 3  # a group of more than one text in so many is what the texts
 class TextViews(TextDetector):
     """Several views of texts, each calibrated to p-values, put together as Fisher does.
 
-    The score is the sum of −log p over the views, ``view_scores`` the terms. From normal texts
-    (``training`` "clean") learn: the 5 nearest texts by character n-grams and by words (TF-IDF);
-    a language model of characters; the 5 nearest by statistics of style; the Mahalanobis
-    distance of embeddings; and tone, how much closer the embedding is to harsh sentences than
-    to kind ones. From unlabelled texts ("mixed", and "guess", which takes them for mixed) learn
-    neighbours in greater number, one in 50 and at least 10; how extreme the statistics are;
-    and tone. p-values come from scores of training texts that are left out.
+    The score is the sum of −log p over the views, ``view_scores`` the terms:
+
+    - characters, words: the TF-IDF distance to the nearest texts by n-grams and by words;
+    - style: how far out 15 statistics are, such as length, capitals, digits and marks;
+    - character model: the surprise to a language model of characters;
+    - meaning: the Mahalanobis distance of embeddings;
+    - tone: how much closer the embedding is to harsh sentences than to kind ones.
+
+    From normal texts (``training`` "clean") all of them learn, with 5 neighbours. From unlabelled
+    ones ("mixed", and "guess", which takes them for mixed) learn those that anomalies among the
+    texts mislead little: all but character model and meaning, with one text in 50, and at least
+    10, as neighbours. p-values come from scores of training texts that are left out.
 
     Anomalies that are nearly the same hide one another. In "mixed" training a group of near
     duplicates as large as half the number of neighbours, but of no more than a third of the
-    texts, is learned from as one text, and ``warnings_`` tells of it where it looks anomalous.
+    texts, is learned from as one text, and ``warnings_`` tells of it.
 
     ``encoder``: "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
     network; None leaves out the views of embeddings, as does a missing package for "minilm",
@@ -139,9 +143,16 @@ class TextViews(TextDetector):
         self.encoder_hash_ = self._learn_encoder()
         chosen = choose_rows(len(X), self.max_reference, self.seed)
         k = _FEW if self.training == "clean" else max(2 * _FEW, len(chosen) // _SHARE)
-        group = None if self.training == "clean" else near_duplicates(X[chosen])
         learned = np.zeros(len(X), dtype=bool)
-        learned[chosen if group is None else chosen[_first_of(group, k)]] = True
+        learned[chosen] = True
+        if self.training != "clean":
+            for group in _hiding(near_duplicates(X[chosen]), k):
+                learned[chosen[group[1:]]] = False
+                self.warnings_.append(
+                    f"{len(group)} of {len(chosen)} training texts are nearly the same; the first "
+                    f"is number {chosen[group[0]]}. They were learned from as one text: if they "
+                    "are anomalies, they do not hide one another."
+                )
         read = self._read(X)
         self.views_ = self._views(k, meaning="meaning" in read)
         self.calibrations_ = {}
@@ -151,8 +162,6 @@ class TextViews(TextDetector):
             self.calibrations_[name] = Calibration().fit(own[learned])
             scores -= np.log(self.calibrations_[name].p_values(own))
         self._training = scores
-        if group is not None:
-            self._warn_of_groups(chosen, group, learned)
 
     def _score(self, X: TextArray) -> Scores:
         return Scores(np.sum(list(self.view_scores(X).values()), axis=0))
@@ -199,12 +208,10 @@ class TextViews(TextDetector):
         views: dict[str, View] = {
             "characters": NgramNeighbours(Tfidf("char", 2, 4), k),
             "words": NgramNeighbours(Tokens(), k),
-            "style": StyleNeighbours(k),
+            "style": Style(),
         }
         if clean:
             views["character model"] = Surprise()
-        else:
-            views["extremes of style"] = StyleExtremes()
         if clean and meaning:
             views["meaning"] = Distance()
         if self.tone and meaning:
@@ -212,18 +219,6 @@ class TextViews(TextDetector):
         if self.lexicon:
             views |= {"negative words": NegativeWords(), "profanity": Profanity()}
         return views
-
-    def _warn_of_groups(self, chosen: IntArray, group: IntArray, learned: BoolArray) -> None:
-        """Note each group that was learned from as one text and scores above most others."""
-        usual = np.quantile(self._training[learned], 0.9)
-        for number in np.unique(group[~learned[chosen]]):
-            members = chosen[group == number]
-            if np.median(self._training[members]) > usual:
-                self.warnings_.append(
-                    f"{len(members)} of {len(chosen)} training texts are nearly the same and "
-                    f"unlike the others; the first is number {members[0]}. They were learned "
-                    "from as one text, so that they do not hide one another."
-                )
 
 
 def _readable(X: TextArray) -> TextArray:
@@ -233,12 +228,11 @@ def _readable(X: TextArray) -> TextArray:
     return texts
 
 
-def _first_of(group: IntArray, k: int) -> BoolArray:
-    """Return which texts (n,) to learn from: of large groups, though of a minority, the first."""
-    size = np.bincount(group)[group]
-    first = np.zeros(len(group), dtype=bool)
-    first[np.unique(group, return_index=True)[1]] = True
-    return first | (2 * size < k) | (_MOST_IN_GROUP * size > len(group))
+def _hiding(group: IntArray, k: int) -> list[IntArray]:
+    """Return the texts of each group that could hide its own among k neighbours, a minority."""
+    size = np.bincount(group)
+    large = np.flatnonzero((2 * size >= k) & (_MOST_IN_GROUP * size <= len(group)))
+    return [np.flatnonzero(group == number) for number in large]
 
 
 def _left_out(view: View, X: Any, learned: BoolArray) -> FloatArray:
