@@ -215,3 +215,33 @@ class SeriesDetection(Detection):
     def at_points(self, labels: IntArray) -> IntArray:
         """Return the label (n,) of each point from those of the rows; 0 where it was filled in."""
         return np.where(self.rows >= 0, labels[self.rows], 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line as it stands in its file, numbered from 1; ``file`` is "" for a list of lines."""
+
+    file: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDetection(Detection):
+    """The whole answer for n log sessions, in the order of their first lines.
+
+    ``rows`` numbers the sessions from 0. ``keys``: n texts, the session's key, the beginning of
+    its window of time, or its line as ``file:number``. ``files`` and ``numbers``: n, where its
+    first line stands, ``""`` and 0 for sessions of numbers. ``times``: (n,) datetime64[ms], UTC,
+    of its first line, NaT for none. ``sizes``: (n,), its records. ``lines``: by session, for the
+    anomalies, lines as they stand in the file, those that matter if there are many.
+    ``nearest``: by session, for those explained, the messages of the most similar normal session.
+    """
+
+    keys: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    numbers: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    times: NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ms]"))
+    sizes: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    lines: Mapping[int, tuple[LogLine, ...]] = field(default_factory=dict)
+    nearest: Mapping[int, tuple[str, ...]] = field(default_factory=dict)

@@ -13,21 +13,25 @@ from numpy.typing import ArrayLike
 from tocsin.base import Detector
 from tocsin.errors import ParameterError
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.logs import LogPipeline
 from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.tables import Pipeline
 from tocsin.sources.file import read_table
 from tocsin.store import folder
 from tocsin.types import Detection
 
-__all__ = ["BasePipeline", "Pipeline", "SeriesPipeline", "detect", "load"]
+__all__ = ["BasePipeline", "LogPipeline", "Pipeline", "SeriesPipeline", "detect", "load"]
 
-_PIPELINES: dict[str, type[Pipeline | SeriesPipeline]] = {
+AnyPipeline = Pipeline | SeriesPipeline | LogPipeline
+
+_PIPELINES: dict[str, type[AnyPipeline]] = {
     "tables": Pipeline,
     "series": SeriesPipeline,
+    "logs": LogPipeline,
 }
 
 
-def load(path: str | Path) -> Pipeline | SeriesPipeline:
+def load(path: str | Path) -> AnyPipeline:
     """Return the pipeline saved in a folder; raises NotAModel, CorruptModel or NewerFormat."""
     state, about = folder.load_state(path)
     return _PIPELINES[about["card"]["modality"]].from_state(state, about)
@@ -36,19 +40,20 @@ def load(path: str | Path) -> Pipeline | SeriesPipeline:
 def detect(
     data: Any,
     *,
-    modality: Literal["tables", "series"] = "tables",
+    modality: Literal["tables", "series", "logs"] = "tables",
     train: Any = None,
     labels: ArrayLike | None = None,
     detector: str | Detector = "auto",
     false_alarms: float = 0.01,
     **settings: Any,
 ) -> Detection:
-    """Return the anomalies of a table or of time series: a frame, an array or a file's path.
+    """Return the anomalies of a table, of time series or of logs.
 
-    With ``train``, data known to be normal, the model learns from those; otherwise it
-    learns from the data itself, taken as unlabelled, or labelled by ``labels`` (n,),
-    1 = anomaly. ``settings`` are those of Pipeline or SeriesPipeline. Raises ParameterError
-    for another modality.
+    Tables and series are frames, arrays or a file's path; logs are a path, several as Path, or
+    a list of lines. With ``train``, data known to be normal, the model learns from those;
+    otherwise it learns from the data itself, taken as unlabelled, or labelled by ``labels``
+    (n,), 1 = anomaly. ``settings`` are those of Pipeline, SeriesPipeline or LogPipeline. Raises
+    ParameterError for another modality.
 
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(300, 2))
@@ -58,11 +63,14 @@ def detect(
     """
     if modality not in _PIPELINES:
         raise ParameterError(f"modality is one of {', '.join(_PIPELINES)}; got {modality!r}.")
-    data = read_table(data) if isinstance(data, str | Path) else data
-    if modality == "tables":
+    if modality != "series":
         settings.setdefault("training", "mixed" if train is None else "clean")
     pipeline = _PIPELINES[modality](detector, false_alarms=false_alarms, **settings)
     if train is None:
-        return pipeline.fit_detect(data, labels=labels)
-    train = read_table(train) if isinstance(train, str | Path) else train
-    return pipeline.fit(train, labels=labels).detect(data)
+        return pipeline.fit_detect(_read(data, modality), labels=labels)
+    return pipeline.fit(_read(train, modality), labels=labels).detect(_read(data, modality))
+
+
+def _read(data: Any, modality: str) -> Any:
+    """Return the table of a path; logs are read as they are taken in."""
+    return read_table(data) if modality != "logs" and isinstance(data, str | Path) else data
