@@ -198,6 +198,13 @@ def test_pickled_weights_are_refused(tmp_path):
         load(str(folder))
 
 
+def test_damaged_weights_are_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "damaged")
+    (folder / "model.safetensors").write_bytes(b"no weights at all")
+    with pytest.raises(ModelFolderError, match="cannot be read"):
+        load(str(folder))
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     needed("transformers")
     with pytest.raises(ModelFolderError, match="cannot be read"):

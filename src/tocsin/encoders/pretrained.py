@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tocsin.errors import MissingExtra, ModelFolderError
@@ -99,7 +100,7 @@ def read(name: str, kind: str = "AutoModel") -> Pretrained:
                 name, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
             )
             tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise ModelFolderError(
             f'The model "{name}" cannot be read: {error} Give the folder of a model with its '
             "config.json, tokenizer.json and model.safetensors, or its name on the Hugging Face "

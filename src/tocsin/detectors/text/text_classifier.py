@@ -84,7 +84,7 @@ class TextClassifier(TextDetector):
         weight: float | None = None,
         epochs: int = 3,
         batch_size: int = 32,
-        learning_rate: float = 1e-4,
+        learning_rate: float = 5e-5,
         device: str = "auto",
         seed: int = 0,
     ) -> None:
