@@ -9,6 +9,7 @@ import pytest
 from tocsin.detectors.text._calibration import Calibration
 from tocsin.detectors.text._duplicates import near_duplicates
 from tocsin.detectors.text._statistics import NAMES, statistics
+from tocsin.detectors.text._views import Distance, NgramNeighbours, Tokens
 from tocsin.detectors.text.auto import Auto
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.errors import MissingExtra, ParameterError
@@ -158,6 +159,25 @@ def test_p_values_fall_steadily_and_stay_in_range() -> None:
 def test_equal_scores_are_in_the_middle_and_others_beyond() -> None:
     calibration = Calibration().fit(np.zeros(50))
     assert calibration.p_values(np.array([0.0, 1.0])).tolist() == [0.5, 1e-6]
+
+
+def test_a_left_out_text_is_no_stranger_than_a_new_one_for_words_of_its_own() -> None:
+    texts = [f"{text} name{i}" for i, text in enumerate(normal_texts(400))]
+    view = NgramNeighbours(Tokens(), 5)
+    left_out = view.fit(np.array(texts[:200], dtype=object))
+    new = view.score(np.array(texts[200:], dtype=object))
+    assert np.median(new) == pytest.approx(np.median(left_out), rel=0.1)
+
+
+def test_distances_leave_the_row_itself_out() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 40))
+    left_out = Distance().fit(X)
+    rest = Distance()
+    rest.fit(X[1:])
+    assert left_out[0] == pytest.approx(rest.score(X[:1])[0], rel=0.05)
+    own = Distance()
+    own.fit(X)
+    assert left_out[0] > 1.2 * own.score(X[:1])[0]
 
 
 def test_near_duplicates_differ_by_a_word_at_most() -> None:

@@ -56,8 +56,11 @@ class View(Stateful):
     reads: ClassVar[Material] = "text"
 
     def fit(self, X: Any) -> FloatArray:
-        """Learn from X and return the scores (n,) that its items get when left out."""
-        raise NotImplementedError
+        """Learn from X and return the scores (n,) that its items get when left out.
+
+        Nothing is learned, unless a view says so.
+        """
+        return self.score(X)
 
     def score(self, X: Any) -> FloatArray:
         """Return the scores (n,) of new items."""
@@ -211,10 +214,6 @@ class Tone(View):
         if embed is not None:
             self.axis_ = embed(list(_HARSH)).mean(axis=0) - embed(list(_KIND)).mean(axis=0)
 
-    def fit(self, X: FloatArray) -> FloatArray:
-        """Return the scores (n,) of embeddings (n, d)."""
-        return self.score(X)
-
     def score(self, X: FloatArray) -> FloatArray:
         """Return the scores (n,) of embeddings (n, d)."""
         scores: FloatArray = np.einsum("nd,d->n", X, self.axis_)
@@ -228,10 +227,6 @@ class NegativeWords(View):
     Media Text, ICWSM 2014.
     """
 
-    def fit(self, X: TextArray) -> FloatArray:
-        """Return the scores (n,) of texts (n,)."""
-        return self.score(X)
-
     def score(self, X: TextArray) -> FloatArray:
         """Return the scores (n,) of texts (n,). Raises MissingExtra without vaderSentiment."""
         try:
@@ -244,10 +239,6 @@ class NegativeWords(View):
 
 class Profanity(View):
     """The share of words that are on the list of the package better-profanity."""
-
-    def fit(self, X: TextArray) -> FloatArray:
-        """Return the scores (n,) of texts (n,)."""
-        return self.score(X)
 
     def score(self, X: TextArray) -> FloatArray:
         """Return the scores (n,) of texts (n,). Raises MissingExtra without better-profanity."""
