@@ -13,12 +13,12 @@ from tocsin.checks import CheckFailed, Subject, check_detector, checks_for, subj
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-SLOW = {"foundation"}
+SLOW = {"foundation", "text_classifier", "text_few_labels", "text_likelihood", "text_neighbours"}
 """Detectors that take seconds for each check: run with -m slow."""
 
 CASES = [
     pytest.param(modality, name, check, marks=pytest.mark.slow if name in SLOW else ())
-    for modality in ("tables", "series")
+    for modality in ("tables", "series", "text", "logs")
     for name in registry.names(modality)
     for check in dict(checks_for(modality))
 ]
@@ -127,7 +127,7 @@ def test_a_right_detector_passes() -> None:
     ("broken", "check"),
     [
         (Impure, "check_scoring_is_pure"),
-        (Batched, "check_rows_are_scored_alone"),
+        (Batched, "check_items_are_scored_alone"),
         (Upside, "check_anomalies_score_higher"),
         (Optimistic, "check_training_scores_are_honest"),
         (Forgetful, "check_save_and_load"),

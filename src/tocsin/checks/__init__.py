@@ -7,7 +7,7 @@ from types import ModuleType
 
 from tocsin import registry
 from tocsin.base import Detector
-from tocsin.checks import common, series, streaming, tables
+from tocsin.checks import common, items, logs, numbers, series, streaming, tables, text
 from tocsin.checks.asserting import CheckFailed
 from tocsin.checks.subject import Subject
 from tocsin.errors import ParameterError
@@ -17,8 +17,10 @@ __all__ = ["CheckFailed", "Subject", "check_detector", "checks_for", "subject_fo
 Check = Callable[[Subject], None]
 
 _MODALITIES: dict[str, tuple[type[Subject], tuple[ModuleType, ...]]] = {
-    "tables": (tables.TableSubject, (common, tables)),
-    "series": (series.SeriesSubject, (common, series, streaming)),
+    "tables": (tables.TableSubject, (common, numbers, items, tables)),
+    "series": (series.SeriesSubject, (common, numbers, series, streaming)),
+    "text": (text.TextSubject, (common, items, text)),
+    "logs": (logs.LogSubject, (common, items, logs)),
 }
 
 

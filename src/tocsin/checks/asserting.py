@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector, State
 from tocsin.errors import NotSavable
-from tocsin.types import FloatArray, Scores
+from tocsin.types import FloatArray, IntArray, LogSession, Scores
 
 
 class CheckFailed(AssertionError):
@@ -47,14 +49,23 @@ def require_same(
         raise CheckFailed(f"{what} differ by up to {np.abs(given - wanted).max():.3g}")
 
 
-def scored(detector: Detector, X: FloatArray) -> Scores:
+def require_area(least: float, labels: IntArray, values: FloatArray, where: str) -> None:
+    """Raise CheckFailed unless the ROC area of scores (n,) is above the least one."""
+    area = roc_auc_score(labels, values)
+    require(area > least, f"ROC AUC {where} is {area:.2f}, not above {least}")
+
+
+def scored(detector: Detector, X: NDArray[Any]) -> Scores:
     """Return the scores, their shapes checked; ``Scores`` itself refuses infinite values."""
     scores = detector.score(X)
     require(scores.values.shape == (len(X),), f"scores have the shape {scores.values.shape}")
     for name in ("parts", "expected"):
         array = getattr(scores, name)
         if array is not None:
-            require(array.shape == X.shape, f"{name} has the shape {array.shape}, not {X.shape}")
+            require(
+                X.ndim == 1 or array.shape == X.shape,
+                f"{name} has the shape {array.shape}, not {X.shape}",
+            )
             require(bool(np.isfinite(array).all()), f"{name} is not all finite")
     return scores
 
@@ -75,7 +86,11 @@ def state_or_nothing(detector: Detector) -> State:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Return whether two states hold the same; a list equals a tuple, as after JSON."""
+    """Return whether two values hold the same; a list equals a tuple, as after JSON."""
+    if isinstance(a, LogSession) and isinstance(b, LogSession):
+        return all(equal(getattr(a, name), getattr(b, name)) for name in LogSession.__slots__)
+    if isinstance(a, np.ndarray) and a.dtype == object:
+        return equal(a.tolist(), b.tolist())
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         numbers = all(np.asarray(each).dtype.kind == "f" for each in (a, b))
         return bool(np.array_equal(a, b, equal_nan=numbers))  # NaN may stand for "not yet seen"

@@ -9,12 +9,12 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector
 from tocsin.checks.asserting import require, require_same, scored
-from tocsin.checks.common import HUGE
-from tocsin.checks.subject import Subject
+from tocsin.checks.numbers import HUGE
+from tocsin.checks.subject import MatrixSubject, Subject
 from tocsin.types import FloatArray, IntArray
 
 
-class SeriesSubject(Subject):
+class SeriesSubject(MatrixSubject):
     """Two correlated noisy sines; spikes, a level shift, a quicker stretch and a flat one."""
 
     least_area = 0.75

@@ -113,9 +113,77 @@ def series(
     print_series(rows, read_published(data, kind), Console())
 
 
+@app.command()
+def text(
+    data: Annotated[Path, typer.Option(help="A folder of NAME.csv files: text and label.")],
+    protocols: Annotated[
+        str | None, typer.Option(help="Of normal_only, unlabelled, five_labels; else all.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Sets, separated by commas.")] = None,
+    seeds: Numbers = "0,1,2",
+    detectors: Names = "auto",
+    json_file: File = None,
+) -> None:
+    """Measure detectors on texts: normal ones, unlabelled ones, five labelled anomalies."""
+    from rich.console import Console
+
+    from tocsin.cli import building
+    from tocsin.evaluate.item_suite import print_tasks
+    from tocsin.evaluate.text_suite import PROTOCOLS, run_text
+
+    rows = run_text(
+        data,
+        building.names(detectors),
+        building.numbers(seeds),
+        _say,
+        protocols=building.names(protocols) if protocols else PROTOCOLS,
+        only=building.names(only) if only else None,
+    )
+    if json_file is not None:
+        _write(json_file, rows)
+    print_tasks(rows, Console())
+
+
+@app.command()
+def logs(
+    data: Annotated[
+        Path, typer.Option(help="A folder that holds hdfs_sessions, bgl/BGL_2k.log, or both.")
+    ],
+    protocols: Annotated[
+        str | None,
+        typer.Option(help="Of hdfs_clean, hdfs_1 (%) to hdfs_35, bgl_level, bgl_no_level."),
+    ] = None,
+    seeds: Numbers = "0,1,2",
+    detectors: Names = "auto",
+    json_file: File = None,
+) -> None:
+    """Measure detectors on sessions of events, clean and contaminated, and on log lines."""
+    from rich.console import Console
+
+    from tocsin.cli import building
+    from tocsin.evaluate.item_suite import print_tasks
+    from tocsin.evaluate.logs_suite import PROTOCOLS, run_logs
+
+    rows = run_logs(
+        data,
+        building.names(detectors),
+        building.numbers(seeds),
+        _say,
+        protocols=building.names(protocols) if protocols else PROTOCOLS,
+    )
+    if json_file is not None:
+        _write(json_file, rows)
+    print_tasks(rows, Console())
+
+
 def _say(row: dict[str, Any]) -> None:
-    values = [row["dataset"], f"seed {row['seed']}" if "seed" in row else "", row["detector"]]
-    for key, name in (("roc", "ROC"), ("vus_pr", "VUS-PR")):
+    values = [
+        row["dataset"],
+        row.get("protocol", ""),
+        f"seed {row['seed']}" if "seed" in row else "",
+        row["detector"],
+    ]
+    for key, name in (("roc", "ROC"), ("f1", "F1"), ("vus_pr", "VUS-PR")):
         if key in row:
             values.append("failed" if row[key] is None else f"{name} {row[key]:.3f}")
     typer.echo("  ".join(filter(None, values)), err=True)

@@ -199,9 +199,6 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
             raise ParameterError(f"window must be at least 2 points, or None; got {self.window}.")
 
 
-_Lone = Single  # its name before it had a file of its own
-
-
 def overlapped(
     x: Tensor,
     length: int,

@@ -1,0 +1,187 @@
+"""What the benchmarks of texts and of logs share: a task, its measurement, and its printing."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tocsin import decide, registry
+from tocsin.base import Detector
+from tocsin.errors import MissingExtra, ParameterError, UnreadableFile
+from tocsin.evaluate.metrics import classification, ranking
+from tocsin.evaluate.threads import limited_threads
+from tocsin.types import FloatArray, IntArray, Modality
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = dict[str, Any]
+
+BUDGET = 0.01
+"""The share of normal items that may ring, which the threshold of F1 follows from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Items X (n,) to learn from, perhaps with labels y (n,), and items to be judged.
+
+    ``test`` and ``labels`` (m,), 1 = anomaly: what is judged, X itself where ``test`` is None.
+    ``training``: what detectors that can be told so are told about X; "guess" says nothing.
+    """
+
+    dataset: str
+    protocol: str
+    seed: int
+    X: NDArray[np.object_]
+    labels: IntArray
+    test: NDArray[np.object_] | None = None
+    y: IntArray | None = None
+    training: Literal["guess", "clean", "mixed"] = "guess"
+
+
+def run_tasks(
+    tasks: Iterable[Task],
+    modality: Modality,
+    detectors: Sequence[str],
+    progress: Callable[[Row], None] | None = None,
+    threads: int = 1,
+) -> list[Row]:
+    """Measure detectors, by name, on every task.
+
+    Returns a row per task and detector: ``dataset``, ``protocol``, ``seed``, ``detector``,
+    ``roc``, ``pr``, ``f1`` (fractions), ``threshold`` and ``items_per_second`` when scoring,
+    which in unlabelled training is part of fitting. The threshold knows no labels: it is the
+    one that the detector found in unlabelled training, or that of a false-alarm budget of
+    1 % by the training scores. A detector that fails has None there and the reason in
+    ``error``. ``progress`` is called with each row when it is done.
+
+    Raises UnknownName, MissingExtra and ParameterError for what cannot be asked for.
+    """
+    if not detectors:
+        raise ParameterError("Give at least one detector to measure.")
+    for name in detectors:
+        registry.find(name, modality)
+    rows = []
+    with limited_threads(threads):
+        for task in tasks:
+            for name in detectors:
+                row = {"dataset": task.dataset, "protocol": task.protocol, "seed": task.seed}
+                row |= {"detector": name, **_measure(task, modality, name)}
+                rows.append(row)
+                if progress is not None:
+                    progress(row)
+    return rows
+
+
+def check_asked(asked: Sequence[str], known: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raise ParameterError without a seed, or for a protocol that is not known."""
+    unknown = sorted(set(asked) - set(known))
+    if unknown or not asked:
+        raise ParameterError(
+            f"The protocols are {', '.join(known)}; got {', '.join(unknown) or 'none'}."
+        )
+    if not seeds:
+        raise ParameterError("Give at least one seed.")
+
+
+def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.object_], IntArray]:
+    """Return the words (n,) of a column of a table, and the labels (n,) of another one.
+
+    Raises UnreadableFile naming what is wrong.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(f"{path} is not a readable table: {error}") from error
+    if not {column, label} <= set(table.columns):
+        raise UnreadableFile(
+            f"{path} has the columns {', '.join(table.columns)}; expected {column} and {label}."
+        )
+    if set(table[label]) != {"0", "1"}:
+        raise UnreadableFile(f"{path}: {label} must hold 0 (normal) and 1 (anomaly), both of them.")
+    return table[column].to_numpy(dtype=object), table[label].to_numpy().astype(np.int64)
+
+
+def print_tasks(rows: Sequence[Row], console: Console) -> None:
+    """Print the means over seeds by set and protocol, those over sets, and failures."""
+    from rich.table import Table
+
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(_MEASURED, float))
+    table = Table(title="Means; F1 at a threshold that knows no labels", title_justify="left")
+    for name in ("protocol", "set", "detector"):
+        table.add_column(name)
+    for name in ("ROC", "PR", "F1", "items/s", "runs", "failed"):
+        table.add_column(name, justify="right")
+    for protocol, same in frame.groupby("protocol", sort=False):
+        sets = list(same.groupby("dataset", sort=False))
+        for dataset, group in sets + ([("all", same)] if len(sets) > 1 else []):
+            for detector, own in group.groupby("detector", sort=False):
+                mean = own[list(_MEASURED)].mean()
+                shown = [_shown(mean[name], 100) for name in ("roc", "pr", "f1")]
+                shown += [_shown(mean["items_per_second"]), str(len(own))]
+                shown.append(str(int(own["error"].notna().sum())))
+                table.add_row(str(protocol), str(dataset), str(detector), *shown)
+    console.print(table)
+    for row in rows:
+        if row["error"]:
+            where = f"{row['dataset']}, {row['protocol']}, seed {row['seed']}"
+            console.print(f"{row['detector']} failed on {where}: {row['error']}", markup=False)
+
+
+_MEASURED = ("roc", "pr", "f1", "items_per_second")
+
+
+def _shown(value: float, unit: float = 1.0) -> str:
+    return "–" if np.isnan(value) else f"{unit * value:,.{1 if unit > 1 else 0}f}"
+
+
+def _measure(task: Task, modality: Modality, name: str) -> Row:
+    row: Row = dict.fromkeys((*_MEASURED, "threshold", "error"))
+    try:
+        detector = _create(task, modality, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.perf_counter()
+            detector.fit(task.X, task.y)
+            if task.test is None:
+                scores = detector.training_scores_
+            else:
+                start = time.perf_counter()
+                scores = detector.score(task.test).values
+            seconds = time.perf_counter() - start
+        found, threshold = _decided(task, detector, scores)
+        measured = ranking(task.labels, scores)
+        f1 = classification(task.labels, found).f1
+    except MissingExtra:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
+        return row | {"error": f"{type(error).__name__}: {error}"}
+    row |= {"roc": measured.roc_auc, "pr": measured.pr_auc, "f1": f1, "threshold": threshold}
+    return row | {"items_per_second": len(scores) / seconds}
+
+
+def _create(task: Task, modality: Modality, name: str) -> Detector:
+    detector = registry.create(name, modality)
+    told = {"training": task.training, "seed": task.seed}
+    known = detector.parameter_names()
+    detector.set_params(**{key: told[key] for key in told if key in known})
+    return detector
+
+
+def _decided(task: Task, detector: Detector, scores: FloatArray) -> tuple[NDArray[np.bool_], float]:
+    """Return which items are anomalies, and the threshold, found without labels."""
+    natural = getattr(detector, "natural_threshold_", None)
+    if task.training == "mixed" and natural is not None:
+        return scores > natural, float(natural)
+    own = detector.training_scores_
+    calibration = decide.create().fit(own if task.y is None else own[task.y == 0])
+    decision = decide.decide(calibration, scores, BUDGET)
+    return decision.is_anomaly, decision.threshold

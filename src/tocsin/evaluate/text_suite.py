@@ -1,0 +1,86 @@
+"""The benchmark of text detectors: three protocols over labelled texts.
+
+A folder holds one set a file: ``NAME.csv`` with the columns ``text`` and ``label``,
+1 = anomaly.
+
+- normal_only: train on a random half of the normal texts, test on the others.
+- unlabelled: fit on all texts, and rank them by their training scores.
+- five_labels: as normal_only, with five anomalies among the training texts, labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tocsin.errors import InputError
+from tocsin.evaluate.item_suite import Row, Task, check_asked, read_labelled, run_tasks
+from tocsin.types import IntArray, TextArray
+
+PROTOCOLS = ("normal_only", "unlabelled", "five_labels")
+LABELLED = 5
+
+
+def read_texts(
+    data: Path, only: Collection[str] | None = None
+) -> dict[str, tuple[TextArray, IntArray]]:
+    """Return the texts (n,) and labels (n,) of each set of a folder, or of those named.
+
+    Raises InputError when there is none, UnreadableFile naming a file that is not a set.
+    """
+    paths = sorted(Path(data).glob("*.csv"), key=lambda path: path.name.lower())
+    chosen = [path for path in paths if only is None or path.stem in only]
+    if not chosen:
+        known = ", ".join(path.stem for path in paths) or "none"
+        raise InputError(f"{data} holds no such sets (NAME.csv); it has: {known}.")
+    return {path.stem: read_labelled(path, "text", "label") for path in chosen}
+
+
+def text_task(dataset: str, protocol: str, seed: int, X: TextArray, labels: IntArray) -> Task:
+    """Return what a protocol makes of texts X (n,) and their labels (n,).
+
+    Raises InputError for fewer than six anomalies where five are to be learned from.
+    """
+    if protocol == "unlabelled":
+        return Task(dataset, protocol, seed, X, labels, training="mixed")
+    rng = np.random.default_rng(seed)
+    normal = rng.permutation(np.flatnonzero(labels == 0))
+    learned = np.sort(normal[: len(normal) // 2])
+    if protocol == "five_labels":
+        anomalies = rng.permutation(np.flatnonzero(labels == 1))
+        if len(anomalies) <= LABELLED:
+            raise InputError(f"{dataset} has {len(anomalies)} anomalies; more than 5 are needed.")
+        learned = np.sort(np.concatenate([learned, anomalies[:LABELLED]]))
+    tested = np.setdiff1d(np.arange(len(X)), learned)
+    task = Task(dataset, protocol, seed, X[learned], labels[tested], X[tested])
+    if protocol == "five_labels":
+        return replace(task, y=labels[learned])
+    return replace(task, training="clean")
+
+
+def run_text(
+    data: Path,
+    detectors: Sequence[str] = ("auto",),
+    seeds: Sequence[int] = (0,),
+    progress: Callable[[Row], None] | None = None,
+    threads: int = 1,
+    protocols: Sequence[str] = PROTOCOLS,
+    only: Collection[str] | None = None,
+) -> list[Row]:
+    """Measure detectors on every set of a folder, or those named by ``only``.
+
+    Returns rows and raises as ``run_tasks`` does, and as ``read_texts`` for the folder.
+    """
+    check_asked(protocols, PROTOCOLS, seeds)
+    sets = read_texts(data, only)
+
+    def tasks() -> Iterator[Task]:
+        for name, (X, labels) in sets.items():
+            for protocol in protocols:
+                for seed in seeds:
+                    yield text_task(name, protocol, seed, X, labels)
+
+    return run_tasks(tasks(), "text", detectors, progress, threads)
