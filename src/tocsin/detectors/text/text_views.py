@@ -133,7 +133,7 @@ class TextViews(TextDetector):
         read = self._read(_readable(self._check_scoring(X)))
         return {
             name: -np.log(self.calibrations_[name].p_values(view.score(read[view.reads])))
-            for name, view in self.views_.items()
+            for name, view in sorted(self.views_.items())
         }
 
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
@@ -157,7 +157,7 @@ class TextViews(TextDetector):
         self.views_ = self._views(k, meaning="meaning" in read)
         self.calibrations_ = {}
         scores = np.zeros(len(X))
-        for name, view in self.views_.items():
+        for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
             self.calibrations_[name] = Calibration().fit(own[learned])
             scores -= np.log(self.calibrations_[name].p_values(own))
