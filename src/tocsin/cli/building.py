@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.base import Detector
-    from tocsin.pipeline import Pipeline, SeriesPipeline
+    from tocsin.pipeline import AnyPipeline
     from tocsin.pipeline.series import Models
     from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
+    from tocsin.sources.log_file import RawLine
     from tocsin.types import IntArray
+
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".npy", ".npz")
+
+_SAMPLE = 1000
 
 
 def read(
@@ -51,10 +58,61 @@ def read_training(data: Path, label: str | None = None) -> tuple[pd.DataFrame, I
     return split_label(frame, label)
 
 
+def is_log(data: Path, kind: str | None, *settings: str | float | None) -> bool:
+    """Return whether data are logs: what was given decides, else a folder, the name, the lines.
+
+    ``settings``: those for logs alone; one that is given decides too.
+    """
+    if kind is not None or any(setting is not None for setting in settings):
+        return kind in (None, "logs")
+    if not data.exists():
+        return False
+    if data.is_dir() or ".log" in data.name.lower():
+        return True
+    ending = next((each for each in reversed(data.suffixes) if each != ".gz"), "").lower()
+    return ending not in _TABLES and _reads_like_a_log(data)
+
+
+def _reads_like_a_log(data: Path) -> bool:
+    """Return whether the first lines are of a known format; a mere time begins table rows too."""
+    from itertools import islice
+
+    from tocsin.errors import UnreadableFile
+    from tocsin.prepare.log_formats import recognise
+    from tocsin.prepare.log_patterns import GENERAL, PLAIN
+    from tocsin.sources.log_file import read_lines
+
+    try:
+        return recognise(x.text for x in islice(read_lines(data), _SAMPLE)) not in (PLAIN, GENERAL)
+    except UnreadableFile:
+        return False
+
+
+def refuse_for_logs(**options: object) -> None:
+    """Raise ParameterError if one of these options is given, which logs do not take."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if given:
+        raise ParameterError(
+            f"Logs take no {' and no '.join(given)}. Use --json or --out for their anomalies; "
+            "or say --as tables if this is a table."
+        )
+
+
+def first_lines(data: Path, count: int) -> list[RawLine]:
+    """Return the first lines of logs."""
+    from itertools import islice
+
+    from tocsin.sources.log_file import read_lines
+
+    return list(islice(read_lines(data), count))
+
+
 def kind_of(frame: pd.DataFrame, given: str | None, time: str | None) -> str:
     """Return "series" for rows that follow in time, else "tables"; what was given decides."""
     from tocsin.prepare.series import looks_like_series
 
+    if given == "logs":
+        raise ParameterError("Only detect, fit, score and explain take logs.")
     if given is not None:
         return given
     named = time is not None and time != "none"
@@ -71,24 +129,32 @@ def pipeline(
     time: str | None,
     entity: str | None,
     models: Models | None,
+    logs: Mapping[str, Any],
     seed: int,
+    false_alarms: float | None,
     **budget: Any,
-) -> Pipeline | SeriesPipeline:
+) -> AnyPipeline:
     """Return an untrained pipeline of this kind, from the settings that are for it.
 
-    Raises UnknownName and ParameterError.
+    ``logs``: those for logs alone. Raises UnknownName and ParameterError.
     """
-    from tocsin.pipeline import Pipeline, SeriesPipeline
+    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline
 
     made = _detector(detector, kind, parameters, seed)
+    stated = false_alarms is not None or budget["alarms_per_day"] is not None
+    budget["false_alarms"] = 0.01 if false_alarms is None else false_alarms
     if kind == "series":
         return SeriesPipeline(made, time=time, entity=entity, models=models, seed=seed, **budget)
     training: Training = "guess" if clean is None else "clean" if clean else "mixed"
+    if kind == "logs":
+        return LogPipeline(
+            made, **logs, training=training, own_threshold=not stated, seed=seed, **budget
+        )
     return Pipeline(made, training=training, scale=scale, seed=seed, **budget)
 
 
-def align(made: Pipeline | SeriesPipeline, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the columns that a pipeline of tables was trained on."""
+def align(made: AnyPipeline, frame: Any) -> Any:
+    """Return a table with the columns that its pipeline was trained on, anything else as it is."""
     from tocsin.pipeline import Pipeline
 
     return made.preparer_.align(frame) if isinstance(made, Pipeline) else frame

@@ -11,28 +11,35 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from tocsin.pipeline import Pipeline, SeriesPipeline
+    from tocsin.pipeline import AnyPipeline
     from tocsin.types import Detection, IntArray
+
+
+_GUESSED = {
+    "series": "· taken as time series; say --as tables if the rows stand alone",
+    "logs": "· taken as logs; say --as tables if this is a table",
+}
 
 
 def detect(
     data: options.Data,
     train: Annotated[Path | None, typer.Option(help="Normal data to learn from instead.")] = None,
     train_rows: Annotated[
-        int | None, typer.Option(help="Learn from so many rows of DATA, the first.", min=1)
+        int | None, typer.Option(help="Learn from so many rows or lines of DATA, the first.", min=1)
     ] = None,
     kind: options.Kind = None,
     time: options.Time = None,
     entity: options.Entity = None,
     models: options.Models = None,
+    format: options.Format = None,
+    session: options.Session = None,
+    window: options.Window = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
     parameters: options.Parameters = None,
     clean: options.Clean = None,
-    false_alarms: options.FalseAlarms = 0.01,
+    false_alarms: options.StatedFalseAlarms = None,
     alarms_per_day: options.AlarmsPerDay = None,
     rows_per_day: options.RowsPerDay = None,
     calibration: options.Calibration = "extreme_value",
@@ -45,22 +52,30 @@ def detect(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Find the anomalies of a table or of time series.
+    """Find the anomalies of a table, of time series or of logs.
 
     Learns from the rows of --train, which are normal; else from DATA itself, as unlabelled
     rows. With labels (and neither --train nor --mixed) it learns from them, and scores each row by
     a model that has not seen it; with --mixed, labels only measure. DATA with a regular time
-    column is taken as series, whose points are judged among their neighbours in time.
+    column is taken as series, whose points are judged among their neighbours in time. A folder, a
+    .log file and a text in a known format of logs are logs: lines, or sessions of lines.
     """
     from tocsin.cli import building, show
     from tocsin.cli.writer import Writer
 
-    frame, known = building.read(data, label, labels)
-    series = building.kind_of(frame, kind, time) == "series"
+    frame: Any = data
+    known = None
+    logs = {"format": format, "session": session, "window": window}
+    if building.is_log(data, kind, *logs.values()):
+        taken = "logs"
+        building.refuse_for_logs(report=report, png=png, label=label, labels=labels)
+    else:
+        frame, known = building.read(data, label, labels)
+        taken = building.kind_of(frame, kind, time)
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
-        "series" if series else "tables",
+        taken,
         detector,
         parameters,
         clean=clean,
@@ -68,6 +83,7 @@ def detect(
         time=time,
         entity=entity,
         models=models,
+        logs=logs,
         seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
@@ -79,9 +95,7 @@ def detect(
         if train is None and train_rows is None:
             detection = made.fit_detect(frame, labels=learned)
         else:
-            normal, its_labels = frame[:train_rows], _first(learned, train_rows)
-            if train is not None:
-                normal, its_labels = building.read_training(train, label)
+            normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
             frame = building.align(made, frame)
             detection = made.detect(frame)
@@ -95,23 +109,38 @@ def detect(
         show.print_json(show.as_dict(detection, made.detector_name))
         return
     show.print_detection(detection, made.detector_name, top)
-    if series and kind is None and time is None:
-        typer.echo("· taken as time series; say --as tables if the rows stand alone")
+    if kind is None and time is None and taken in _GUESSED:
+        typer.echo(_GUESSED[taken])
     if known is not None:
         show.print_agreement(detection, known)
     for path in filter(None, (report, png, out, save)):
         typer.echo(f"Wrote {path}")
 
 
-def _first(labels: IntArray | None, count: int | None) -> IntArray | None:
-    return None if labels is None else labels[:count]
+def _training(
+    taken: str,
+    data: Path,
+    frame: Any,
+    labels: IntArray | None,
+    train: Path | None,
+    first: int | None,
+    label: str | None,
+) -> tuple[Any, IntArray | None]:
+    """Return what to learn from, and its labels: another file, or the first rows or lines."""
+    from tocsin.cli import building
+
+    if taken == "logs":
+        return train or building.first_lines(data, first or 0), None
+    if train is not None:
+        return building.read_training(train, label)
+    return frame[:first], None if labels is None else labels[:first]
 
 
 def _draw(
     report: Path | None,
     png: Path | None,
-    made: Pipeline | SeriesPipeline,
-    frame: pd.DataFrame,
+    made: AnyPipeline,
+    frame: Any,
     known: IntArray | None,
     detection: Detection,
     title: str,
@@ -145,5 +174,7 @@ def _draw(
         return
     from tocsin.evaluate.report import write_report
 
-    embedding = made.embed(frame) if hasattr(made.detector_, "embed") else None
+    embedding = (
+        made.embed(frame) if hasattr(made, "embed") and hasattr(made.detector_, "embed") else None
+    )
     write_report(report, detection, frame=frame, labels=known, embedding=embedding, **about)

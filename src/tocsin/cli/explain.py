@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from tocsin.cli import options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.pipeline import SeriesPipeline
+    from tocsin.pipeline import LogPipeline, SeriesPipeline
 
 
 def explain(
@@ -20,19 +21,30 @@ def explain(
     row: Annotated[
         list[int] | None, typer.Option(help="A row, counted from 0. May be repeated.")
     ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Logs: a session's key, or file:number. May be repeated."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Explain rows of a table, or intervals of time series: what was seen and what expected.
+    """Explain rows of a table, intervals of series, sessions of logs: what was seen and expected.
 
-    Without --row, the anomalies; with it, of series, the intervals that hold these rows.
+    Without --row and --key, the anomalies; --row finds the intervals of series that hold it.
     """
     import numpy as np
 
     from tocsin.cli import building, show
-    from tocsin.errors import InputError
-    from tocsin.pipeline import SeriesPipeline, load
+    from tocsin.errors import InputError, ParameterError
+    from tocsin.pipeline import LogPipeline, SeriesPipeline, load
 
     pipeline = load(model)
+    if isinstance(pipeline, LogPipeline):
+        if row is not None:
+            raise ParameterError("Logs have no rows: name their sessions by --key.")
+        _explain_logs(pipeline, data, key, as_json=as_json)
+        return
+    if key is not None:
+        raise ParameterError("--key is for logs; name rows by --row.")
     if isinstance(pipeline, SeriesPipeline):
         _explain_series(pipeline, building.read(data)[0], row, as_json=as_json)
         return
@@ -65,6 +77,20 @@ def explain(
         )
         for reason in explanations[shown["row"]].reasons:
             typer.echo(f"  {reason.weight:5.0%}  {show.sentence(reason)}")
+
+
+def _explain_logs(
+    pipeline: LogPipeline, data: Path, keys: list[str] | None, *, as_json: bool
+) -> None:
+    from tocsin.cli import show, show_logs
+
+    with show.progress("Explaining"):
+        detection = pipeline.explain(data, keys)
+    rows = list(detection.lines)
+    if as_json:
+        show.print_json(show_logs.sessions(detection, rows))
+    else:
+        show_logs.print_sessions(detection, rows)
 
 
 def _explain_series(

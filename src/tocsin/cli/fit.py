@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,12 +17,15 @@ def fit(
     time: options.Time = None,
     entity: options.Entity = None,
     models: options.Models = None,
+    format: options.Format = None,
+    session: options.Session = None,
+    window: options.Window = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
     parameters: options.Parameters = None,
     clean: options.Clean = None,
-    false_alarms: options.FalseAlarms = 0.01,
+    false_alarms: options.StatedFalseAlarms = None,
     alarms_per_day: options.AlarmsPerDay = None,
     rows_per_day: options.RowsPerDay = None,
     calibration: options.Calibration = "extreme_value",
@@ -30,12 +33,20 @@ def fit(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Learn what is normal from a table or from time series; keep the model in a folder."""
+    """Learn what is normal from a table, time series or logs; keep the model in a folder."""
     from tocsin.cli import building, show
 
-    frame, known = building.read(data, label, labels)
+    frame: Any = data
+    known = None
+    logs = {"format": format, "session": session, "window": window}
+    if building.is_log(data, kind, *logs.values()):
+        taken = "logs"
+        building.refuse_for_logs(label=label, labels=labels)
+    else:
+        frame, known = building.read(data, label, labels)
+        taken = building.kind_of(frame, kind, time)
     made = building.pipeline(
-        building.kind_of(frame, kind, time),
+        taken,
         detector,
         parameters,
         clean=clean,
@@ -43,6 +54,7 @@ def fit(
         time=time,
         entity=entity,
         models=models,
+        logs=logs,
         seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
@@ -53,9 +65,10 @@ def fit(
         made.fit(frame, labels=None if clean is False else known)
     made.save(out)
     name, notes = made.detector_name, list(made.notes_)
+    rows, items = (made.calibration_.n_, "sessions") if taken == "logs" else (len(frame), "rows")
     if as_json:
-        show.print_json({"model": str(out), "detector": name, "rows": len(frame), "notes": notes})
+        show.print_json({"model": str(out), "detector": name, "rows": rows, "notes": notes})
         return
-    typer.echo(f"Trained {name} on {len(frame):,} rows of {made.modality}. Wrote {out}")
+    typer.echo(f"Trained {name} on {rows:,} {items} of {made.modality}. Wrote {out}")
     for note in notes:
         typer.echo(f"· {note}")

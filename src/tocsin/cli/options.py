@@ -9,12 +9,17 @@ import typer
 
 Data = Annotated[
     Path,
-    typer.Argument(help="Rows or series: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz)."),
+    typer.Argument(
+        help="Rows or series: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz); "
+        "logs: a file, plain or gzipped, or a folder."
+    ),
 ]
 Kind = Annotated[
-    Literal["tables", "series"] | None,
+    Literal["tables", "series", "logs"] | None,
     typer.Option(
-        "--as", help="Whether rows stand alone or follow in time.", show_default="guessed, and said"
+        "--as",
+        help="Whether rows stand alone or follow in time, or lines are a log.",
+        show_default="guessed, and said",
     ),
 ]
 Time = Annotated[
@@ -32,6 +37,22 @@ Models = Annotated[
     Literal["shared", "each"] | None,
     typer.Option(help="Series: one model for all entities, or one each.", show_default="shared"),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        help='Logs: a format\'s name, or a pattern such as "<time> <level> <message>".',
+        show_default="recognised",
+    ),
+]
+Session = Annotated[
+    str | None,
+    typer.Option(
+        help='Logs: what lines of a session share: a field, a regular expression such as "(job '
+        '[0-9]+)", or "line", each line by itself.',
+        show_default="looked for",
+    ),
+]
+Window = Annotated[float | None, typer.Option(help="Logs: lines of so many seconds are a session.")]
 Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
 Label = Annotated[
     str | None, typer.Option(help="The column that says which rows are anomalies (1, true, yes …).")
@@ -56,6 +77,14 @@ Clean = Annotated[
 ]
 FalseAlarms = Annotated[
     float, typer.Option(help="The share of normal rows that may be flagged.", show_default=True)
+]
+StatedFalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarms",
+        help="The share of normal rows that may be flagged.",
+        show_default="0.01; of unlabelled logs, the threshold found in them",
+    ),
 ]
 AlarmsPerDay = Annotated[
     float | None, typer.Option(help="False alarms allowed a day, instead of a share.")

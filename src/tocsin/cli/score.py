@@ -29,20 +29,23 @@ def score(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Score new rows with a trained model: those of a table in bounded memory, series whole."""
+    """Score new rows with a trained model: a table in bounded memory, series and logs whole."""
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import SeriesPipeline, load
+    from tocsin.pipeline import LogPipeline, Pipeline, load
     from tocsin.sources.file import iter_table, read_table
 
     pipeline = load(model)
     if false_alarms is not None:
         pipeline.set_params(false_alarms=false_alarms, alarms_per_day=None)
-    if isinstance(pipeline, SeriesPipeline):
+        if isinstance(pipeline, LogPipeline):
+            pipeline.set_params(own_threshold=False)
+    if not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
-            detection = pipeline.detect(read_table(data))
+            logs = isinstance(pipeline, LogPipeline)
+            detection = pipeline.detect(data if logs else read_table(data))
             writer.write(detection)
-        _print_series(detection, pipeline.detector_name, top, as_json=as_json)
+        _print_whole(detection, pipeline.detector_name, top, as_json=as_json)
         if out is not None and not as_json:
             typer.echo(f"Wrote {out}")
         return
@@ -62,7 +65,7 @@ def score(
         typer.echo(f"Wrote {out}")
 
 
-def _print_series(detection: Detection, name: str, top: int, *, as_json: bool) -> None:
+def _print_whole(detection: Detection, name: str, top: int, *, as_json: bool) -> None:
     from tocsin.cli import show
 
     if as_json:

@@ -50,13 +50,15 @@ def progress(what: str) -> Iterator[None]:
 
 
 def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
-    """Return a detection as JSON values, its anomalies ranked: rows, or intervals of series."""
-    from tocsin.cli import show_series
-    from tocsin.types import SeriesDetection
+    """Return a detection as JSON values, its anomalies ranked: rows, intervals or sessions."""
+    from tocsin.cli import show_logs, show_series
+    from tocsin.types import LogDetection, SeriesDetection
 
     decision = detection.decision
     if isinstance(detection, SeriesDetection):
         ranked = show_series.intervals(detection)
+    elif isinstance(detection, LogDetection):
+        ranked = show_logs.sessions(detection, detection.anomalies.tolist())
     else:
         ranked = anomalies(detection)
     return {
@@ -101,11 +103,14 @@ def reasons(explanation: Explanation | None) -> list[dict[str, Any]]:
 
 def print_detection(detection: Detection, detector: str, top: int) -> None:
     """Print what was found, under which budget, with the reasons of the top anomalies."""
-    from tocsin.cli import show_series
-    from tocsin.types import SeriesDetection
+    from tocsin.cli import show_logs, show_series
+    from tocsin.types import LogDetection, SeriesDetection
 
     if isinstance(detection, SeriesDetection):
         show_series.print_intervals(detection, detector, top)
+        return
+    if isinstance(detection, LogDetection):
+        show_logs.print_detection(detection, detector, top)
         return
     print_headline(len(detection.anomalies), len(detection), detector, detection)
     print_anomalies(detection, top, len(detection.anomalies))

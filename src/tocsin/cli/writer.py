@@ -21,6 +21,8 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 class Writer:
     """Writes row, score, p_value, is_anomaly, and of series the time and the entity.
 
+    Of logs, in place of the row, the key of a session and the file and number of its first line.
+
     The file appears when the block ends well. Without a path it writes nothing. Raises
     ParameterError for an unknown ending.
     """
@@ -47,7 +49,7 @@ class Writer:
             return
         import pandas as pd
 
-        from tocsin.types import SeriesDetection
+        from tocsin.types import LogDetection, SeriesDetection
 
         frame = pd.DataFrame(
             {
@@ -61,6 +63,9 @@ class Writer:
             for name in ("times", "entities"):
                 if (values := getattr(detection, name)) is not None:
                     frame.insert(0, {"times": "time", "entities": "entity"}[name], values)
+        if isinstance(detection, LogDetection):
+            places = {"key": detection.keys, "file": detection.files, "line": detection.numbers}
+            frame = pd.DataFrame(places).join(frame.drop(columns="row"))
         if self._path.suffix == ".parquet":
             self._write_parquet(frame)
         elif self._path.suffix == ".csv":

@@ -127,9 +127,10 @@ def explain_session(
     A kind weighs what the score falls by when its lines are as in ``near``, the nearest normal
     session, and what that one's rises by with the lines of this one; where nothing does, what
     leaving the kind out changes. Of a single line, each word that ``near`` lacks weighs what the
-    score falls by without it; so do its values, and its level, component and template where
-    those of ``near`` are others. What was seen and expected of kinds and words is how often they
-    occur. Bounded: 60 words, 60 kinds, and fewer of long sessions.
+    score falls by without it and what that of ``near`` rises by with it; so do its values, and
+    its level, component and template where those of ``near`` are others. What was seen and
+    expected of kinds and words is how often they occur. Bounded: 60 words, 60 kinds, and fewer
+    of long sessions.
 
     >>> from tocsin.registry import create
     >>> usual = LogSession(np.array([0, 1]))
@@ -187,31 +188,37 @@ def _of_line(
     detector: Detector, session: LogSession, near: LogSession | None, name: Namer
 ) -> list[Reason]:
     line = _lines(session)[0]
-    normal = None if near is None else _lines(near)[0]
-    seen, expected = (
-        Counter(line.message.split()),
-        Counter(normal.message.split() if normal else ()),
-    )
-    reasons, variants = [], []
+    normal = line._replace(message="") if near is None else _lines(near)[0]
+    seen, expected = Counter(line.message.split()), Counter(normal.message.split())
+    reasons, without, beside = [], [], []  # the line without what a reason names, near with it
+
+    def add(what: str, seen: float | str, expected: float | str | None, **parts: Any) -> None:
+        reasons.append(Reason(what, seen, expected, 0.0))
+        without.append([line._replace(**{part: pair[0] for part, pair in parts.items()})])
+        beside.append([normal._replace(**{part: pair[1] for part, pair in parts.items()})])
+
     for word in [each for each in seen if seen[each] > expected[each]][:_MOST_WORDS]:
         rest = " ".join(each for each in line.message.split() if each != word)
-        reasons.append(Reason(word, seen[word], expected[word], 0.0))
-        variants.append(line._replace(message=rest))
+        add(word, seen[word], expected[word], message=(rest, f"{normal.message} {word}"))
     if line.parameters:
-        reasons.append(Reason("values", ", ".join(line.parameters), None, 0.0))
-        variants.append(line._replace(parameters=()))
-    if normal is not None:
-        for part in ("level", "component"):
-            reasons.append(Reason(part, getattr(line, part), getattr(normal, part), 0.0))
-            variants.append(line._replace(**{part: getattr(normal, part)}))
-        seen_kind = name(line.template) if line.template >= 0 else "new"
-        reasons.append(Reason("kind of message", seen_kind, name(normal.template), 0.0))
-        variants.append(line._replace(template=normal.template))
-    score = float(detector.score(_array([session])).values[0])
-    changed = _scores(detector, [[each] for each in variants], bare=False, of_none=score)
+        add("values", ", ".join(line.parameters), None, parameters=((), normal.parameters))
+    for part in ("level", "component"):
+        here, there = getattr(line, part), getattr(normal, part)
+        if here != there:
+            add(part, here, there, **{part: (there, here)})
+    if line.template != normal.template:
+        kind = name(line.template) if line.template >= 0 else "new"
+        parts = (normal.template, line.template)
+        add("kind of message", kind, name(normal.template), template=parts)
+    if not reasons:
+        return []
+    score, usual = detector.score(_array([session, _session([normal], bare=False)])).values
+    fall = score - _scores(detector, without, bare=False, of_none=score)
+    rise = _scores(detector, beside, bare=False, of_none=usual) - usual
+    weights = np.maximum(fall, 0) + (np.maximum(rise, 0) if near is not None else 0)
     return [
-        Reason(reason.name, reason.seen, reason.expected, max(0.0, float(score - now)))
-        for reason, now in zip(reasons, changed, strict=True)
+        Reason(reason.name, reason.seen, reason.expected, float(weight))
+        for reason, weight in zip(reasons, weights, strict=True)
     ]
 
 
