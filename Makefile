@@ -38,7 +38,7 @@ browser:
 
 test: $(VENV)/.developer browser  ## Set up, then run all tests but the slow ones.
 	@echo "==> Running the tests"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	@OMP_NUM_THREADS=1 TOCSIN_CACHE=off $(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: $(VENV)/.developer  ## Run the slow tests.
 	@$(BIN)/python -m pytest -m slow

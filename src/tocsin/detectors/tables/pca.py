@@ -59,7 +59,7 @@ class Pca(TableDetector):
         # Directions without any variance would outweigh all others: they get a little.
         floor = 1e-6 * total / d
         rest = (total - variance[:kept].sum()) / max(d - kept, 1)
-        self.components_ = model.components_[:kept]
+        self.components_ = np.ascontiguousarray(model.components_[:kept])
         self.deviations_ = np.sqrt(np.maximum(variance[:kept], floor))
         self.residual_deviation_ = float(np.sqrt(max(rest, floor)))
 
