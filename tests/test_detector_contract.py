@@ -13,7 +13,14 @@ from tocsin.checks import CheckFailed, Subject, check_detector, checks_for, subj
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-SLOW = {"foundation", "text_classifier", "text_few_labels", "text_likelihood", "text_neighbours"}
+SLOW = {
+    "foundation",
+    "embedded",
+    "text_classifier",
+    "text_few_labels",
+    "text_likelihood",
+    "text_neighbours",
+}
 """Detectors that take seconds for each check: run with -m slow."""
 
 CASES = [

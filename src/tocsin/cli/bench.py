@@ -124,7 +124,10 @@ def text(
     detectors: Names = "auto",
     json_file: File = None,
 ) -> None:
-    """Measure detectors on texts: normal ones, unlabelled ones, five labelled anomalies."""
+    """Measure detectors on texts: normal ones, unlabelled ones, five labelled anomalies.
+
+    For the true speed of an encoder set TOCSIN_CACHE=off, so that it embeds every text anew.
+    """
     from rich.console import Console
 
     from tocsin.cli import building

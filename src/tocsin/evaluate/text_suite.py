@@ -6,6 +6,9 @@ A folder holds one set a file: ``NAME.csv`` with the columns ``text`` and ``labe
 - normal_only: train on a random half of the normal texts, test on the others.
 - unlabelled: fit on all texts, and rank them by their training scores.
 - five_labels: as normal_only, with five anomalies among the training texts, labelled.
+
+Embeddings that are kept on disk are not made anew, which flatters the items per second: set
+``TOCSIN_CACHE=off`` where these matter.
 """
 
 from __future__ import annotations
