@@ -203,6 +203,15 @@ def test_the_kept_background_is_bounded() -> None:
     assert len(kept.starts_) == MOST_SESSIONS + 1
 
 
+def test_names_of_files_need_not_be_text(lines: LogPipeline, tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff.log"
+    path.write_text("\n".join([*day(1), GONE]))
+    detection = lines.detect(path)
+    assert detection.lines[3][0].text == GONE
+    for text in (*detection.keys, *detection.files, detection.lines[3][0].file):
+        assert "a?.log" in text
+
+
 def test_what_cannot_be_scored_is_refused(jobs: LogPipeline) -> None:
     with pytest.raises(SchemaMismatch):
         jobs.score([[1, 2]])

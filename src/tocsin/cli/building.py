@@ -65,9 +65,9 @@ def is_log(data: Path, kind: str | None, *settings: str | float | None) -> bool:
     """
     if kind is not None or any(setting is not None for setting in settings):
         return kind in (None, "logs")
-    if not data.exists():
-        return False
-    if data.is_dir() or ".log" in data.name.lower():
+    if not data.is_file():  # of a pipe, what is looked at is gone
+        return data.is_dir()
+    if ".log" in data.name.lower():
         return True
     ending = next((each for each in reversed(data.suffixes) if each != ".gz"), "").lower()
     return ending not in _TABLES and _reads_like_a_log(data)

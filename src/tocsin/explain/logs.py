@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import pairwise
+from math import log
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -290,4 +291,4 @@ def _words(line: _Line) -> Counter[Any]:
 
 
 def _distance(a: Counter[Any], b: Counter[Any]) -> float:
-    return sum(float(np.log((1 + a[unit]) / (1 + b[unit]))) ** 2 for unit in a.keys() | b.keys())
+    return sum(log((1 + a[unit]) / (1 + b[unit])) ** 2 for unit in a.keys() | b.keys())

@@ -52,8 +52,9 @@ def detect(
     Tables and series are frames, arrays or a file's path; logs are a path, several as Path, or
     a list of lines. With ``train``, data known to be normal, the model learns from those;
     otherwise it learns from the data itself, taken as unlabelled, or labelled by ``labels``
-    (n,), 1 = anomaly. ``settings`` are those of Pipeline, SeriesPipeline or LogPipeline. Raises
-    ParameterError for another modality.
+    (n,), 1 = anomaly. Of unlabelled logs, the threshold that the detector found decides where it
+    found one, unless ``own_threshold=False`` is among ``settings``, those of Pipeline,
+    SeriesPipeline or LogPipeline. Raises ParameterError for another modality.
 
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(300, 2))

@@ -19,6 +19,7 @@ from tocsin.explain.logs import Background, explain_session, messages_of
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.tables import Training
 from tocsin.prepare.log_formats import Line, LogRecord
+from tocsin.prepare.log_patterns import clean
 from tocsin.prepare.logs import LogPreparer, PreparedLogs
 from tocsin.sources.log_file import ReadCounts, read_lines
 from tocsin.types import (
@@ -193,7 +194,7 @@ class LogPipeline(BasePipeline):
         preparer = LogPreparer(format=self.format, session=self.session, window=self.window)
         logs = preparer.fit_transform(source.lines())
         known = None if labels is None else check_labels(labels, len(logs))
-        self.preparer_, self.read_notes_ = preparer, source.counts.notes
+        self.preparer_, self.read_notes_ = preparer, source.notes
         self.labelled_ = known is not None
         self.detector_ = detector.fit(logs.sessions, known)
         self.calibration_ = create_calibration(self.calibration)
@@ -217,7 +218,7 @@ class LogPipeline(BasePipeline):
         source = _Source(X)
         logs, remarks = self._fitted().preparer_.prepare(source.lines())
         scores = self.detector_.score(logs.sessions)
-        notes = [*self.notes_, *source.counts.notes, *remarks]
+        notes = [*self.notes_, *source.notes, *remarks]
         drift = getattr(self.detector_, "drift", None)
         if self.threshold_found is not None and drift is not None:
             notes += filter(None, [drift(scores.values)])
@@ -248,8 +249,8 @@ class LogPipeline(BasePipeline):
             np.arange(len(logs)),
             explanations,
             found.notes,
-            keys=tuple(logs.keys),
-            files=tuple("" if first is None else first.file for first in firsts),
+            keys=tuple(map(clean, logs.keys)),
+            files=tuple("" if first is None else clean(first.file) for first in firsts),
             numbers=np.array([0 if x is None else x.number for x in firsts], dtype=np.int64),
             times=np.array(
                 ["NaT" if t is None else round(t * 1000) for t in times], dtype="datetime64[ms]"
@@ -294,7 +295,11 @@ class LogPipeline(BasePipeline):
             chosen[row] = places[:MOST_LINES]
         known |= found.source.texts({place for places in chosen.values() for place in places})
         return {
-            row: tuple(LogLine(*place, known[place]) for place in places if place in known)
+            row: tuple(
+                LogLine(clean(place[0]), place[1], known[place])
+                for place in places
+                if place in known
+            )
             for row, places in chosen.items()
         }
 
@@ -335,7 +340,7 @@ class _Source:
     """Logs as they were given, and a second look at some of their lines."""
 
     def __init__(self, X: Any) -> None:
-        self.counts = ReadCounts()
+        self._counts = ReadCounts()
         self._paths: list[Any] = []
         self._given = X
         if isinstance(X, str | Path):
@@ -345,9 +350,14 @@ class _Source:
             if len(self._given) and isinstance(self._given[0], Path):
                 self._paths = list(self._given)
 
+    @property
+    def notes(self) -> list[str]:
+        """What was done while files were read."""
+        return [clean(note) for note in self._counts.notes]
+
     def lines(self) -> Any:
         """Return the lines, or the sessions of numbers."""
-        return read_lines(self._paths, counts=self.counts) if self._paths else self._given
+        return read_lines(self._paths, counts=self._counts) if self._paths else self._given
 
     def texts(self, wanted: set[_Place]) -> dict[_Place, str]:
         """Return the lines at these places; what can only be read once is not read again."""
