@@ -73,7 +73,7 @@ class Impure(Distance):
 class Batched(Distance):
     def _score(self, X: FloatArray) -> Scores:
         values = super()._score(X).values
-        return Scores(values / values.max())
+        return Scores(values / max(values.max(), 1e-9))
 
 
 class Upside(Distance):
