@@ -114,6 +114,14 @@ def test_kinds_that_tie_are_all_named() -> None:
     assert [r.weight for r in broken] == [0.5, 0.5]
 
 
+def test_lines_in_another_order_are_told() -> None:
+    pipeline = LogPipeline(training="clean").fit([[1, 2, 3, 4]] * 20)
+    reasons = pipeline.explain([[1, 3, 2, 4]], ["1"]).explanations[0].reasons
+    assert [(r.name, r.seen, r.expected) for r in reasons] == [("order", "event 3", "event 2")]
+    same = pipeline.explain([[1, 2, 3, 4]], ["1"]).explanations[0].reasons
+    assert same == ()
+
+
 def test_a_saved_pipeline_answers_alike(jobs: LogPipeline, tmp_path: Path) -> None:
     jobs.save(tmp_path / "model")
     loaded = tocsin.load(tmp_path / "model")

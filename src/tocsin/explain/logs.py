@@ -126,12 +126,12 @@ def explain_session(
     """Return what made a session anomalous, the heaviest first: kinds of lines, or words.
 
     A kind weighs what the score falls by when its lines are as in ``near``, the nearest normal
-    session, and what that one's rises by with the lines of this one; where nothing does, what
-    leaving the kind out changes. Of a single line, each word that ``near`` lacks weighs what the
-    score falls by without it and what that of ``near`` rises by with it; so do its values, and
-    its level, component and template where those of ``near`` are others. What was seen and
-    expected of kinds and words is how often they occur. Bounded: 60 words, 60 kinds, and fewer
-    of long sessions.
+    session, and what that one's rises by with the lines of this one; where nothing does, the
+    first line that is in another place is named, or else what leaving a kind out changes. Of a
+    single line, each word that ``near`` lacks weighs what the score falls by without it and
+    what that of ``near`` rises by with it; so do its values, and its level, component and
+    template where those of ``near`` are others. What was seen and expected of kinds and words
+    is how often they occur. Bounded: 60 words, 60 kinds, and fewer of long sessions.
 
     >>> from tocsin.registry import create
     >>> usual = LogSession(np.array([0, 1]))
@@ -177,6 +177,12 @@ def _of_kinds(
     fall = score - scores([_changed(own, normal, kind) for kind in kinds], usual)
     rise = scores([_changed(normal, own, kind) for kind in kinds], usual) - usual
     weights = np.maximum(fall, 0) + np.maximum(rise, 0)
+    if not weights.any() and seen == expected:
+        moved = next((i for i in range(len(own)) if own[i].kind != normal[i].kind), None)
+        if moved is None:
+            return []
+        here, there = (each.kind[1] or name(each.template) for each in (own[moved], normal[moved]))
+        return [Reason("order", here, there, 1.0)]
     if not weights.any():
         weights = np.maximum(score - scores([_changed(own, [], k) for k in kinds], score), 0)
     return [
