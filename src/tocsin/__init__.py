@@ -1,6 +1,7 @@
 """Tocsin: learns what is normal, says what does not belong, how sure it is and why.
 
-``detect`` answers in one call, ``Pipeline`` fits and scores, ``load`` opens a saved one, and
+``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline`` and ``LogPipeline``
+fit and score, ``load`` opens a saved one, and
 ``detectors`` names what there is. Each is imported when it is first used.
 """
 
@@ -10,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin import detectors
-    from tocsin.pipeline import Pipeline, detect, load
+    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, detect, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Pipeline", "__version__", "detect", "detectors", "load"]
+__all__ = [
+    "LogPipeline",
+    "Pipeline",
+    "SeriesPipeline",
+    "__version__",
+    "detect",
+    "detectors",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
