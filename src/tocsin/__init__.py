@@ -1,8 +1,8 @@
 """Tocsin: learns what is normal, says what does not belong, how sure it is and why.
 
 ``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline`` and ``LogPipeline``
-fit and score, ``load`` opens a saved one, and
-``detectors`` names what there is. Each is imported when it is first used.
+fit and score, ``load`` opens a saved one, and ``detectors`` names what there is. Each is
+imported when it is first used.
 """
 
 from __future__ import annotations
