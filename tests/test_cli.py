@@ -207,5 +207,13 @@ def test_start_up_loads_nothing_heavy() -> None:
 def test_the_public_face_is_what_it_was() -> None:
     import tocsin
 
-    assert tocsin.__all__ == ["Pipeline", "__version__", "detect", "detectors", "load"]
+    assert tocsin.__all__ == [
+        "LogPipeline",
+        "Pipeline",
+        "SeriesPipeline",
+        "__version__",
+        "detect",
+        "detectors",
+        "load",
+    ]
     assert all(getattr(tocsin, name) is not None for name in tocsin.__all__)
