@@ -52,7 +52,10 @@ def print_intervals(detection: SeriesDetection, detector: str, top: int) -> None
     share = float(detection.decision.is_anomaly.mean())
     rate = detection.decision.false_alarm_rate
     console.print(
-        Text(f"{len(found):,} anomalous intervals in {len(detection):,} points", style="bold"),
+        Text(
+            f"{len(found):,} anomalous interval{'s' * (len(found) != 1)} in {len(detection):,} points",
+            style="bold",
+        ),
         Text(f"({share:.2%} of them; {detector}; budget: {rate:.2%} of normal points)"),
     )
     for note in detection.notes:
