@@ -51,11 +51,9 @@ def print_intervals(detection: SeriesDetection, detector: str, top: int) -> None
     console, found = Console(), detection.intervals
     share = float(detection.decision.is_anomaly.mean())
     rate = detection.decision.false_alarm_rate
+    noun = "interval" if len(found) == 1 else "intervals"
     console.print(
-        Text(
-            f"{len(found):,} anomalous interval{'s' * (len(found) != 1)} in {len(detection):,} points",
-            style="bold",
-        ),
+        Text(f"{len(found):,} anomalous {noun} in {len(detection):,} points", style="bold"),
         Text(f"({share:.2%} of them; {detector}; budget: {rate:.2%} of normal points)"),
     )
     for note in detection.notes:
