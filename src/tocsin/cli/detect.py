@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,7 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.pipeline import AnyPipeline
-    from tocsin.types import Detection, IntArray
+    from tocsin.types import IntArray
 
 
 _GUESSED = {
@@ -61,6 +59,7 @@ def detect(
     .log file and a text in a known format of logs are logs: lines, or sessions of lines.
     """
     from tocsin.cli import building, show
+    from tocsin.cli.drawing import draw
     from tocsin.cli.writer import Writer
 
     frame: Any = data
@@ -104,7 +103,7 @@ def detect(
     if out is not None:
         with Writer(out) as writer:
             writer.write(detection)
-    _draw(report, png, made, frame, known, detection, data.name)
+    draw(report, png, made, frame, known, detection, data.name)
     if as_json:
         show.print_json(show.as_dict(detection, made.detector_name))
         return
@@ -134,47 +133,3 @@ def _training(
     if train is not None:
         return building.read_training(train, label)
     return frame[:first], None if labels is None else labels[:first]
-
-
-def _draw(
-    report: Path | None,
-    png: Path | None,
-    made: AnyPipeline,
-    frame: Any,
-    known: IntArray | None,
-    detection: Detection,
-    title: str,
-) -> None:
-    import sys
-
-    from tocsin.errors import ParameterError
-    from tocsin.types import SeriesDetection
-
-    for path in filter(None, (report, png)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if png is not None:
-        if not isinstance(detection, SeriesDetection):
-            raise ParameterError("--png draws time series; for a table ask for a --report.")
-        from tocsin.evaluate.series_plots import write_png
-
-        write_png(png, detection)
-    if report is None:
-        return
-    about: dict[str, Any] = {
-        "card": made.card,
-        "settings": made.settings,
-        "command": shlex.join(["tocsin", *sys.argv[1:]]),
-        "title": title,
-    }
-    if isinstance(detection, SeriesDetection):
-        from tocsin.evaluate.series_report import write_series_report
-
-        marked = None if known is None else detection.at_points(known)
-        write_series_report(report, detection, labels=marked, **about)
-        return
-    from tocsin.evaluate.report import write_report
-
-    embedding = (
-        made.embed(frame) if hasattr(made, "embed") and hasattr(made.detector_, "embed") else None
-    )
-    write_report(report, detection, frame=frame, labels=known, embedding=embedding, **about)
