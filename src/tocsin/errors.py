@@ -11,6 +11,11 @@
     ├── NotFitted                        scored before it was trained
     ├── TrainingFailed (RuntimeError)    training did not reach a usable model
     ├── MissingExtra (ImportError)       an optional package is not installed
+    ├── ConfigError (ValueError)         tocsin.yaml says something that cannot be
+    ├── StoreError                       the store of events and alarms
+    │   ├── StoreUnavailable             locked, full or away: try again
+    │   └── NotInStore (LookupError)     no alarm, silence or monitor of that name
+    ├── Refused                          an operation that its rules do not allow now
     └── ModelFolderError                 a saved model that cannot be used
         ├── NotAModel                    the folder holds no manifest
         ├── CorruptModel                 a file is missing, or its hash differs
@@ -53,6 +58,26 @@ class NotFitted(TocsinError):
 
 class TrainingFailed(TocsinError, RuntimeError):
     """Training ended without a usable model, for instance with a loss that is not finite."""
+
+
+class ConfigError(TocsinError, ValueError):
+    """A configuration cannot be used; the message names the file and the line."""
+
+
+class StoreError(TocsinError):
+    """The store of events and alarms cannot do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is locked, full or away; nothing was changed, and it may be tried again."""
+
+
+class NotInStore(StoreError, LookupError):
+    """The store holds nothing of that name."""
+
+
+class Refused(TocsinError):
+    """An operation is against the rules, such as acknowledging a resolved alarm."""
 
 
 class ModelFolderError(TocsinError):

@@ -1,4 +1,4 @@
-"""What flows through Tocsin: frozen, typed results. NumPy is all they need."""
+"""What detection gives: frozen, typed results. NumPy is all they need."""
 
 from __future__ import annotations
 

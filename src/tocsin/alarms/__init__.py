@@ -1,0 +1,1 @@
+"""Alarms: episodes of anomalies, their life, and who hears of them. Pure: no clock, no store."""

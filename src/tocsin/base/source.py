@@ -1,0 +1,34 @@
+"""The contract of sources: where events come from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+from tocsin.base.settings import Settings
+from tocsin.types import Batch, Modality, Offset
+
+
+class Source(Settings):
+    """A source's settings, and how it is read. One file in ``sources/`` each.
+
+    ``live``: whether it goes on for ever; one that is not ends when all is read.
+    """
+
+    live: ClassVar[bool] = True
+
+    @abstractmethod
+    def read(self, offset: Offset) -> AsyncIterator[Batch]:
+        """Yield batches from an offset on, None for the start; an asynchronous generator.
+
+        The next batch may be asked for before the one before it is committed; closing the
+        generator frees what it holds. A batch holds at most some thousand events. A server that
+        is not there is tried again with growing pauses, and a warning is logged; what no pause can
+        mend raises InputError or ParameterError. An event that cannot be read never
+        stops the source: it becomes a Rejection.
+        """
+
+    def describe(self) -> str:
+        """Return in a few words where events come from, without secrets."""
+        return type(self).__name__.lower()

@@ -1,0 +1,1 @@
+"""Monitors: sources, models, alarms and responses, around the clock."""

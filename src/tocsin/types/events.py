@@ -1,0 +1,85 @@
+"""What sources hand on: events in batches, and what became of those that could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.errors import InputError
+from tocsin.types.detections import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TimeArray = NDArray[np.datetime64]
+"""UTC times (n,), datetime64[us]."""
+
+Offset = Mapping[str, Any] | None
+"""Where a source goes on: a JSON object that only the source understands; None for the start."""
+
+RejectionKind = Literal[
+    "malformed", "oversized", "late", "future", "duplicate", "not finite", "unknown entity"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An event that was not taken, kept in quarantine: as it came, cut if large, and why."""
+
+    kind: RejectionKind
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one source in the order they came.
+
+    ``frame``: n rows, the columns that the monitor's pipeline takes; a log has the one column
+    ``line``, a folder of images or clips the one column ``path``. ``times``: (n,)
+    datetime64[us], UTC. ``ids``: n texts by which the store tells an event that comes twice, or
+    None where the offset alone does. ``entities``: n texts, what each event is about, or None.
+    ``offset``: where the source goes on once this batch is committed, None where it can't.
+    ``rejected``: events that could not be read. ``acknowledge`` is awaited once the batch is
+    committed, and never before.
+
+    Raises InputError when lengths differ.
+    """
+
+    frame: pd.DataFrame
+    times: TimeArray
+    ids: tuple[str, ...] | None = None
+    entities: tuple[str, ...] | None = None
+    offset: Offset = None
+    rejected: tuple[Rejection, ...] = ()
+    acknowledge: Callable[[], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("times", "ids", "entities"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.frame):
+                raise InputError(
+                    f"Batch.{name} has {len(value)} values for {len(self.frame)} events."
+                )
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a model said of the n events of a batch.
+
+    ``scores`` and ``p_values``: (n,) float64; ``is_anomaly``: (n,) bool. ``threshold``: the score
+    above which an event is an anomaly. ``model``: the name and the hash of the model.
+    """
+
+    scores: FloatArray
+    p_values: FloatArray
+    is_anomaly: BoolArray
+    threshold: float
+    model: str
