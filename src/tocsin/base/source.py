@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import ClassVar
 
 from tocsin.base.settings import Settings
-from tocsin.types import Batch, Modality, Offset
+from tocsin.types import Batch, Offset
 
 
 class Source(Settings):
