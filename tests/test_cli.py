@@ -211,6 +211,7 @@ def test_the_public_face_is_what_it_was() -> None:
         "LogPipeline",
         "Pipeline",
         "SeriesPipeline",
+        "TextPipeline",
         "__version__",
         "detect",
         "detectors",

@@ -1,8 +1,8 @@
 """Tocsin: learns what is normal, says what does not belong, how sure it is and why.
 
-``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline`` and ``LogPipeline``
-fit and score, ``load`` opens a saved one, and ``detectors`` names what there is. Each is
-imported when it is first used.
+``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline``, ``LogPipeline`` and
+``TextPipeline`` fit and score, ``load`` opens a saved one, and ``detectors`` names what there is.
+Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin import detectors
-    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, detect, load
+    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, TextPipeline, detect, load
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,7 @@ __all__ = [
     "LogPipeline",
     "Pipeline",
     "SeriesPipeline",
+    "TextPipeline",
     "__version__",
     "detect",
     "detectors",

@@ -79,6 +79,8 @@ class Tfidf(Stateful):
             alternate_sign=False,
             norm=None,
         )
-        counts = csr_array(hashing.transform([text[:LONGEST] for text in texts]))
+        # Half a surrogate pair has no UTF-8, of which hashes are made.
+        cut = [text[:LONGEST].encode(errors="replace").decode() for text in texts]
+        counts = csr_array(hashing.transform(cut))
         counts.sum_duplicates()
         return counts

@@ -16,18 +16,28 @@ from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.logs import LogPipeline
 from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.tables import Pipeline
+from tocsin.pipeline.text import TextPipeline
 from tocsin.sources.file import read_table
 from tocsin.store import folder
 from tocsin.types import Detection
 
-__all__ = ["BasePipeline", "LogPipeline", "Pipeline", "SeriesPipeline", "detect", "load"]
+__all__ = [
+    "BasePipeline",
+    "LogPipeline",
+    "Pipeline",
+    "SeriesPipeline",
+    "TextPipeline",
+    "detect",
+    "load",
+]
 
-AnyPipeline = Pipeline | SeriesPipeline | LogPipeline
+AnyPipeline = Pipeline | SeriesPipeline | LogPipeline | TextPipeline
 
 _PIPELINES: dict[str, type[AnyPipeline]] = {
     "tables": Pipeline,
     "series": SeriesPipeline,
     "logs": LogPipeline,
+    "text": TextPipeline,
 }
 
 
@@ -40,21 +50,22 @@ def load(path: str | Path) -> AnyPipeline:
 def detect(
     data: Any,
     *,
-    modality: Literal["tables", "series", "logs"] = "tables",
+    modality: Literal["tables", "series", "logs", "text"] = "tables",
     train: Any = None,
     labels: ArrayLike | None = None,
     detector: str | Detector = "auto",
     false_alarms: float = 0.01,
     **settings: Any,
 ) -> Detection:
-    """Return the anomalies of a table, of time series or of logs.
+    """Return the anomalies of a table, of time series, of logs or of texts.
 
     Tables and series are frames, arrays or a file's path; logs are a path, several as Path, or
-    a list of lines. With ``train``, data known to be normal, the model learns from those;
-    otherwise it learns from the data itself, taken as unlabelled, or labelled by ``labels``
-    (n,), 1 = anomaly. Of unlabelled logs, the threshold that the detector found decides where it
-    found one, unless ``own_threshold=False`` is among ``settings``, those of Pipeline,
-    SeriesPipeline or LogPipeline. Raises ParameterError for another modality.
+    a list of lines; texts are a list, a frame with a column ``text=``, or a path. With ``train``,
+    data known to be normal, the model learns from those; otherwise it learns from the data
+    itself, taken as unlabelled, or labelled by ``labels`` (n,), 1 = anomaly. Of unlabelled logs,
+    the threshold that the detector found decides where it found one, unless
+    ``own_threshold=False`` is among ``settings``, those of Pipeline, SeriesPipeline, LogPipeline
+    or TextPipeline. Raises ParameterError for another modality.
 
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(300, 2))
@@ -73,5 +84,6 @@ def detect(
 
 
 def _read(data: Any, modality: str) -> Any:
-    """Return the table of a path; logs are read as they are taken in."""
-    return read_table(data) if modality != "logs" and isinstance(data, str | Path) else data
+    """Return the table of a path; logs and texts are read as they are taken in."""
+    path = isinstance(data, str | Path) and modality in ("tables", "series")
+    return read_table(data) if path else data

@@ -34,6 +34,8 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     """
 
     modality: ClassVar[Modality]
+    item: ClassVar[str] = "rows"
+    """What one score is of, in the plural."""
 
     detector: str | Detector
     false_alarms: float
@@ -73,7 +75,9 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if self.alarms_per_day is None:
             return Budget(self.false_alarms)
         if (rows := self._rows_per_day()) is None:
-            raise ParameterError("alarms_per_day needs rows_per_day: how many rows come in a day.")
+            raise ParameterError(
+                f"alarms_per_day needs rows_per_day: how many {self.item} come in a day."
+            )
         return Budget.per_day(self.alarms_per_day, rows)
 
     @property
@@ -112,8 +116,9 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
                 else 'out of reach; calibration "extreme_value" extrapolates'
             )
             notes.append(
-                f"calibrated on {self.calibration_.n_:,} rows, which can promise a false-alarm "
-                f"rate of {self.calibration_.resolution:.2%}; {self.budget.rate:.2%} is {told}"
+                f"calibrated on {self.calibration_.n_:,} {self.item}, which can promise a "
+                f"false-alarm rate of {self.calibration_.resolution:.2%}; "
+                f"{self.budget.rate:.2%} is {told}"
             )
         return tuple(notes)
 

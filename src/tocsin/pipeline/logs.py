@@ -74,6 +74,7 @@ class LogPipeline(BasePipeline):
     """
 
     modality = "logs"
+    item = "sessions"
 
     preparer_: LogPreparer
     background_: Background

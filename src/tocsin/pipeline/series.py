@@ -85,6 +85,7 @@ class SeriesPipeline(BasePipeline):
     """
 
     modality = "series"
+    item = "points"
 
     preparer_: SeriesPreparer
     models_: dict[str, _Model]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from safetensors.numpy import save as save_arrays
 from tocsin.errors import CorruptModel, InputError, NewerFormat, NotAModel, NotSavable
 
 FORMAT_VERSION = 1
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 _MANIFEST, _STATE, _ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 
@@ -146,7 +149,9 @@ def _restore(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Return a value as JSON that can be written as UTF-8: half a surrogate pair is escaped."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def _hash(manifest: Mapping[str, Any]) -> str:

@@ -1,0 +1,179 @@
+"""Texts from a column of a table, or a list: what is missing, empty, or no text at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tocsin.base import Stateful
+from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.types import TextArray
+
+__all__ = ["LONGEST", "TextPreparer", "find_text"]
+
+LONGEST = 20_000
+"""Characters of a text that detectors read at most."""
+
+_SAMPLE = 1_000
+_WORDS = 3.0
+_LONGER = 4.0
+
+
+class TextPreparer(Stateful):
+    """Turns a column of a table, or a list, into texts.
+
+    ``text``: the name of the column; None finds it, see ``find_text``. A list, an array or a
+    Series of texts has no columns, and may be given in place of a table at any time. The
+    rules, each use of which is noted:
+
+    - missing values are empty texts; bytes are decoded as UTF-8; what is no text otherwise is
+      written as one.
+    - halves of surrogate pairs, which no file can hold, become "?".
+    - texts beyond 20,000 characters are read up to there; empty and repeated ones are counted.
+
+    After ``fit_transform``: ``column_``, the name of the column or None, and ``notes_``.
+
+    Raises InputError for what holds no texts, SchemaMismatch for a column that is not there.
+
+    >>> preparer = TextPreparer()
+    >>> frame = pd.DataFrame({"id": ["a", "b"], "body": ["see you at noon", None]})
+    >>> preparer.fit_transform(frame).tolist()
+    ['see you at noon', '']
+    >>> preparer.notes_
+    ['texts: column "body" (found)', '1 missing value taken as an empty text']
+    """
+
+    column_: str | None
+    notes_: list[str]
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+
+    def fit_transform(self, X: Any) -> TextArray:
+        """Learn which column holds the texts, and return them (n,)."""
+        self.column_ = None
+        told = []
+        if isinstance(X, pd.DataFrame):
+            self.column_ = find_text(X) if self.text is None else self.text
+            told = [f'texts: column "{self.column_}" ({"named" if self.text else "found"})']
+        texts, remarks = self._read(X)
+        if not any(text.strip() for text in texts):
+            raise InputError(
+                f"There is nothing to learn from: all {len(texts):,} texts are empty. Give texts "
+                "that say something."
+            )
+        self.notes_ = told + remarks
+        return texts
+
+    def transform(self, X: Any) -> TextArray:
+        """Return the texts (n,) of a table or a list; changes nothing."""
+        return self.prepare(X)[0]
+
+    def prepare(self, X: Any) -> tuple[TextArray, list[str]]:
+        """Return the texts (n,), and what was done to get them."""
+        if not hasattr(self, "notes_"):
+            raise NotFitted("This preparation is not fitted yet: call fit_transform first.")
+        return self._read(X)
+
+    def _read(self, X: Any) -> tuple[TextArray, list[str]]:
+        values = self._values(X)
+        if not len(values):
+            raise InputError("There are no texts: the table or the list is empty.")
+        missing = np.asarray(pd.isna(values))
+        encoded = [isinstance(value, bytes) for value in values]
+        foreign = [not isinstance(value, str | bytes) for value in values[~missing]]
+        given = [
+            "" if absent else _text(value) for value, absent in zip(values, missing, strict=True)
+        ]
+        texts = np.empty(len(given), dtype=object)
+        texts[:] = [text if text.isascii() else _whole(text) for text in given]
+        blank = sum(not text.strip() for text in texts) - int(missing.sum())
+        halves = sum(text != old for text, old in zip(texts, given, strict=True))
+        long = sum(len(text) > LONGEST for text in texts)
+        repeated = len(texts) - len(set(texts))
+        told = [
+            (int(missing.sum()), "missing value{s} taken as {an}empty text{s}"),
+            (blank, "text{s} without a word or a mark"),
+            (sum(encoded), "value{s} decoded from bytes"),
+            (sum(foreign), "value{s} that {is} no text{s}, taken as written"),
+            (halves, "text{s} with halves of characters, written as ?"),
+            (long, f"text{{s}} read up to {LONGEST:,} characters"),
+            (repeated, "text{s} the same as one before"),
+        ]
+        return texts, [_told(count, what) for count, what in told if count]
+
+    def _values(self, X: Any) -> NDArray[np.object_]:
+        """Return the values (n,) that stand for texts."""
+        if isinstance(X, pd.DataFrame):
+            column = find_text(X) if self.column_ is None else self.column_
+            _check_column(X, column)
+            return np.array(X[column].astype(object), dtype=object)
+        if isinstance(X, str | bytes) or not hasattr(X, "__len__"):
+            raise InputError(f"Texts are a list, or a column of a table; got a {type(X).__name__}.")
+        if getattr(X, "ndim", 1) != 1:
+            raise InputError(f"Texts are a list; got an array of shape {X.shape}.")
+        values = np.empty(len(X), dtype=object)
+        values[:] = list(X)
+        wrong = next((v for v in values if isinstance(v, list | tuple | dict | np.ndarray)), None)
+        if wrong is not None:
+            raise InputError(f"A text is a str; this list holds a {type(wrong).__name__}.")
+        if len(values) and not any(isinstance(v, str | bytes) for v in values):
+            raise InputError(f"This list holds no text, but {type(values[0]).__name__} values.")
+        return values
+
+
+def find_text(frame: pd.DataFrame) -> str:
+    """Return the one column that holds texts: of three words a row or more, on average.
+
+    The only column of strings, else the only one with so many words, else the one with four
+    times as many characters as any other. Looks at 1,000 rows. Raises SchemaMismatch, with the
+    columns that there are, where none is or several are.
+
+    >>> find_text(pd.DataFrame({"id": ["a", "b"], "body": ["see you at noon", "where are you"]}))
+    'body'
+    """
+    strings = {
+        str(name): texts
+        for name in frame.columns
+        if (texts := [value for value in frame[name].head(_SAMPLE) if isinstance(value, str)])
+        and 2 * len(texts) >= frame[name].head(_SAMPLE).notna().sum()
+    }
+    words = {name: float(np.mean([len(t.split()) for t in strings[name]])) for name in strings}
+    length = {name: float(np.mean([len(text) for text in strings[name]])) for name in strings}
+    ranked = sorted(strings, key=lambda name: -length[name])
+    worded = [name for name in ranked if words[name] >= _WORDS]
+    if len(ranked) == 1:
+        return ranked[0]
+    if len(worded) == 1:
+        return worded[0]
+    if ranked and length[ranked[0]] >= _LONGER * length[ranked[1]]:
+        return ranked[0]
+    told = ", ".join(f'"{name}"' for name in map(str, frame.columns))
+    found = "several columns hold texts" if ranked else "no column holds texts"
+    raise SchemaMismatch(f"Which texts are meant? In this table {found}; name one of: {told}.")
+
+
+def _check_column(frame: pd.DataFrame, column: str) -> None:
+    if column not in frame.columns:
+        known = ", ".join(f'"{name}"' for name in map(str, frame.columns))
+        raise SchemaMismatch(f'There is no column "{column}" in this table; it has {known}.')
+    kind = frame[column].dtype
+    if kind.kind in "biufcmM" and frame[column].notna().any():
+        raise InputError(f'Column "{column}" holds no texts, but values of the type {kind}.')
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _whole(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+def _told(count: int, what: str) -> str:
+    one = count == 1
+    parts = {"s": "" if one else "s", "an": "an " if one else "", "is": "is" if one else "are"}
+    return f"{count:,} {what.format(**parts)}"
