@@ -1,0 +1,254 @@
+"""One typed configuration, read from tocsin.yaml; mistakes are told with their line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
+
+from tocsin import registry
+from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
+from tocsin.base.responder import Responder
+from tocsin.base.settings import Duration, PathSetting, Settings
+from tocsin.base.source import Source
+from tocsin.errors import ConfigError, UnknownName
+
+DEFAULT = Path("tocsin.yaml")
+"""Where the configuration is looked for."""
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+_LARGEST = 1_000_000
+Location = tuple[str | int, ...]
+
+
+class Training(Settings):
+    """How a monitor's model is trained, from so many of the first events if there is none.
+
+    ``settings`` are further parameters of the pipeline, such as ``session`` for logs.
+    """
+
+    modality: Literal["tables", "series", "logs", "text"] = "tables"
+    detector: str = "auto"
+    after: int = Field(500, ge=10, le=10_000_000)
+    clean: bool = True
+    false_alarms: float = Field(0.001, gt=0, lt=1)
+    settings: dict[str, Any] = {}
+
+
+class Batching(Settings):
+    """How many events are scored at once: so many, or those of so much time."""
+
+    events: int = Field(500, ge=1, le=100_000)
+    wait: Duration = 0.05
+
+
+class Monitor(Settings):
+    """What is watched: where events come from, the model that scores them, and when it rings.
+
+    ``late``: events older than the newest one by more are quarantined, None for no limit;
+    ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm.
+    ``queue``: batches that wait at most, before the source is held up. ``context``: events before
+    a batch that a model of series looks back on.
+    """
+
+    source: SerializeAsAny[Source]
+    model: PathSetting
+    training: Training = Training()
+    batch: Batching = Batching()
+    late: Duration | None = None
+    future: Duration | None = 300.0
+    no_data: Duration | None = None
+    queue: int = Field(32, ge=1, le=10_000)
+    context: int = Field(1_000, ge=1, le=1_000_000)
+    alarms: AlarmPolicy = AlarmPolicy()
+
+
+class Retention(Settings):
+    """How long events with their scores stay in the store, and where older ones are archived."""
+
+    events: Duration = 30 * 86_400.0
+    archive: PathSetting | None = None
+
+
+class Config(Settings):
+    """All of tocsin.yaml. Paths in it are relative to the folder of the file."""
+
+    store: str = "sqlite:///tocsin.db"
+    retention: Retention = Retention()
+    monitors: dict[str, Monitor] = Field(min_length=1)
+    responders: dict[str, SerializeAsAny[Responder]] = {}
+    policies: tuple[RoutingPolicy, ...] = ()
+    inhibit: tuple[Inhibition, ...] = ()
+    maintenance: tuple[Maintenance, ...] = ()
+    storm: Storm = Storm()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for name in (*self.monitors, *self.responders):
+            if not re.match(_NAME, name):
+                raise ValueError(f'"{name}" is no name: letters, digits, dots and dashes, up to 64')
+        known = {*self.responders, "console"}
+        for policy in self.policies:
+            after = policy.escalate.respond if policy.escalate else ()
+            if missing := [name for name in (*policy.respond, *after) if name not in known]:
+                raise ValueError(
+                    f'a policy names the responder "{missing[0]}", but there are only '
+                    f"{', '.join(sorted(known))}"
+                )
+        return self
+
+
+def read(path: str | Path = DEFAULT) -> Config:
+    """Return the configuration of a file; raises ConfigError that tells every mistake's line."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(
+            f"{path} cannot be read: {reason}. `tocsin init` writes a commented one."
+        ) from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path = DEFAULT) -> Config:
+    """Return the configuration of a YAML text; ``path`` is named in errors, its folder is home.
+
+    >>> config = parse("monitors: {m: {source: {type: host}, model: m}}")
+    >>> config.monitors["m"].training.detector
+    'auto'
+    >>> parse("monitors: {}\\nstor: x")
+    Traceback (most recent call last):
+    tocsin.errors.ConfigError: tocsin.yaml cannot be used:
+      line 1: monitors: Dictionary should have at least 1 item after validation, not 0
+      line 2: stor: Extra inputs are not permitted
+    """
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{path} has {len(text):,} characters; at most {_LARGEST:,} are read.")
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f" line {mark.line + 1}:"
+        raise ConfigError(
+            f"{path}:{line} this is no YAML: {getattr(error, 'problem', None) or error}."
+        ) from error
+    mistakes: dict[Location, str] = dict(_doubled(root))
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds no settings; `tocsin init` writes a commented file.")
+    tree = _with_parts(tree, mistakes)
+    config = None
+    try:
+        config = Config.model_validate(_at_home(tree, path.parent))
+    except ValidationError as error:
+        mistakes |= {loc: told for loc, told in _told(error) if not _covered(loc, mistakes)}
+    if config is None or mistakes:
+        lines = sorted((_line(root, loc), loc, told) for loc, told in mistakes.items())
+        listed = "\n".join(
+            f"  line {line}: {'.'.join(map(str, loc))}: {told}".replace(": : ", ": ")
+            for line, loc, told in lines
+        )
+        raise ConfigError(f"{path} cannot be used:\n{listed}")
+    return config
+
+
+def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str, Any]:
+    """Return the tree with its sources and responders built; what cannot be is a mistake."""
+    built = dict(tree)
+    monitors, responders = tree.get("monitors"), tree.get("responders")
+    if isinstance(monitors, dict):
+        built["monitors"] = {
+            name: {
+                **monitor,
+                "source": _part("sources", monitor["source"], (*at, "source"), mistakes),
+            }
+            if isinstance(monitor, dict) and (at := ("monitors", name)) and "source" in monitor
+            else monitor
+            for name, monitor in monitors.items()
+        }
+    if isinstance(responders, dict):
+        built["responders"] = {
+            name: _part("responders", value, ("responders", name), mistakes)
+            for name, value in responders.items()
+        }
+    return built
+
+
+def _part(kind: registry.Kind, value: Any, at: Location, mistakes: dict[Location, str]) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        known = ", ".join(registry.part_names(kind))
+        mistakes[at] = f"needs a type, one of {known}"
+        return value
+    settings = {key: each for key, each in value.items() if key != "type"}
+    try:
+        return registry.find_part(kind, value["type"]).model_validate(settings)
+    except UnknownName as error:
+        mistakes[(*at, "type")] = str(error)
+    except ValidationError as error:
+        mistakes |= {(*at, *loc): told for loc, told in _told(error)}
+    return value
+
+
+def _at_home(tree: dict[str, Any], home: Path) -> dict[str, Any]:
+    """Return the tree with its own paths relative to the folder of its file."""
+    placed = dict(tree)
+    store = tree.get("store", Config.model_fields["store"].default)
+    if isinstance(store, str) and (relative := re.fullmatch(r"sqlite:///([^/].*)", store)):
+        placed["store"] = f"sqlite:///{home / relative[1]}"
+    if isinstance(monitors := tree.get("monitors"), dict):
+        placed["monitors"] = {
+            name: {**each, "model": home / each["model"]}
+            if isinstance(each, dict) and isinstance(each.get("model"), str)
+            else each
+            for name, each in monitors.items()
+        }
+    retention = tree.get("retention")
+    if isinstance(retention, dict) and isinstance(retention.get("archive"), str):
+        placed["retention"] = {**retention, "archive": home / retention["archive"]}
+    return placed
+
+
+def _told(error: ValidationError) -> Iterator[tuple[Location, str]]:
+    for each in error.errors(include_url=False, include_context=False):
+        yield each["loc"], each["msg"].removeprefix("Value error, ")
+
+
+def _covered(location: Location, mistakes: Mapping[Location, str]) -> bool:
+    """Return whether a mistake is told already, of this place or of one within it."""
+    return any(known[: len(location)] == location for known in mistakes)
+
+
+def _doubled(node: yaml.Node | None, at: Location = ()) -> Iterator[tuple[Location, str]]:
+    """Yield the keys that stand twice in one mapping: YAML itself would drop the first."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[Hashable] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield (*at, key.value), "stands here twice"
+            seen.add(key.value)
+            yield from _doubled(value, (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _doubled(value, (*at, i))
+
+
+def _line(node: yaml.Node | None, location: Location) -> int:
+    """Return the line, from 1, of the deepest place on the way to a location."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [pair for pair in node.value if pair[0].value == str(step)]
+            if not found:
+                break
+            line, node = found[-1][0].start_mark.line + 1, found[-1][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and node.value[step:]:
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
