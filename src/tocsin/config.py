@@ -36,7 +36,7 @@ class Training(Settings):
     after: int = Field(500, ge=10, le=10_000_000)
     clean: bool = True
     false_alarms: float = Field(0.001, gt=0, lt=1)
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Batching(Settings):
@@ -80,7 +80,7 @@ class Config(Settings):
     store: str = "sqlite:///tocsin.db"
     retention: Retention = Retention()
     monitors: dict[str, Monitor] = Field(min_length=1)
-    responders: dict[str, SerializeAsAny[Responder]] = {}
+    responders: dict[str, SerializeAsAny[Responder]] = Field(default_factory=dict)
     policies: tuple[RoutingPolicy, ...] = ()
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
@@ -116,12 +116,12 @@ def read(path: str | Path = DEFAULT) -> Config:
 
 
 def parse(text: str, path: Path = DEFAULT) -> Config:
-    """Return the configuration of a YAML text; ``path`` is named in errors, its folder is home.
+    r"""Return the configuration of a YAML text; ``path`` is named in errors, its folder is home.
 
     >>> config = parse("monitors: {m: {source: {type: host}, model: m}}")
     >>> config.monitors["m"].training.detector
     'auto'
-    >>> parse("monitors: {}\\nstor: x")
+    >>> parse("monitors: {}\nstor: x")
     Traceback (most recent call last):
     tocsin.errors.ConfigError: tocsin.yaml cannot be used:
       line 1: monitors: Dictionary should have at least 1 item after validation, not 0

@@ -43,8 +43,8 @@ class Scorer(ABC):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return why event ``i`` of a batch just judged is anomalous."""
 
-    def remember(self, batch: Batch) -> None:
-        """Take events into the state that scores rest on; most models have none."""
+    def remember(self, batch: Batch) -> None:  # noqa: B027 - most models have no state
+        """Take events into the state that scores rest on."""
 
     def _judgement(self, scores: Scores, decision: Decision) -> Judgement:
         return Judgement(

@@ -1,0 +1,311 @@
+"""What happens to a batch: rules, model, alarms, and one transaction that writes it all."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from tocsin import config
+from tocsin.alarms.episodes import Episodes
+from tocsin.alarms.routing import Router
+from tocsin.errors import TocsinError
+from tocsin.monitor.scoring import Description, Scorer
+from tocsin.store.alarms import AlarmStore
+from tocsin.store.audit import Audit
+from tocsin.store.counters import Counters
+from tocsin.store.database import Database
+from tocsin.store.events import EventStore
+from tocsin.store.outbox import Outbox
+from tocsin.store.quarantine import Quarantine
+from tocsin.store.silences import SilenceStore
+from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
+
+log = logging.getLogger(__name__)
+
+_RAW = 2_000
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Everything that is kept, in one database."""
+
+    db: Database
+    events: EventStore
+    alarms: AlarmStore
+    silences: SilenceStore
+    outbox: Outbox
+    quarantine: Quarantine
+    counters: Counters
+    audit: Audit
+
+    @classmethod
+    def of(cls, db: Database) -> Stores:
+        """Return the stores of a database."""
+        return cls(
+            db,
+            EventStore(db),
+            AlarmStore(db),
+            SilenceStore(db),
+            Outbox(db),
+            Quarantine(db),
+            Counters(db),
+            Audit(db),
+        )
+
+
+@dataclass
+class _Work:
+    """A batch on its way, and what became of it."""
+
+    batch: Batch
+    rejected: list[Rejection]
+    counts: Counter[str] = field(default_factory=Counter)
+    judgement: Judgement | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+class Process:
+    """One monitor's events through rules, model and alarms into the store.
+
+    ``take`` is called by one thread at a time. What a crash would lose is written in the
+    transaction of the batch: the offset, the alarms, and the state of each entity.
+    """
+
+    def __init__(self, name: str, settings: config.Monitor, stores: Stores, router: Router) -> None:
+        self.name = name
+        self.settings = settings
+        self.stores = stores
+        self.router = router
+        self.scorer: Scorer | None = None
+        self.episodes = Episodes(name, settings.alarms)
+        self.episodes.restore(stores.alarms.states(name), stores.alarms.open(name))
+        self._newest = _newest(stores, name)
+
+    def serve(self, scorer: Scorer) -> None:
+        """Score by this model from now on, its state rebuilt from the store."""
+        if scorer.keeps_context:
+            newest = self.settings.context
+            for stored in self.stores.events.read(self.name, newest=newest):
+                scorer.remember(Batch(stored.frame, stored.times, entities=stored.entities))
+        self.scorer = scorer
+
+    def take(self, batch: Batch, now: datetime | None) -> list[Alarm]:
+        """Score and keep a batch, and return the alarms that changed.
+
+        ``now`` is the clock, None for history. Raises StoreUnavailable when nothing was kept;
+        the same batch may then be given again.
+        """
+        work = _Work(batch, list(batch.rejected))
+        self._refuse_known(work)
+        self._refuse_by_time(work, now)
+        scorer, before = self.scorer, self.episodes.state()
+        if scorer is not None and len(work.batch):
+            self._judge(work, scorer)
+        try:
+            if scorer is not None and work.judgement is not None:
+                self._ring(work, scorer)
+            self._keep(work, now)
+        except TocsinError:
+            self.episodes.restore(before)
+            raise
+        if len(work.batch):
+            self._newest = max(self._newest, work.batch.times.max())
+            if scorer is not None:
+                scorer.remember(work.batch)
+        return work.alarms
+
+    def tick(self, alarms: Iterable[Alarm], now: datetime) -> list[Alarm]:
+        """Keep alarms that no event caused: silence, a model that fails."""
+        work = _Work(_nothing(), [], alarms=list(alarms))
+        if work.alarms:
+            self._keep(work, now)
+        return work.alarms
+
+    def _refuse_known(self, work: _Work) -> None:
+        """Drop events that came before, in an earlier batch or in this one."""
+        ids = work.batch.ids
+        if ids is None:
+            return
+        with self.stores.db.read() as c:
+            known = self.stores.events.known(c, self.name, ids)
+        fresh = np.ones(len(ids), dtype=bool)
+        seen = set(known)
+        for i, each in enumerate(ids):
+            fresh[i] = each not in seen
+            seen.add(each)
+        work.counts["duplicate"] += int((~fresh).sum())
+        work.batch = _chosen(work.batch, fresh)
+
+    def _refuse_by_time(self, work: _Work, now: datetime | None) -> None:
+        """Quarantine events that are too old, too far ahead, or of no time at all."""
+        times, settings = work.batch.times, self.settings
+        if not len(times):
+            return
+        unknown = np.isnat(times)
+        self._refuse(work, unknown, "malformed", "the event has no time")
+        times = work.batch.times
+        if now is not None and settings.future is not None:
+            limit = np.datetime64(
+                (now + timedelta(seconds=settings.future)).astimezone(UTC).replace(tzinfo=None)
+            )
+            self._refuse(work, times > limit, "future", "its time is ahead of the clock")
+        times = work.batch.times
+        if settings.late is not None and len(times):
+            running = np.maximum.accumulate(np.concatenate(([self._newest], times)))[:-1]
+            late = times < running - np.timedelta64(int(settings.late * 1e6), "us")
+            self._refuse(work, late, "late", "it is older than the newest event by too much")
+
+    def _refuse(self, work: _Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:
+        for i in np.flatnonzero(which).tolist():
+            work.rejected.append(Rejection(kind, reason, _raw(work.batch, i)))
+        if which.any():
+            work.batch = _chosen(work.batch, ~which)
+
+    def _judge(self, work: _Work, scorer: Scorer) -> None:
+        """Score a batch; where that fails, find the events at fault and quarantine them."""
+        work.judgement, poisoned = _judged(scorer, work.batch)
+        if poisoned:
+            for i, reason in poisoned.items():
+                work.rejected.append(Rejection("malformed", reason, _raw(work.batch, i)))
+            fine = np.ones(len(work.batch), dtype=bool)
+            fine[list(poisoned)] = False
+            work.batch = _chosen(work.batch, fine)
+
+    def _ring(self, work: _Work, scorer: Scorer) -> None:
+        batch, judgement = work.batch, work.judgement
+        assert judgement is not None  # noqa: S101 - ``take`` has checked
+
+        def describe(i: int) -> Description:
+            try:
+                return scorer.describe(batch, i)
+            except TocsinError as error:
+                return (), {}, f"not explained: {error}"
+
+        entities: Sequence[str] | None = batch.entities
+        work.alarms = self.episodes.update(batch.times, entities, judgement, describe)
+
+    def _keep(self, work: _Work, now: datetime | None) -> None:
+        """Write the batch with all that follows from it, or nothing."""
+        stores, name = self.stores, self.name
+        at = now if now is not None else datetime.now(UTC)
+        work.counts["events"] += len(work.batch)
+        for rejection in work.rejected:
+            work.counts[rejection.kind] += 1
+        if work.judgement is not None:
+            work.counts["anomalies"] += int(work.judgement.is_anomaly.sum())
+        with stores.db.begin() as c:
+            if len(work.batch):
+                stores.events.append(c, name, work.batch, work.judgement)
+            if work.batch.offset is not None:
+                stores.events.set_offset(c, name, work.batch.offset)
+            if work.rejected:
+                stores.quarantine.add(c, name, work.rejected, at)
+            if changed := self.episodes.changes():
+                stores.alarms.save_states(c, name, changed)
+            for alarm in work.alarms:
+                self._announce(c, alarm, at)
+            if work.alarms:
+                stores.alarms.save(c, work.alarms)
+            stores.counters.add(c, name, work.counts)
+
+    def _announce(self, c: Any, alarm: Alarm, at: datetime) -> None:
+        previous = self.stores.alarms.find(alarm.id, c)
+        for route in self.router.route(alarm, previous):
+            due = at + timedelta(seconds=route.wait)
+            self.stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
+
+
+def _judged(scorer: Scorer, batch: Batch) -> tuple[Judgement | None, dict[int, str]]:
+    """Return the judgement of what can be scored, and by position why the rest cannot."""
+    try:
+        return scorer.judge(batch), {}
+    except TocsinError as error:
+        if len(batch) == 1:
+            return None, {0: str(error)}
+    half = len(batch) // 2
+    first = np.arange(len(batch)) < half
+    parts = [_judged(scorer, _chosen(batch, which)) for which in (first, ~first)]
+    poisoned = {**parts[0][1], **{i + half: why for i, why in parts[1][1].items()}}
+    judgements = [judgement for judgement, _ in parts if judgement is not None]
+    if len(judgements) < 2:
+        return (judgements[0] if judgements else None), poisoned
+    left, right = judgements
+    joined = replace(
+        left,
+        scores=np.concatenate([left.scores, right.scores]),
+        p_values=np.concatenate([left.p_values, right.p_values]),
+        is_anomaly=np.concatenate([left.is_anomaly, right.is_anomaly]),
+    )
+    return joined, poisoned
+
+
+def merge(batches: Sequence[Batch]) -> Batch:
+    """Return batches of one source, one after the other, as one; the last one's offset holds."""
+    if len(batches) == 1:
+        return batches[0]
+    import pandas as pd
+
+    waiting = [batch.acknowledge for batch in batches if batch.acknowledge is not None]
+
+    async def acknowledge() -> None:
+        for each in waiting:
+            await each()
+
+    def joined(name: str, fill: Callable[[Batch], tuple[str, ...]]) -> tuple[str, ...] | None:
+        if all(getattr(batch, name) is None for batch in batches):
+            return None
+        return tuple(x for batch in batches for x in (getattr(batch, name) or fill(batch)))
+
+    held = [batch for batch in batches if len(batch)] or batches[:1]
+    offsets = [batch.offset for batch in batches if batch.offset is not None]
+    return Batch(
+        held[0].frame if len(held) == 1 else pd.concat([b.frame for b in held], ignore_index=True),
+        np.concatenate([batch.times for batch in batches]),
+        joined("ids", lambda batch: ("",) * len(batch)),
+        joined("entities", lambda batch: ("",) * len(batch)),
+        offsets[-1] if offsets else None,
+        tuple(rejection for batch in batches for rejection in batch.rejected),
+        acknowledge if waiting else None,
+    )
+
+
+def _chosen(batch: Batch, which: BoolArray) -> Batch:
+    """Return the events of a batch that are chosen, (n,) bool."""
+    if which.all():
+        return batch
+    at = np.flatnonzero(which).tolist()
+    return replace(
+        batch,
+        frame=batch.frame[which].reset_index(drop=True),
+        times=batch.times[which],
+        ids=None if batch.ids is None else tuple(batch.ids[i] for i in at),
+        entities=None if batch.entities is None else tuple(batch.entities[i] for i in at),
+        rejected=(),
+    )
+
+
+def _raw(batch: Batch, i: int) -> str:
+    """Return an event as JSON text that can be given again, cut if it is large."""
+    row = batch.frame.iloc[[i]].assign(time=str(batch.times[i]))
+    if batch.entities is not None:
+        row = row.assign(entity=batch.entities[i])
+    return str(row.to_json(orient="records", lines=True)).strip()[:_RAW]
+
+
+def _newest(stores: Stores, name: str) -> np.datetime64:
+    newest = np.datetime64(0, "us")
+    for stored in stores.events.read(name, newest=1):
+        newest = max(newest, stored.times.max())
+    return newest
+
+
+def _nothing() -> Batch:
+    import pandas as pd
+
+    return Batch(pd.DataFrame(), np.empty(0, dtype="datetime64[us]"))
