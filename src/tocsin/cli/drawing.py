@@ -25,16 +25,16 @@ def draw(
 ) -> None:
     """Write the report and the picture that were asked for, of what ``made`` found in ``frame``.
 
-    ``known``: the labels (n,) of the rows, 1 = anomaly. Raises ParameterError for a picture of
-    anything but series, and when a file cannot be written.
+    ``known``: the labels (n,) of the rows, texts or sessions, 1 = anomaly. Raises ParameterError
+    for a picture of anything but series, and when a file cannot be written.
     """
-    from tocsin.types import SeriesDetection
+    from tocsin.types import LogDetection, SeriesDetection, TextDetection
 
     for path in filter(None, (report, png)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if png is not None:
         if not isinstance(detection, SeriesDetection):
-            raise ParameterError("--png draws time series; for a table ask for a --report.")
+            raise ParameterError("--png draws time series; ask for a --report of anything else.")
         from tocsin.evaluate.series_plots import write_png
 
         write_png(png, detection)
@@ -51,6 +51,16 @@ def draw(
 
         marked = None if known is None else detection.at_points(known)
         write_series_report(report, detection, labels=marked, **about)
+        return
+    if isinstance(detection, LogDetection):
+        from tocsin.evaluate.log_report import write_log_report
+
+        write_log_report(report, detection, labels=known, **about)
+        return
+    if isinstance(detection, TextDetection):
+        from tocsin.evaluate.text_report import write_text_report
+
+        write_text_report(report, detection, labels=known, **about)
         return
     from tocsin.evaluate.report import write_report
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,8 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "percent": percent, "share": share, "short": short}
+    filters = (shown, percent, share, short, visible)
+    environment.filters |= {each.__name__: each for each in filters}
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template(template).render(context, script_hash=f"sha256-{digest}")
@@ -122,9 +124,28 @@ def share(value: float | None) -> str:
 
 
 def short(value: Any) -> str:
-    """Return at most 80 characters of text."""
+    """Return at most 80 characters of text, as ``visible`` shows them."""
     text = str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return visible(text if len(text) <= 80 else text[:79] + "…")
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""Return text with what is not seen, or would turn the text around, written out.
+
+    ``keep``: characters left as they are.
+
+    >>> visible("a\x00b\u202ec")
+    'a\\x00b\\u202ec'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep or category(c) == "Zs" else _written(c) for c in text
+    )
+
+
+def _written(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def replace(path: Path, text: str) -> Path:

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
 from tocsin.errors import InputError
@@ -62,11 +62,13 @@ _MOST_POINTS = 1500
 _LARGEST = 1e100  # what axes can hold; a score beyond it is drawn at it
 
 
-def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = None) -> str:
+def score_histogram(
+    scores: ArrayLike, threshold: float, y: ArrayLike | None = None, unit: str = "row"
+) -> str:
     """Return a histogram of scores (n,) with the threshold marked, as SVG.
 
     Coloured by the labels y (n,) where given, else by the side of the threshold. An axis
-    with a few far larger scores is compressed towards its ends.
+    with a few far larger scores is compressed towards its ends. ``unit``: what is scored.
 
     >>> score_histogram([0.1, 0.2, 0.9], threshold=0.5).lstrip().startswith("<?xml")
     True
@@ -88,17 +90,26 @@ def score_histogram(scores: ArrayLike, threshold: float, y: ArrayLike | None = N
         if abs(threshold) <= _LARGEST:
             axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.grid(visible=False, axis="x")
-        axes.set(xlabel="score", ylabel="rows, log scale" if len(values) > 100 else "rows")
+        axes.set(xlabel="score", ylabel=f"{unit}s, log scale" if len(values) > 100 else f"{unit}s")
         _legend(axes)
 
     return _draw(paint)
 
 
 def score_rows(
-    scores: ArrayLike, rows: ArrayLike, is_anomaly: BoolArray, threshold: float, seed: int = 0
+    scores: ArrayLike,
+    rows: ArrayLike,
+    is_anomaly: BoolArray,
+    threshold: float,
+    seed: int = 0,
+    unit: str = "row",
 ) -> str:
-    """Return scores (n,) over the positions (n,) of their rows, the flagged ones marked, as SVG."""
+    """Return scores (n,) over the positions (n,) of their rows, the flagged ones marked, as SVG.
+
+    The positions may be times, datetime64, UTC. ``unit``: what is scored.
+    """
     values, positions = drawable(scores), np.asarray(rows)
+    timed = positions.dtype.kind == "M"
 
     def paint(axes: Axes) -> None:
         _points(axes, positions, values, *_sample(~is_anomaly, "not flagged", seed), NORMAL, 2.6)
@@ -106,10 +117,46 @@ def score_rows(
         scale_to(axes, "y", values)
         if abs(threshold) <= _LARGEST:
             axes.axhline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
-        axes.set(xlabel="row", ylabel="score")
+        axes.set(xlabel=unit, ylabel="score")
+        if timed:
+            time_axis(axes)
+        _legend(axes)
+
+    return _draw(paint, width=12) if timed else _draw(paint)
+
+
+def anomalies_over_time(times: ArrayLike, is_anomaly: BoolArray, unit: str = "row") -> str:
+    """Return how many items, and how many flagged ones, fall into stretches of time, as SVG.
+
+    ``times``: (n,) datetime64, UTC. ``unit``: what an item is called.
+    """
+    moments = np.asarray(times).astype("datetime64[s]").astype(np.float64) / 86_400  # in days
+    edges = _bins(moments, None, 48)
+
+    def paint(axes: Axes) -> None:
+        groups = ((~is_anomaly, NORMAL, "not flagged"), (is_anomaly, ANOMALY, "flagged"))
+        for inside, colour, name in groups:
+            _bars(axes, moments[inside], edges, colour, f"{name} ({inside.sum():,})")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set(ylabel=f"{unit}s, log scale")
+        axes.grid(visible=False, axis="x")
+        time_axis(axes)
         _legend(axes)
 
     return _draw(paint)
+
+
+def time_axis(axes: Axes) -> None:
+    """Label the x axis with UTC times."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+    axes.set_xlabel("time, UTC")
 
 
 def roc_plot(y: ArrayLike, scores: ArrayLike, threshold: float) -> str:
@@ -307,7 +354,13 @@ def scale_to(axes: Axes, axis: str, values: FloatArray, most: float = 20) -> Non
 
 
 def _points(
-    axes: Axes, x: IntArray, y: FloatArray, shown: IntArray, label: str, colour: str, size: float
+    axes: Axes,
+    x: NDArray[Any],
+    y: FloatArray,
+    shown: IntArray,
+    label: str,
+    colour: str,
+    size: float,
 ) -> None:
     axes.plot(
         x[shown],

@@ -23,6 +23,7 @@ from tocsin.evaluate.plots import (
     draw_png,
     drawable,
     scale_to,
+    time_axis,
 )
 from tocsin.types import BoolArray, FloatArray, IntArray, Interval, SeriesDetection
 
@@ -208,13 +209,7 @@ class _Panels:
         if self.detection.times is None:
             axes.set_xlabel("point")
             return
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        formatter = ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_formatter(formatter)
-        axes.set_xlabel("time, UTC")
+        time_axis(axes)
 
     def _marked(self, n: int) -> BoolArray:
         """Return which of the points (n,) shown lie in an interval."""

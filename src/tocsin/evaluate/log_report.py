@@ -1,0 +1,182 @@
+"""The report of logs: one self-contained HTML file with the raw lines of the anomalies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tocsin.evaluate.item_report import pieces, write_item_report
+from tocsin.evaluate.page import visible
+from tocsin.types import Card, Explanation, LogDetection, LogLine, Reason, TextMark
+
+_MOST_CHARACTERS = 600
+_WILD = re.compile(r"\*|<[^<>\s]{1,20}>")
+_NAMED = ("level", "component", "order")
+"""Reasons whose text in a line is what was seen, not their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A raw line in pieces, marked or not; it tells if a reason names something in it."""
+
+    number: str
+    pieces: list[tuple[str, float | None]]
+    telling: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """An anomalous session as it reads."""
+
+    place: str
+    key: str
+    time: str
+    size: int
+    lines: list[_Line]
+    hidden: bool
+    nearest: list[str]
+
+
+def write_log_report(
+    path: str | os.PathLike[str],
+    detection: LogDetection,
+    *,
+    card: Card,
+    settings: Mapping[str, Any] | None = None,
+    command: str | None = None,
+    labels: ArrayLike | None = None,
+    title: str = "Anomalies",
+) -> Path:
+    """Write what was detected in logs as one HTML file that loads nothing; return its path.
+
+    ``card``: of the detector that scored them. ``settings`` and ``command`` are shown as what it
+    takes to reproduce the result. ``labels`` (sessions,), 1 = anomaly, add measures and curves.
+    The table holds the 200 most anomalous sessions, 600 characters of a line at most. A file of
+    that name is replaced only when the new one is complete.
+
+    Raises InputError for labels of another length, and ParameterError when ``path`` cannot be
+    written.
+    """
+    known = ~np.isnat(detection.times)
+    span = None
+    if known.any():
+        times = detection.times[known]
+        span = (_time(times.min())[:16], _time(times.max())[:16])
+    counted = {
+        row: Explanation(row, tuple(map(_counted, each.reasons)))
+        for row, each in detection.explanations.items()
+    }
+    return write_item_report(
+        path,
+        "log_report.html",
+        replace(detection, explanations=counted),
+        lambda row: _shown(detection, row),
+        card=card,
+        settings=settings,
+        command=command,
+        labels=labels,
+        title=title,
+        unit="session",
+        times=detection.times if known.any() else None,
+        more={
+            "records": int(detection.sizes.sum()),
+            "single": bool((detection.sizes == 1).all()),
+            "span": span,
+        },
+    )
+
+
+def _shown(detection: LogDetection, row: int) -> _Shown:
+    file, number, key = detection.files[row], detection.numbers[row], detection.keys[row]
+    place = f"{Path(file).name}:{number}" if file else f"line {number}" if number else key
+    raw = detection.lines.get(row, ())
+    explanation = detection.explanations.get(row)
+    reasons = explanation.reasons if explanation else ()
+    return _Shown(
+        place=place,
+        key="" if key in (place, f"{file}:{number}") else key,
+        time="" if np.isnat(detection.times[row]) else _time(detection.times[row]),
+        size=int(detection.sizes[row]),
+        lines=[_line(line, line.file != file, reasons) for line in raw],
+        hidden=len({(line.file, line.number) for line in raw}) < int(detection.sizes[row]),
+        nearest=[visible(each[:_MOST_CHARACTERS]) for each in detection.nearest.get(row, ())],
+    )
+
+
+def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
+    """Return a raw line as it reads; ``elsewhere``: in another file than the session's first."""
+    number = visible(f"{Path(line.file).name}:{line.number}" if elsewhere else str(line.number))
+    marks = [
+        TextMark(start, end, reason.weight)
+        for reason in sorted(reasons, key=lambda reason: -reason.weight)
+        for start, end in _found(line.text, _sought(reason))
+    ]
+    return _Line(number, pieces(line.text, _apart(marks), _MOST_CHARACTERS), bool(marks))
+
+
+def _sought(reason: Reason) -> str:
+    """Return the text, perhaps with wildcards, by which a reason is found in a raw line."""
+    if isinstance(reason.seen, str):
+        return reason.seen if reason.name in _NAMED else ""
+    return reason.name if reason.seen else ""
+
+
+def _found(text: str, sought: str) -> Iterator[tuple[int, int]]:
+    """Yield where the words of a masked message stand in a raw line, in this order.
+
+    >>> list(_found("job 7 of 8 failed", "job * failed"))
+    [(0, 17)]
+    """
+    parts = [part for part in map(str.strip, _WILD.split(sought)) if part]
+    if not parts:
+        return
+    patterns = [
+        re.compile(rf"{_edge(part[0])}{re.escape(part)}{_edge(part[-1])}") for part in parts
+    ]
+    end = 0
+    while True:
+        start = None
+        for pattern in patterns:
+            if (match := pattern.search(text, end)) is None:
+                return
+            start, end = match.start() if start is None else start, match.end()
+        if start is not None:
+            yield start, end
+
+
+def _edge(character: str) -> str:
+    """Return a pattern for the border of a word where a part begins or ends within one."""
+    return r"\b" if character.isalpha() else ""
+
+
+def _apart(marks: Sequence[TextMark]) -> list[TextMark]:
+    """Return the marks, the heaviest first, without those that overlap a heavier one."""
+    kept: list[TextMark] = []
+    for mark in marks:
+        if all(mark.end <= other.start or other.end <= mark.start for other in kept):
+            kept.append(mark)
+    return kept
+
+
+def _counted(reason: Reason) -> Reason:
+    """Return a reason that says of what is counted how many times it was seen."""
+    if isinstance(reason.seen, str):
+        return reason
+    seen, expected = (None if x is None else f"×{x}" for x in (reason.seen, reason.expected))
+    return replace(reason, seen=seen, expected=expected)
+
+
+def _time(time: np.datetime64) -> str:
+    """Return a time for reading.
+
+    >>> _time(np.datetime64("2026-03-01T08:20:00.000"))
+    '2026-03-01 08:20:00'
+    """
+    return str(time).replace("T", " ").removesuffix(".000")
