@@ -1,0 +1,183 @@
+"""Events as JSON objects or lines of text, from any source, to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tocsin.base.settings import Settings
+from tocsin.types import Batch, Offset, Rejection, TimeArray
+
+_SHOWN = 2_000
+_DEEPEST = 4
+_decode = msgspec.json.Decoder().decode
+
+
+class Fields(Settings):
+    """Which fields of a JSON event hold its time, entity and id; all others are its values.
+
+    A time is ISO 8601 text or a number since 1970, in seconds, milli-, micro- or nanoseconds by
+    its size; an event without one takes the time at which it came. ``columns`` keeps only those.
+    ``largest``: bytes of one event at most.
+    """
+
+    time: str = "time"
+    entity: str = "entity"
+    id: str = "id"
+    columns: tuple[str, ...] | None = None
+    largest: int = Field(262_144, ge=64, le=64_000_000)
+
+
+def batch_of(
+    raw: Sequence[bytes],
+    fields: Fields,
+    *,
+    ids: Sequence[str] | None = None,
+    offset: Offset = None,
+    acknowledge: Callable[[], Awaitable[None]] | None = None,
+    now: datetime | None = None,
+) -> Batch:
+    """Return JSON objects, one event each, as a batch; what is no such object is a Rejection.
+
+    ``ids``: one for each of ``raw``, where the source knows them; else those in the events, if
+    all have one.
+
+    >>> batch = batch_of([b'{"time": 0, "entity": "pump", "heat": 21.5}', b"oops"], Fields())
+    >>> batch.frame.to_dict("records"), batch.entities, batch.rejected[0].kind
+    ([{'heat': 21.5}], ('pump',), 'malformed')
+    """
+    events: list[dict[str, Any]] = []
+    kept: list[int] = []
+    rejected: list[Rejection] = []
+    for i, each in enumerate(raw):
+        event = _event(each, fields.largest)
+        if isinstance(event, Rejection):
+            rejected.append(event)
+        else:
+            events.append(event)
+            kept.append(i)
+    times = _times([event.pop(fields.time, None) for event in events], now)
+    if (unknown := np.isnat(times)).any():
+        for i in np.flatnonzero(unknown).tolist():
+            reason = f'its "{fields.time}" is no time'
+            rejected.append(Rejection("malformed", reason, shown(raw[kept[i]])))
+        good = np.flatnonzero(~unknown).tolist()
+        events, kept, times = [events[i] for i in good], [kept[i] for i in good], times[~unknown]
+    entities = [event.pop(fields.entity, None) for event in events]
+    own = [event.pop(fields.id, None) for event in events]
+    if ids is not None:
+        own = [ids[i] for i in kept]
+    return Batch(
+        _frame(events, fields.columns),
+        times,
+        tuple(map(str, own)) if own and None not in own else None,
+        None
+        if all(entity is None for entity in entities)
+        else tuple("" if entity is None else str(entity) for entity in entities),
+        offset,
+        tuple(rejected),
+        acknowledge,
+    )
+
+
+def lines_of(
+    raw: Sequence[bytes],
+    largest: int,
+    *,
+    times: TimeArray | None = None,
+    entities: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    offset: Offset = None,
+    acknowledge: Callable[[], Awaitable[None]] | None = None,
+) -> Batch:
+    """Return lines of a log as a batch: what is not UTF-8 is replaced, what is too long cut."""
+    text = [each[:largest].decode("utf-8", errors="replace").rstrip("\r\n") for each in raw]
+    if times is None:
+        times = _times([None] * len(text), None)
+    return Batch(
+        pd.DataFrame({"line": pd.Series(text, dtype=object)}),
+        times,
+        None if ids is None else tuple(ids),
+        None if entities is None else tuple(entities),
+        offset,
+        (),
+        acknowledge,
+    )
+
+
+def shown(raw: bytes) -> str:
+    """Return the beginning of what came, as text."""
+    return raw[:_SHOWN].decode("utf-8", errors="backslashreplace")
+
+
+def _event(raw: bytes, largest: int) -> dict[str, Any] | Rejection:
+    if len(raw) > largest:
+        reason = f"it has {len(raw):,} bytes; at most {largest:,} are taken"
+        return Rejection("oversized", reason, shown(raw))
+    try:
+        event = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejection("malformed", f"it is no JSON: {error}", shown(raw))
+    if not isinstance(event, dict):
+        reason = f"it is a JSON {type(event).__name__}, not an object of named values"
+        return Rejection("malformed", reason, shown(raw))
+    if any(isinstance(value, dict | list) for value in event.values()):
+        return dict(_flat(event, "", 0))
+    return event
+
+
+def _flat(event: Mapping[str, Any], prefix: str, depth: int) -> list[tuple[str, Any]]:
+    """Return nested values by dotted names; lists, and what is nested too deep, as JSON text."""
+    found: list[tuple[str, Any]] = []
+    for name, value in event.items():
+        if isinstance(value, dict) and depth < _DEEPEST:
+            found += _flat(value, f"{prefix}{name}.", depth + 1)
+        elif isinstance(value, dict | list):
+            found.append((prefix + name, msgspec.json.encode(value).decode()))
+        else:
+            found.append((prefix + name, value))
+    return found
+
+
+def _frame(events: list[dict[str, Any]], columns: tuple[str, ...] | None) -> pd.DataFrame:
+    if not events:
+        return pd.DataFrame(columns=list(columns or ()))
+    names = columns or tuple(dict.fromkeys(name for event in events for name in event))
+    return pd.DataFrame({name: [event.get(name) for event in events] for name in names})
+
+
+def _times(values: list[Any], now: datetime | None) -> TimeArray:
+    """Return times (n,), datetime64[us] UTC; NaT for what is no time, the clock for None."""
+    arrival = np.datetime64((now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None), "us")
+    if all(type(value) is float or type(value) is int for value in values):
+        return _since_1970(np.asarray(values, dtype=np.float64))
+    times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
+    texts = [i for i, value in enumerate(values) if isinstance(value, str)]
+    if texts:
+        parsed = pd.to_datetime(
+            pd.Series([values[i] for i in texts]), format="ISO8601", utc=True, errors="coerce"
+        )
+        times[texts] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    for i, value in enumerate(values):
+        if value is None:
+            times[i] = arrival
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            times[i] = _since_1970(np.array([float(value)]))[0]
+    return times
+
+
+def _since_1970(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> TimeArray:
+    """Return times of numbers (n,) since 1970; the size tells the unit, as from 1973 to 5138."""
+    size = np.abs(numbers)
+    unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
+    micros = numbers * unit
+    sane = np.isfinite(micros) & (np.abs(micros) < 2.5e17)
+    times = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
+    times[sane] = micros[sane].astype(np.int64).astype("datetime64[us]")
+    return times

@@ -1,0 +1,75 @@
+"""The machine that Tocsin runs on: processor, memory, disks and network, every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import psutil
+from pydantic import Field
+
+from tocsin.base.settings import Duration
+from tocsin.base.source import Source
+from tocsin.types import Batch, Offset
+
+
+class Host(Source):
+    """The machine itself through psutil, which needs no setting: an event ``every`` so long.
+
+    Columns: ``cpu_percent``, ``load`` (runnable tasks a core, of the last minute),
+    ``memory_percent``, ``swap_percent``, ``disk_percent`` of ``disk``, and, a second,
+    ``disk_read`` and ``disk_written`` (bytes), ``net_received`` and ``net_sent`` (bytes),
+    ``context_switches``; ``processes`` that there are. Unknown ones are 0. The entity is the
+    name of the machine. What happened while it did not run is not known: there is no offset.
+    """
+
+    every: Duration = Field(5.0, ge=0.05)
+    disk: str = "/"
+
+    async def read(self, offset: Offset) -> AsyncIterator[Batch]:
+        """Yield one event at a time, for ever."""
+        import platform
+
+        name = (platform.node() or "host",)
+        psutil.cpu_percent()
+        before, at = _totals(), time.monotonic()
+        due = at
+        while True:
+            due = max(due + self.every, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+            now, after = time.monotonic(), _totals()
+            rates = {key: (after[key] - before[key]) / (now - at) for key in after}
+            before, at = after, now
+            row = {**self._levels(), **rates}
+            clock = np.array([datetime.now(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
+            yield Batch(pd.DataFrame([row]), clock, entities=name)
+
+    def describe(self) -> str:
+        """Return what is watched."""
+        return f"this machine, every {self.every:g} s"
+
+    def _levels(self) -> dict[str, float]:
+        return {
+            "cpu_percent": psutil.cpu_percent(),
+            "load": psutil.getloadavg()[0] / (psutil.cpu_count() or 1),
+            "memory_percent": psutil.virtual_memory().percent,
+            "swap_percent": psutil.swap_memory().percent,
+            "disk_percent": psutil.disk_usage(self.disk).percent,
+            "processes": float(len(psutil.pids())),
+        }
+
+
+def _totals() -> dict[str, float]:
+    """Return counters that only grow."""
+    disk, net = psutil.disk_io_counters(), psutil.net_io_counters()
+    return {
+        "disk_read": float(disk.read_bytes if disk else 0),
+        "disk_written": float(disk.write_bytes if disk else 0),
+        "net_received": float(net.bytes_recv if net else 0),
+        "net_sent": float(net.bytes_sent if net else 0),
+        "context_switches": float(psutil.cpu_stats().ctx_switches),
+    }
