@@ -1,4 +1,4 @@
-"""Detectors measured on one labelled table, on rows that they have not learned from."""
+"""Detectors measured on labelled rows, texts or logs that they have not learned from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import InputError, ParameterError
+from tocsin.evaluate.log_items import LogItems
 from tocsin.evaluate.metrics import (
     ClassificationMetrics,
     RankingMetrics,
     classification,
     ranking,
 )
-from tocsin.pipeline import Pipeline
+from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline
 from tocsin.types import Detection, IntArray
 
+AnyItems = Pipeline | TextPipeline | LogPipeline
 Protocol = Literal["clean", "mixed", "supervised"]
-"""clean: learn from half of the normal rows, measure on all others. mixed: learn from all
-rows without labels, measure each left out. supervised: learn with labels, out of fold."""
+"""clean: learn from half of the normal items, measure on others. mixed: learn from all items
+without labels, measure each left out. supervised: learn with labels, out of fold."""
+Split = Literal["random", "time"]
+"""random: learn from a seeded half of the normal items, measure on all others. time: learn from
+the normal items of the first half, measure on the second half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,18 @@ class Result:
 
 
 def hold_out(
-    frame: pd.DataFrame, y: IntArray, pipeline: Pipeline, protocol: Protocol
+    data: pd.DataFrame | LogItems,
+    y: IntArray,
+    pipeline: AnyItems,
+    protocol: Protocol,
+    split: Split | None = None,
 ) -> tuple[Result, Detection, IntArray]:
     """Train the pipeline by the protocol; return measures, detection, and labels as tested.
 
-    Raises ParameterError for an unknown protocol, InputError when a class is missing.
+    ``data``: rows or texts of a table, or log sessions. ``split``: of the clean protocol; None
+    is "time" for logs, whose neighbours in time are alike, so that a random half flatters, else
+    "random". Raises ParameterError for an unknown protocol or split, InputError when a class is
+    missing.
 
     >>> from tocsin.pipeline import Pipeline
     >>> rng = np.random.default_rng(0)
@@ -59,25 +71,55 @@ def hold_out(
     if protocol not in get_args(Protocol):
         raise ParameterError(f"The protocol is one of {get_args(Protocol)}; got {protocol!r}.")
     if not 0 < y.sum() < len(y):
-        raise InputError(f"To measure takes normal rows and anomalies; {y.sum()} of {len(y)} are.")
+        raise InputError(f"To measure takes normal items and anomalies; {y.sum()} of {len(y)} are.")
+    logs = data if isinstance(data, LogItems) else None
+    take = data.take if isinstance(data, LogItems) else data.iloc.__getitem__
     start = time.perf_counter()
     if protocol == "clean":
-        normal = np.random.default_rng(pipeline.seed).permutation(np.flatnonzero(y == 0))
-        train = np.sort(normal[: len(normal) // 2])
-        tested = np.setdiff1d(np.arange(len(y)), train)
-        pipeline.set_params(training="clean").fit(frame.iloc[train])
-        detection = pipeline.detect(frame.iloc[tested], explain=False)
-        y = y[tested]
+        train, tested = halves(y, split or ("random" if logs is None else "time"), pipeline.seed)
+        pipeline.set_params(training="clean").fit(take(train))
     else:
         pipeline.set_params(training="mixed" if protocol == "mixed" else "guess")
+        tested = np.arange(len(y))
+    if protocol == "clean":
+        detection: Detection = pipeline.detect(take(tested), explain=False)
+    else:
         labels = y if protocol == "supervised" else None
-        detection = pipeline.fit_detect(frame, labels=labels, explain=False)
+        detection = pipeline.fit_detect(take(tested), labels=labels, explain=False)
+    if logs is not None:
+        detection = logs.pick(detection, tested)
     seconds = time.perf_counter() - start
-    return measure(pipeline, detection, y, protocol, seconds), detection, y
+    return measure(pipeline, detection, y[tested], protocol, seconds), detection, y[tested]
+
+
+def halves(y: IntArray, split: Split, seed: int = 0) -> tuple[IntArray, IntArray]:
+    """Return which items to learn from, normal ones, and which to test, both ascending.
+
+    ``y``: the labels (n,), 1 = anomaly. Raises ParameterError for an unknown split, InputError
+    when nothing is left to learn from, or the tested half lacks a class.
+
+    >>> [part.tolist() for part in halves(np.array([0, 1, 0, 0, 0, 1]), "time")]
+    [[0, 2], [3, 4, 5]]
+    """
+    if split not in get_args(Split):
+        raise ParameterError(f"The split is one of {get_args(Split)}; got {split!r}.")
+    normal = np.flatnonzero(y == 0)
+    if split == "random":
+        train = np.sort(np.random.default_rng(seed).permutation(normal)[: len(normal) // 2])
+        tested = np.setdiff1d(np.arange(len(y)), train)
+    else:
+        train, tested = normal[normal < len(y) // 2], np.arange(len(y) // 2, len(y))
+    if len(train) < 2 or not 0 < y[tested].sum() < len(tested):
+        raise InputError(
+            f"Split by {split}, there are {len(train)} normal items to learn from, and "
+            f"{y[tested].sum()} anomalies among {len(tested)} to test; both parts need normal "
+            "items, the tested one also anomalies. Split otherwise, or give more data."
+        )
+    return train, tested
 
 
 def measure(
-    pipeline: Pipeline, detection: Detection, y: IntArray, protocol: str, seconds: float = 0.0
+    pipeline: AnyItems, detection: Detection, y: IntArray, protocol: str, seconds: float = 0.0
 ) -> Result:
     """Return the measures of a detection against labels y (n,), 1 = anomaly."""
     return Result(

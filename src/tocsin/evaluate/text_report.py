@@ -82,8 +82,3 @@ def _cut(text: str) -> str:
 def _named(reason: Reason) -> Reason:
     """Return a reason that shows no dash where its name says all."""
     return reason if reason.seen is not None else replace(reason, seen="")
-
-
-def _named(reason: Reason) -> Reason:
-    """Return a reason that shows no dash where its name says all."""
-    return reason if reason.seen is not None else replace(reason, seen="")
