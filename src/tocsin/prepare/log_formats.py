@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from sys import intern
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tocsin.prepare.log_patterns import FORMATS, GENERAL, PLAIN, Format, Parts, format_named
 from tocsin.prepare.log_times import DAY, Clock
@@ -65,8 +65,7 @@ class Line(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(NamedTuple):
     """What a line says, with the lines that continue it.
 
     ``file``, ``number``: where it stands, the first line from 1. ``time``: seconds since 1970,
@@ -141,6 +140,7 @@ def parse(
     """
     counts = counts if counts is not None else ParseCounts()
     reader = _Reader(format, counts, now)
+    read = reader.format.read
     first: Line | None = None
     parts: Parts | None = None
     more: list[str] = []
@@ -154,7 +154,7 @@ def parse(
         if len(text) > MOST_CHARACTERS:
             counts.cut += 1
             text = text[:MOST_CHARACTERS]
-        found = reader.read(text)
+        found = read(text) or reader.other(text)
         if found is None and room and first is not None and first.file == line.file:
             counts.continued += 1
             more.append(text)
@@ -182,16 +182,15 @@ class _Reader:
         self.limit = self.clock.now + DAY
         self.file = ""
 
-    def read(self, text: str) -> Parts | None:
-        found = self.format.read(text)
-        if found is None:
-            for each in self.others:
-                found = each.read(text)
-                if found is not None:
-                    if each is not self.given:
-                        self.counts.others[each.name] += 1
-                    break
-        return found
+    def other(self, text: str) -> Parts | None:
+        """Return what another format reads from a line."""
+        for each in self.others:
+            found = each.read(text)
+            if found is not None:
+                if each is not self.given:
+                    self.counts.others[each.name] += 1
+                return found
+        return None
 
     def record(self, line: Line, parts: Parts, more: list[str]) -> LogRecord:
         if line.file != self.file:

@@ -15,8 +15,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 from operator import eq
+from sys import intern
 from typing import Any, Self
 
 import numpy as np
@@ -45,32 +46,59 @@ _VARIABLE = re.compile(
     re.VERBOSE,
 )
 _MAY_VARY = re.compile(r"[0-9/\\]").search
+_MASKED = re.compile(r"\*|<path>").search
 _FREQUENT, _SHARE = 10, 0.1
-_KEPT = 50_000
-_SHORT = 64
+_DIGITS = str.maketrans("123456789", "000000000")
+_KEPT, _SHORT = 50_000, 300
+
+_Shape = tuple[str, tuple[slice, ...]]
+"""A masked text, and the places of what the mask left out."""
 
 
-class _Masked(dict[str, tuple[str, tuple[str, ...]]]):
-    """Masked words, of which logs repeat most: never more than ``_KEPT``, all of them short."""
+class _Shapes(dict[str, _Shape]):
+    """Masks of texts by what does not change if digits do: never more than ``_KEPT``, all short.
 
-    def __missing__(self, word: str) -> tuple[str, tuple[str, ...]]:
-        if word.isdecimal() and word.isascii():
-            return "*", (word,)
-        if _MAY_VARY(word) is None:
-            masked: tuple[str, tuple[str, ...]] = (word, ())
-        else:
-            parts = _VARIABLE.split(word)
-            found = tuple(parts[1::2])
-            parts[1::2] = ["<path>" if "/" in part or "\\" in part else "*" for part in found]
-            masked = ("".join(parts), found)
-        if len(word) <= _SHORT:
-            if len(self) >= _KEPT:
-                self.clear()
-            self[word] = masked
-        return masked
+    What is masked depends on where digits are, not on which, but for the 0 of 0x: of texts with
+    one every digit counts.
+    """
+
+    def of(self, text: str) -> _Shape:
+        """Return how a text is masked."""
+        shape = text.translate(_DIGITS)
+        if "0x" in shape or "0X" in shape:
+            shape = text
+        found = self.get(shape)
+        if found is None:
+            found = self._of_words(text) if " " in text else _of_word(text)
+            if len(text) <= _SHORT:
+                if len(self) >= _KEPT:
+                    self.clear()
+                self[shape] = found
+        return found
+
+    def _of_words(self, text: str) -> _Shape:
+        # No mask reaches over a blank, and logs repeat most words.
+        masked, places, start = [], [], 0
+        for word in text.split(" "):
+            of_word, found = self.get(word) or self.of(word)
+            masked.append(of_word)
+            if found:
+                places += [slice(start + each.start, start + each.stop) for each in found]
+            start += len(word) + 1
+        return intern(" ".join(masked)), tuple(places)
 
 
-_MASKED = _Masked()
+def _of_word(word: str) -> _Shape:
+    if _MAY_VARY(word) is None:
+        return word, ()
+    parts = _VARIABLE.split(word)
+    ends = list(accumulate(map(len, parts)))
+    places = tuple(map(slice, ends[:-1:2], ends[1::2]))
+    parts[1::2] = ["<path>" if "/" in part or "\\" in part else "*" for part in parts[1::2]]
+    return intern("".join(parts)), places
+
+
+_SHAPES = _Shapes()
 
 
 def mask(message: str) -> tuple[str, tuple[str, ...]]:
@@ -79,11 +107,8 @@ def mask(message: str) -> tuple[str, tuple[str, ...]]:
     >>> mask("open /var/log/x.log failed 3 times for 10.0.0.7:22")
     ('open <path> failed * times for *', ('/var/log/x.log', '3', '10.0.0.7:22'))
     """
-    if _MAY_VARY(message) is None:
-        return message, ()
-    # No mask reaches over a blank, so that words can be masked one by one.
-    words, found = zip(*[_MASKED[word] for word in message.split(" ")], strict=True)
-    return " ".join(words), tuple(chain.from_iterable(found))
+    text, places = _SHAPES.of(message)
+    return text, tuple([message[place] for place in places])
 
 
 class TemplateMiner(Stateful):
@@ -164,13 +189,11 @@ class TemplateMiner(Stateful):
 
         ``id``: the message's template; with -1, what the mask leaves out.
         """
-        varying = self._index.varying_places[id] if id >= 0 else ()
-        if not varying:
+        places = self._index.places[id] if id >= 0 else {}
+        if not any(places.values()):
             return mask(message)[1]
         words = _tokens(message)
-        found = [_MASKED[word][1] for word in words]
-        for place in varying:
-            found[place] = (words[place],)
+        found = ((words[i],) if whole else mask(words[i])[1] for i, whole in places.items())
         return tuple(chain.from_iterable(found))
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -249,14 +272,15 @@ class _Index:
 
     def __init__(self, templates: list[str]) -> None:
         self.exact: dict[tuple[str, ...], int] = {}
-        self.varying_places: list[tuple[int, ...]] = []
+        self.places: list[dict[int, bool]] = []
+        """Of each template the tokens of which something was left out, and whether all was."""
         self.varying: dict[tuple[int, str], list[tuple[int, int, list[str]]]] = {}
         for i, template in enumerate(templates):
             tokens = _tokens(template)
-            places = tuple(place for place, token in enumerate(tokens) if token == ANY)
-            self.varying_places.append(places)
-            if places:
-                entry = (len(places), i, tokens)
+            marked = {i: token == ANY for i, token in enumerate(tokens) if _MASKED(token)}
+            self.places.append(marked)
+            if varying := sum(marked.values()):
+                entry = (varying, i, tokens)
                 self.varying.setdefault((len(tokens), tokens[0]), []).append(entry)
             else:
                 self.exact[tuple(tokens)] = i

@@ -31,9 +31,7 @@ _FORMS = {
     "epoch": r"(?P<e>\d{9,19}(?:\.\d{1,9})?)",
 }
 _COMPILED = [re.compile(form, re.ASCII) for form in _FORMS.values()]
-_ISO = _COMPILED[0]
-_MINUTE = len("2024-06-03T04:05:")
-_SECONDS = re.compile(r"([0-5]\d(?:[.,]\d{1,9})?)Z?", re.ASCII)
+_SECONDS = re.compile(r"[0-5]\d(?:[.,]\d{1,9})?", re.ASCII)
 _PER_SECOND = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 
 TIMES = {name: "(?:" + re.sub(r"\(\?P<\w>", "(?:", form) + ")" for name, form in _FORMS.items()}
@@ -57,13 +55,14 @@ class Clock:
         self._text = ""
         self._value: float | None = None
         self._last: float | None = None
-        self._minute, self._begins = "", 0.0
+        self._before, self._after, self._minute = "", "", float("nan")
         self._day: tuple[str | None, ...] = ()
         self._midnight = 0
 
     def restart(self) -> None:
         """Forget the time before, as at the beginning of a file."""
         self._text, self._value, self._last, self._day = "", None, None, ()
+        self._before = ""
 
     def read(self, text: str) -> float | None:
         """Return the seconds since 1970 of a time, None where it cannot be read or is before."""
@@ -75,8 +74,11 @@ class Clock:
         return self._value
 
     def _read(self, text: str) -> float | None:
-        if text[:_MINUTE] == self._minute and (found := _SECONDS.fullmatch(text, _MINUTE)):
-            return self._begins + float(found[1].replace(",", "."))
+        before, after = self._before, self._after
+        if before and text.startswith(before) and text.endswith(after):
+            seconds = text[len(before) : len(text) - len(after)]
+            if _SECONDS.fullmatch(seconds):
+                return self._minute + float(seconds.replace(",", "."))
         for i, form in enumerate(self._forms):
             if found := form.fullmatch(text):
                 if i:  # the next time is most likely written alike
@@ -86,9 +88,10 @@ class Clock:
                     value = self._seconds(parts)
                 except ValueError:  # such as the 30th of February
                     return None
-                if form is _ISO and parts["z"] in (None, "Z") and parts["S"] != "60":
-                    self._minute = text[:_MINUTE]
-                    self._begins = value // 60 * 60
+                if parts.get("S", "60") != "60":  # times of a minute differ in nothing else
+                    end = found.end("f") if parts.get("f") else found.end("S")
+                    self._before, self._after = text[: found.start("S")], text[end:]
+                    self._minute = value // 60 * 60
                 return value
         return None
 

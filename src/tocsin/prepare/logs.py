@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from sys import intern
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -43,7 +42,6 @@ Logs = Iterable[Line] | Sequence[str] | Sequence[Sequence[int]]
 
 Masked = tuple[str, tuple[str, ...]]
 
-_KEPT = 100_000
 _SAMPLE = 1_000
 
 
@@ -157,7 +155,7 @@ class LogPreparer(Stateful):
             raise InputError(f"There is nothing to learn from: {counts.blank:,} blank lines.")
         self.notes_ = [f"format: {self.format_} ({_how(self.format)})", *counts.notes]
         self._settle_sessions(records)
-        masks = _masked(records)
+        masks = [mask(record.message) for record in records]
         ids = self.miner_.fit((text for text, _ in masks), masked=True)
         self.notes_.append(f"{len(self.miner_.templates_):,} kinds of messages")
         logs, remarks = self._sessions(records, masks, ids)
@@ -187,7 +185,7 @@ class LogPreparer(Stateful):
         records = list(parse(_as_lines(items), format_named(self.format_), counts))
         if not records:
             raise InputError(f"There is nothing to score: {counts.blank:,} blank lines.")
-        masks = _masked(records)
+        masks = [mask(record.message) for record in records]
         ids = self.miner_.match((text for text, _ in masks), masked=True)
         logs, remarks = self._sessions(records, masks, ids)
         return logs, counts.notes + remarks
@@ -331,21 +329,6 @@ def _as_numbers(items: Iterable[Any]) -> list[IntArray]:
             )
         sessions.append(session.astype(np.int64))
     return sessions
-
-
-def _masked(records: list[LogRecord]) -> list[Masked]:
-    """Return each message masked; repeated messages share theirs."""
-    known: dict[str, Masked] = {}
-    masks = []
-    for record in records:
-        masked = known.get(record.message)
-        if masked is None:
-            text, found = mask(record.message)
-            masked = (intern(text), found)
-            if len(known) < _KEPT:
-                known[record.message] = masked
-        masks.append(masked)
-    return masks
 
 
 def _array(sessions: Iterable[LogSession]) -> SessionArray:

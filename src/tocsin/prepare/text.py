@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ from tocsin.base import Stateful
 from tocsin.errors import InputError, NotFitted, SchemaMismatch
 from tocsin.types import TextArray
 
-__all__ = ["LONGEST", "TextPreparer", "find_text"]
+__all__ = ["LONGEST", "TextPreparer", "find_text", "reads_as_text"]
 
 LONGEST = 20_000
 """Characters of a text that detectors read at most."""
 
 _SAMPLE = 1_000
-_WORDS = 3.0
+_WORDS, _SENTENCE = 3.0, 5.0
 _LONGER = 4.0
 
 
@@ -135,14 +136,9 @@ def find_text(frame: pd.DataFrame) -> str:
     >>> find_text(pd.DataFrame({"id": ["a", "b"], "body": ["see you at noon", "where are you"]}))
     'body'
     """
-    strings = {
-        str(name): texts
-        for name in frame.columns
-        if (texts := [value for value in frame[name].head(_SAMPLE) if isinstance(value, str)])
-        and 2 * len(texts) >= frame[name].head(_SAMPLE).notna().sum()
-    }
-    words = {name: float(np.mean([len(t.split()) for t in strings[name]])) for name in strings}
-    length = {name: float(np.mean([len(text) for text in strings[name]])) for name in strings}
+    strings = _strings(frame)
+    words = {name: _mean(len(text.split()) for text in strings[name]) for name in strings}
+    length = {name: _mean(map(len, strings[name])) for name in strings}
     ranked = sorted(strings, key=lambda name: -length[name])
     worded = [name for name in ranked if words[name] >= _WORDS]
     if len(ranked) == 1:
@@ -151,15 +147,48 @@ def find_text(frame: pd.DataFrame) -> str:
         return worded[0]
     if ranked and length[ranked[0]] >= _LONGER * length[ranked[1]]:
         return ranked[0]
-    told = ", ".join(f'"{name}"' for name in map(str, frame.columns))
     found = "several columns hold texts" if ranked else "no column holds texts"
-    raise SchemaMismatch(f"Which texts are meant? In this table {found}; name one of: {told}.")
+    raise SchemaMismatch(
+        f"Which texts are meant? In this table {found}; name one of: {_names(frame)}."
+    )
+
+
+def reads_as_text(frame: pd.DataFrame) -> str | None:
+    """Return the column of five words a row or more, most rows different; None for no such one.
+
+    >>> reads_as_text(pd.DataFrame({"id": ["a", "b"], "colour": ["red", "red"]}))
+    """
+    for name, texts in _strings(frame).items():
+        long = _mean(len(text.split()) for text in texts) >= _SENTENCE
+        if long and 2 * len(set(texts)) > len(texts):
+            return name
+    return None
+
+
+def _strings(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the first values of the columns of strings."""
+    found = {}
+    for name in frame.columns:
+        values = frame[name].head(_SAMPLE).dropna()
+        texts = [value for value in values if isinstance(value, str)]
+        if texts and 2 * len(texts) >= len(values):
+            found[name] = texts
+    return found
+
+
+def _mean(values: Iterable[int]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _names(frame: pd.DataFrame) -> str:
+    return ", ".join(f'"{name}"' for name in frame.columns)
 
 
 def _check_column(frame: pd.DataFrame, column: str) -> None:
     if column not in frame.columns:
-        known = ", ".join(f'"{name}"' for name in map(str, frame.columns))
-        raise SchemaMismatch(f'There is no column "{column}" in this table; it has {known}.')
+        raise SchemaMismatch(
+            f'There is no column "{column}" in this table; it has {_names(frame)}.'
+        )
     kind = frame[column].dtype
     if kind.kind in "biufcmM" and frame[column].notna().any():
         raise InputError(f'Column "{column}" holds no texts, but values of the type {kind}.')

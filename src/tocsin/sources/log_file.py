@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from tocsin.errors import InputError, UnreadableFile
 
@@ -49,8 +50,7 @@ _ROTATED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RawLine:
+class RawLine(NamedTuple):
     """A line as it stands in a file, numbered from 1, without its line end."""
 
     file: str
