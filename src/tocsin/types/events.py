@@ -22,7 +22,7 @@ Offset = Mapping[str, Any] | None
 """Where a source goes on: a JSON object that only the source understands; None for the start."""
 
 RejectionKind = Literal[
-    "malformed", "oversized", "late", "future", "duplicate", "not finite", "unknown entity"
+    "malformed", "oversized", "late", "future", "duplicate", "unknown entity", "dropped"
 ]
 
 

@@ -1,0 +1,73 @@
+"""A notice as plain text, for people: what every responder that sends words says."""
+
+from __future__ import annotations
+
+from tocsin.types import Alarm, Notice
+
+_MOST = 20
+_LONGEST = 300
+_HEADS = {
+    "opened": "ALARM",
+    "raised": "ALARM, now worse",
+    "repeated": "ALARM, still open",
+    "escalated": "ALARM that nobody has taken",
+    "resolved": "resolved",
+}
+
+
+def subject_of(notice: Notice) -> str:
+    r"""Return one line: what it is about, how bad, and how many alarms.
+
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2026, 3, 1, 8, 20, tzinfo=UTC)
+    >>> alarm = Alarm("a1", "f", "pumps", "p7", "anomaly", "critical", "open", at, at, None, "heat")
+    >>> subject_of(Notice("k", "opened", {"monitor": "pumps"}, (alarm,), at))
+    'ALARM [critical] pumps p7: heat'
+    """
+    worst = min(notice.alarms, key=lambda alarm: _RANK[alarm.severity])
+    head = f"{_HEADS[notice.kind]} [{worst.severity}]"
+    if len(notice.alarms) == 1:
+        return line(f"{head} {_place(worst)}: {worst.summary}")
+    about = ", ".join(f"{key} {value}" for key, value in notice.group.items())
+    return line(f"{head} {len(notice.alarms)} alarms{' of ' if about else ''}{about}")
+
+
+def text_of(notice: Notice) -> str:
+    """Return the notice in lines: each alarm with its time, its reasons and its id."""
+    lines = [subject_of(notice)]
+    for alarm in notice.alarms[:_MOST]:
+        lines.append(line(f"  {alarm.opened:%Y-%m-%d %H:%M:%S} UTC  {_place(alarm)}  {alarm.id}"))
+        if len(notice.alarms) > 1:
+            lines.append(line(f"    {alarm.severity}: {alarm.summary}"))
+        for reason in alarm.reasons[:5]:
+            expected = "" if reason.expected is None else f" (expected {_value(reason.expected)})"
+            lines.append(line(f"    {reason.name}: {_value(reason.seen)}{expected}"))
+    if len(notice.alarms) > _MOST:
+        lines.append(f"  … and {len(notice.alarms) - _MOST:,} more")
+    return "\n".join(lines)
+
+
+def line(text: str) -> str:
+    r"""Return text as one line without anything that steers a terminal, a header or a log.
+
+    >>> line("two\nlines \x1b[31m")
+    'two\\nlines \\x1b[31m'
+    """
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+
+
+_RANK = {"critical": 0, "warning": 1, "info": 2}
+
+
+def _place(alarm: Alarm) -> str:
+    what = "" if alarm.kind == "anomaly" else f" ({alarm.kind})"
+    return f"{alarm.monitor} {alarm.entity}".strip() + what
+
+
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "—"
+    return value if isinstance(value, str) else f"{value:.6g}"

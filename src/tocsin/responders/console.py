@@ -1,0 +1,21 @@
+"""Notices as text on the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from tocsin.base.responder import Responder
+from tocsin.responders._text import text_of
+from tocsin.types import Delivery, Notice
+
+
+class Console(Responder):
+    """Prints each notice on standard output, a line an alarm and its reasons below it."""
+
+    def respond(self, notice: Notice) -> Delivery:
+        """Print the notice."""
+        try:
+            print(text_of(notice), file=sys.stdout, flush=True)
+        except OSError as error:
+            return Delivery("rejected", f"standard output is closed: {error.strerror}")
+        return Delivery("delivered")

@@ -1,0 +1,55 @@
+"""What servers for pushed events share: where they listen, and who may push."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from tocsin.base.settings import Secret
+from tocsin.base.source import Source
+
+
+class ListeningSource(Source):
+    """A server at ``host`` and ``port``; beyond the loopback it asks for a ``token``."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=0, le=65_535)
+    token: Secret | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.token is None and self.needs_token() and not is_loopback(self.host):
+            raise ValueError(
+                f'host "{self.host}" listens beyond this machine, which needs a token, for '
+                "instance token: {env: TOCSIN_TOKEN}"
+            )
+        return self
+
+    @classmethod
+    def needs_token(cls) -> bool:
+        """Return whether a token guards this server beyond the loopback."""
+        return True
+
+    def permits(self, token: object) -> bool:
+        """Return whether a token is the right one, or none is needed."""
+        if self.token is None:
+            return True
+        given = token if isinstance(token, str) else ""
+        return hmac.compare_digest(given.encode(), self.token.reveal().encode())
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is only reached from this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("localhost")
+    (True, False, True)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
