@@ -130,6 +130,19 @@ class NeuralDetector(NetworkDetector, TableDetector):
                 self._calibrate(net, rows.held_out(4096))
         self.net_ = self._ready(net, device)
 
+    def to_onnx(self) -> bytes:
+        """Return the trained detector as an ONNX model: rows (n, d) float64 to scores (n,).
+
+        Parts and expected rows (n, d) are further outputs, where the detector has them.
+        Raises NotFitted before ``fit``, MissingExtra without the package onnx, and NotSavable for
+        a network that ONNX has no operators for.
+        """
+        from tocsin.nn.export import to_onnx
+
+        if not hasattr(self, "net_"):
+            raise NotFitted(f"{self.card.name} is not trained yet: call fit before to_onnx.")
+        return to_onnx(self)
+
     def _score(self, X: FloatArray) -> Scores:
         values, parts, expected = [], [], []
         for x in self._chunks(X):

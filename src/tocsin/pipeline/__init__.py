@@ -15,6 +15,7 @@ from tocsin.errors import ParameterError
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.logs import LogPipeline
 from tocsin.pipeline.series import SeriesPipeline
+from tocsin.pipeline.serving import served
 from tocsin.pipeline.tables import Pipeline
 from tocsin.pipeline.text import TextPipeline
 from tocsin.sources.file import read_table
@@ -41,9 +42,22 @@ _PIPELINES: dict[str, type[AnyPipeline]] = {
 }
 
 
-def load(path: str | Path) -> AnyPipeline:
-    """Return the pipeline saved in a folder; raises NotAModel, CorruptModel or NewerFormat."""
+def load(
+    path: str | Path, *, runtime: Literal["onnx"] | None = None, threads: int = 1
+) -> AnyPipeline:
+    """Return the pipeline saved in a folder; nothing in the folder is executed.
+
+    With ``runtime="onnx"`` a network of a table pipeline scores in onnxruntime on the CPU, with
+    so many ``threads``, and torch is not loaded: scores agree to about 1e-6 and the pipeline
+    cannot be fitted or saved again. Detectors without a network are loaded as they are. Raises
+    NotAModel, CorruptModel or NewerFormat; ParameterError for another runtime, and for a network
+    that the folder holds no ONNX model of; MissingExtra without onnxruntime.
+    """
     state, about = folder.load_state(path)
+    if runtime == "onnx":
+        state = served(path, state, about, threads)
+    elif runtime is not None:
+        raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
     return _PIPELINES[about["card"]["modality"]].from_state(state, about)
 
 

@@ -138,15 +138,20 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
             "notes": list(fitted.notes_),
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
-        folder.save_state(path, self._state(), about)
+        folder.save_state(path, self._state(), about, self._more_files())
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
-        """Return the pipeline that ``save`` wrote down; no code is run."""
+        """Return the pipeline that ``save`` wrote down; no code is run.
+
+        ``state["detector"]`` may be a detector that is ready to score.
+        """
         settings = dict(about["settings"])
         parameters = settings.pop("detector_parameters")
-        name, modality = about["card"]["name"], about["card"]["modality"]
-        detector = registry.create(name, modality, **parameters)
+        detector = state.get("detector")
+        if not isinstance(detector, Detector):
+            name, modality = about["card"]["name"], about["card"]["modality"]
+            detector = registry.create(name, modality, **parameters)
         pipeline = cls(**{**settings, "detector": detector})
         pipeline._restore(state, about)
         return pipeline
@@ -164,6 +169,10 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
                 f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
             )
         return cls.from_state(state, about)
+
+    def _more_files(self) -> dict[str, bytes]:
+        """Return what the folder of a saved pipeline holds beside its state, by file name."""
+        return {}
 
     def _rows_per_day(self) -> float | None:
         return self.rows_per_day

@@ -15,9 +15,10 @@ from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels
 from tocsin.decide import create as create_calibration
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.serving import ONNX_FILE
 from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
 from tocsin.types import Decision, Detection, Explanation, FloatArray, IntArray, Scores
@@ -201,8 +202,19 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
             "n_features_in": self.n_features_in_,
         }
 
+    def _more_files(self) -> dict[str, bytes]:
+        """Return the ONNX model of a network, unless it cannot be made here."""
+        detector = getattr(self.detector_, "chosen_", self.detector_)
+        try:
+            return {ONNX_FILE: detector.to_onnx()} if hasattr(detector, "to_onnx") else {}
+        except (MissingExtra, NotSavable):
+            return {}
+
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        self.detector_ = self._new_detector().set_state(state["detector"])
+        ready = state["detector"]
+        self.detector_ = (
+            ready if isinstance(ready, Detector) else self._new_detector().set_state(ready)
+        )
         self.calibration_ = create_calibration(self.calibration).set_state(state["calibration"])
         self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
         self.background_ = state["background"]

@@ -6,6 +6,7 @@
       manifest.json        format version, what the model is, and the SHA-256 of each file
       state.json           fitted values; arrays stand as {"$array": name}
       arrays.safetensors   the arrays
+      ...                  further files, each with its hash in the manifest
 """
 
 from __future__ import annotations
@@ -35,12 +36,17 @@ _HALF = re.compile("[\ud800-\udfff]")
 _MANIFEST, _STATE, _ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
 
 
-def save_state(folder: str | Path, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+def save_state(
+    folder: str | Path,
+    state: Mapping[str, Any],
+    about: Mapping[str, Any],
+    more: Mapping[str, bytes] | None = None,
+) -> None:
     """Write a model folder, whole or not at all; an earlier model of that name is replaced.
 
     ``state``: nested mappings of arrays and JSON values. ``about``: JSON values for the
-    manifest. Raises InputError when something that is no model is in the way, and
-    NotSavable for a value that has no safe format.
+    manifest. ``more``: further files by name. Raises InputError when something that is no
+    model is in the way, and NotSavable for a value that has no safe format.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / _MANIFEST).is_file() and not _is_empty(folder):
@@ -50,7 +56,7 @@ def save_state(folder: str | Path, state: Mapping[str, Any], about: Mapping[str,
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        files = {_STATE: _dump(tree).encode(), _ARRAYS: save_arrays(arrays)}
+        files = {**(more or {}), _STATE: _dump(tree).encode(), _ARRAYS: save_arrays(arrays)}
         for name, content in files.items():
             _write(new / name, content)
         manifest = {
@@ -71,25 +77,30 @@ def load_state(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    contents = {}
-    for name in (_STATE, _ARRAYS):
-        try:
-            contents[name] = (folder / name).read_bytes()
-        except OSError as error:
-            raise CorruptModel(
-                f"{folder / name} cannot be read: {error.strerror}. Train and save it again."
-            ) from error
-        if hashlib.sha256(contents[name]).hexdigest() != manifest["files"].get(name):
-            raise CorruptModel(
-                f"{folder / name} differs from what was saved (its SHA-256 is not the manifest's). "
-                "Restore the folder from a copy, or train and save it again."
-            )
+    contents = {name: read_file(folder, manifest, name) for name in (_STATE, _ARRAYS)}
     try:
         arrays = load_arrays(contents[_ARRAYS])
         state = _restore(json.loads(contents[_STATE]), arrays)
     except (SafetensorError, ValueError, KeyError) as error:
         raise CorruptModel(f"{folder} cannot be decoded: {error}.") from error
     return state, manifest
+
+
+def read_file(folder: str | Path, manifest: Mapping[str, Any], name: str) -> bytes:
+    """Return a file of a model folder; raises CorruptModel unless its hash is the manifest's."""
+    path = Path(folder) / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CorruptModel(
+            f"{path} cannot be read: {error.strerror}. Train and save it again."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != manifest["files"].get(name):
+        raise CorruptModel(
+            f"{path} differs from what was saved (its SHA-256 is not the manifest's). "
+            "Restore the folder from a copy, or train and save it again."
+        )
+    return content
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
