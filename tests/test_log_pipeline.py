@@ -105,6 +105,14 @@ def test_drift_is_noted_where_the_found_threshold_decides() -> None:
     assert not any("Train on recent" in n for n in pipeline.detect(KINDS).notes)
 
 
+def test_more_alarms_than_the_budget_and_chance_explain_are_noted(lines: LogPipeline) -> None:
+    drifted = [line.replace("wrote", "stored") for line in day(40)]
+    (note,) = [n for n in lines.detect(drifted).notes if "has changed since training" in n]
+    assert note.startswith("33.3% of these 120 sessions are flagged, and the budget is 1.00%")
+    for usual in (day(40), [*day(40), GONE], [GONE]):
+        assert not any("has changed" in n for n in lines.detect(usual).notes)
+
+
 def test_kinds_that_tie_are_all_named() -> None:
     pipeline = LogPipeline("log_rarity", training="clean").fit(KINDS)
     detection = pipeline.explain([[1, 2, 3, 8, 9]], ["1"])

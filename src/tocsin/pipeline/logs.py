@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -17,11 +15,10 @@ from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError
 from tocsin.explain.logs import Background, explain_session, messages_of
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.raw_logs import Place, RawLogs, place_of, places_of
 from tocsin.pipeline.tables import Training
-from tocsin.prepare.log_formats import Line, LogRecord
 from tocsin.prepare.log_patterns import clean
 from tocsin.prepare.logs import LogPreparer, PreparedLogs
-from tocsin.sources.log_file import ReadCounts, read_lines
 from tocsin.types import (
     Decision,
     Detection,
@@ -42,10 +39,8 @@ MOST_SHOWN = 1_000
 MOST_LINES = 20
 """Lines given of an anomaly at most."""
 
-_Place = tuple[str, int]
-"""A file, and the number of a line in it."""
-
 _EXAMPLE, _EACH = 5, 3
+_DRIFT_P, _DRIFT_FACTOR = 1e-3, 2
 _ORDINARY = 0.9
 """The share of unlabelled training sessions, those of the lowest scores, taken as examples."""
 
@@ -116,7 +111,7 @@ class LogPipeline(BasePipeline):
         Raises UnreadableFile, InputError for logs that cannot be learned from, and
         ParameterError for settings that cannot work.
         """
-        self._learn(_Source(X), labels)
+        self._learn(RawLogs(X), labels)
         return self
 
     def score(self, X: Any, y: Any = None) -> Scores:
@@ -124,7 +119,7 @@ class LogPipeline(BasePipeline):
 
         Raises NotFitted, UnreadableFile, and SchemaMismatch for lines after numbers.
         """
-        return self.detector_.score(self._fitted().preparer_.transform(_Source(X).lines()).sessions)
+        return self.detector_.score(self._fitted().preparer_.transform(RawLogs(X).lines()).sessions)
 
     def detect(self, X: Any, *, explain: bool = True) -> LogDetection:
         """Return scores and decisions for new logs; lines of and reasons for the anomalies.
@@ -138,7 +133,7 @@ class LogPipeline(BasePipeline):
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
     ) -> LogDetection:
         """Fit, and return the answer for the training logs, each session leaving itself out."""
-        source = _Source(X)
+        source = RawLogs(X)
         logs = self._learn(source, labels)
         scores = Scores(self.detector_.training_scores_)
         decision = self._decide_training(self.calibration_, scores.values, labels)
@@ -190,7 +185,7 @@ class LogPipeline(BasePipeline):
         )
         return (*super().notes_, told)
 
-    def _learn(self, source: _Source, labels: ArrayLike | None) -> PreparedLogs:
+    def _learn(self, source: RawLogs, labels: ArrayLike | None) -> PreparedLogs:
         detector = self._new_detector(seed=self.seed, training=self.training)
         preparer = LogPreparer(format=self.format, session=self.session, window=self.window)
         logs = preparer.fit_transform(source.lines())
@@ -216,14 +211,34 @@ class LogPipeline(BasePipeline):
         return np.flatnonzero(scores <= limit)
 
     def _found(self, X: Any) -> _Found:
-        source = _Source(X)
+        source = RawLogs(X)
         logs, remarks = self._fitted().preparer_.prepare(source.lines())
         scores = self.detector_.score(logs.sessions)
-        notes = [*self.notes_, *source.notes, *remarks]
-        drift = getattr(self.detector_, "drift", None)
-        if self.threshold_found is not None and drift is not None:
-            notes += filter(None, [drift(scores.values)])
-        return _Found(source, logs, scores, self.decide(scores), tuple(dict.fromkeys(notes)))
+        decision = self.decide(scores)
+        drift = self._drift(scores, decision)
+        notes = filter(None, [*self.notes_, *source.notes, *remarks, drift])
+        return _Found(source, logs, scores, decision, tuple(dict.fromkeys(notes)))
+
+    def _drift(self, scores: Scores, decision: Decision) -> str | None:
+        """Return a warning where more new sessions are flagged than training lets expect."""
+        if self.threshold_found is not None:
+            drift = getattr(self.detector_, "drift", None)
+            warning: str | None = None if drift is None else drift(scores.values)
+            return warning
+        from scipy.stats import betabinom
+
+        now, n, known = int(decision.is_anomaly.sum()), len(scores.values), self.calibration_.n_
+        rate = decision.false_alarm_rate
+        if now <= _DRIFT_FACTOR * rate * n:
+            return None
+        # A threshold that so many training scores exceed is exceeded with a beta-distributed rate.
+        above = rate * (known + 1)
+        if betabinom.sf(now - 1, n, above, known + 1 - above) >= _DRIFT_P:
+            return None
+        return (
+            f"{now / n:.1%} of these {n:,} sessions are flagged, and the budget is {rate:.2%} of "
+            "normal ones: they hold many anomalies, or what is normal has changed since training"
+        )
 
     def _decide(self, calibration: Calibration, values: FloatArray) -> Decision:
         return self._by_own_threshold(super()._decide(calibration, values), values)
@@ -286,13 +301,13 @@ class LogPipeline(BasePipeline):
     ) -> dict[int, tuple[LogLine, ...]]:
         """Return the lines of sessions as they stand in their files."""
         records = found.logs.records
-        known: dict[_Place, str] = {}
+        known: dict[Place, str] = {}
         chosen = {}
         for row in wanted.tolist():
             reasons = explanations[row].reasons if row in explanations else ()
             telling = self._telling(found.logs, row, [reason.name for reason in reasons])
-            known |= {_placed(records[i]): records[i].message for i in telling}
-            places = [place for i in telling for place in _span(records, i)]
+            known |= {place_of(records[i]): records[i].message for i in telling}
+            places = [place for i in telling for place in places_of(records, i)]
             chosen[row] = places[:MOST_LINES]
         known |= found.source.texts({place for places in chosen.values() for place in places})
         return {
@@ -337,50 +352,11 @@ class LogPipeline(BasePipeline):
         self.read_notes_ = state["read_notes"]
 
 
-class _Source:
-    """Logs as they were given, and a second look at some of their lines."""
-
-    def __init__(self, X: Any) -> None:
-        self._counts = ReadCounts()
-        self._paths: list[Any] = []
-        self._given = X
-        if isinstance(X, str | Path):
-            self._paths = [X]
-        elif isinstance(X, Iterable):
-            self._given = X if isinstance(X, Sequence | np.ndarray) else list(X)
-            if len(self._given) and isinstance(self._given[0], Path):
-                self._paths = list(self._given)
-
-    @property
-    def notes(self) -> list[str]:
-        """What was done while files were read."""
-        return [clean(note) for note in self._counts.notes]
-
-    def lines(self) -> Any:
-        """Return the lines, or the sessions of numbers."""
-        return read_lines(self._paths, counts=self._counts) if self._paths else self._given
-
-    def texts(self, wanted: set[_Place]) -> dict[_Place, str]:
-        """Return the lines at these places; what can only be read once is not read again."""
-        if not wanted:
-            return {}
-        if not self._paths:
-            given = (
-                (("", i), line) if isinstance(line, str) else (_placed(line), line.text)
-                for i, line in enumerate(self._given, 1)
-            )
-            return {place: text for place, text in given if place in wanted}
-        files = [file for file in dict.fromkeys(file for file, _ in wanted) if Path(file).is_file()]
-        read = read_lines(files) if files else iter(())
-        found = ((place, line.text) for line in read if (place := _placed(line)) in wanted)
-        return dict(islice(found, len(wanted)))
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The answer before the anomalies are shown and explained."""
 
-    source: _Source
+    source: RawLogs
     logs: PreparedLogs
     scores: Scores
     decision: Decision
@@ -390,17 +366,3 @@ class _Found:
 def _ranked(found: _Found) -> IntArray:
     """Return the anomalies, the most anomalous first."""
     return Detection(found.scores, found.decision, np.arange(len(found.logs))).anomalies
-
-
-def _placed(line: Line | LogRecord) -> _Place:
-    return line.file, line.number
-
-
-def _span(records: list[LogRecord], place: int) -> list[_Place]:
-    """Return where a record and the lines that continue it may stand."""
-    record = records[place]
-    after = records[place + 1] if place + 1 < len(records) else None
-    end = record.number + (record.message.count("\n") + 1)
-    if after is not None and after.file == record.file:
-        end = min(end, after.number)
-    return [(record.file, number) for number in range(record.number, max(end, record.number + 1))]
