@@ -1,0 +1,374 @@
+"""The alarm engine: judged events become episodes, one after the other for each entity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from tocsin.alarms.identity import digest, fingerprint
+from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
+from tocsin.errors import ParameterError, StoreError
+from tocsin.types import Alarm, Judgement, Reason, Severity, TimeArray
+
+Describe = Callable[[int], tuple[tuple[Reason, ...], Mapping[str, Any], str]]
+"""From the position of an event in its batch to reasons, evidence and a summary ("" for none)."""
+
+OTHERS = "(others)"
+"""The entity of all those for which there is no more room."""
+
+_CLOCK, _ENTITY = "clock", "entity:"
+_SECOND = 1_000_000
+_SET_BACK = 86_400 * _SECOND
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (
+    (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for year in (2, 9999)
+)
+
+
+class _Episode(msgspec.Struct):
+    """An alarm in the making; times in microseconds since 1970.
+
+    ``last``: the time of the last event that held it open.
+    """
+
+    id: str
+    opened: int
+    updated: int
+    last: int
+    threshold: float
+    model: str
+    score: float = -math.inf
+    p_value: float = math.inf
+    peak: int = 0
+    closed: int | None = None
+    events: int = 0
+    anomalies: int = 0
+    severity: Severity = "info"
+    reasons: tuple[Reason, ...] = ()
+    evidence: dict[str, Any] = {}
+    summary: str = ""
+
+
+class _Track(msgspec.Struct):
+    """What is remembered of an entity.
+
+    ``window``: how many of its events ago each recent anomaly was. ``held``: elapsed time at the
+    last event that was an anomaly or held the episode open. ``rests``: the elapsed time up to
+    which a closed episode reopens. ``quiet``: events in a row that did not hold it open.
+    """
+
+    held: int
+    window: list[int] = []
+    rests: int = 0
+    quiet: int = 0
+    episode: _Episode | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.episode is not None and self.episode.closed is None
+
+
+class Episodes:
+    """The alarm engine of one monitor.
+
+    ``ordered``: whether its events are a series, which decides the policy's defaults. ``budget``:
+    the share of normal events that may be anomalies; set it anew when a model is switched.
+
+    Events count in the order they come, whatever their times: one that is late counts when it
+    comes. Time passes only with the newest event time seen so far. An event more than a day
+    behind that is taken as a clock set back, and time goes on from there; what is open stays so
+    at most ``close_after_time`` of time passed, however the clocks jump. The same events give the
+    same alarms, however they are cut into batches, and with ``state`` and ``restore`` between.
+    """
+
+    def __init__(
+        self, monitor: str, policy: AlarmPolicy, *, ordered: bool = True, budget: float = 0.001
+    ) -> None:
+        if not 0 < budget < 1:
+            raise ParameterError(f"The false-alarm budget is {budget}; it lies between 0 and 1.")
+        self.monitor = monitor
+        self.policy = policy
+        self.budget = budget
+        self._rule = policy.rule(ordered=ordered)
+        self._lasts = round(self._rule.close_after_time * _SECOND)
+        self._cooldown = round(policy.cooldown * _SECOND)
+        self._tracks: dict[str, _Track] = {}
+        self._touched: set[str] = set()
+        self._clock: int | None = None
+        self._elapsed = 0
+        self._position = 0
+        self._next_due = math.inf
+        self._changed: dict[str, tuple[str, _Episode]] = {}
+        self._peaks: dict[str, int] = {}
+
+    def update(
+        self,
+        times: TimeArray,
+        entities: Sequence[str] | None,
+        judgement: Judgement,
+        describe: Describe | None = None,
+    ) -> list[Alarm]:
+        """Return the alarms that n events changed, in the order in which they did so.
+
+        Opened, worse, going on with new counts, or closed; an alarm appears once, as it is after
+        the last event. ``times``: (n,) datetime64[us]. ``describe`` is called for an
+        event that is the most anomalous of its alarm so far, at most once for each alarm.
+        """
+        stamps, elapsed = self._advance(times)
+        self._changed, self._peaks = {}, {}
+        found = np.flatnonzero(judgement.is_anomaly)
+        if found.size or self._tracks:
+            for i, entity in self._concerned(len(stamps), entities, found):
+                self._step(i, entity, int(stamps[i]), int(elapsed[i]), judgement)
+            self._sweep(self._elapsed)
+        self._position += len(stamps)
+        return [self._alarm(entity, item, describe) for entity, item in self._changed.values()]
+
+    def state(self) -> dict[str, Any]:
+        """Return what changed since the last call, as JSON by key; None: no longer needed."""
+        known = ((name, self._tracks.get(name)) for name in sorted(self._touched))
+        changed = {
+            _ENTITY + name: None if track is None else msgspec.to_builtins(track)
+            for name, track in known
+        }
+        self._touched.clear()
+        clock = {"clock": self._clock, "elapsed": self._elapsed, "position": self._position}
+        return {**changed, _CLOCK: clock}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from all that ``state`` gave so far, the newest for each key.
+
+        Keys that it never gave are ignored. Raises StoreError for what it cannot have given.
+        """
+        try:
+            clock = state.get(_CLOCK) or {"clock": None, "elapsed": 0, "position": 0}
+            self._tracks = {
+                key.removeprefix(_ENTITY): msgspec.convert(value, _Track)
+                for key, value in state.items()
+                if key.startswith(_ENTITY) and value is not None
+            }
+            self._clock, self._elapsed = clock["clock"], clock["elapsed"]
+            self._position = clock["position"]
+        except (msgspec.ValidationError, KeyError, TypeError) as error:
+            raise StoreError(
+                f'The state of the alarms of "{self.monitor}" cannot be read: {error}. '
+                "Delete it to begin anew; alarms that are open must then be resolved by hand."
+            ) from error
+        self._touched.clear()
+        self._next_due = min(map(self._due, self._tracks.values()), default=math.inf)
+
+    def _advance(self, times: TimeArray) -> tuple[Any, Any]:
+        """Return each event's time and how much time had passed, in microseconds."""
+        stamps = times.astype("datetime64[us]").astype(np.int64).clip(_FIRST, _LAST)
+        if not stamps.size:
+            return stamps, stamps
+        start = int(stamps[0]) if self._clock is None else self._clock
+        newest = np.maximum.accumulate(np.maximum(stamps, start))
+        if (newest - stamps).max() <= _SET_BACK:
+            elapsed = newest - start + self._elapsed
+            self._clock, self._elapsed = int(newest[-1]), int(elapsed[-1])
+            return stamps, elapsed
+        passed = []
+        for stamp in stamps.tolist():
+            if stamp > start or start - stamp > _SET_BACK:
+                self._elapsed += max(stamp - start, 0)
+                start = stamp
+            passed.append(self._elapsed)
+        self._clock = start
+        return stamps, passed
+
+    def _concerned(
+        self, count: int, entities: Sequence[str] | None, found: Any
+    ) -> Iterable[tuple[int, str]]:
+        """Return the events that can change anything: of entities that are, or become, tracked."""
+        allowed = self.policy.entities
+        if entities is None:
+            first = 0 if "" in self._tracks else int(found[0]) if found.size else count
+            return ((i, "") for i in range(first, count) if allowed is None or "" in allowed)
+        new = {entities[i] for i in found}
+        if allowed is not None:
+            new &= allowed
+        tracks = self._tracks
+        return [(i, name) for i, name in enumerate(entities) if name in tracks or name in new]
+
+    def _step(self, i: int, entity: str, time: int, elapsed: int, judgement: Judgement) -> None:
+        anomalous = bool(judgement.is_anomaly[i])
+        track = self._tracks.get(entity)
+        if track is not None and elapsed > self._due(track):
+            track = self._expire(entity, track, elapsed)
+        if track is None:
+            if not anomalous:
+                return
+            entity, track = self._admit(entity, elapsed)
+        self._touched.add(entity)
+        if track.is_open:
+            self._go_on(i, entity, track, time, elapsed, judgement)
+        else:
+            self._wait(i, entity, track, time, elapsed, judgement)
+        self._next_due = min(self._next_due, self._due(track))
+
+    def _admit(self, entity: str, elapsed: int) -> tuple[str, _Track]:
+        """Return the track of an entity that has none, or that of the others if all are taken."""
+        most = self.policy.max_entities
+        if len(self._tracks) >= most:
+            self._sweep(elapsed)
+        if len(self._tracks) >= most:
+            entity = OTHERS
+        return entity, self._tracks.setdefault(entity, _Track(held=elapsed))
+
+    def _wait(
+        self, i: int, entity: str, track: _Track, time: int, elapsed: int, judgement: Judgement
+    ) -> None:
+        """Count an event towards an episode."""
+        oldest = self._rule.of - 1 if elapsed <= track.held + self._lasts else 0
+        track.window = [age + 1 for age in track.window if age < oldest]
+        if not judgement.is_anomaly[i]:
+            if not track.window and track.episode is None:
+                del self._tracks[entity]
+            return
+        track.window.append(0)
+        track.held = elapsed
+        at_once = self._decades(float(judgement.p_values[i])) >= self._rule.at_once
+        if not at_once and len(track.window) < self._rule.open:
+            return
+        episode = track.episode
+        if episode is None or elapsed > track.rests:
+            mark = fingerprint(self.monitor, entity, "anomaly")
+            episode = _Episode(
+                id=digest(mark, time, self._position + i),
+                opened=time,
+                updated=time,
+                last=time,
+                threshold=float(judgement.threshold),
+                model=judgement.model,
+            )
+        episode.closed = None
+        episode.events += track.window[0]
+        episode.anomalies += len(track.window) - 1
+        track.episode, track.window = episode, []
+        self._go_on(i, entity, track, time, elapsed, judgement)
+
+    def _go_on(
+        self, i: int, entity: str, track: _Track, time: int, elapsed: int, judgement: Judgement
+    ) -> None:
+        """Count an event of an open episode, and close it if it has been quiet for long enough."""
+        episode = track.episode
+        assert episode is not None  # noqa: S101 - an open track has one
+        self._changed[episode.id] = entity, episode
+        episode.updated = max(episode.updated, time)
+        episode.events += 1
+        p_value, score = float(judgement.p_values[i]), float(judgement.scores[i])
+        anomalous = bool(judgement.is_anomaly[i])
+        if anomalous:
+            episode.anomalies += 1
+            if (p_value, -score) < (episode.p_value, -episode.score):
+                episode.p_value, episode.score, episode.peak = p_value, score, time
+                episode.threshold, episode.model = float(judgement.threshold), judgement.model
+                self._peaks[episode.id] = i
+        if anomalous or p_value <= self.policy.hysteresis * self.budget:
+            track.held, track.quiet, episode.last = elapsed, 0, time
+            return
+        track.quiet += 1
+        if track.quiet >= self._rule.close_after:
+            self._close(entity, track, episode.updated, elapsed)
+
+    def _close(self, entity: str, track: _Track, time: int, elapsed: int) -> None:
+        episode = track.episode
+        assert episode is not None  # noqa: S101 - an open track has one
+        self._changed[episode.id] = entity, episode
+        self._touched.add(entity)
+        episode.closed = time
+        track.quiet, track.rests = 0, elapsed + self._cooldown
+        if not self._cooldown:
+            del self._tracks[entity]
+
+    def _due(self, track: _Track) -> int:
+        """Return the elapsed time after which an episode closes or an entity is forgotten."""
+        if track.is_open:
+            return track.held + self._lasts
+        window = track.held + self._lasts if track.window else 0
+        return max(window, track.rests)
+
+    def _expire(self, entity: str, track: _Track, elapsed: int) -> _Track | None:
+        """Return what is left of a track that is due."""
+        if track.is_open and track.episode is not None:
+            ends = max(track.episode.last + self._lasts, track.episode.updated)
+            self._close(entity, track, ends, track.held + self._lasts)
+            if elapsed <= self._due(track):
+                return self._tracks.get(entity)
+        self._touched.add(entity)
+        self._tracks.pop(entity, None)
+        return None
+
+    def _sweep(self, elapsed: int) -> None:
+        if elapsed <= self._next_due:
+            return
+        for entity, track in list(self._tracks.items()):
+            if elapsed > self._due(track):
+                self._expire(entity, track, elapsed)
+        self._next_due = min(map(self._due, self._tracks.values()), default=math.inf)
+
+    def _decades(self, p_value: float) -> float:
+        return max(0.0, math.log10(self.budget / p_value))
+
+    def _alarm(self, entity: str, episode: _Episode, describe: Describe | None) -> Alarm:
+        peak = self._peaks.get(episode.id)
+        if peak is not None:
+            reasons, evidence, summary = ((), {}, "") if describe is None else describe(peak)
+            episode.reasons, episode.evidence = tuple(reasons), dict(evidence)
+            episode.summary = summary or sentence(entity or self.monitor, reasons, episode.score)
+        decades = self._decades(episode.p_value) + math.log10(episode.anomalies)
+        reached = self.policy.severity_of(decades)
+        episode.severity = max(episode.severity, reached, key=SEVERITIES.index)
+        closed = episode.closed
+        return Alarm(
+            id=episode.id,
+            fingerprint=fingerprint(self.monitor, entity, "anomaly"),
+            monitor=self.monitor,
+            entity=entity,
+            kind="anomaly",
+            severity=episode.severity,
+            state="open" if closed is None else "resolved",
+            opened=_time(episode.opened),
+            updated=_time(episode.updated),
+            closed=None if closed is None else _time(closed),
+            summary=episode.summary,
+            events=episode.events,
+            anomalies=episode.anomalies,
+            score=episode.score,
+            p_value=episode.p_value,
+            threshold=episode.threshold,
+            peak=_time(episode.peak),
+            model=episode.model,
+            reasons=episode.reasons,
+            evidence=episode.evidence,
+            labels=dict(self.policy.labels),
+        )
+
+
+def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
+    """Return one sentence about an event from its heaviest reason, or else its score.
+
+    >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
+    'machine: cpu_percent 98.21 (expected 12.1)'
+    """
+    if not reasons:
+        return f"{who}: score {score:.4g}"
+    first = reasons[0]
+    expected = "" if first.expected is None else f" (expected {_shown(first.expected)})"
+    return f"{_shown(who)}: {_shown(first.name)} {_shown(first.seen)}{expected}"
+
+
+def _shown(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() else "�" for letter in value[:100])
+    return "missing" if value is None else f"{value:.4g}"
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=min(microseconds, _LAST))

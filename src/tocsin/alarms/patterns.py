@@ -1,0 +1,60 @@
+"""Regular expressions that people write into settings, and that cannot take for ever."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 200
+_LONGEST_TEXT = 256
+_MOST_REPEATS = 3
+_ATOMS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_GROUP = re.compile(r"\(([^()]*)\)([*+]|\{[^}]*\})?")
+_REPEAT = re.compile(r"[*+]|\{\d*,\d*\}|\{\d{3,}\}")
+
+
+class Pattern:
+    """A text, or a regular expression that must match all of one.
+
+    Matching takes bounded time: no repeats or alternatives within repeats, at most three
+    repeats, and a text of more than 256 characters matches only if it is equal. Raises ValueError.
+
+    >>> Pattern("web-.*").matches("web-1"), Pattern("web").matches("web-1")
+    (True, False)
+    """
+
+    __slots__ = ("_compiled", "_text")
+
+    def __init__(self, text: str) -> None:
+        if len(text) > LONGEST:
+            raise ValueError(
+                f'the expression "{text[:40]}…" has {len(text)} characters; at most {LONGEST} work'
+            )
+        try:
+            self._compiled = re.compile(text)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f'the expression "{text}" is wrong: {error}') from error
+        if _explodes(text):
+            raise ValueError(
+                f'the expression "{text}" may take for ever: write it with at most '
+                f"{_MOST_REPEATS} repeats, none around another or around alternatives"
+            )
+        self._text = text
+
+    def matches(self, text: str) -> bool:
+        """Return whether the whole text matches."""
+        if text == self._text:
+            return True
+        return len(text) <= _LONGEST_TEXT and self._compiled.fullmatch(text) is not None
+
+
+def _explodes(pattern: str) -> bool:
+    rest = _ATOMS.sub("x", pattern)
+    if len(_REPEAT.findall(rest)) > _MOST_REPEATS:
+        return True
+    while (group := _GROUP.search(rest)) is not None:
+        inside, repeated = group.groups()
+        nested = re.search(r"[*+{|]", inside) is not None
+        if nested and repeated:
+            return True
+        rest = rest[: group.start()] + ("x*" if nested else "x") + rest[group.end() :]
+    return False

@@ -1,0 +1,198 @@
+"""Who is told of an alarm's change, in which group and when; and when nobody is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from tocsin.alarms.policy import (
+    SEVERITIES,
+    Inhibition,
+    Maintenance,
+    Matcher,
+    RoutingPolicy,
+    fields,
+)
+from tocsin.types import Alarm, NoticeKind
+
+ACTIVE = ("open", "acknowledged")
+"""The states of alarms that are not over."""
+
+EVERYTHING = RoutingPolicy(respond=("console",), group_wait=0.0)
+"""The policy if none is given."""
+
+
+class Silence(Protocol):
+    """What routing needs of a silence: whom it is about; whether it is in force others know."""
+
+    @property
+    def id(self) -> str | int:
+        """Its name in the store."""
+
+    @property
+    def match(self) -> Mapping[str, str]:
+        """What it silences, as in a Matcher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A notice to be given: ``wait`` seconds from now, ``interval`` after the group's last one.
+
+    ``group``: what the alarms of one notice share; responder, group and kind tell which notice
+    an alarm joins.
+    """
+
+    responder: str
+    group: Mapping[str, str] = field(hash=False)
+    kind: NoticeKind
+    wait: float
+    interval: float = 0.0
+
+    def due(self, now: datetime, last_sent: datetime | None) -> datetime:
+        """Return when it is to be sent; ``last_sent``: the group's last notice, None for none."""
+        due = now + timedelta(seconds=self.wait)
+        if last_sent is None:
+            return due
+        return max(due, min(last_sent, now) + timedelta(seconds=self.interval))
+
+
+class Router:
+    """Policies, inhibitions and maintenance of one configuration."""
+
+    def __init__(
+        self,
+        policies: Sequence[RoutingPolicy] = (),
+        inhibitions: Sequence[Inhibition] = (),
+        maintenance: Sequence[Maintenance] = (),
+    ) -> None:
+        self._policies = tuple(policies) or (EVERYTHING,)
+        self._inhibitions = tuple(inhibitions)
+        self._maintenance = tuple(maintenance)
+
+    def route(self, alarm: Alarm, previous: Alarm | None) -> list[Route]:
+        """Return the notices that an alarm's change causes; ``previous``: as it was stored.
+
+        An alarm that opens, or opens again, also causes its later repetition and escalation,
+        which lapse (see ``lapsed``) if it is taken or over by then. Severity that rises is told
+        by the policies that match then. Alarms that a storm has collected cause nothing.
+        """
+        if alarm.kind != "storm" and "storm" in alarm.labels:
+            return []
+        kinds = _changes(alarm, previous)
+        routes = [
+            route
+            for policy in self._matching(alarm)
+            for kind in kinds
+            for route in _routes(policy, alarm, kind)
+        ]
+        return _once(routes)
+
+    def again(self, alarm: Alarm) -> list[Route]:
+        """Return the next repetitions of an alarm, when one has been sent."""
+        return _once(
+            route
+            for policy in self._matching(alarm)
+            for route in _repeat(policy, _group(policy, alarm))
+        )
+
+    def muted(
+        self,
+        alarm: Alarm,
+        now: datetime,
+        open_alarms: Iterable[Alarm],
+        silences: Iterable[Silence],
+    ) -> str | None:
+        """Return why nobody is to be told of an alarm now, None for no reason.
+
+        ``open_alarms``: all that are not over. ``silences``: those in force.
+        """
+        known = fields(alarm)
+        for window in self._maintenance:
+            if window.match.matches(known) and window.active(now):
+                return f"maintenance from {window.from_} to {window.until or window.to}"
+        for silence in silences:
+            if Matcher(dict(silence.match)).matches(known):
+                return f"silenced by {silence.id}"
+        wanted = [rule for rule in self._inhibitions if rule.target.matches(known)]
+        if wanted:
+            for other in open_alarms:
+                if other.id != alarm.id and any(_inhibits(rule, other, known) for rule in wanted):
+                    return f"inhibited by {other.id}"
+        return None
+
+    def _matching(self, alarm: Alarm) -> Iterable[RoutingPolicy]:
+        known = fields(alarm)
+        for policy in self._policies:
+            if policy.match.matches(known):
+                yield policy
+                if not policy.continue_:
+                    return
+
+
+def lapsed(kind: NoticeKind, alarm: Alarm) -> str | None:
+    """Return why a notice of this kind no longer makes sense for an alarm, None if it does."""
+    if kind == "resolved":
+        return f"it is {alarm.state} again" if alarm.state in ACTIVE else None
+    if alarm.state == "false alarm":
+        return "it is a false alarm"
+    if kind in {"repeated", "escalated"} and alarm.state != "open":
+        return f"it is {alarm.state}"
+    return None
+
+
+def _changes(alarm: Alarm, previous: Alarm | None) -> list[NoticeKind]:
+    was_active = previous is not None and previous.state in ACTIVE
+    is_active = alarm.state in ACTIVE
+    kinds: list[NoticeKind] = []
+    if is_active and not was_active:
+        kinds = ["opened", "repeated", "escalated"]
+    elif previous is None:
+        kinds = ["opened", "resolved"]
+    elif was_active and not is_active:
+        kinds = ["resolved"]
+    elif is_active and SEVERITIES.index(alarm.severity) > SEVERITIES.index(previous.severity):
+        kinds = ["raised"]
+    return kinds
+
+
+def _routes(policy: RoutingPolicy, alarm: Alarm, kind: NoticeKind) -> Iterable[Route]:
+    group = _group(policy, alarm)
+    if kind == "repeated":
+        yield from _repeat(policy, group)
+    elif kind == "escalated":
+        if policy.escalate is not None:
+            for name in policy.escalate.respond:
+                yield Route(name, group, kind, policy.escalate.after)
+    elif kind != "resolved" or policy.resolved:
+        for name in policy.respond:
+            yield Route(name, group, kind, policy.group_wait, policy.group_interval)
+
+
+def _repeat(policy: RoutingPolicy, group: Mapping[str, str]) -> Iterable[Route]:
+    if policy.repeat is not None:
+        for name in policy.respond:
+            yield Route(name, group, "repeated", policy.repeat)
+
+
+def _group(policy: RoutingPolicy, alarm: Alarm) -> dict[str, str]:
+    known = fields(alarm)
+    return {name: known.get(name, "") for name in policy.group_by}
+
+
+def _once(routes: Iterable[Route]) -> list[Route]:
+    """Return the first of those that would join the same notice."""
+    unique: dict[tuple[object, ...], Route] = {}
+    for route in routes:
+        unique.setdefault((route.responder, tuple(route.group.items()), route.kind), route)
+    return list(unique.values())
+
+
+def _inhibits(rule: Inhibition, other: Alarm, known: Mapping[str, str]) -> bool:
+    theirs = fields(other)
+    return (
+        other.state in ACTIVE
+        and rule.source.matches(theirs)
+        and all(theirs.get(name, "") == known.get(name, "") for name in rule.equal)
+    )
