@@ -1,0 +1,50 @@
+"""Who did what, and which actions were done already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert as inserting
+from sqlalchemy import select
+
+from tocsin.store.database import Database, insert
+from tocsin.store.schema import audit, claims
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One row: when, who, what, and JSON values about it."""
+
+    number: int
+    at: datetime
+    who: str
+    what: str
+    detail: Mapping[str, Any]
+
+
+class Audit:
+    """The record of actions; rows are added, never changed or deleted."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, who: str, what: str, detail: Mapping[str, Any]) -> None:
+        """Add a row."""
+        row = {"at": datetime.now(UTC), "who": who, "what": what, "detail": dict(detail)}
+        with self._db.begin() as c:
+            c.execute(inserting(audit), row)
+
+    def list(self, limit: int | None = None) -> Sequence[AuditEntry]:
+        """Return the rows, the latest first."""
+        query = select(audit).order_by(audit.c.number.desc()).limit(limit)
+        with self._db.read() as c:
+            return [AuditEntry(**row) for row in c.execute(query).mappings()]
+
+    def claim(self, key: str) -> bool:
+        """Return True to the first who asks with a key and False to all others, for ever."""
+        with self._db.begin() as c:
+            statement = insert(c, claims).on_conflict_do_nothing().returning(claims.c.key)
+            return c.execute(statement, {"key": key}).first() is not None

@@ -1,0 +1,243 @@
+"""Notices on their way to responders: each is sent until its fate is known."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from tocsin.errors import NotInStore
+from tocsin.store.database import Database, insert
+from tocsin.store.schema import notice_alarms, notices
+from tocsin.types import Delivery, Notice, NoticeKind
+
+_DEAD = ("dead", "rejected", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A notice of the outbox.
+
+    ``notice``: its content once it was frozen. ``attempts`` have failed so far. ``status``:
+    "pending", "delivered", "rejected", "unknown", or "dead" after the last retry; ``reason``: what
+    the last attempt ended with.
+    """
+
+    key: str
+    responder: str
+    group: Mapping[str, str]
+    kind: NoticeKind
+    alarm_ids: tuple[str, ...]
+    created: datetime
+    due: datetime
+    attempts: int
+    notice: Notice | None
+    status: str
+    reason: str
+
+
+class Outbox:
+    """The notices of all responders."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def enqueue(
+        self,
+        c: Connection,
+        responder: str,
+        group: Mapping[str, str],
+        kind: NoticeKind,
+        alarm_ids: Sequence[str],
+        due: datetime,
+    ) -> str:
+        """Have a responder told of alarms, and return the notice's key.
+
+        A notice of the same responder, group and kind that no sender has taken yet is joined; it
+        is due at the earlier of both times.
+        """
+        statement = insert(c, notices)
+        earlier = case(
+            (statement.excluded.due < notices.c.due, statement.excluded.due), else_=notices.c.due
+        )
+        joined = statement.on_conflict_do_update(
+            index_elements=["joinable"], set_={"due": earlier}
+        ).returning(notices.c.key)
+        row = {
+            "key": secrets.token_hex(16),
+            "responder": responder,
+            "group": dict(group),
+            "kind": kind,
+            "created": datetime.now(UTC),
+            "due": due,
+            "status": "pending",
+            "attempts": 0,
+            "reason": "",
+            "joinable": _joinable(responder, group, kind),
+        }
+        key: str = c.execute(joined, row).scalar_one()
+        place = select(func.count()).where(notice_alarms.c.key == key)
+        start = c.execute(place).scalar_one()
+        rows = [
+            {"key": key, "place": start + i, "alarm": alarm} for i, alarm in enumerate(alarm_ids)
+        ]
+        if rows:
+            c.execute(insert(c, notice_alarms).on_conflict_do_nothing(), rows)
+        return key
+
+    def due(self, now: datetime, responder: str, limit: int, lease: float) -> Sequence[Pending]:
+        """Take notices that are due, the earliest first; nobody else gets them for ``lease`` s.
+
+        A notice whose sender was killed comes again after that, with the same key and, if it was
+        frozen, the same content. What has been taken once is joined no more.
+        """
+        wanted = and_(
+            notices.c.responder == responder,
+            notices.c.status == "pending",
+            notices.c.due <= now,
+            or_(notices.c.leased_until.is_(None), notices.c.leased_until <= now),
+        )
+        query = select(notices.c.key).where(wanted).order_by(notices.c.due).limit(limit)
+        with self._db.read() as c:
+            if c.execute(query).first() is None:
+                return []
+        with self._db.begin() as c:
+            keys = c.execute(query.with_for_update(skip_locked=True)).scalars().all()
+            until = now + timedelta(seconds=lease)
+            c.execute(
+                update(notices)
+                .where(notices.c.key.in_(keys))
+                .values(leased_until=until, joinable=None)
+            )
+            return _pending(c, notices.c.key.in_(keys))
+
+    def freeze(self, key: str, notice: Notice) -> Notice:
+        """Keep the content of a notice for retries, and return what is kept: the first content.
+
+        Raises NotInStore.
+        """
+        with self._db.begin() as c:
+            free = notices.c.content.is_(None)
+            c.execute(
+                update(notices)
+                .where(notices.c.key == key, free)
+                .values(content=notice, joinable=None)
+            )
+            kept = c.execute(select(notices.c.content).where(notices.c.key == key)).scalar()
+        if kept is None:
+            raise NotInStore(f'There is no notice "{key}".')
+        found: Notice = kept
+        return found
+
+    def mark(
+        self,
+        key: str,
+        delivery: Delivery,
+        retry_at: datetime | None = None,
+        at: datetime | None = None,
+    ) -> None:
+        """Note what became of an attempt ``at`` a time, by default now.
+
+        With ``retry_at`` it is tried again then, whatever the status. Without, the notice is
+        "delivered", "rejected" or "unknown", and "dead" after a "retry". A notice whose fate is
+        known already is left as it is.
+        """
+        at = at or datetime.now(UTC)
+        values: dict[str, Any] = {
+            "reason": delivery.reason,
+            "attempts": notices.c.attempts + (delivery.status != "delivered"),
+            "leased_until": None,
+            "joinable": None,
+        }
+        if retry_at is not None:
+            values["due"] = retry_at
+        else:
+            values["status"] = "dead" if delivery.status == "retry" else delivery.status
+        if delivery.status in ("delivered", "unknown"):
+            values["sent"] = at
+        undecided = notices.c.status == "pending"
+        with self._db.begin() as c:
+            c.execute(update(notices).where(notices.c.key == key, undecided).values(**values))
+
+    def dead(self) -> Sequence[Pending]:
+        """Return the notices that are not tried again and were not surely delivered."""
+        with self._db.read() as c:
+            return _pending(c, notices.c.status.in_(_DEAD))
+
+    def requeue(self, key: str, due: datetime) -> None:
+        """Try a dead notice again, with the same key and content. Raises NotInStore."""
+        with self._db.begin() as c:
+            changed = c.execute(
+                update(notices)
+                .where(notices.c.key == key, notices.c.status.in_(_DEAD))
+                .values(status="pending", due=due, attempts=0, leased_until=None)
+            )
+            if not changed.rowcount:
+                raise NotInStore(f'There is no dead notice "{key}".')
+
+    def last_sent(self, responder: str, group: Mapping[str, str]) -> datetime | None:
+        """Return when a notice of a group last went out, delivered or perhaps so."""
+        query = select(func.max(notices.c.sent)).where(
+            notices.c.responder == responder, notices.c.group == dict(group)
+        )
+        with self._db.read() as c:
+            found: datetime | None = c.execute(query).scalar()
+        return found
+
+    def prune(self, before: datetime) -> int:
+        """Delete notices whose fate is known and that were made before; return how many."""
+        old = and_(notices.c.status != "pending", notices.c.created < before)
+        keys = select(notices.c.key).where(old)
+        with self._db.begin() as c:
+            c.execute(delete(notice_alarms).where(notice_alarms.c.key.in_(keys)))
+            return c.execute(delete(notices).where(old)).rowcount
+
+
+def _joinable(responder: str, group: Mapping[str, str], kind: str) -> str:
+    text = msgspec.json.encode([responder, dict(group), kind], order="deterministic")
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def _pending(c: Connection, which: ColumnElement[bool]) -> list[Pending]:
+    rows: Sequence[Row[Any]] = c.execute(
+        select(notices).where(which).order_by(notices.c.due, notices.c.created)
+    ).all()
+    alarms: dict[str, list[str]] = {row.key: [] for row in rows}
+    query = select(notice_alarms.c.key, notice_alarms.c.alarm)
+    for key, alarm in c.execute(
+        query.where(notice_alarms.c.key.in_(alarms)).order_by(notice_alarms.c.place)
+    ):
+        alarms[key].append(alarm)
+    return [
+        Pending(
+            key=row.key,
+            responder=row.responder,
+            group=row.group,
+            kind=row.kind,
+            alarm_ids=tuple(alarms[row.key]),
+            created=row.created,
+            due=row.due,
+            attempts=row.attempts,
+            notice=row.content,
+            status=row.status,
+            reason=row.reason,
+        )
+        for row in rows
+    ]
