@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tocsin import __version__
-from tocsin.cli import bench, detect, detectors, evaluate, explain, fit, score
+from tocsin.cli import alarms, bench, detect, detectors, evaluate, events, explain, fit, score, up
 from tocsin.errors import TocsinError
 
 # Without markup the help needs no rich, whose import would double the start-up time.
@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 for command in (detect.detect, fit.fit, score.score, explain.explain, evaluate.evaluate):
     app.command()(command)
+for command in (up.up, up.init, up.check, up.train, up.replay, events.events):
+    app.command()(command)
+app.add_typer(alarms.app)
 app.command()(detectors.detectors)
 app.add_typer(bench.app)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from tocsin import config
 from tocsin.alarms.episodes import Episodes
-from tocsin.alarms.routing import Router
+from tocsin.alarms.routing import Route, Router
 from tocsin.errors import TocsinError
 from tocsin.monitor.scoring import Description, Scorer
 from tocsin.store.alarms import AlarmStore
@@ -60,21 +60,23 @@ class Stores:
 
 
 @dataclass
-class _Work:
-    """A batch on its way, and what became of it."""
+class Work:
+    """A batch on its way, and what became of it: all that one transaction writes."""
 
     batch: Batch
     rejected: list[Rejection]
     counts: Counter[str] = field(default_factory=Counter)
     judgement: Judgement | None = None
     alarms: list[Alarm] = field(default_factory=list)
+    states: dict[str, Any] = field(default_factory=dict)
 
 
 class Process:
     """One monitor's events through rules, model and alarms into the store.
 
-    ``take`` is called by one thread at a time. What a crash would lose is written in the
-    transaction of the batch: the offset, the alarms, and the state of each entity.
+    It is used by one thread at a time: ``prepare`` a batch, then ``keep`` it, again and again if
+    the store is away. What a crash would lose is written in one transaction: the events, the
+    offset of the source, the alarms, and the state of each entity.
     """
 
     def __init__(self, name: str, settings: config.Monitor, stores: Stores, router: Router) -> None:
@@ -83,8 +85,13 @@ class Process:
         self.stores = stores
         self.router = router
         self.scorer: Scorer | None = None
-        self.episodes = Episodes(name, settings.alarms)
-        self.episodes.restore(stores.alarms.states(name), stores.alarms.open(name))
+        self.episodes = Episodes(
+            name,
+            settings.alarms,
+            ordered=settings.training.modality == "series",
+            budget=settings.training.false_alarms,
+        )
+        self.episodes.restore(stores.alarms.states(name))
         self._newest = _newest(stores, name)
 
     def serve(self, scorer: Scorer) -> None:
@@ -98,36 +105,35 @@ class Process:
     def take(self, batch: Batch, now: datetime | None) -> list[Alarm]:
         """Score and keep a batch, and return the alarms that changed.
 
-        ``now`` is the clock, None for history. Raises StoreUnavailable when nothing was kept;
-        the same batch may then be given again.
+        ``now`` is the clock, None for history. Raises StoreUnavailable when nothing was kept.
         """
-        work = _Work(batch, list(batch.rejected))
+        return self.keep(self.prepare(batch, now), now)
+
+    def prepare(self, batch: Batch, now: datetime | None) -> Work:
+        """Apply the rules, the model and the alarm engine to a batch; nothing is written yet.
+
+        Raises StoreUnavailable, after which the same batch may be given again.
+        """
+        work = Work(batch, list(batch.rejected))
         self._refuse_known(work)
         self._refuse_by_time(work, now)
-        scorer, before = self.scorer, self.episodes.state()
+        scorer = self.scorer
         if scorer is not None and len(work.batch):
             self._judge(work, scorer)
-        try:
-            if scorer is not None and work.judgement is not None:
+            if work.judgement is not None:
                 self._ring(work, scorer)
-            self._keep(work, now)
-        except TocsinError:
-            self.episodes.restore(before)
-            raise
+            scorer.remember(work.batch)
         if len(work.batch):
             self._newest = max(self._newest, work.batch.times.max())
-            if scorer is not None:
-                scorer.remember(work.batch)
-        return work.alarms
+        work.states = self.episodes.state()
+        return work
 
     def tick(self, alarms: Iterable[Alarm], now: datetime) -> list[Alarm]:
         """Keep alarms that no event caused: silence, a model that fails."""
-        work = _Work(_nothing(), [], alarms=list(alarms))
-        if work.alarms:
-            self._keep(work, now)
-        return work.alarms
+        work = Work(_nothing(), [], alarms=list(alarms))
+        return self.keep(work, now) if work.alarms else []
 
-    def _refuse_known(self, work: _Work) -> None:
+    def _refuse_known(self, work: Work) -> None:
         """Drop events that came before, in an earlier batch or in this one."""
         ids = work.batch.ids
         if ids is None:
@@ -142,7 +148,7 @@ class Process:
         work.counts["duplicate"] += int((~fresh).sum())
         work.batch = _chosen(work.batch, fresh)
 
-    def _refuse_by_time(self, work: _Work, now: datetime | None) -> None:
+    def _refuse_by_time(self, work: Work, now: datetime | None) -> None:
         """Quarantine events that are too old, too far ahead, or of no time at all."""
         times, settings = work.batch.times, self.settings
         if not len(times):
@@ -161,13 +167,13 @@ class Process:
             late = times < running - np.timedelta64(int(settings.late * 1e6), "us")
             self._refuse(work, late, "late", "it is older than the newest event by too much")
 
-    def _refuse(self, work: _Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:
+    def _refuse(self, work: Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:
         for i in np.flatnonzero(which).tolist():
             work.rejected.append(Rejection(kind, reason, _raw(work.batch, i)))
         if which.any():
             work.batch = _chosen(work.batch, ~which)
 
-    def _judge(self, work: _Work, scorer: Scorer) -> None:
+    def _judge(self, work: Work, scorer: Scorer) -> None:
         """Score a batch; where that fails, find the events at fault and quarantine them."""
         work.judgement, poisoned = _judged(scorer, work.batch)
         if poisoned:
@@ -177,7 +183,7 @@ class Process:
             fine[list(poisoned)] = False
             work.batch = _chosen(work.batch, fine)
 
-    def _ring(self, work: _Work, scorer: Scorer) -> None:
+    def _ring(self, work: Work, scorer: Scorer) -> None:
         batch, judgement = work.batch, work.judgement
         assert judgement is not None  # noqa: S101 - ``take`` has checked
 
@@ -190,15 +196,19 @@ class Process:
         entities: Sequence[str] | None = batch.entities
         work.alarms = self.episodes.update(batch.times, entities, judgement, describe)
 
-    def _keep(self, work: _Work, now: datetime | None) -> None:
-        """Write the batch with all that follows from it, or nothing."""
+    def keep(self, work: Work, now: datetime | None) -> list[Alarm]:
+        """Write a batch with all that follows from it, or nothing; return its alarms.
+
+        Raises StoreUnavailable; the same work may then be given again.
+        """
         stores, name = self.stores, self.name
         at = now if now is not None else datetime.now(UTC)
-        work.counts["events"] += len(work.batch)
-        for rejection in work.rejected:
-            work.counts[rejection.kind] += 1
+        counts = Counter(work.counts)
+        counts["events"] += len(work.batch)
+        counts.update(rejection.kind for rejection in work.rejected)
         if work.judgement is not None:
-            work.counts["anomalies"] += int(work.judgement.is_anomaly.sum())
+            counts["anomalies"] += int(work.judgement.is_anomaly.sum())
+        routes = self._routes(work.alarms, at) if work.alarms else []
         with stores.db.begin() as c:
             if len(work.batch):
                 stores.events.append(c, name, work.batch, work.judgement)
@@ -206,19 +216,23 @@ class Process:
                 stores.events.set_offset(c, name, work.batch.offset)
             if work.rejected:
                 stores.quarantine.add(c, name, work.rejected, at)
-            if changed := self.episodes.changes():
-                stores.alarms.save_states(c, name, changed)
-            for alarm in work.alarms:
-                self._announce(c, alarm, at)
+            if work.states:
+                stores.alarms.save_states(c, name, work.states)
             if work.alarms:
                 stores.alarms.save(c, work.alarms)
-            stores.counters.add(c, name, work.counts)
+            for alarm, route, due in routes:
+                stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
+            stores.counters.add(c, name, counts)
+        return work.alarms
 
-    def _announce(self, c: Any, alarm: Alarm, at: datetime) -> None:
-        previous = self.stores.alarms.find(alarm.id, c)
-        for route in self.router.route(alarm, previous):
-            due = at + timedelta(seconds=route.wait)
-            self.stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
+    def _routes(self, alarms: Iterable[Alarm], at: datetime) -> list[tuple[Alarm, Route, datetime]]:
+        """Return the notices that alarms cause, and when each is due."""
+        found = []
+        for alarm in alarms:
+            for route in self.router.route(alarm, self.stores.alarms.find(alarm.id)):
+                sent = self.stores.outbox.last_sent(route.responder, route.group)
+                found.append((alarm, route, route.due(at, sent)))
+        return found
 
 
 def _judged(scorer: Scorer, batch: Batch) -> tuple[Judgement | None, dict[int, str]]:
@@ -257,18 +271,20 @@ def merge(batches: Sequence[Batch]) -> Batch:
         for each in waiting:
             await each()
 
-    def joined(name: str, fill: Callable[[Batch], tuple[str, ...]]) -> tuple[str, ...] | None:
-        if all(getattr(batch, name) is None for batch in batches):
+    def joined(name: str) -> tuple[str, ...] | None:
+        parts = [getattr(batch, name) for batch in batches if len(batch)]
+        if all(part is None for part in parts):
             return None
-        return tuple(x for batch in batches for x in (getattr(batch, name) or fill(batch)))
+        blank = [("",) * len(batch) for batch in batches if len(batch)]
+        return tuple(x for part, fill in zip(parts, blank, strict=True) for x in part or fill)
 
     held = [batch for batch in batches if len(batch)] or batches[:1]
     offsets = [batch.offset for batch in batches if batch.offset is not None]
     return Batch(
         held[0].frame if len(held) == 1 else pd.concat([b.frame for b in held], ignore_index=True),
         np.concatenate([batch.times for batch in batches]),
-        joined("ids", lambda batch: ("",) * len(batch)),
-        joined("entities", lambda batch: ("",) * len(batch)),
+        joined("ids"),
+        joined("entities"),
         offsets[-1] if offsets else None,
         tuple(rejection for batch in batches for rejection in batch.rejected),
         acknowledge if waiting else None,

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 from tocsin import config
 from tocsin.errors import ModelFolderError, NotAModel, StoreUnavailable, TocsinError
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 _MODEL_EVERY = 2.0
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 Trainer = Callable[[str], Awaitable[bool]]
 """Trains the model of the monitor named, and returns whether there is one now."""
@@ -129,21 +132,27 @@ class Watch:
         return batches, False
 
     async def _processed(self, batch: Batch) -> None:
-        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
-        while True:
-            try:
-                now = datetime.now(UTC)
-                await loop.run_in_executor(self._thread, self.process.take, batch, now)
-                break
-            except StoreUnavailable as error:
-                log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE / 6)
+        now = datetime.now(UTC)
+        work = await self._until_kept(self.process.prepare, batch, now)
+        await self._until_kept(self.process.keep, work, now)
         if batch.acknowledge is not None:
             try:
                 await batch.acknowledge()
             except (OSError, TocsinError) as error:
                 log.warning("%s: the source was not told of what is kept: %s", self.name, error)
+
+    async def _until_kept(
+        self, step: Callable[[_In, datetime], _Out], given: _In, now: datetime
+    ) -> _Out:
+        """Take a step in the monitor's thread, again and again while the store is away."""
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        while True:
+            try:
+                return await loop.run_in_executor(self._thread, step, given, now)
+            except StoreUnavailable as error:
+                log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE / 6)
 
     async def _keep_model(self) -> None:
         while True:

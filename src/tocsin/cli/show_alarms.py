@@ -1,0 +1,97 @@
+"""What commands print of alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tocsin.cli.show_logs import visible
+
+if TYPE_CHECKING:
+    from tocsin.types import Alarm
+
+_STYLES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
+
+
+def as_dict(alarm: Alarm) -> dict[str, Any]:
+    """Return an alarm as JSON values."""
+    from dataclasses import asdict
+
+    values = asdict(alarm)
+    for name in ("opened", "updated", "closed", "peak"):
+        values[name] = None if values[name] is None else values[name].isoformat()
+    return {**values, "evidence": dict(alarm.evidence), "labels": dict(alarm.labels)}
+
+
+def print_list(alarms: Sequence[Alarm], total: int) -> None:
+    """Print alarms as a table, one a line, and how many are left out."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not alarms:
+        console.print(Text("no alarms", style="dim"))
+        return
+    table = Table(
+        "id", "severity", "state", "opened (UTC)", "monitor", "entity", "anomalies", "what",
+        box=None, header_style="bold", pad_edge=False,
+    )  # fmt: skip
+    for alarm in alarms:
+        table.add_row(
+            Text(alarm.id[:10]),
+            Text(alarm.severity, style=_STYLES[alarm.severity]),
+            Text(state(alarm)),
+            Text(_time(alarm.opened)),
+            Text(visible(alarm.monitor)),
+            Text(visible(alarm.entity)),
+            Text(f"{alarm.anomalies:,} of {alarm.events:,}"),
+            Text(visible(alarm.summary)),
+        )
+    console.print(table)
+    if total > len(alarms):
+        console.print(Text(f"… and {total - len(alarms):,} more", style="dim"))
+
+
+def print_one(alarm: Alarm, entries: Sequence[Any]) -> None:
+    """Print all that is known of an alarm: what, when, why, the event, and who did what."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+
+    def tell(text: str, style: str = "") -> None:
+        console.print(Text(visible(text), style=style), soft_wrap=True)
+
+    tell(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
+    tell(f"  id {alarm.id}, {state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))
+    tell(f"  {alarm.monitor} {alarm.entity} ({alarm.kind})")
+    end = "goes on" if alarm.closed is None else f"ended {_time(alarm.closed)}"
+    tell(
+        f"  opened {_time(alarm.opened)} UTC, {end}; {alarm.anomalies:,} of {alarm.events:,} events"
+    )
+    if alarm.score is not None and alarm.p_value is not None:
+        tell(f"  worst: score {alarm.score:.4g}, p-value {alarm.p_value:.2g}, by {alarm.model}")
+    for reason in alarm.reasons:
+        expected = "" if reason.expected is None else f" (expected {reason.expected})"
+        tell(f"  {reason.weight:>4.0%}  {reason.name}: {reason.seen}{expected}")
+    for name, value in alarm.evidence.items():
+        tell(f"  {name}: {value}", "dim")
+    for entry in entries:
+        tell(f"  {_time(entry.at)}  {entry.who}: {entry.state} {entry.note}".rstrip())
+
+
+def state(alarm: Alarm) -> str:
+    """Return the state in words: an open alarm whose episode is over says so."""
+    over = alarm.closed is not None and alarm.state in ("open", "acknowledged")
+    return f"{alarm.state}, over" if over else alarm.state
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """Return a time that was given without a zone as UTC."""
+    return None if time is None else time.replace(tzinfo=time.tzinfo or UTC)
+
+
+def _time(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,144 @@
+"""``tocsin up``, ``check``, ``init``, ``train`` and ``replay``: monitors by a tocsin.yaml."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tocsin.cli import options
+
+_Monitor = Annotated[str, typer.Argument(help="A monitor's name in tocsin.yaml.")]
+
+
+def up(
+    config: options.Config = options.CONFIG,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what goes on in detail.")] = False,
+) -> None:
+    """Watch: collect, score, decide, raise alarms and respond, until stopped by Ctrl-C.
+
+    Without a tocsin.yaml it watches this machine. SIGHUP reads the file again.
+    """
+    import asyncio
+    import logging
+
+    from tocsin.monitor.up import Up
+
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+    )
+    for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+    async def run() -> None:
+        running = Up(_or_default(config))
+        running.handle_signals()
+        await running.run()
+
+    asyncio.run(run())
+
+
+def check(config: options.Config = options.CONFIG, as_json: options.Json = False) -> None:
+    """Verify a tocsin.yaml: every setting, the store, the models and the responders."""
+    from tocsin.cli import show
+    from tocsin.errors import ConfigError
+    from tocsin.monitor.checking import findings
+
+    found = findings(config)
+    if as_json:
+        show.print_json([{"what": each.what, "problem": each.problem} for each in found])
+    else:
+        for each in found:
+            told = "ok" if each.problem is None else each.problem
+            typer.echo(f"{each.what}: {told}" + (f" ({each.note})" if each.note else ""))
+    wrong = [each for each in found if each.problem is not None]
+    if wrong:
+        raise ConfigError(f"{len(wrong)} of {len(found)} checks failed.")
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = options.CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented tocsin.yaml that watches this machine."""
+    from tocsin.errors import ParameterError
+    from tocsin.monitor.checking import example
+
+    if path.exists() and not force:
+        raise ParameterError(f"{path} is there already; --force replaces it.")
+    path.write_text(example(), encoding="utf-8")
+    typer.echo(f"Wrote {path}. Try `tocsin check`, then `tocsin up`.")
+
+
+def train(
+    monitor: _Monitor, config: options.Config = options.CONFIG, as_json: options.Json = False
+) -> None:
+    """Fit a monitor's model from its events so far, or from its source's history."""
+    from tocsin import config as reading
+    from tocsin.cli import show
+    from tocsin.monitor import history
+
+    with show.progress("Training"):
+        trained = history.train(reading.read(config), monitor)
+    if as_json:
+        show.print_json(
+            {
+                "model": str(trained.model),
+                "detector": trained.detector,
+                "events": trained.events,
+                "notes": trained.notes,
+            }
+        )
+        return
+    typer.echo(f"Trained {trained.detector} on {trained.events:,} events. Wrote {trained.model}")
+    for note in trained.notes:
+        typer.echo(f"· {note}")
+
+
+def replay(
+    monitor: _Monitor,
+    config: options.Config = options.CONFIG,
+    since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Up to this UTC time.")] = None,
+    top: options.Top = 10,
+    as_json: options.Json = False,
+) -> None:
+    """Run a monitor over its history as fast as it goes; nothing is sent or changed."""
+    from tocsin import config as reading
+    from tocsin.cli import show, show_alarms
+    from tocsin.monitor import history
+
+    with show.progress("Replaying"):
+        found = history.replay(
+            reading.read(config),
+            monitor,
+            since=show_alarms.utc(since),
+            until=show_alarms.utc(until),
+        )
+    if as_json:
+        show.print_json(
+            {
+                "events": found.events,
+                "anomalies": found.anomalies,
+                "notices": found.notices,
+                "seconds": round(found.seconds, 3),
+                "alarms": [show_alarms.as_dict(alarm) for alarm in found.alarms],
+            }
+        )
+        return
+    rate = found.events / found.seconds if found.seconds else 0.0
+    typer.echo(
+        f"{found.events:,} events ({rate:,.0f} a second), {found.anomalies:,} anomalies, "
+        f"{len(found.alarms):,} alarms, {found.notices:,} notices"
+    )
+    show_alarms.print_list(found.alarms[:top], len(found.alarms))
+
+
+def _or_default(path: Path) -> Path:
+    """Return the configuration's path; without one at the usual place, write the usual one."""
+    if path == options.CONFIG and not path.exists():
+        init(path)
+    return path

@@ -1,0 +1,69 @@
+"""``tocsin check``: whether a configuration can work, before it runs; and one to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tocsin import config
+from tocsin.errors import NotAModel, TocsinError
+from tocsin.monitor.scoring import open_model
+from tocsin.monitor.up import responders_of
+from tocsin.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: its problem, None for none, or a note."""
+
+    what: str
+    problem: str | None = None
+    note: str = ""
+
+
+def findings(path: Path) -> list[Finding]:
+    """Return what was looked at in a configuration: it, the store, models and responders.
+
+    Raises ConfigError when the file itself cannot be used.
+    """
+    settings = config.read(path)
+    found = [
+        Finding(str(path), note=f"{len(settings.monitors)} monitors"),
+        _tried("store", lambda: _store(settings)),
+    ]
+    for name, monitor in settings.monitors.items():
+        found.append(_tried(f"monitor {name}", lambda monitor=monitor: _model(monitor)))
+    for name, responder in responders_of(settings).items():
+        found.append(Finding(f"responder {name}", responder.check()))
+    return found
+
+
+def example() -> str:
+    """Return a commented tocsin.yaml that watches this machine."""
+    return (Path(__file__).parent / "example.yaml").read_text(encoding="utf-8")
+
+
+def _tried(what: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, note=look())
+    except TocsinError as error:
+        return Finding(what, str(error))
+
+
+def _store(settings: config.Config) -> str:
+    db = Database(settings.store)
+    with db.read():
+        pass
+    db.close()
+    return "opens"
+
+
+def _model(monitor: config.Monitor) -> str:
+    source = monitor.source.describe()
+    try:
+        scorer = open_model(monitor.model, monitor.context)
+    except NotAModel:
+        after = monitor.training.after
+        return f"{source}; there is no model yet: trained from the first {after:,} events"
+    return f"{source}; scored by {scorer.name}"
