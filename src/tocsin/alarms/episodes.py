@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import numpy as np
 
 from tocsin.alarms.identity import digest, fingerprint
 from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
+from tocsin.alarms.summary import sentence
 from tocsin.errors import ParameterError, StoreError
 from tocsin.types import Alarm, Judgement, Reason, Severity, TimeArray
 
@@ -37,6 +39,7 @@ class _Episode(msgspec.Struct):
     """
 
     id: str
+    fingerprint: str
     opened: int
     updated: int
     last: int
@@ -84,6 +87,9 @@ class Episodes:
     behind that is taken as a clock set back, and time goes on from there; what is open stays so
     at most ``close_after_time`` of time passed, however the clocks jump. The same events give the
     same alarms, however they are cut into batches, and with ``state`` and ``restore`` between.
+
+    An alarm that reopens keeps its id and counts, and ``opened`` is when it did so: an alarm that
+    opened later than the one stored is a new reason to ring, whatever was said of the old one.
     """
 
     def __init__(
@@ -99,9 +105,11 @@ class Episodes:
         self._cooldown = round(policy.cooldown * _SECOND)
         self._tracks: dict[str, _Track] = {}
         self._touched: set[str] = set()
+        self._undo: dict[str, _Track | None] = {}
         self._clock: int | None = None
         self._elapsed = 0
         self._position = 0
+        self._before: tuple[int | None, int, int] = (None, 0, 0)
         self._next_due = math.inf
         self._changed: dict[str, tuple[str, _Episode]] = {}
         self._peaks: dict[str, int] = {}
@@ -119,6 +127,7 @@ class Episodes:
         the last event. ``times``: (n,) datetime64[us]. ``describe`` is called for an
         event that is the most anomalous of its alarm so far, at most once for each alarm.
         """
+        self._undo, self._before = {}, (self._clock, self._elapsed, self._position)
         stamps, elapsed = self._advance(times)
         self._changed, self._peaks = {}, {}
         found = np.flatnonzero(judgement.is_anomaly)
@@ -128,6 +137,11 @@ class Episodes:
             self._sweep(self._elapsed)
         self._position += len(stamps)
         return [self._alarm(entity, item, describe) for entity, item in self._changed.values()]
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest event time seen, which is the engine's clock; None before the first event."""
+        return None if self._clock is None else _time(self._clock)
 
     def state(self) -> dict[str, Any]:
         """Return what changed since the last call, as JSON by key; None: no longer needed."""
@@ -139,6 +153,17 @@ class Episodes:
         self._touched.clear()
         clock = {"clock": self._clock, "elapsed": self._elapsed, "position": self._position}
         return {**changed, _CLOCK: clock}
+
+    def undo(self) -> None:
+        """Forget the last ``update``, for instance as it could not be kept; call it only once."""
+        for entity, track in self._undo.items():
+            if track is None:
+                self._tracks.pop(entity, None)
+            else:
+                self._tracks[entity] = track
+        self._undo = {}
+        self._clock, self._elapsed, self._position = self._before
+        self._next_due = -1
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from all that ``state`` gave so far, the newest for each key.
@@ -205,12 +230,23 @@ class Episodes:
             if not anomalous:
                 return
             entity, track = self._admit(entity, elapsed)
-        self._touched.add(entity)
+        elif not (anomalous or track.window or track.is_open):
+            return
+        self._touch(entity)
         if track.is_open:
             self._go_on(i, entity, track, time, elapsed, judgement)
         else:
             self._wait(i, entity, track, time, elapsed, judgement)
         self._next_due = min(self._next_due, self._due(track))
+
+    def _touch(self, entity: str) -> None:
+        """Note that the track of an entity is about to change, and how it was."""
+        self._touched.add(entity)
+        if entity not in self._undo:
+            track = copy.copy(self._tracks.get(entity))
+            if track is not None:
+                track.episode = copy.copy(track.episode)
+            self._undo[entity] = track
 
     def _admit(self, entity: str, elapsed: int) -> tuple[str, _Track]:
         """Return the track of an entity that has none, or that of the others if all are taken."""
@@ -219,6 +255,7 @@ class Episodes:
             self._sweep(elapsed)
         if len(self._tracks) >= most:
             entity = OTHERS
+        self._touch(entity)
         return entity, self._tracks.setdefault(entity, _Track(held=elapsed))
 
     def _wait(
@@ -241,12 +278,15 @@ class Episodes:
             mark = fingerprint(self.monitor, entity, "anomaly")
             episode = _Episode(
                 id=digest(mark, time, self._position + i),
+                fingerprint=mark,
                 opened=time,
                 updated=time,
                 last=time,
                 threshold=float(judgement.threshold),
                 model=judgement.model,
             )
+        else:
+            episode.opened = max(time, episode.opened + 1)
         episode.closed = None
         episode.events += track.window[0]
         episode.anomalies += len(track.window) - 1
@@ -281,7 +321,6 @@ class Episodes:
         episode = track.episode
         assert episode is not None  # noqa: S101 - an open track has one
         self._changed[episode.id] = entity, episode
-        self._touched.add(entity)
         episode.closed = time
         track.quiet, track.rests = 0, elapsed + self._cooldown
         if not self._cooldown:
@@ -296,12 +335,12 @@ class Episodes:
 
     def _expire(self, entity: str, track: _Track, elapsed: int) -> _Track | None:
         """Return what is left of a track that is due."""
+        self._touch(entity)
         if track.is_open and track.episode is not None:
-            ends = max(track.episode.last + self._lasts, track.episode.updated)
+            ends = min(max(track.episode.last + self._lasts, track.episode.updated), _LAST)
             self._close(entity, track, ends, track.held + self._lasts)
             if elapsed <= self._due(track):
                 return self._tracks.get(entity)
-        self._touched.add(entity)
         self._tracks.pop(entity, None)
         return None
 
@@ -328,7 +367,7 @@ class Episodes:
         closed = episode.closed
         return Alarm(
             id=episode.id,
-            fingerprint=fingerprint(self.monitor, entity, "anomaly"),
+            fingerprint=episode.fingerprint,
             monitor=self.monitor,
             entity=entity,
             kind="anomaly",
@@ -347,28 +386,9 @@ class Episodes:
             model=episode.model,
             reasons=episode.reasons,
             evidence=episode.evidence,
-            labels=dict(self.policy.labels),
+            labels=self.policy.labels,
         )
 
 
-def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
-    """Return one sentence about an event from its heaviest reason, or else its score.
-
-    >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
-    'machine: cpu_percent 98.21 (expected 12.1)'
-    """
-    if not reasons:
-        return f"{who}: score {score:.4g}"
-    first = reasons[0]
-    expected = "" if first.expected is None else f" (expected {_shown(first.expected)})"
-    return f"{_shown(who)}: {_shown(first.name)} {_shown(first.seen)}{expected}"
-
-
-def _shown(value: float | str | None) -> str:
-    if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else "�" for letter in value[:100])
-    return "missing" if value is None else f"{value:.4g}"
-
-
 def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=min(microseconds, _LAST))
+    return _EPOCH + timedelta(0, 0, microseconds)

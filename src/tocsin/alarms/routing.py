@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from tocsin.alarms.lifecycle import ACTIVE, merge
 from tocsin.alarms.policy import (
     SEVERITIES,
     Inhibition,
@@ -16,9 +17,6 @@ from tocsin.alarms.policy import (
     fields,
 )
 from tocsin.types import Alarm, NoticeKind
-
-ACTIVE = ("open", "acknowledged")
-"""The states of alarms that are not over."""
 
 EVERYTHING = RoutingPolicy(respond=("console",), group_wait=0.0)
 """The policy if none is given."""
@@ -74,13 +72,14 @@ class Router:
     def route(self, alarm: Alarm, previous: Alarm | None) -> list[Route]:
         """Return the notices that an alarm's change causes; ``previous``: as it was stored.
 
+        What a person said of it in between stands (see ``lifecycle.merge``).
         An alarm that opens, or opens again, also causes its later repetition and escalation,
         which lapse (see ``lapsed``) if it is taken or over by then. Severity that rises is told
         by the policies that match then. Alarms that a storm has collected cause nothing.
         """
         if alarm.kind != "storm" and "storm" in alarm.labels:
             return []
-        kinds = _changes(alarm, previous)
+        kinds = _changes(merge(alarm, previous), previous)
         routes = [
             route
             for policy in self._matching(alarm)
@@ -145,10 +144,11 @@ def lapsed(kind: NoticeKind, alarm: Alarm) -> str | None:
 def _changes(alarm: Alarm, previous: Alarm | None) -> list[NoticeKind]:
     was_active = previous is not None and previous.state in ACTIVE
     is_active = alarm.state in ACTIVE
+    reopened = previous is not None and alarm.opened > previous.opened
     kinds: list[NoticeKind] = []
-    if is_active and not was_active:
+    if is_active and (reopened or not was_active):
         kinds = ["opened", "repeated", "escalated"]
-    elif previous is None:
+    elif reopened or previous is None:
         kinds = ["opened", "resolved"]
     elif was_active and not is_active:
         kinds = ["resolved"]

@@ -1,0 +1,65 @@
+"""The life of an alarm: open, acknowledged, resolved or a false alarm, and open again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from tocsin.errors import Refused
+from tocsin.types import Alarm, AlarmState
+
+ACTIVE: tuple[AlarmState, ...] = ("open", "acknowledged")
+"""The states of alarms that are not over."""
+
+ALLOWED: Mapping[AlarmState, tuple[AlarmState, ...]] = {
+    "open": ("acknowledged", "resolved", "false alarm"),
+    "acknowledged": ("open", "resolved", "false alarm"),
+    "resolved": ("open", "false alarm"),
+    "false alarm": ("open", "resolved"),
+}
+"""What people can make of an alarm in each state; the states go from open to the last word."""
+
+_RANK = {state: rank for rank, state in enumerate(ALLOWED)}
+
+
+def change(alarm: Alarm, state: AlarmState, at: datetime, who: str = "") -> Alarm:
+    """Return an alarm as a person wants it.
+
+    Who acknowledges it owns it, until it is opened again. An alarm that is over was
+    closed ``at``, if not before. Raises Refused for a change that ``ALLOWED`` does not hold.
+    """
+    possible = ALLOWED[alarm.state]
+    if state not in possible:
+        is_already = " already" if state == alarm.state else ""
+        raise Refused(
+            f"The alarm {alarm.id} is {alarm.state}{is_already} and cannot be made {state}; "
+            f"it can be made: {', '.join(possible)}."
+        )
+    owner = {"open": "", "acknowledged": who}.get(state, alarm.owner)
+    closed = None if state in ACTIVE else alarm.closed or max(at, alarm.opened)
+    return replace(alarm, state=state, owner=owner, closed=closed)
+
+
+def end(alarm: Alarm, at: datetime) -> Alarm:
+    """Return an alarm whose cause is gone by itself; one that is over stays as it is."""
+    if alarm.state not in ACTIVE:
+        return alarm
+    ended = max(at, alarm.opened)
+    return replace(alarm, state="resolved", closed=ended, updated=max(ended, alarm.updated))
+
+
+def merge(alarm: Alarm, stored: Alarm | None) -> Alarm:
+    """Return an alarm as it goes on, with what a person made of it in the meantime.
+
+    The state never goes back, from open to acknowledged to resolved to false alarm, unless the
+    alarm has opened again since: then it is as new, and only its owner is kept.
+    """
+    if stored is None:
+        return alarm
+    owner = alarm.owner or stored.owner
+    if alarm.opened > stored.opened:
+        return replace(alarm, owner=owner)
+    state = max(stored.state, alarm.state, key=lambda each: _RANK[each])
+    closed = alarm.closed if state in ACTIVE else alarm.closed or stored.closed
+    return replace(alarm, state=state, owner=owner, closed=closed)
