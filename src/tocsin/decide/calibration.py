@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Self
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,7 +49,13 @@ class Calibration(Stateful, ABC):
         kept = _kept_ranks(self.n_)
         self.scores_ = ordered[kept]
         self.at_or_below_ = kept + 1
+        self._forget()
         return self
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self._forget()
+        return super().set_state(state)
 
     @property
     def resolution(self) -> float:
@@ -59,7 +67,7 @@ class Calibration(Stateful, ABC):
         """Return (n,) in (0, 1]: the share of normal items that score at least as high."""
         self._check_fitted()
         position = np.searchsorted(self.scores_, _check_scores(scores), side="left")
-        below = np.concatenate([[0], self.at_or_below_])[position]
+        below = np.where(position > 0, self.at_or_below_[position - 1], 0)
         return self._p_of_count(self.n_ - below)
 
     def threshold(self, false_alarm_rate: float) -> float:
@@ -70,9 +78,23 @@ class Calibration(Stateful, ABC):
         """
         self._check_fitted()
         rate = check_rate(false_alarm_rate)
+        if rate not in self._thresholds:
+            self._thresholds[rate] = self._find_threshold(rate)
+        return self._thresholds[rate]
+
+    def _find_threshold(self, rate: float) -> float:
         just_above = self._p_of_count(self.n_ - self.at_or_below_)
         enough = np.flatnonzero(just_above <= rate)
         return float(self.scores_[enough[0]]) if len(enough) else NEVER
+
+    @cached_property
+    def _thresholds(self) -> dict[float, float]:
+        """The thresholds found so far, by their rates."""
+        return {}
+
+    def _forget(self) -> None:
+        """Drop what was derived from earlier scores."""
+        vars(self).pop("_thresholds", None)
 
     @abstractmethod
     def _p_of_count(self, count: IntArray) -> FloatArray:

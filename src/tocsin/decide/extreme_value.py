@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tocsin.decide.budget import check_rate
 from tocsin.decide.calibration import NEVER
 from tocsin.decide.conformal import Conformal
 from tocsin.types import FloatArray
@@ -43,13 +43,8 @@ class ExtremeValue(Conformal):
         exponent = -_log1p_over(shape, beyond / scale)
         return counted * np.maximum(np.exp(exponent), np.finfo(np.float64).tiny)
 
-    def threshold(self, false_alarm_rate: float) -> float:
-        """Return the score above which an item is an anomaly at this rate, always finite.
-
-        Raises ParameterError for a rate outside (0, 1).
-        """
-        rate = check_rate(false_alarm_rate)
-        counted = super().threshold(rate)
+    def _find_threshold(self, rate: float) -> float:
+        counted = super()._find_threshold(rate)
         _, scale = self.tail
         if counted < NEVER or scale == 0:
             return counted
@@ -65,7 +60,7 @@ class ExtremeValue(Conformal):
                 low = middle
         return low
 
-    @property
+    @cached_property
     def tail(self) -> tuple[float, float]:
         """Shape and scale of what scores beyond the highest calibration score exceed it by."""
         self._check_fitted()
@@ -75,6 +70,10 @@ class ExtremeValue(Conformal):
         shape, scale = _fit_tail(excess[1:])
         # What exceeds a higher level is Pareto too, of the same shape and a wider scale.
         return shape, min(scale + shape * float(excess[-1]), NEVER)
+
+    def _forget(self) -> None:
+        super()._forget()
+        vars(self).pop("tail", None)
 
 
 def _difference(scores: FloatArray, level: float) -> FloatArray:

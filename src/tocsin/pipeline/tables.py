@@ -230,6 +230,8 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         if not isinstance(X, pd.DataFrame) and getattr(X, "ndim", 2) > 2:
             X = np.reshape(X, (len(X), -1))
         frame = isinstance(X, pd.DataFrame)
+        if frame and not training and self._columns_fit(X):
+            return X
         try:
             if frame and X.shape[1] == 0:
                 raise InputError(
@@ -247,6 +249,10 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         if training and len(X) < 2:
             raise InputError(f"Training needs at least 2 rows; got n_samples = {len(X)}.")
         return X
+
+    def _columns_fit(self, X: pd.DataFrame) -> bool:
+        """Return whether the columns are those of training; scikit-learn's check is slower."""
+        return hasattr(self, "feature_names_in_") and list(X.columns) == self.columns
 
     def _detection(
         self,

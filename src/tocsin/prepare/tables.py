@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, get_args
+from typing import Any, Self, TypeGuard, get_args
 
 import numpy as np
 import pandas as pd
@@ -113,7 +113,7 @@ class TablePreparer(Stateful):
 
     def transform(self, table: Table) -> FloatArray:
         """Return the matrix (n, m) of the rows of a table; changes nothing."""
-        return self._encode(self.align(table))
+        return self._encode(table if self._is_aligned(table) else self.align(table))
 
     def align(self, table: Table) -> pd.DataFrame:
         """Return the rows with the columns of training, by name and in that order.
@@ -299,6 +299,15 @@ class TablePreparer(Stateful):
         rest = (isinstance(encoder, Dates) or encoder.varies_ for _, encoder in self._encoders())
         return bool(numbers) or any(rest)
 
+    def _is_aligned(self, table: Table) -> TypeGuard[pd.DataFrame]:
+        """Return whether ``align`` would give the table as it is; small batches gain by asking."""
+        return (
+            isinstance(table, pd.DataFrame)
+            and hasattr(self, "groups_")
+            and list(table.columns) == self.columns_
+            and not _holds_complex(table)
+        )
+
     def _encode(self, frame: pd.DataFrame) -> FloatArray:
         matrix = np.empty((len(frame), self.groups_.size))
         start = self.numbers_.groups_.size
@@ -355,11 +364,15 @@ def as_frame(table: Table) -> pd.DataFrame:
         frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])], copy=False)
         if array.dtype == object:
             frame = frame.infer_objects()
-    if any(isinstance(dtype, np.dtype) and dtype.kind == "c" for dtype in frame.dtypes):
+    if _holds_complex(frame):
         raise InputError(
             "Complex data not supported: give real and imaginary parts as two columns."
         )
     return frame
+
+
+def _holds_complex(frame: pd.DataFrame) -> bool:
+    return any(isinstance(dtype, np.dtype) and dtype.kind == "c" for dtype in frame.dtypes)
 
 
 def _identifier(texts: Any) -> str:
