@@ -149,7 +149,7 @@ batches = Table(
 event_ids = Table(
     "event_ids",
     metadata,
-    Column("digest", LargeBinary, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
 

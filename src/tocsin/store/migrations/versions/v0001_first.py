@@ -41,7 +41,7 @@ def _events() -> None:
     op.create_index("batches_by_time", "batches", ["monitor", "last"])
     op.create_table(
         "event_ids",
-        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("key", sa.LargeBinary, primary_key=True),
         sqlite_with_rowid=False,
     )
     op.create_table(
