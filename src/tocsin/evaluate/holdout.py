@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -39,6 +39,7 @@ class Result:
     seconds: float
     ranking: RankingMetrics
     decisions: ClassificationMetrics
+    split: Split | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the measures in one flat dict, ready for JSON."""
@@ -75,21 +76,21 @@ def hold_out(
     logs = data if isinstance(data, LogItems) else None
     take = data.take if isinstance(data, LogItems) else data.iloc.__getitem__
     start = time.perf_counter()
+    tested: IntArray = np.arange(len(y))
     if protocol == "clean":
-        train, tested = halves(y, split or ("random" if logs is None else "time"), pipeline.seed)
+        split = split or ("random" if logs is None else "time")
+        train, tested = halves(y, split, pipeline.seed)
         pipeline.set_params(training="clean").fit(take(train))
-    else:
-        pipeline.set_params(training="mixed" if protocol == "mixed" else "guess")
-        tested = np.arange(len(y))
-    if protocol == "clean":
         detection: Detection = pipeline.detect(take(tested), explain=False)
     else:
-        labels = y if protocol == "supervised" else None
+        split, labels = None, y if protocol == "supervised" else None
+        pipeline.set_params(training="mixed" if protocol == "mixed" else "guess")
         detection = pipeline.fit_detect(take(tested), labels=labels, explain=False)
     if logs is not None:
         detection = logs.pick(detection, tested)
     seconds = time.perf_counter() - start
-    return measure(pipeline, detection, y[tested], protocol, seconds), detection, y[tested]
+    result = measure(pipeline, detection, y[tested], protocol, seconds)
+    return replace(result, split=split), detection, y[tested]
 
 
 def halves(y: IntArray, split: Split, seed: int = 0) -> tuple[IntArray, IntArray]:
