@@ -26,18 +26,55 @@ _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".npy", ".n
 _SAMPLE = 1000
 
 
+def take(
+    data: Path,
+    kind: str | None,
+    *,
+    text: str | None,
+    time: str | None,
+    logs: Mapping[str, Any],
+    label: str | None,
+    labels: Path | None,
+) -> tuple[str, Any, IntArray | None]:
+    """Return the kind of data, the data as the pipeline takes them, and labels (n,) if any.
+
+    What was given decides, else what is found; see ``is_log`` and ``kind_of``. Raises as
+    ``read`` does, and ParameterError for options that contradict.
+    """
+    if text is not None and kind not in (None, "text"):
+        raise ParameterError(f"--text names a column of texts, which --as {kind} does not judge.")
+    if text is not None or kind == "text":
+        return "text", *read(data, label, labels, texts=True)
+    if is_log(data, kind, *logs.values()):
+        refuse_for_logs(label=label, labels=labels)
+        return "logs", data, None
+    frame, known = read(data, label, labels)
+    if kind is None and frame.shape[1] == 1 and text_column(frame) is not None:
+        return "text", frame, known
+    return kind_of(frame, kind, time), frame, known
+
+
+def text_column(frame: pd.DataFrame) -> str | None:
+    """Return the column of a table that holds texts, None for none."""
+    from tocsin.prepare.text import reads_as_text
+
+    return reads_as_text(frame)
+
+
 def read(
-    data: Path, label: str | None = None, labels: Path | None = None
+    data: Path, label: str | None = None, labels: Path | None = None, *, texts: bool = False
 ) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table without its label column, and its labels (n,) if it has any.
 
-    Raises UnreadableFile, and InputError when labels and rows do not match.
+    ``texts``: of a .txt file the lines. Raises UnreadableFile, and InputError when labels and
+    rows do not match.
     """
     from tocsin.sources.file import read_labels, read_table, split_label
+    from tocsin.sources.text_file import read_texts
 
     if label is not None and labels is not None:
         raise ParameterError("Give --label (a column) or --labels (a file), not both.")
-    frame = read_table(data)
+    frame = read_texts(data) if texts else read_table(data)
     if label is not None:
         return split_label(frame, label)
     if labels is None:
@@ -48,11 +85,14 @@ def read(
     return frame, known
 
 
-def read_training(data: Path, label: str | None = None) -> tuple[pd.DataFrame, IntArray | None]:
+def read_training(
+    data: Path, label: str | None = None, *, texts: bool = False
+) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table to learn from, and its labels (n,) if it has that label column."""
     from tocsin.sources.file import read_table, split_label
+    from tocsin.sources.text_file import read_texts
 
-    frame = read_table(data)
+    frame = read_texts(data) if texts else read_table(data)
     if label is None or label not in frame.columns:
         return frame, None
     return split_label(frame, label)
@@ -93,8 +133,7 @@ def refuse_for_logs(**options: object) -> None:
     given = [f"--{name}" for name, value in options.items() if value is not None]
     if given:
         raise ParameterError(
-            f"Logs take no {' and no '.join(given)}. Use --json or --out for their anomalies; "
-            "or say --as tables if this is a table."
+            f"Logs take no {' and no '.join(given)}; say --as tables if this is a table."
         )
 
 
@@ -111,8 +150,8 @@ def kind_of(frame: pd.DataFrame, given: str | None, time: str | None) -> str:
     """Return "series" for rows that follow in time, else "tables"; what was given decides."""
     from tocsin.prepare.series import looks_like_series
 
-    if given == "logs":
-        raise ParameterError("Only detect, fit, score and explain take logs.")
+    if given in ("logs", "text"):
+        raise ParameterError("Only detect, fit, score and explain take logs and texts.")
     if given is not None:
         return given
     named = time is not None and time != "none"
@@ -132,13 +171,14 @@ def pipeline(
     logs: Mapping[str, Any],
     seed: int,
     false_alarms: float | None,
+    text: str | None = None,
     **budget: Any,
 ) -> AnyPipeline:
     """Return an untrained pipeline of this kind, from the settings that are for it.
 
     ``logs``: those for logs alone. Raises UnknownName and ParameterError.
     """
-    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline
+    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, TextPipeline
 
     made = _detector(detector, kind, parameters, seed)
     stated = false_alarms is not None or budget["alarms_per_day"] is not None
@@ -150,6 +190,8 @@ def pipeline(
         return LogPipeline(
             made, **logs, training=training, own_threshold=not stated, seed=seed, **budget
         )
+    if kind == "text":
+        return TextPipeline(made, text=text, training=training, seed=seed, **budget)
     return Pipeline(made, training=training, scale=scale, seed=seed, **budget)
 
 

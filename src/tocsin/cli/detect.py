@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _GUESSED = {
     "series": "· taken as time series; say --as tables if the rows stand alone",
     "logs": "· taken as logs; say --as tables if this is a table",
+    "text": "· taken as texts; say --as tables if its column holds names or codes",
 }
 
 
@@ -32,6 +33,7 @@ def detect(
     format: options.Format = None,
     session: options.Session = None,
     window: options.Window = None,
+    text: options.Text = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
@@ -50,27 +52,26 @@ def detect(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Find the anomalies of a table, of time series or of logs.
+    """Find the anomalies of a table, of time series, of logs or of texts.
 
     Learns from the rows of --train, which are normal; else from DATA itself, as unlabelled
     rows. With labels (and neither --train nor --mixed) it learns from them, and scores each row by
     a model that has not seen it; with --mixed, labels only measure. DATA with a regular time
     column is taken as series, whose points are judged among their neighbours in time. A folder, a
-    .log file and a text in a known format of logs are logs: lines, or sessions of lines.
+    .log file and a text in a known format of logs are logs: lines, or sessions of lines. --text
+    names the column whose texts are to be judged.
     """
     from tocsin.cli import building, show
     from tocsin.cli.drawing import draw
     from tocsin.cli.writer import Writer
+    from tocsin.errors import ParameterError
 
-    frame: Any = data
-    known = None
     logs = {"format": format, "session": session, "window": window}
-    if building.is_log(data, kind, *logs.values()):
-        taken = "logs"
-        building.refuse_for_logs(report=report, png=png, label=label, labels=labels)
-    else:
-        frame, known = building.read(data, label, labels)
-        taken = building.kind_of(frame, kind, time)
+    taken, frame, known = building.take(
+        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
+    )
+    if png is not None and taken != "series":
+        raise ParameterError("--png draws time series; ask for a --report of anything else.")
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
@@ -83,6 +84,7 @@ def detect(
         entity=entity,
         models=models,
         logs=logs,
+        text=text,
         seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
@@ -108,12 +110,21 @@ def detect(
         show.print_json(show.as_dict(detection, made.detector_name))
         return
     show.print_detection(detection, made.detector_name, top)
-    if kind is None and time is None and taken in _GUESSED:
-        typer.echo(_GUESSED[taken])
+    if hint := _hint(taken, frame, guessed=kind is None and time is None and text is None):
+        typer.echo(hint)
     if known is not None:
         show.print_agreement(detection, known)
     for path in filter(None, (report, png, out, save)):
         typer.echo(f"Wrote {path}")
+
+
+def _hint(taken: str, frame: Any, *, guessed: bool) -> str | None:
+    """Return what to say if the data were meant to be judged as another kind."""
+    from tocsin.cli import building
+
+    if taken == "tables" and (column := building.text_column(frame)) is not None:
+        return f'· column "{column}" holds texts; say --text "{column}" to judge them'
+    return _GUESSED.get(taken) if guessed else None
 
 
 def _training(
@@ -131,5 +142,5 @@ def _training(
     if taken == "logs":
         return train or building.first_lines(data, first or 0), None
     if train is not None:
-        return building.read_training(train, label)
+        return building.read_training(train, label, texts=taken == "text")
     return frame[:first], None if labels is None else labels[:first]

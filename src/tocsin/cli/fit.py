@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ def fit(
     format: options.Format = None,
     session: options.Session = None,
     window: options.Window = None,
+    text: options.Text = None,
     label: options.Label = None,
     labels: options.Labels = None,
     detector: options.Detector = "auto",
@@ -33,18 +34,13 @@ def fit(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Learn what is normal from a table, time series or logs; keep the model in a folder."""
+    """Learn what is normal from a table, series, logs or texts; keep the model in a folder."""
     from tocsin.cli import building, show
 
-    frame: Any = data
-    known = None
     logs = {"format": format, "session": session, "window": window}
-    if building.is_log(data, kind, *logs.values()):
-        taken = "logs"
-        building.refuse_for_logs(label=label, labels=labels)
-    else:
-        frame, known = building.read(data, label, labels)
-        taken = building.kind_of(frame, kind, time)
+    taken, frame, known = building.take(
+        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
+    )
     made = building.pipeline(
         taken,
         detector,
@@ -55,6 +51,7 @@ def fit(
         entity=entity,
         models=models,
         logs=logs,
+        text=text,
         seed=seed,
         false_alarms=false_alarms,
         alarms_per_day=alarms_per_day,
@@ -65,10 +62,11 @@ def fit(
         made.fit(frame, labels=None if clean is False else known)
     made.save(out)
     name, notes = made.detector_name, list(made.notes_)
-    rows, items = (made.calibration_.n_, "sessions") if taken == "logs" else (len(frame), "rows")
+    rows = made.calibration_.n_ if taken == "logs" else len(frame)
+    items = {"logs": "sessions of logs", "text": "texts"}.get(taken, f"rows of {taken}")
     if as_json:
         show.print_json({"model": str(out), "detector": name, "rows": rows, "notes": notes})
         return
-    typer.echo(f"Trained {name} on {rows:,} {items} of {made.modality}. Wrote {out}")
+    typer.echo(f"Trained {name} on {rows:,} {items}. Wrote {out}")
     for note in notes:
         typer.echo(f"· {note}")

@@ -10,15 +10,15 @@ import typer
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Rows or series: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz); "
-        "logs: a file, plain or gzipped, or a folder."
+        help="Rows, series or texts: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz); "
+        "logs: a file, plain or gzipped, or a folder; texts: also the lines of a .txt file."
     ),
 ]
 Kind = Annotated[
-    Literal["tables", "series", "logs"] | None,
+    Literal["tables", "series", "logs", "text"] | None,
     typer.Option(
         "--as",
-        help="Whether rows stand alone or follow in time, or lines are a log.",
+        help="Whether rows stand alone or follow in time, lines are a log, or rows are texts.",
         show_default="guessed, and said",
     ),
 ]
@@ -53,6 +53,10 @@ Session = Annotated[
     ),
 ]
 Window = Annotated[float | None, typer.Option(help="Logs: lines of so many seconds are a session.")]
+Text = Annotated[
+    str | None,
+    typer.Option(help="The column of texts to judge.", show_default="with --as text, looked for"),
+]
 Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
 Label = Annotated[
     str | None, typer.Option(help="The column that says which rows are anomalies (1, true, yes …).")
@@ -108,3 +112,7 @@ Picture = Annotated[
     Path | None, typer.Option("--png", help="Series: draw them with their anomalies here.")
 ]
 Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.")]
+CONFIG = Path("tocsin.yaml")
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
+]

@@ -29,10 +29,10 @@ def score(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Score new rows with a trained model: a table in bounded memory, series and logs whole."""
+    """Score new rows with a trained model: a table in bounded memory, all else whole."""
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import LogPipeline, Pipeline, load
+    from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline, load
     from tocsin.sources.file import iter_table, read_table
 
     pipeline = load(model)
@@ -42,8 +42,8 @@ def score(
             pipeline.set_params(own_threshold=False)
     if not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
-            logs = isinstance(pipeline, LogPipeline)
-            detection = pipeline.detect(data if logs else read_table(data))
+            reads = isinstance(pipeline, LogPipeline | TextPipeline)
+            detection = pipeline.detect(data if reads else read_table(data))
             writer.write(detection)
         _print_whole(detection, pipeline.detector_name, top, as_json=as_json)
         if out is not None and not as_json:

@@ -50,15 +50,17 @@ def progress(what: str) -> Iterator[None]:
 
 
 def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
-    """Return a detection as JSON values, its anomalies ranked: rows, intervals or sessions."""
-    from tocsin.cli import show_logs, show_series
-    from tocsin.types import LogDetection, SeriesDetection
+    """Return a detection as JSON values, its anomalies ranked: rows, intervals, sessions, texts."""
+    from tocsin.cli import show_logs, show_series, show_text
+    from tocsin.types import LogDetection, SeriesDetection, TextDetection
 
     decision = detection.decision
     if isinstance(detection, SeriesDetection):
         ranked = show_series.intervals(detection)
     elif isinstance(detection, LogDetection):
         ranked = show_logs.sessions(detection, detection.anomalies.tolist())
+    elif isinstance(detection, TextDetection):
+        ranked = show_text.texts(detection, detection.anomalies.tolist())
     else:
         ranked = anomalies(detection)
     return {
@@ -103,8 +105,8 @@ def reasons(explanation: Explanation | None) -> list[dict[str, Any]]:
 
 def print_detection(detection: Detection, detector: str, top: int) -> None:
     """Print what was found, under which budget, with the reasons of the top anomalies."""
-    from tocsin.cli import show_logs, show_series
-    from tocsin.types import LogDetection, SeriesDetection
+    from tocsin.cli import show_logs, show_series, show_text
+    from tocsin.types import LogDetection, SeriesDetection, TextDetection
 
     if isinstance(detection, SeriesDetection):
         show_series.print_intervals(detection, detector, top)
@@ -112,19 +114,24 @@ def print_detection(detection: Detection, detector: str, top: int) -> None:
     if isinstance(detection, LogDetection):
         show_logs.print_detection(detection, detector, top)
         return
+    if isinstance(detection, TextDetection):
+        show_text.print_detection(detection, detector, top)
+        return
     print_headline(len(detection.anomalies), len(detection), detector, detection)
     print_anomalies(detection, top, len(detection.anomalies))
 
 
-def print_headline(found: int, rows: int, detector: str, detection: Detection) -> None:
+def print_headline(
+    found: int, rows: int, detector: str, detection: Detection, items: str = "rows"
+) -> None:
     """Print how many anomalies there are, under which budget, and the notes."""
     from rich.console import Console
     from rich.text import Text
 
     console, rate = Console(), detection.decision.false_alarm_rate
     console.print(
-        Text(f"{found:,} anomalies in {rows:,} rows", style="bold"),
-        Text(f"({detector}; budget: {rate:.2%} of normal rows)"),
+        Text(f"{found:,} anomalies in {rows:,} {items}", style="bold"),
+        Text(f"({detector}; budget: {rate:.2%} of normal {items})"),
     )
     for note in detection.notes:
         console.print(Text(f"· {note}", style="dim"))
@@ -145,12 +152,17 @@ def print_anomalies(detection: Detection, top: int, found: int) -> None:
         why = "; ".join(map(sentence, explanation.reasons[:3])) if explanation else ""
         values = (str(anomaly["row"]), f"{anomaly['score']:.4g}", f"{anomaly['p_value']:.2g}")
         table.add_row(*values, Text(why))
-    console = Console()
-    console.print(table)
-    if found > len(shown):
-        console.print(
-            Text(f"… and {found - len(shown):,} more: --top, --report or --json", style="dim")
-        )
+    Console().print(table)
+    print_more(found - len(shown))
+
+
+def print_more(count: int) -> None:
+    """Print how many anomalies were left out, if any."""
+    from rich.console import Console
+    from rich.text import Text
+
+    if count > 0:
+        Console().print(Text(f"… and {count:,} more: --top, --report or --json", style="dim"))
 
 
 def print_agreement(detection: Detection, labels: IntArray) -> None:

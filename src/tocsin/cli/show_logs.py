@@ -105,10 +105,14 @@ def visible(text: str) -> str:
     >>> visible("\x1b[31mred")
     '\\x1b[31mred'
     """
-    cut = text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return escaped(text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…")
+
+
+def escaped(text: str) -> str:
+    """Return text with what would steer a terminal written out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _heading(detection: LogDetection, row: int) -> str:

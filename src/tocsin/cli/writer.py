@@ -13,7 +13,7 @@ from tocsin.errors import ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.types import Detection
+    from tocsin.types import Detection, TextDetection
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 
@@ -22,6 +22,7 @@ class Writer:
     """Writes row, score, p_value, is_anomaly, and of series the time and the entity.
 
     Of logs, in place of the row, the key of a session and the file and number of its first line.
+    Of texts also ``marked``, the words that made an explained anomaly such.
 
     The file appears when the block ends well. Without a path it writes nothing. Raises
     ParameterError for an unknown ending.
@@ -49,7 +50,7 @@ class Writer:
             return
         import pandas as pd
 
-        from tocsin.types import LogDetection, SeriesDetection
+        from tocsin.types import LogDetection, SeriesDetection, TextDetection
 
         frame = pd.DataFrame(
             {
@@ -66,6 +67,8 @@ class Writer:
         if isinstance(detection, LogDetection):
             places = {"key": detection.keys, "file": detection.files, "line": detection.numbers}
             frame = pd.DataFrame(places).join(frame.drop(columns="row"))
+        if isinstance(detection, TextDetection):
+            frame["marked"] = [_marked(detection, row) for row in detection.rows.tolist()]
         if self._path.suffix == ".parquet":
             self._write_parquet(frame)
         elif self._path.suffix == ".csv":
@@ -98,3 +101,8 @@ class Writer:
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)
+
+
+def _marked(detection: TextDetection, row: int) -> str:
+    marks = detection.marks.get(row, ())
+    return " ".join(detection.texts[row][mark.start : mark.end] for mark in marks)

@@ -58,7 +58,7 @@ _MOST_PARTS, _KEPT_PARTS = 24, 4
 _LEAST_SHARE = 0.03
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"([{_UNSPACED}]{{1,2}}|[^\s{_UNSPACED}]{{1,40}})(\s*)")
+_WORD = re.compile(rf"([{_UNSPACED}]{{1,2}}|[^\s{_UNSPACED}]{{1,80}})(\s*)")
 """A word as it is written, or two characters of scripts that leave no blanks between words."""
 
 _EDGES = re.compile(r"^\W+|\W+$")
@@ -141,12 +141,14 @@ def explain_texts(
     """Yield of each text what made it anomalous, and where in it that stands.
 
     The first reasons are at most ``top`` words, each with its share of all that is marked. A
-    word weighs what the score falls by without it, wherever it stands; long texts are cut into
-    24 parts, the heaviest of which are cut again. Of a detector with ``token_surprise``, it
-    weighs what its tokens surprise more than half of the text's tokens do. The further reasons
-    are what a detector with ``view_scores`` finds unusual in the whole text, each with its share
-    of the score: the view by a plain name; for "style" the statistics that nine of ten texts in
-    ``background`` do not have, as seen and as usual.
+    word weighs what the score falls by without it, wherever it stands, and what that of the
+    nearest normal text rises by with it: where everything is strange, to leave out one word
+    helps little. Long texts are cut into 24 parts, the heaviest of which are cut again. Of a
+    detector with ``token_surprise``, a word weighs what its tokens surprise more than half of
+    the text's tokens do. The further reasons are what a detector with ``view_scores`` finds
+    unusual in the whole text, each with its share of the score: the view by a plain name; for
+    "style" the statistics that nine of ten texts in ``background`` do not have, as seen and as
+    usual.
 
     >>> from tocsin.registry import create
     >>> known = [f"meet me at {hour} for {meal}" for hour in range(12) for meal in ("tea", "lunch")]
@@ -160,18 +162,22 @@ def explain_texts(
     views = getattr(detector, "view_scores", None)
     found = views(list(texts)) if views is not None and len(texts) else {}
     for i, text in enumerate(texts):
-        words, marks = _marked(detector, text[:LONGEST], top)
+        near = background.nearest(text) or next(iter(background.texts_), "")
+        words, marks = _marked(detector, text[:LONGEST], near, top)
         scores = {name: float(values[i]) for name, values in found.items()}
         yield (*words, *_of_whole(scores, text[:LONGEST], background, describe)), marks
 
 
 def _marked(
-    detector: Detector, text: str, top: int
+    detector: Detector, text: str, near: str, top: int
 ) -> tuple[tuple[Reason, ...], tuple[TextMark, ...]]:
     """Return the heaviest words as reasons, and the places where they stand."""
     words = _words(text)
     surprise = getattr(detector, "token_surprise", None)
-    weight = _fall(detector, text, words) if surprise is None else _surprise(surprise, text, words)
+    if surprise is None:
+        weight = _weight(detector, text, words, near)
+    else:
+        weight = _surprise(surprise, text, words)
     heaviest = sorted((form for form in weight if weight[form] > 0), key=lambda f: -weight[f])[:top]
     total = sum(weight[form] for form in heaviest)
     kept = [form for form in heaviest if weight[form] >= _LEAST_SHARE * total]
@@ -185,35 +191,36 @@ def _marked(
     return tuple(reasons), tuple(sorted(marks, key=lambda mark: mark.start))
 
 
-def _fall(detector: Detector, text: str, words: list[_Word]) -> dict[str, float]:
-    """Return what the score falls by without each word, of the heaviest parts of the text."""
+def _weight(detector: Detector, text: str, words: list[_Word], near: str) -> dict[str, float]:
+    """Return what each word of the heaviest parts of a text adds to the score."""
     forms = list(dict.fromkeys(word.form for word in words))
     if len(forms) < 2:
         return dict.fromkeys(forms, 1.0)
-    score = float(detector.score([text]).values[0])
     while len(forms) > _MOST_PARTS:
         parts = [part.tolist() for part in np.array_split(np.array(forms, object), _MOST_PARTS)]
-        fall = score - _without(detector, text, words, parts)
-        best = np.flatnonzero(fall > 0)
-        if not len(best):
-            return {}
-        best = np.sort(best[np.argsort(-fall[best], kind="stable")][:_KEPT_PARTS])
-        forms = [form for i in best for form in parts[i]]
-    fall = score - _without(detector, text, words, [[form] for form in forms])
-    return dict(zip(forms, fall.tolist(), strict=True))
+        added = _added(detector, text, words, near, parts)
+        best = np.sort(np.argsort(-added, kind="stable")[:_KEPT_PARTS])
+        forms = [form for i in best if added[i] > 0 for form in parts[i]]
+    if not forms:
+        return {}
+    added = _added(detector, text, words, near, [[form] for form in forms])
+    return dict(zip(forms, added.tolist(), strict=True))
 
 
-def _without(
-    detector: Detector, text: str, words: list[_Word], parts: list[list[str]]
+def _added(
+    detector: Detector, text: str, words: list[_Word], near: str, parts: list[list[str]]
 ) -> FloatArray:
-    """Return the scores of a text without the words of each part."""
-    lead = text[: words[0].start]
-    left_out = [frozenset(part) for part in parts]
-    variants = [
-        lead + "".join(text[w.start : w.after] for w in words if w.form not in part)
-        for part in left_out
-    ]
-    return detector.score(variants).values
+    """Return what the words of each part add to the score of a text, and to that of another."""
+    lead, variants = text[: words[0].start], [text, near]
+    first = {word.form: text[word.start : word.end] for word in reversed(words)}
+    for part in map(frozenset, parts):
+        rest = (text[word.start : word.after] for word in words if word.form not in part)
+        variants.append(lead + "".join(rest))
+    variants += [" ".join([near, *(first[form] for form in part)]) for part in parts]
+    score, usual, *others = detector.score(variants).values
+    without, beside = np.split(np.array(others), 2)
+    added: FloatArray = np.maximum(score - without, 0) + np.maximum(beside - usual, 0)
+    return added
 
 
 def _surprise(
