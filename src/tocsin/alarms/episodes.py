@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,8 +14,9 @@ import numpy as np
 from tocsin.alarms.identity import digest, fingerprint
 from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
 from tocsin.alarms.summary import sentence
+from tocsin.alarms.tracks import FIRST, LAST, Episode, Track, as_time
 from tocsin.errors import ParameterError, StoreError
-from tocsin.types import Alarm, Judgement, Reason, Severity, TimeArray
+from tocsin.types import Alarm, Judgement, Reason, TimeArray
 
 Describe = Callable[[int], tuple[tuple[Reason, ...], Mapping[str, Any], str]]
 """From the position of an event in its batch to reasons, evidence and a summary ("" for none)."""
@@ -26,54 +27,6 @@ OTHERS = "(others)"
 _CLOCK, _ENTITY = "clock", "entity:"
 _SECOND = 1_000_000
 _SET_BACK = 86_400 * _SECOND
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST, _LAST = (
-    (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for year in (2, 9999)
-)
-
-
-class _Episode(msgspec.Struct):
-    """An alarm in the making; times in microseconds since 1970.
-
-    ``last``: the time of the last event that held it open.
-    """
-
-    id: str
-    fingerprint: str
-    opened: int
-    updated: int
-    last: int
-    threshold: float
-    model: str
-    score: float = -math.inf
-    p_value: float = math.inf
-    peak: int = 0
-    closed: int | None = None
-    events: int = 0
-    anomalies: int = 0
-    severity: Severity = "info"
-    reasons: tuple[Reason, ...] = ()
-    evidence: dict[str, Any] = {}
-    summary: str = ""
-
-
-class _Track(msgspec.Struct):
-    """What is remembered of an entity.
-
-    ``window``: how many of its events ago each recent anomaly was. ``held``: elapsed time at the
-    last event that was an anomaly or held the episode open. ``rests``: the elapsed time up to
-    which a closed episode reopens. ``quiet``: events in a row that did not hold it open.
-    """
-
-    held: int
-    window: list[int] = []
-    rests: int = 0
-    quiet: int = 0
-    episode: _Episode | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.episode is not None and self.episode.closed is None
 
 
 class Episodes:
@@ -103,15 +56,15 @@ class Episodes:
         self._rule = policy.rule(ordered=ordered)
         self._lasts = round(self._rule.close_after_time * _SECOND)
         self._cooldown = round(policy.cooldown * _SECOND)
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[str, Track] = {}
         self._touched: set[str] = set()
-        self._undo: dict[str, _Track | None] = {}
+        self._undo: dict[str, Track | None] = {}
         self._clock: int | None = None
         self._elapsed = 0
         self._position = 0
         self._before: tuple[int | None, int, int] = (None, 0, 0)
         self._next_due = math.inf
-        self._changed: dict[str, tuple[str, _Episode]] = {}
+        self._changed: dict[str, tuple[str, Episode]] = {}
         self._peaks: dict[str, int] = {}
 
     def update(
@@ -141,7 +94,7 @@ class Episodes:
     @property
     def newest(self) -> datetime | None:
         """The newest event time seen, which is the engine's clock; None before the first event."""
-        return None if self._clock is None else _time(self._clock)
+        return None if self._clock is None else as_time(self._clock)
 
     def state(self) -> dict[str, Any]:
         """Return what changed since the last call, as JSON by key; None: no longer needed."""
@@ -173,7 +126,7 @@ class Episodes:
         try:
             clock = state.get(_CLOCK) or {"clock": None, "elapsed": 0, "position": 0}
             self._tracks = {
-                key.removeprefix(_ENTITY): msgspec.convert(value, _Track)
+                key.removeprefix(_ENTITY): msgspec.convert(value, Track)
                 for key, value in state.items()
                 if key.startswith(_ENTITY) and value is not None
             }
@@ -189,7 +142,7 @@ class Episodes:
 
     def _advance(self, times: TimeArray) -> tuple[Any, Any]:
         """Return each event's time and how much time had passed, in microseconds."""
-        stamps = times.astype("datetime64[us]").astype(np.int64).clip(_FIRST, _LAST)
+        stamps = times.astype("datetime64[us]").astype(np.int64).clip(FIRST, LAST)
         if not stamps.size:
             return stamps, stamps
         start = int(stamps[0]) if self._clock is None else self._clock
@@ -248,7 +201,7 @@ class Episodes:
                 track.episode = copy.copy(track.episode)
             self._undo[entity] = track
 
-    def _admit(self, entity: str, elapsed: int) -> tuple[str, _Track]:
+    def _admit(self, entity: str, elapsed: int) -> tuple[str, Track]:
         """Return the track of an entity that has none, or that of the others if all are taken."""
         most = self.policy.max_entities
         if len(self._tracks) >= most:
@@ -256,10 +209,10 @@ class Episodes:
         if len(self._tracks) >= most:
             entity = OTHERS
         self._touch(entity)
-        return entity, self._tracks.setdefault(entity, _Track(held=elapsed))
+        return entity, self._tracks.setdefault(entity, Track(held=elapsed))
 
     def _wait(
-        self, i: int, entity: str, track: _Track, time: int, elapsed: int, judgement: Judgement
+        self, i: int, entity: str, track: Track, time: int, elapsed: int, judgement: Judgement
     ) -> None:
         """Count an event towards an episode."""
         oldest = self._rule.of - 1 if elapsed <= track.held + self._lasts else 0
@@ -276,7 +229,7 @@ class Episodes:
         episode = track.episode
         if episode is None or elapsed > track.rests:
             mark = fingerprint(self.monitor, entity, "anomaly")
-            episode = _Episode(
+            episode = Episode(
                 id=digest(mark, time, self._position + i),
                 fingerprint=mark,
                 opened=time,
@@ -294,7 +247,7 @@ class Episodes:
         self._go_on(i, entity, track, time, elapsed, judgement)
 
     def _go_on(
-        self, i: int, entity: str, track: _Track, time: int, elapsed: int, judgement: Judgement
+        self, i: int, entity: str, track: Track, time: int, elapsed: int, judgement: Judgement
     ) -> None:
         """Count an event of an open episode, and close it if it has been quiet for long enough."""
         episode = track.episode
@@ -317,7 +270,7 @@ class Episodes:
         if track.quiet >= self._rule.close_after:
             self._close(entity, track, episode.updated, elapsed)
 
-    def _close(self, entity: str, track: _Track, time: int, elapsed: int) -> None:
+    def _close(self, entity: str, track: Track, time: int, elapsed: int) -> None:
         episode = track.episode
         assert episode is not None  # noqa: S101 - an open track has one
         self._changed[episode.id] = entity, episode
@@ -326,18 +279,18 @@ class Episodes:
         if not self._cooldown:
             del self._tracks[entity]
 
-    def _due(self, track: _Track) -> int:
+    def _due(self, track: Track) -> int:
         """Return the elapsed time after which an episode closes or an entity is forgotten."""
         if track.is_open:
             return track.held + self._lasts
         window = track.held + self._lasts if track.window else 0
         return max(window, track.rests)
 
-    def _expire(self, entity: str, track: _Track, elapsed: int) -> _Track | None:
+    def _expire(self, entity: str, track: Track, elapsed: int) -> Track | None:
         """Return what is left of a track that is due."""
         self._touch(entity)
         if track.is_open and track.episode is not None:
-            ends = min(max(track.episode.last + self._lasts, track.episode.updated), _LAST)
+            ends = min(max(track.episode.last + self._lasts, track.episode.updated), LAST)
             self._close(entity, track, ends, track.held + self._lasts)
             if elapsed <= self._due(track):
                 return self._tracks.get(entity)
@@ -355,7 +308,7 @@ class Episodes:
     def _decades(self, p_value: float) -> float:
         return max(0.0, math.log10(self.budget / p_value))
 
-    def _alarm(self, entity: str, episode: _Episode, describe: Describe | None) -> Alarm:
+    def _alarm(self, entity: str, episode: Episode, describe: Describe | None) -> Alarm:
         peak = self._peaks.get(episode.id)
         if peak is not None:
             reasons, evidence, summary = ((), {}, "") if describe is None else describe(peak)
@@ -373,22 +326,18 @@ class Episodes:
             kind="anomaly",
             severity=episode.severity,
             state="open" if closed is None else "resolved",
-            opened=_time(episode.opened),
-            updated=_time(episode.updated),
-            closed=None if closed is None else _time(closed),
+            opened=as_time(episode.opened),
+            updated=as_time(episode.updated),
+            closed=None if closed is None else as_time(closed),
             summary=episode.summary,
             events=episode.events,
             anomalies=episode.anomalies,
             score=episode.score,
             p_value=episode.p_value,
             threshold=episode.threshold,
-            peak=_time(episode.peak),
+            peak=as_time(episode.peak),
             model=episode.model,
             reasons=episode.reasons,
             evidence=episode.evidence,
             labels=self.policy.labels,
         )
-
-
-def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(0, 0, microseconds)

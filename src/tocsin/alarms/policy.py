@@ -21,12 +21,13 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = get_args(Day)
-_OWN = ("monitor", "entity", "kind", "severity")
+OWN_NAMES = ("monitor", "entity", "kind", "severity")
+"""What every alarm has beside its labels."""
 
 
 def fields(alarm: Alarm) -> dict[str, str]:
     """Return what policies match and group by: the labels, then what every alarm has."""
-    return {**alarm.labels, **{name: getattr(alarm, name) for name in _OWN}}
+    return {**alarm.labels, **{name: getattr(alarm, name) for name in OWN_NAMES}}
 
 
 class Matcher(RootModel[dict[str, str]]):
@@ -80,7 +81,7 @@ class Rule(NamedTuple):
 
 
 def _no_own_names(labels: dict[str, str]) -> dict[str, str]:
-    taken = sorted(set(labels) & {*_OWN, "storm"})
+    taken = sorted(set(labels) & {*OWN_NAMES, "storm"})
     if taken:
         raise ValueError(f"a label cannot be called {', '.join(taken)}: alarms have that already")
     return labels

@@ -13,14 +13,22 @@ def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
     >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
     'machine: cpu_percent 98.21 (expected 12.1)'
     """
-    if not reasons:
-        return f"{who}: score {score:.4g}"
-    first = reasons[0]
-    expected = "" if first.expected is None else f" (expected {_shown(first.expected)})"
-    return f"{_shown(who)}: {_shown(first.name)} {_shown(first.seen)}{expected}"
+    who = printable(who)
+    return f"{who}: {told(reasons[0])}" if reasons else f"{who}: score {score:.4g}"
+
+
+def told(reason: Reason) -> str:
+    """Return a reason in words: its name, what was seen and what was expected."""
+    expected = "" if reason.expected is None else f" (expected {_shown(reason.expected)})"
+    return f"{printable(reason.name)} {_shown(reason.seen)}{expected}"
+
+
+def printable(text: str, most: int = 100) -> str:
+    """Return a foreign text that is safe to show: cut, and without control characters."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text[:most])
 
 
 def _shown(value: float | str | None) -> str:
     if isinstance(value, str):
-        return "".join(letter if letter.isprintable() else "�" for letter in value[:100])
+        return printable(value)
     return "missing" if value is None else f"{value:.4g}"
