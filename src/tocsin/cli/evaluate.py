@@ -1,17 +1,21 @@
-"""``tocsin evaluate``: how good detectors are on a labelled table."""
+"""``tocsin evaluate``: how good detectors are on labelled rows, series, texts or logs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.evaluate.holdout import Result
+    from tocsin.evaluate.holdout import AnyItems, Result
+    from tocsin.pipeline import AnyPipeline
     from tocsin.types import Detection, IntArray
+
+
+_WIDTH = 140
 
 
 def evaluate(
@@ -19,6 +23,10 @@ def evaluate(
     kind: options.Kind = None,
     time: options.Time = None,
     entity: options.Entity = None,
+    text: options.Text = None,
+    format: options.Format = None,
+    session: options.Session = None,
+    window: options.Window = None,
     train_rows: Annotated[
         int | None,
         typer.Option(
@@ -27,7 +35,13 @@ def evaluate(
         ),
     ] = None,
     label: options.Label = None,
-    labels: options.Labels = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of labels, one a row: .npy or one-column CSV; of logs also two columns, "
+            "the key of a session, or a line or file:line, and its label."
+        ),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="Measure this trained model instead of training.")
     ] = None,
@@ -42,6 +56,14 @@ def evaluate(
             show_default=True,
         ),
     ] = "clean",
+    split: Annotated[
+        Literal["random", "time"] | None,
+        typer.Option(
+            help="clean: which half. random: any normal rows; all others are tested. time: the "
+            "normal rows of the first half; the second half is tested.",
+            show_default="time for logs, else random",
+        ),
+    ] = None,
     false_alarms: options.FalseAlarms = 0.01,
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0",
     plots: Annotated[
@@ -49,33 +71,31 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure detectors on a labelled table or time series, on what they have not learned from."""
+    """Measure detectors on labelled rows, texts, series or logs that they have not learned from."""
     from tocsin.cli import building, evaluate_series, show
-    from tocsin.errors import ParameterError
     from tocsin.evaluate.holdout import hold_out, measure
-    from tocsin.pipeline import Pipeline, load
 
-    frame, y = building.read(data, label, labels)
-    if y is None:
-        raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
-    if building.kind_of(frame, kind, time) == "series":
-        names, numbers = building.names(detectors), building.numbers(seeds)
+    trained = None if model is None else _trained(model, kind, false_alarms)
+    logs = {"format": format, "session": session, "window": window}
+    names, numbers = building.names(detectors), building.numbers(seeds)
+    taken, items, y = _items(data, trained, kind, text, time, logs, label, labels)
+    if taken == "series":
         settings = {"time": time, "entity": entity, "false_alarms": false_alarms}
-        evaluate_series.run(frame, y, model, names, numbers, train_rows, settings, as_json=as_json)
+        evaluate_series.run(
+            items, y, trained, names, numbers, train_rows, settings, as_json=as_json
+        )
         return
     results = []
     with show.progress("Evaluating"):
-        if model is not None:
-            trained: Pipeline = load(model).set_params(
-                false_alarms=false_alarms, alarms_per_day=None
-            )
-            detection = trained.detect(trained.preparer_.align(frame), explain=False)
+        if trained is not None:
+            given = data if taken == "logs" else building.align(trained, items)
+            detection = trained.detect(given, explain=False)
             results.append(measure(trained, detection, y, "trained model"))
             _write_plots(plots, results[-1].detector, y, detection)
-        for name in [] if model is not None else building.names(detectors):
-            for seed in building.numbers(seeds):
-                pipeline = Pipeline(name, seed=seed, false_alarms=false_alarms)
-                result, detection, tested = hold_out(frame, y, pipeline, protocol)
+        for name in [] if trained is not None else names:
+            for seed in numbers:
+                pipeline = _untrained(name, taken, items, text, seed, false_alarms)
+                result, detection, tested = hold_out(items, y, pipeline, protocol, split)
                 results.append(result)
                 _write_plots(plots, f"{name}-{seed}", tested, detection)
     if as_json:
@@ -84,6 +104,69 @@ def evaluate(
     _print(results, false_alarms)
     if plots is not None:
         typer.echo(f"Wrote the plots into {plots}")
+
+
+def _trained(model: Path, kind: str | None, false_alarms: float) -> AnyPipeline:
+    """Return a trained model with this budget."""
+    from tocsin.errors import ParameterError
+    from tocsin.pipeline import LogPipeline, load
+
+    trained = load(model)
+    if kind not in (None, trained.modality):
+        raise ParameterError(f"{model} is a model of {trained.modality}; leave out --as {kind}.")
+    if isinstance(trained, LogPipeline):
+        trained.set_params(own_threshold=False)
+    trained.set_params(false_alarms=false_alarms, alarms_per_day=None)
+    return trained
+
+
+def _items(
+    data: Path,
+    trained: AnyPipeline | None,
+    kind: str | None,
+    text: str | None,
+    time: str | None,
+    logs: dict[str, Any],
+    label: str | None,
+    labels: Path | None,
+) -> tuple[str, Any, IntArray]:
+    """Return the kind of data, the data, and their labels: LogItems of logs, else a table."""
+    from tocsin.cli import building
+    from tocsin.errors import ParameterError
+    from tocsin.evaluate.log_items import LogItems
+    from tocsin.pipeline import LogPipeline
+
+    kind = kind if trained is None else trained.modality
+    if kind in (None, "logs") and text is None and building.is_log(data, kind, *logs.values()):
+        if labels is None:
+            raise ParameterError("To measure takes labels: of logs give --labels FILE.")
+        building.refuse_for_logs(label=label)
+        if isinstance(trained, LogPipeline):
+            logs = {name: getattr(trained, name) for name in logs}
+            logs["session"] = logs["session"] or (
+                None if logs["window"] else trained.preparer_.session_
+            )
+        items = LogItems(data, **logs)
+        return "logs", items, items.labels(labels)
+    taken, frame, y = building.take(
+        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
+    )
+    if y is None:
+        raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
+    return taken, frame, y
+
+
+def _untrained(
+    name: str, taken: str, items: Any, text: str | None, seed: int, false_alarms: float
+) -> AnyItems:
+    from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline
+
+    if taken == "logs":
+        settings = {**items.settings, "own_threshold": False}
+        return LogPipeline(name, seed=seed, false_alarms=false_alarms, **settings)
+    if taken == "text":
+        return TextPipeline(name, text=text, seed=seed, false_alarms=false_alarms)
+    return Pipeline(name, seed=seed, false_alarms=false_alarms)
 
 
 def _print(results: list[Result], false_alarms: float) -> None:
@@ -101,7 +184,9 @@ def _print(results: list[Result], false_alarms: float) -> None:
         "F1": "f1",
         "false alarms": "false_alarm_rate",
     }
-    title = f"{results[0].protocol}; decisions at a budget of {false_alarms:.2%} false alarms"
+    first = results[0]
+    how = f"{first.protocol}, split by {first.split}" if first.split else first.protocol
+    title = f"{how}; decisions at a budget of {false_alarms:.2%} false alarms"
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     table.add_column("detector")
     for heading in ("seed", *columns, "tn/fp/fn/tp", "seconds"):
@@ -112,7 +197,9 @@ def _print(results: list[Result], false_alarms: float) -> None:
         counts = "/".join(str(values[key]) for key in ("tn", "fp", "fn", "tp"))
         cells = ["–" if value is None else f"{value:.3f}" for value in shown]
         table.add_row(result.detector, str(result.seed), *cells, counts, f"{result.seconds:.1f}")
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, _WIDTH)  # figures cut in two are of no use
+    console.print(table)
 
 
 def _write_plots(folder: Path | None, name: str, y: IntArray, detection: Detection) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,13 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.evaluate.series_holdout import SeriesResult
+    from tocsin.pipeline import AnyPipeline
     from tocsin.types import IntArray
 
 
 def run(
     frame: pd.DataFrame,
     y: IntArray,
-    model: Path | None,
+    trained: AnyPipeline | None,
     detectors: Sequence[str],
     seeds: Sequence[int],
     train_rows: int | None,
@@ -26,23 +26,18 @@ def run(
     *,
     as_json: bool,
 ) -> None:
-    """Measure a trained model, or detectors trained on the first rows, and print the measures."""
+    """Measure a trained pipeline, or detectors trained on the first rows; print the measures."""
     from tocsin.cli import show
-    from tocsin.errors import ParameterError
     from tocsin.evaluate.series_holdout import hold_out_series, measure_series
-    from tocsin.pipeline import SeriesPipeline, load
+    from tocsin.pipeline import SeriesPipeline
 
     results = []
     with show.progress("Evaluating"):
-        if model is not None:
-            trained = load(model)
-            if not isinstance(trained, SeriesPipeline):
-                raise ParameterError(f"{model} is a model of tables; give --as tables.")
-            trained.set_params(false_alarms=settings["false_alarms"], alarms_per_day=None)
+        if isinstance(trained, SeriesPipeline):
             detection = trained.detect(frame, explain=False)
             labels = detection.at_points(y)
             results.append(measure_series(detection, labels, trained.detector_name))
-        for name in [] if model is not None else detectors:
+        for name in [] if trained is not None else detectors:
             for seed in seeds:
                 pipeline = SeriesPipeline(name, seed=seed, **settings)
                 results.append(hold_out_series(frame, y, pipeline, train_rows)[0])
