@@ -29,7 +29,8 @@ MAX_TOKENS = 256
 """Tokens of a text that are read; the rest is cut off."""
 
 _CHUNK = 8192  # texts whose tokens are held at once
-_TOKENS = 2048  # at once, with padding
+_TOKENS = {"cpu": 768}  # at once, with padding: few enough to stay in a processor's cache
+_MOST_TOKENS = 16_384  # at once, where many are worked on side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ class Pretrained:
         """
         number = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         distinct, device = list(number), next(self.network.parameters()).device
+        at_once = _TOKENS.get(device.type, _MOST_TOKENS)
         values, order = [], []
         for begin in range(0, len(distinct), _CHUNK):
             tokens = self.tokenize(distinct[begin : begin + _CHUNK])["input_ids"]
-            for batch in batches([len(row) for row in tokens], _TOKENS):
+            for batch in batches([len(row) for row in tokens], at_once):
                 with torch.inference_mode():
                     value = function(*self.padded([tokens[i] for i in batch], device))
                 values.append(value.cpu().numpy())
