@@ -1,0 +1,144 @@
+"""Rows of a database table, as they are added."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import Field
+
+from tocsin.base.settings import Duration, Secret
+from tocsin.base.source import Source
+from tocsin.errors import InputError, ParameterError
+from tocsin.sources._records import Fields, rows_of
+from tocsin.types import Batch, Offset
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Select, Table
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE = 60.0
+
+
+class Sql(Source):
+    """New rows of a ``table`` or view of any database that SQLAlchemy opens, in order.
+
+    ``watermark``: a column that only grows from row to row, such as a serial number or the time
+    of insertion; where several rows can share a value, ``tie`` names a column that is unique among
+    those. A row that is added later with a smaller watermark is never seen: a time of insertion is
+    only safe where no transaction stays open for long. ``url`` may hold no password where
+    ``password`` gives it. Rows are looked for ``every`` so long, ``most`` at a time.
+    """
+
+    url: str
+    table: str
+    watermark: str
+    tie: str | None = None
+    password: Secret | None = None
+    every: Duration = Field(5.0, ge=0.05)
+    most: int = Field(1_000, ge=1, le=100_000)
+    fields: Fields = Fields()
+
+    async def read(self, offset: Offset) -> AsyncIterator[Batch]:
+        """Yield new rows; the offset is the last row's watermark."""
+        engine, pause = await asyncio.to_thread(self._engine), self.every
+        try:
+            while True:
+                try:
+                    frame = await asyncio.to_thread(self._after, engine, offset)
+                    pause = self.every
+                except ConnectionError as error:
+                    log.warning("%s: %s Tried again in %.0f s.", self.describe(), error, pause)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    continue
+                if len(frame):
+                    offset = self._offset(frame.iloc[-1])
+                    yield rows_of(frame, self.fields, offset=offset)
+                if len(frame) < self.most:
+                    await asyncio.sleep(self.every)
+        finally:
+            engine.dispose()
+
+    def describe(self) -> str:
+        """Return the table and its database, without a password."""
+        from sqlalchemy.engine import make_url
+
+        return f"{self.table} of {make_url(self.url).render_as_string(hide_password=True)}"
+
+    def _engine(self) -> Engine:
+        from sqlalchemy import create_engine
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+        try:
+            url = make_url(self.url)
+            if self.password is not None:
+                url = url.set(password=self.password.reveal())
+            return create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise ParameterError(
+                f"The database of {self.table} cannot be opened: {error}"
+            ) from error
+
+    def _after(self, engine: Engine, offset: Offset) -> pd.DataFrame:
+        """Return the next rows. Raises ConnectionError when it may work later."""
+        from sqlalchemy.exc import DBAPIError, OperationalError
+
+        try:
+            with engine.connect() as c:
+                result = c.execute(self._query(self._reflected(engine), offset))
+                return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        except OperationalError as error:
+            raise ConnectionError(f"the database does not answer: {error.orig}.") from error
+        except DBAPIError as error:
+            raise InputError(f"{self.describe()} cannot be read: {error.orig}.") from error
+
+    def _reflected(self, engine: Engine) -> Table:
+        from sqlalchemy import MetaData, Table
+        from sqlalchemy.exc import NoSuchTableError
+
+        schema, _, name = self.table.rpartition(".")
+        try:
+            table = Table(name, MetaData(), schema=schema or None, autoload_with=engine)
+        except NoSuchTableError as error:
+            raise InputError(f'There is no table "{self.table}" in {self.describe()}.') from error
+        if missing := [name for name in self._order() if name not in table.c]:
+            known = ", ".join(table.c.keys())
+            raise InputError(f'{self.table} has no column "{missing[0]}"; it has: {known}.')
+        return table
+
+    def _query(self, table: Table, offset: Offset) -> Select[Any]:
+        from sqlalchemy import select, tuple_
+
+        order = [table.c[name] for name in self._order()]
+        query = select(table).order_by(*order).limit(self.most)
+        if offset is None:
+            return query.where(order[0].is_not(None))
+        last = [_value(offset[name]) for name in self._order()]
+        return query.where(tuple_(*order) > tuple_(*last) if len(order) > 1 else order[0] > last[0])
+
+    def _order(self) -> list[str]:
+        return [self.watermark] if self.tie is None else [self.watermark, self.tie]
+
+    def _offset(self, row: pd.Series[Any]) -> dict[str, Any]:
+        return dict(_marks(row, self._order()))
+
+
+def _marks(row: pd.Series[Any], names: list[str]) -> Iterator[tuple[str, Any]]:
+    for name in names:
+        value = row[name]
+        if isinstance(value, datetime):
+            yield name, {"time": value.isoformat()}
+        else:
+            yield name, value.item() if hasattr(value, "item") else value
+
+
+def _value(mark: Any) -> Any:
+    """Return a watermark as the database takes it."""
+    return datetime.fromisoformat(mark["time"]) if isinstance(mark, dict) else mark
