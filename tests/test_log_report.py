@@ -109,3 +109,10 @@ def test_hidden_lines_are_counted(tmp_path):
     detection = made(texts=("job 7 started", "job 7 failed"))
     detection.sizes[0] = 900
     assert "2 of 900 records" in Page(written(tmp_path, detection)).text
+
+
+def test_a_masked_message_is_found_around_what_was_masked(tmp_path):
+    line = "KERNEL INFO in node 91.0 (R62-M1:J03), code 2 is not 3"
+    reasons = (Reason("in node * (R*-M*:J*), code * is not *", 1, 0, 1.0),)
+    html = written(tmp_path, made(texts=(line, "in node 5"), reasons=reasons))
+    assert marks(html) == ["in node 91.0 (R62-M1:J03), code 2 is not"]

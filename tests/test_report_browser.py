@@ -9,21 +9,59 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from test_report import CARD
+from tocsin.evaluate.log_report import write_log_report
 from tocsin.evaluate.report import write_report
+from tocsin.evaluate.text_report import write_text_report
 from tocsin.pipeline import Pipeline
+from tocsin.types import (
+    Decision,
+    Explanation,
+    LogDetection,
+    LogLine,
+    Reason,
+    Scores,
+    TextDetection,
+    TextMark,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<img src=x onerror=document.title='taken'>"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, list[str]]]:
-    """A report of a table with a hostile column name and category, and what the browser says."""
+def browser() -> Iterator[object]:
     if CHROMIUM is None:
         message = "Chromium is not installed: apt-get install chromium"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
     from playwright.sync_api import sync_playwright
 
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+def watched(browser, path: Path, **options: object) -> tuple[object, list[str]]:
+    """Open a report; return the page, and the list of what it says and of what it asks for."""
+    complaints: list[str] = []
+    opened = browser.new_page(**options)
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: (
+            request.url.startswith(("file:", "data:")) or complaints.append(request.url)
+        ),
+    )
+    opened.goto(path.as_uri())
+    return opened, complaints
+
+
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, list[str]]]:
+    """A report of a table with a hostile column name and category, and what the browser says."""
     rng = np.random.default_rng(0)
     normal = pd.DataFrame({EVIL: rng.normal(size=300), "mode": rng.choice(["a", "b"], 300)})
     new = normal.iloc[:50].copy()
@@ -33,22 +71,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[object, lis
     detection = pipeline.detect(new)
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(path, detection, frame=new, card=pipeline.card, settings=pipeline.settings)
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        opened = browser.new_page()
-        opened.on("console", lambda message: complaints.append(message.text))
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.on(
-            "request",
-            lambda request: (
-                request.url.startswith(("file:", "data:")) or complaints.append(request.url)
-            ),
-        )
-        opened.goto(path.as_uri())
-        yield opened, complaints
-        browser.close()
+    opened, complaints = watched(browser, path)
+    yield opened, complaints
+    opened.close()
 
 
 def rows(page) -> list[str]:
@@ -86,3 +111,84 @@ def test_a_click_on_a_heading_sorts(page) -> None:
     assert column() == sorted(column(), reverse=True)
     button.click()
     assert column() == sorted(column())
+
+
+@pytest.fixture(scope="module")
+def logs() -> LogDetection:
+    """Sessions with hostile lines, three of them anomalies."""
+    scores = np.where(np.arange(200) % 80 == 9, 5.0 + np.arange(200) / 100, 1.0)
+    found = np.flatnonzero(scores > 2).tolist()
+    hours = np.arange(200) * np.timedelta64(3_600_000, "ms")
+    return LogDetection(
+        Scores(scores),
+        Decision(np.full(200, 0.01), 2.0, scores > 2, 0.01),
+        np.arange(200),
+        {row: Explanation(row, (Reason("job * failed", 1, 0, 1.0),)) for row in found},
+        keys=tuple(f"job {i} {EVIL}" for i in range(200)),
+        files=(f"{'long/' * 40}app.log",) * 200,
+        numbers=np.arange(1, 201),
+        times=np.datetime64("2026-03-01", "ms") + hours,
+        sizes=np.full(200, 2),
+        lines={
+            row: tuple(
+                LogLine("app.log", row + i, f"job {row} failed {EVIL} {'x' * 3000}") for i in (0, 1)
+            )
+            for row in found
+        },
+        nearest=dict.fromkeys(found, (f"{EVIL} {'y' * 3000}",)),
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_lines_of_logs_fit_any_screen_and_are_found_and_sorted(
+    browser, tmp_path: Path, logs: LogDetection, scheme: str
+) -> None:
+    path = write_log_report(
+        tmp_path / "logs.html", logs, card=CARD, labels=logs.decision.is_anomaly
+    )
+    opened, complaints = watched(browser, path, color_scheme=scheme)
+    assert len(rows(opened)) == 3
+    for width in (1300, 390):
+        opened.set_viewport_size({"width": width, "height": 800})
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert EVIL in opened.inner_text(".lines")
+    assert opened.locator("mark").first.inner_text() == "job 169 failed"
+    assert opened.title() == "Anomalies"
+    colours = opened.locator("mark, .lines").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    )
+    assert "rgba(0, 0, 0, 0)" not in colours
+    opened.set_viewport_size({"width": 1300, "height": 800})
+    opened.get_by_placeholder("Find in the anomalies").fill("job 89 failed")
+    assert len(rows(opened)) == 1
+    opened.get_by_placeholder("Find in the anomalies").fill("")
+    for name in ("Where", "Records", "Score", "p-value"):
+        opened.get_by_role("button", name=name).click()
+    opened.get_by_role("button", name="Where").click()
+    opened.get_by_role("button", name="Where").click()
+    places = opened.locator(".where").evaluate_all("all => all.map(one => +one.dataset.value)")
+    assert places == [9, 89, 169]
+    assert complaints == []
+    opened.close()
+
+
+def test_words_of_texts_are_marked_where_they_stand(browser, tmp_path: Path) -> None:
+    text = f"you WON {EVIL}\n\u202eturned \u05e9\u05dc\u05d5\u05dd {'long' * 900}"
+    detection = TextDetection(
+        Scores(np.array([9.0, 1.0])),
+        Decision(np.array([0.01, 0.5]), 2.0, np.array([True, False]), 0.01),
+        np.arange(2),
+        {0: Explanation(0, (Reason("WON", None, None, 1.0),))},
+        texts=np.array([text, "see you"], dtype=object),
+        marks={0: (TextMark(4, 7, 1.0),)},
+        nearest={0: EVIL},
+    )
+    path = write_text_report(tmp_path / "texts.html", detection, card=CARD)
+    opened, complaints = watched(browser, path, viewport={"width": 390, "height": 800})
+    assert opened.locator("mark").all_inner_texts() == ["WON"]
+    shown = opened.locator(".text").first.inner_text()
+    assert shown.startswith(f"you WON {EVIL}\n\\u202eturned \u05e9")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    assert opened.title() == "Anomalies"
+    assert complaints == []
+    opened.close()

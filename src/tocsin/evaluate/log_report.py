@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tocsin.evaluate.page import visible
 from tocsin.types import Card, Explanation, LogDetection, LogLine, Reason, TextMark
 
 _MOST_CHARACTERS = 600
+_MOST_MARKS = 20
 _WILD = re.compile(r"\*|<[^<>\s]{1,20}>")
 _NAMED = ("level", "component", "order")
 """Reasons whose text in a line is what was seen, not their name."""
@@ -116,7 +118,7 @@ def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
     marks = [
         TextMark(start, end, reason.weight)
         for reason in sorted(reasons, key=lambda reason: -reason.weight)
-        for start, end in _found(line.text, _sought(reason))
+        for start, end in islice(_found(line.text, _sought(reason)), _MOST_MARKS)
     ]
     return _Line(number, pieces(line.text, _apart(marks), _MOST_CHARACTERS), bool(marks))
 
@@ -137,14 +139,14 @@ def _found(text: str, sought: str) -> Iterator[tuple[int, int]]:
     parts = [part for part in map(str.strip, _WILD.split(sought)) if part]
     if not parts:
         return
-    patterns = [
-        re.compile(rf"{_edge(part[0])}{re.escape(part)}{_edge(part[-1])}") for part in parts
-    ]
+    patterns = [re.escape(part) for part in parts]
+    patterns[0] = _edge(sought[0]) + patterns[0]
+    patterns[-1] += _edge(sought[-1])
     end = 0
     while True:
         start = None
         for pattern in patterns:
-            if (match := pattern.search(text, end)) is None:
+            if (match := re.compile(pattern).search(text, end)) is None:
                 return
             start, end = match.start() if start is None else start, match.end()
         if start is not None:
@@ -152,8 +154,8 @@ def _found(text: str, sought: str) -> Iterator[tuple[int, int]]:
 
 
 def _edge(character: str) -> str:
-    """Return a pattern for the border of a word where a part begins or ends within one."""
-    return r"\b" if character.isalpha() else ""
+    """Return a pattern for the border of a word, where what is sought begins or ends with one."""
+    return r"\b" if character.isalnum() else ""
 
 
 def _apart(marks: Sequence[TextMark]) -> list[TextMark]:
