@@ -18,7 +18,7 @@ from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Select, Table
+    from sqlalchemy import Column, Engine, Label, Select
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +92,16 @@ class Sql(Source):
 
         try:
             with engine.connect() as c:
-                result = c.execute(self._query(self._reflected(engine), offset))
+                result = c.execute(self._query(self._columns(engine), offset))
                 return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
         except OperationalError as error:
             raise ConnectionError(f"the database does not answer: {error.orig}.") from error
         except DBAPIError as error:
             raise InputError(f"{self.describe()} cannot be read: {error.orig}.") from error
 
-    def _reflected(self, engine: Engine) -> Table:
-        from sqlalchemy import MetaData, Table
+    def _columns(self, engine: Engine) -> dict[str, Label[Any]]:
+        """Return the table's columns; SQLite keeps times as texts, which are compared as such."""
+        from sqlalchemy import MetaData, String, Table, type_coerce
         from sqlalchemy.exc import NoSuchTableError
 
         schema, _, name = self.table.rpartition(".")
@@ -111,13 +112,17 @@ class Sql(Source):
         if missing := [name for name in self._order() if name not in table.c]:
             known = ", ".join(table.c.keys())
             raise InputError(f'{self.table} has no column "{missing[0]}"; it has: {known}.')
-        return table
+        texts = engine.dialect.name == "sqlite"
+        return {
+            name: (type_coerce(c, String()) if texts and _is_time(c) else c).label(name)
+            for name, c in table.c.items()
+        }
 
-    def _query(self, table: Table, offset: Offset) -> Select[Any]:
+    def _query(self, columns: dict[str, Label[Any]], offset: Offset) -> Select[Any]:
         from sqlalchemy import select, tuple_
 
-        order = [table.c[name] for name in self._order()]
-        query = select(table).order_by(*order).limit(self.most)
+        order = [columns[name].element for name in self._order()]
+        query = select(*columns.values()).order_by(*order).limit(self.most)
         if offset is None:
             return query.where(order[0].is_not(None))
         last = [_value(offset[name]) for name in self._order()]
@@ -128,6 +133,12 @@ class Sql(Source):
 
     def _offset(self, row: pd.Series[Any]) -> dict[str, Any]:
         return dict(_marks(row, self._order()))
+
+
+def _is_time(column: Column[Any]) -> bool:
+    from sqlalchemy import Date, DateTime, Time
+
+    return isinstance(column.type, Date | DateTime | Time)
 
 
 def _marks(row: pd.Series[Any], names: list[str]) -> Iterator[tuple[str, Any]]:
