@@ -56,6 +56,19 @@ def test_fit_score_and_explain_sessions(folder: Path) -> None:
     assert job(3)[1] in shown
 
 
+def test_a_report_is_measured_against_labels(folder: Path) -> None:
+    keys = [f"job {i},{int(i == 500)}" for i in (*range(5), 500, 501, 502)]
+    (folder / "labels.csv").write_text("\n".join(["key,label", *keys]))
+    text = (folder / "new.log").read_text().replace(STRANGE, "").replace("  at disk.write", "")
+    (folder / "jobs.log").write_text(text)
+    words = ("detect", folder / "jobs.log", *JOBS, "--labels", folder / "labels.csv")
+    done = run(*words, "--train", folder / "normal.log", "--report", folder / "jobs.html")
+    assert "ROC AUC 1.000" in done.stdout
+    report = (folder / "jobs.html").read_text()
+    assert "1 of 8 sessions are labelled anomalies" in report
+    assert "no space left" in report
+
+
 def test_a_stated_budget_decides() -> None:
     def made(**budget: float | None) -> LogPipeline:
         nothing: dict[str, Any] = dict.fromkeys(("clean", "scale", "time", "entity", "models"))
@@ -71,9 +84,9 @@ def test_a_stated_budget_decides() -> None:
 
 
 def test_what_logs_do_not_take_is_said(folder: Path) -> None:
-    words = ("detect", folder / "new.log", "--report", folder / "r.html", "--label", "x")
-    assert "Logs take no --report and no --label" in run(*words, code=2).stderr
-    assert not (folder / "r.html").exists()
+    words = ("detect", folder / "new.log", "--label", "x")
+    assert "Logs take no --label;" in run(*words, code=2).stderr
+    assert "--png draws time series" in run("detect", folder, "--png", "a.png", code=2).stderr
 
 
 def test_which_files_are_logs(folder: Path) -> None:

@@ -25,6 +25,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+def test_half_a_surrogate_pair_comes_back(tmp_path: Path) -> None:
+    save_state(tmp_path / "model", {"a\ud83d": ["\udc00", "ü"]}, {"kind": "\ud83d"})
+    state, manifest = load_state(tmp_path / "model")
+    assert state == {"a\ud83d": ["\udc00", "ü"]}
+    assert manifest["kind"] == "\ud83d"
+
+
 def test_state_comes_back_as_it_was(folder: Path) -> None:
     state, manifest = load_state(folder)
     assert manifest["kind"] == "test"
