@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from test_text_encoders import needed, tiny_bert, tiny_gpt2
 from tocsin import registry
 from tocsin.detectors.text.embedded import Embedded
-from tocsin.detectors.text.text_classifier import TextClassifier, _held_out
+from tocsin.detectors.text.text_classifier import TextClassifier, _held_out, _shown
 from tocsin.detectors.text.text_few_labels import TextFewLabels
 from tocsin.detectors.text.text_likelihood import TextLikelihood, _worst
 from tocsin.detectors.text.text_neighbours import TextNeighbours
@@ -220,6 +220,42 @@ def test_few_labels_do_with_one_anomaly(models):
     assert detector.score([ODD[0]]).values[0] > np.median(detector.training_scores_[y == 0])
 
 
+def test_the_fewer_labels_the_nearer_to_the_views():
+    X, y = texts(200, 0)
+    X[:60], y[:60] = [f"{name} 7 is ready" for name in NAMES[:6]] * 10, 1
+    new = [*texts(40, 0.3, seed=3)[0], *X[:6]]
+    views = registry.create("text_views", "text", training="clean", encoder=None)
+    alone = views.fit(X[60:]).score(new).values
+    likeness = []
+    for n in (1, 5, 60):  # anomalies that look normal to the views
+        detector = TextFewLabels(encoder=None).fit(X[60 - n :], y[60 - n :])
+        likeness.append(np.corrcoef(detector.score(new).values, alone)[0, 1])
+    assert likeness[0] > 0.95
+    assert likeness == sorted(likeness, reverse=True)
+
+
+def test_few_labels_weigh_a_view_by_what_is_likely_before_and_after_the_labels(models):
+    X, y = texts(200, 0.1)
+    detector = TextFewLabels(inverse_penalty=1e-9, encoder=models["bert"]).fit(X, y)
+    views = detector.view_scores(X)
+    weights = detector.coefficients_[-len(views) :]
+    assert np.abs(detector.coefficients_[: -len(views)]).max() < 1e-6
+    assert weights == pytest.approx(np.full(len(views), 0.5), abs=0.9)
+    assert len(set(weights.round(3))) > 1
+    parts = np.column_stack(list(views.values())) @ weights + detector.intercept_
+    assert detector.score(X).values == pytest.approx(parts, abs=1e-4)
+
+
+def test_few_labels_read_meaning_even_where_no_view_does(models):
+    X, y = texts(60, 0.1)
+    settings = {"encoder": models["bert"], "training": "mixed", "tone": False}
+    detector = TextFewLabels(**settings).fit(X, y)
+    assert set(detector.views_) == {"characters", "words", "style"}
+    size = text.load(models["bert"]).embed(X[:1]).shape[1]
+    grams = len(detector.grams_.buckets_) + 1
+    assert len(detector.coefficients_) == grams + size + 3
+
+
 def test_likelihood_is_the_surprise_of_tokens(models):
     X, _ = texts(20, 0.2)
     surprise = causal_lm.load(models["gpt2"]).token_surprise(X)
@@ -261,6 +297,26 @@ def test_the_classifier_repeats_itself_by_its_seed(models):
     )
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_n_grams_tell_what_the_encoder_cannot_read(models):
+    y = np.arange(60) % 3 == 0
+    X = np.array([f"{'ж' if label else 'д'} {i}" for i, label in enumerate(y)], dtype=object)
+    parameters = {"encoder": models["bert"], "epochs": 1}
+    auc = {
+        ngrams: roc_auc_score(
+            y, TextClassifier(ngrams=ngrams, **parameters).fit(X, y).score(X).values
+        )
+        for ngrams in (True, False)
+    }
+    assert auc[True] == 1 > auc[False]
+
+
+def test_rare_anomalies_are_shown_several_times_an_epoch():
+    y = np.repeat([0, 1], [100, 2])
+    assert np.bincount(y[_shown(y, np.arange(102))]).tolist() == [100, 10]
+    assert np.bincount(y[_shown(y, np.arange(101))]).tolist() == [100, 5]
+    assert len(_shown(np.repeat([0, 1], 5), np.arange(10))) == 10
 
 
 def test_probabilities_hold_whatever_the_weight_of_the_classes(models):
@@ -305,7 +361,7 @@ def test_minilm_learns_a_topic_from_labels():
     new = ["you have won a free holiday, claim it", "do you want to have dinner with me"]
     for detector in (TextClassifier(layers=2, epochs=1, device="cpu"), TextFewLabels()):
         high, low = detector.fit(X, y).score(new).values
-        assert high > 0 > low
+        assert high > max(0, low)
         assert f1_score(y, detector.training_scores_ > 0) > 0.9
 
 
