@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -205,6 +206,9 @@ def _times(values: list[Any], now: datetime | None) -> TimeArray:
             pd.Series([values[i] for i in texts]), format="ISO8601", utc=True, errors="coerce"
         )
         times[texts] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+        for i in (i for i in texts if np.isnat(times[i])):
+            with suppress(ValueError):
+                times[i] = _since_1970(np.array([float(values[i])]))[0]
     for i, value in enumerate(values):
         if value is None:
             times[i] = arrival

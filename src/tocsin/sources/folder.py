@@ -1,0 +1,135 @@
+"""A folder into which files are put: tables, logs, pictures, sounds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tocsin.base.settings import Duration
+from tocsin.base.source import Source
+from tocsin.errors import InputError, UnreadableFile
+from tocsin.sources._records import Fields, lines_of, rows_of
+from tocsin.types import Batch, Offset, Rejection
+
+log = logging.getLogger(__name__)
+
+_TABLES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"}
+_PATHS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".wav", ".flac", ".ogg"}
+_MOST = 5_000
+
+
+class Folder(Source):
+    """New files of a folder, each once, in the order of their times: put them in by renaming.
+
+    A file counts when its size and time have not changed for ``settle``. Rows of tables are
+    events, as are lines of other text files, and a picture or a sound is one, its ``path``. A file
+    that changes later is read again from its beginning; one that cannot be read is refused as a
+    whole. ``pattern``: which names count. Links that lead out of the folder are not followed.
+    """
+
+    path: Path
+    pattern: str = "*"
+    every: Duration = Field(1.0, ge=0.01)
+    settle: Duration = 1.0
+    fields: Fields = Fields()
+
+    async def read(self, offset: Offset) -> AsyncIterator[Batch]:
+        """Yield the events of new files; the offset names files that are read, and how far."""
+        done: dict[str, Any] = dict(offset["files"]) if offset else {}
+        seen: dict[str, tuple[int, int]] = {}
+        while True:
+            files = await asyncio.to_thread(self._files)
+            present = {name for name, _ in files}
+            done = {name: mark for name, mark in done.items() if name in present}
+            settled = datetime.now(UTC).timestamp() - self.settle
+            for name, mark in files:
+                known = done.get(name, [0, 0, 0])
+                start: int | None = known[2] if tuple(known[:2]) == mark else 0
+                if start is None:
+                    continue
+                if seen.get(name) != mark or mark[0] / 1e9 > settled:
+                    seen[name] = mark
+                    continue
+                for batch, place in await asyncio.to_thread(self._parts, self.path / name, start):
+                    done[name] = [*mark, place]
+                    yield _at(batch, done)
+            await asyncio.sleep(self.every)
+
+    def describe(self) -> str:
+        """Return the path and the pattern."""
+        return str(self.path / self.pattern)
+
+    def _files(self) -> list[tuple[str, tuple[int, int]]]:
+        """Return names with times and sizes, the oldest first."""
+        if not self.path.is_dir():
+            raise InputError(f"{self.path} is no folder.")
+        home, found = self.path.resolve(), []
+        for path in self.path.glob(self.pattern):
+            try:
+                if path.is_file() and path.resolve().is_relative_to(home):
+                    status = path.stat()
+                    name = str(path.relative_to(self.path))
+                    found.append((name, (status.st_mtime_ns, status.st_size)))
+            except OSError as error:
+                log.warning("%s is passed over: %s", path, error.strerror)
+        return sorted(found, key=lambda each: (each[1][0], each[0]))
+
+    def _parts(self, path: Path, start: int) -> list[tuple[Batch, int | None]]:
+        """Return the events of a file with the place after them, None for its end."""
+        try:
+            whole = self._events(path)
+        except (InputError, OSError) as error:
+            return [(_refused(path, str(error)), None)]
+        if len(whole) <= _MOST:
+            return [(whole, None)]
+        return [
+            (_slice(whole, first), first + _MOST if first + _MOST < len(whole) else None)
+            for first in range(start, len(whole), _MOST)
+        ]
+
+    def _events(self, path: Path) -> Batch:
+        from tocsin.sources.file import read_table
+
+        if path.suffix.lower() in _PATHS:
+            return rows_of(pd.DataFrame({"path": [str(path)]}), self.fields)
+        if path.suffix.lower() in _TABLES:
+            return rows_of(read_table(path), self.fields)
+        content = path.read_bytes()
+        if b"\0" in content[:8192]:
+            raise UnreadableFile(f"{path} is neither a table, a picture, a sound, nor text.")
+        return lines_of(content.splitlines(), self.fields.largest)
+
+
+def _slice(batch: Batch, first: int) -> Batch:
+    last = first + _MOST
+    return Batch(
+        batch.frame.iloc[first:last].reset_index(drop=True),
+        batch.times[first:last],
+        None if batch.ids is None else batch.ids[first:last],
+        None if batch.entities is None else batch.entities[first:last],
+        rejected=batch.rejected if first == 0 else (),
+    )
+
+
+def _at(batch: Batch, done: dict[str, Any]) -> Batch:
+    return Batch(
+        batch.frame,
+        batch.times,
+        batch.ids,
+        batch.entities,
+        {"files": {name: list(mark) for name, mark in done.items()}},
+        batch.rejected,
+    )
+
+
+def _refused(path: Path, reason: str) -> Batch:
+    nothing = np.empty(0, dtype="datetime64[us]")
+    return Batch(pd.DataFrame(), nothing, rejected=(Rejection("malformed", reason, str(path)),))
