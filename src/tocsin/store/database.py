@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -104,11 +104,14 @@ class Database:
         """Give the pages that a SQLite file no longer needs back to the disk, in small steps."""
         if not self.is_sqlite:
             return
-        free = 1
-        while free:
-            with self.begin() as c:
-                # SQLite gives back one page a row, of no columns.
-                c.connection.cursor().execute("PRAGMA incremental_vacuum(2000)").fetchall()
+        before, free = -1, 0
+        while free != before:
+            with self._queue(), self._faults(), self._engine.connect() as c:
+                before = c.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+                c.rollback()
+                # The driver runs a script to its end, a statement to its first page.
+                connection = cast("sqlite3.Connection", c.connection.driver_connection)
+                connection.executescript("PRAGMA incremental_vacuum(2000)")
                 free = c.exec_driver_sql("PRAGMA freelist_count").scalar_one()
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ def _ask(c: Connection, statement: str, keys: list[bytes]) -> Iterable[tuple[byt
         result = c.exec_driver_sql(f"{statement} IN ({places})", tuple(keys))
     else:
         result = c.exec_driver_sql(f"{statement} = ANY(%s)", (keys,))
-    return result if result.returns_rows else ()  # type: ignore[return-value]
+    return result if result.returns_rows else ()
 
 
 def _keys(monitor: str, ids: Iterable[str]) -> list[bytes]:

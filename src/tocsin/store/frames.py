@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,8 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
     for place, column in enumerate(about["columns"]):
         if column["numpy_type"] == "object" and column["pandas_type"] == "unicode":
             # pandas reads Python's texts as its own type of them.
-            frame.isetitem(place, np.array(columns.column(place).to_pylist(), dtype=object))
+            found = columns.column(place).to_pylist()
+            frame.isetitem(place, cast("Any", pd.Series(found, frame.index, dtype=object)))
     return frame
 
 
