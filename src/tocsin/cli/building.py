@@ -46,12 +46,18 @@ def take(
     if text is not None or kind == "text":
         return "text", *read(data, label, labels, texts=True)
     if is_log(data, kind, *logs.values()):
-        refuse_for_logs(label=label, labels=labels)
-        return "logs", data, None
+        refuse_for_logs(label=label)
+        return "logs", data, None if labels is None else _labels_of_logs(data, labels, logs)
     frame, known = read(data, label, labels)
     if kind is None and frame.shape[1] == 1 and text_column(frame) is not None:
         return "text", frame, known
     return kind_of(frame, kind, time), frame, known
+
+
+def _labels_of_logs(data: Path, labels: Path, logs: Mapping[str, Any]) -> IntArray:
+    from tocsin.evaluate.log_items import LogItems
+
+    return LogItems(data, **logs).labels(labels)
 
 
 def text_column(frame: pd.DataFrame) -> str | None:
