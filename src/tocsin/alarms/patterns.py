@@ -6,8 +6,9 @@ import re
 
 LONGEST = 200
 _LONGEST_TEXT = 256
-_MOST_REPEATS = 3
+_MOST_REPEATS, _MOST_OPTIONAL = 3, 10
 _ATOMS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_PREFIX = re.compile(r"\(\?(?:[:=!]|<[=!]|P<\w+>|[aiLmsux-]+:?)")
 _GROUP = re.compile(r"\(([^()]*)\)([*+]|\{[^}]*\})?")
 _REPEAT = re.compile(r"[*+]|\{\d*,\d*\}|\{\d{3,}\}")
 
@@ -16,7 +17,8 @@ class Pattern:
     """A text, or a regular expression that must match all of one.
 
     Matching takes bounded time: no repeats or alternatives within repeats, at most three
-    repeats, and a text of more than 256 characters matches only if it is equal. Raises ValueError.
+    repeats and ten optional parts, and a text of more than 256 characters matches only if it is
+    equal. Raises ValueError.
 
     >>> Pattern("web-.*").matches("web-1"), Pattern("web").matches("web-1")
     (True, False)
@@ -48,13 +50,14 @@ class Pattern:
 
 
 def _explodes(pattern: str) -> bool:
-    rest = _ATOMS.sub("x", pattern)
-    if len(_REPEAT.findall(rest)) > _MOST_REPEATS:
+    rest = _PREFIX.sub("(", _ATOMS.sub("x", pattern))
+    if len(_REPEAT.findall(rest)) > _MOST_REPEATS or rest.count("?") > _MOST_OPTIONAL:
         return True
     while (group := _GROUP.search(rest)) is not None:
         inside, repeated = group.groups()
-        nested = re.search(r"[*+{|]", inside) is not None
-        if nested and repeated:
+        branches = re.search(r"[*+?{|]", inside) is not None
+        if branches and repeated:
             return True
-        rest = rest[: group.start()] + ("x*" if nested else "x") + rest[group.end() :]
+        left = "x*" if branches or repeated else "x"
+        rest = rest[: group.start()] + left + rest[group.end() :]
     return False

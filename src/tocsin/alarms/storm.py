@@ -33,7 +33,8 @@ class StormControl:
 
     A storm is an alarm of kind "storm". Alarms that open in it are kept, with the label
     "storm" that names it, and nobody is told of them. It is over when at most half as many have
-    opened within that time. What opens when is all that counts, not how it is cut into batches.
+    opened within that time. Batches do not matter
+    where events come in the order of their times and no alarm reopens.
     """
 
     def __init__(
@@ -87,6 +88,9 @@ class StormControl:
         storm = state.collected.get(alarm.id)
         if storm is None:
             return alarm
+        if state.storm is not None and storm == state.storm.id:
+            worst = max(state.storm.severity, alarm.severity, key=SEVERITIES.index)
+            state.storm = self._told[storm] = replace(state.storm, severity=worst)
         if alarm.closed is not None:
             del state.collected[alarm.id]
         return replace(alarm, labels={**alarm.labels, "storm": storm})
@@ -111,7 +115,6 @@ class StormControl:
         state.storm = replace(
             storm,
             updated=max(at, storm.updated),
-            severity=max(storm.severity, alarm.severity, key=SEVERITIES.index),
             events=count,
             anomalies=count,
             evidence={"entities": entities},
@@ -119,7 +122,6 @@ class StormControl:
             f"{self.settings.alarms} within {self.settings.within:g} s",
         )
         state.collected[alarm.id] = storm.id
-        self._told[storm.id] = state.storm
 
     def _storm(self, first: Alarm, at: datetime) -> Alarm:
         mark = fingerprint(self.monitor, "", "storm")
