@@ -200,11 +200,11 @@ def test_statistics_tell_what_they_say() -> None:
         (None, {}, "text_views"),
         (None, {"training": "clean"}, "text_views"),
         (0, {}, "text_views"),
-        (3, {}, "text_views"),
-        (20, {}, "text_few_labels"),
+        (1, {}, "text_few_labels"),
+        (99, {}, "text_few_labels"),
         (100, {}, "text_classifier"),
         (100, {"training": "clean"}, "text_views"),
-        (100, {"encoder": None}, "text_views"),
+        (100, {"encoder": None}, "text_few_labels"),
     ],
 )
 def test_auto_chooses_by_labels(
@@ -216,12 +216,23 @@ def test_auto_chooses_by_labels(
     assert not anomalies or parameters.get("training") or str(anomalies) in reason
 
 
-def test_auto_learns_from_texts_labelled_normal_as_clean_ones() -> None:
-    texts = [*normal_texts(60), SPAM, SPAM]
-    auto = Auto(encoder=None).fit(texts, np.repeat([0, 1], [60, 2]))
-    assert auto.chosen_.get_params()["training"] == "clean"
-    assert auto.training_scores_[60:].min() > np.quantile(auto.training_scores_[:60], 0.95)
-    restored = Auto(encoder=None).set_state(auto.get_state())
+@pytest.mark.parametrize(
+    ("training", "anomalies", "name", "told"),
+    [
+        ("guess", 0, "text_views", "clean"),
+        ("guess", 2, "text_few_labels", "clean"),
+        ("mixed", 2, "text_few_labels", "mixed"),
+        ("clean", 2, "text_views", "clean"),
+    ],
+)
+def test_auto_takes_texts_labelled_normal_as_it_is_told(
+    training: Any, anomalies: int, name: str, told: str
+) -> None:
+    texts = normal_texts(60) + [SPAM.format(i) for i in range(anomalies)]
+    auto = Auto(training=training, encoder=None).fit(texts, np.repeat([0, 1], [60, anomalies]))
+    assert (auto.chosen_.card.name, auto.chosen_.get_params()["training"]) == (name, told)
+    assert auto.score([SPAM]).values > np.quantile(auto.training_scores_[:60], 0.95)
+    restored = Auto(training=training, encoder=None).set_state(auto.get_state())
     assert np.array_equal(restored.score(texts).values, auto.score(texts).values)
 
 

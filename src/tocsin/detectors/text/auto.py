@@ -9,18 +9,19 @@ from tocsin.base import Detector, TextDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
-_FEW_ANOMALIES, _MANY_ANOMALIES = 5, 100
+_MANY_ANOMALIES = 100
 
 
 class Auto(TextDetector):
     """Choose a detector by the training texts and learn with it.
 
     ``training``: "clean" (the texts are normal), "mixed" (some unknown ones are anomalies) or
-    "guess". Labels, when given, decide: from 5 labelled anomalies up they train
-    ``text_few_labels``, from 100 up ``text_classifier``; with fewer, or when ``training`` is
-    "clean" or ``encoder`` None, ``text_views`` learns from the normal texts. Without labels
-    ``text_views`` learns; "guess" takes the texts for mixed, the safer error. ``encoder`` is
-    that of the chosen detector, ``lexicon`` of ``text_views``: see there.
+    "guess". Labels, when given, decide: with labelled anomalies ``text_few_labels`` learns, from
+    100 of them up ``text_classifier``; without, or when ``training`` is "clean", ``text_views``
+    learns from the normal texts. Those labelled normal count as such unless ``training`` is
+    "mixed". Without labels ``text_views`` learns; "guess" takes the texts for mixed, the safer
+    error. ``encoder`` is that of the chosen detector; without one ``text_classifier`` is not
+    chosen. ``lexicon`` is that of the other two: see ``text_views``.
 
     After ``fit``, ``chosen_`` is the detector, ``reason_`` a sentence that says why, and
     ``warnings_`` what it noted. Raises ParameterError for any other ``training``, and what the
@@ -67,8 +68,8 @@ class Auto(TextDetector):
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
         name, self.reason_ = self._choose(y)
         parameters: dict[str, Any] = {"encoder": self.encoder, "seed": self.seed}
-        if name == "text_views":
-            training = self.training if y is None else "clean"
+        if name != "text_classifier":
+            training = "clean" if y is not None and self.training == "guess" else self.training
             parameters |= {"training": training, "lexicon": self.lexicon}
         self.chosen_ = registry.create(name, "text", **parameters)
         self.chosen_.fit(X, y)
@@ -96,17 +97,11 @@ class Auto(TextDetector):
     def _choose_by_labels(self, anomalies: int) -> tuple[str, str]:
         if anomalies == 0:
             return "text_views", "all training texts are labelled normal"
-        labelled = f"{anomalies} training texts are labelled anomalies"
-        if anomalies < _FEW_ANOMALIES:
-            return "text_views", (
-                f"only {labelled}, too few to learn from, so it learned from the normal texts"
-            )
-        if self.encoder is None:
-            return "text_views", (
-                f"{labelled}, but without an encoder it learned from the normal texts"
-            )
+        labelled = f"the labels name {anomalies} anomal{'y' if anomalies == 1 else 'ies'}"
         if anomalies < _MANY_ANOMALIES:
-            return "text_few_labels", f"{labelled}, enough for a classifier over an encoder"
+            return "text_few_labels", f"{labelled}, few enough to learn from normal texts as well"
+        if self.encoder is None:
+            return "text_few_labels", f"{labelled}, and there is no encoder to fine-tune"
         return "text_classifier", f"{labelled}, enough to fine-tune an encoder"
 
     def _score(self, X: TextArray) -> Scores:

@@ -1,37 +1,52 @@
-"""Texts by a linear classifier over a pretrained encoder, from a handful of labels."""
+"""Texts by the views of normal ones and a linear classifier, from a handful of labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.sparse import csr_array, hstack
 
 from tocsin.base import fold_of_rows
-from tocsin.detectors.text._encoded import EncodedDetector
+from tocsin.detectors.text._views import Material
+from tocsin.detectors.text.text_views import TextViews, readable_texts
 from tocsin.detectors.tfidf import Tfidf
-from tocsin.encoders.pretrained import readable
 from tocsin.errors import InputError, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 _FOLDS = 5
+_VIEW_MEAN, _VIEW_VARIANCE = 1 / 2, 1 / 12  # of a number that may be anything from 0 to 1
 
 
-class TextFewLabels(EncodedDetector):
-    """Logistic regression on embeddings and character 2- to 4-grams, from 5 anomalies or so up.
+class TextFewLabels(TextViews):
+    """Logistic regression on views, embeddings and n-grams, from 5 anomalies or so up.
 
-    y (n,), 1 = anomaly; the texts labelled 0 may be unlabelled: they are taken as normal, and
-    the two classes weigh the same. ``inverse_penalty`` is the C of the regression. The score is
-    the log-odds; training texts get that of a regression on four fifths of the others.
-    ``encoder`` and ``device``: see ``EncodedDetector``.
+    y (n,), 1 = anomaly; the texts labelled 0 may be unlabelled. From these the views of
+    ``text_views`` learn, and the regression from all texts: on −log p of each view, the
+    embedding, and TF-IDF of character 2- to 4-grams. The score is the log-odds; training texts
+    get that of a regression on four fifths of the others.
+
+    Before any label is seen the weight of a view is ½, that of the rest 0, so with few labels
+    the score is near that of ``text_views``, and the more labels, the more they say. ½ because
+    of p-values whose density among anomalies is a·p^(a − 1) the log-likelihood ratio is
+    log a − (1 − a) log p: the prior of a weight has the mean and the variance of a 1 − a that
+    may be anything from 0 to 1. ``inverse_penalty`` is the prior variance of other weights.
+
+    ``training``: "clean" where the texts labelled 0 are normal, "mixed" where anomalies may be
+    among them; for this and the other parameters see ``TextViews``.
 
     Raises InputError when y has one class only, ParameterError for an inverse_penalty of 0 or
-    less, MissingExtra and ModelFolderError for an encoder that is not there.
-    Elkan & Noto, Learning Classifiers from Only Positive and Unlabeled Data, KDD 2008.
+    less, and what ``TextViews`` raises.
+    Sellke, Bayarri & Berger, Calibration of p Values for Testing Precise Null Hypotheses, The
+    American Statistician 2001 (the densities).
 
-    >>> TextFewLabels().get_params()["inverse_penalty"]
-    1.0
+    >>> texts = [f"see you at {hour}" for hour in range(12)] + ["win £500 now", "win £900 now"]
+    >>> detector = TextFewLabels(encoder=None).fit(texts, [0] * 12 + [1] * 2)
+    >>> usual, strange = detector.score(["see you at 7, then", "you win £5000"]).values
+    >>> bool(usual < strange)
+    True
     """
 
     card = Card(
@@ -39,9 +54,9 @@ class TextFewLabels(EncodedDetector):
         modality="text",
         family="supervised",
         learning=("supervised",),
-        summary="A linear classifier over a frozen encoder, from about five labels up.",
-        paper="Elkan & Noto, Learning Classifiers from Positive and Unlabeled Data, KDD 2008",
-        cost="one pass of the encoder a text, six regressions to fit",
+        summary="Views of normal texts and a linear classifier, from about five labels up.",
+        paper="Tocsin's own composition; Sellke, Bayarri & Berger, The American Statistician 2001",
+        cost="that of text_views, and six regressions to fit",
     )
     needs_labels = True
 
@@ -51,14 +66,16 @@ class TextFewLabels(EncodedDetector):
     def __init__(
         self,
         inverse_penalty: float = 1.0,
-        encoder: str = "minilm",
+        training: Literal["clean", "mixed"] = "clean",
+        encoder: str | None = "minilm",
+        tone: bool = True,
+        lexicon: bool = False,
+        max_reference: int = 5_000,
         device: str = "auto",
         seed: int = 0,
     ) -> None:
+        super().__init__(training, encoder, tone, lexicon, max_reference, device, seed)
         self.inverse_penalty = inverse_penalty
-        self.encoder = encoder
-        self.device = device
-        self.seed = seed
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
@@ -71,15 +88,20 @@ class TextFewLabels(EncodedDetector):
         if not self.inverse_penalty > 0:
             raise ParameterError(f"inverse_penalty must be above 0; got {self.inverse_penalty}.")
         check_classes(y, self.card.name)
-        self._learn_encoder()
-        self.grams_ = _grams().fit([readable(text) for text in X])
-        rows = self._rows(X)
+        normal = np.flatnonzero(y == 0)
+        X = readable_texts(X)
+        # A single text has no neighbours to learn from.
+        read, spoken = self._learn(X, normal if len(normal) > 1 else np.arange(len(X)))
+        self.grams_ = _grams().fit(X)
+        rows = self._rows(read, spoken)
         self.coefficients_, self.intercept_ = self._regression(rows, y)
         # For the training scores: the encoder need not read the same texts twice.
         self._training = rows
 
     def _score(self, X: TextArray) -> Scores:
-        return Scores(self._rows(X) @ self.coefficients_ + self.intercept_)
+        read = self._read(readable_texts(X))
+        rows = self._rows(read, self._spoken(read))
+        return Scores(rows @ self.coefficients_ + self.intercept_)
 
     def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - as in ``_fit``
@@ -93,18 +115,40 @@ class TextFewLabels(EncodedDetector):
                 scores[~inside] = rows[~inside] @ coefficients + intercept
         return scores
 
-    def _rows(self, X: TextArray) -> csr_array:
-        """Return embeddings and n-grams (n, d + grams), each of length 1."""
-        grams = self.grams_.transform([readable(text) for text in X])
-        return csr_array(hstack([csr_array(self._embed(X)), grams]))
+    def _read(self, X: TextArray) -> dict[Material, Any]:
+        read = super()._read(X)
+        if self.encoder_hash_ and "meaning" not in read:  # no view needs it, the regression does
+            read["meaning"] = self._embed(X)
+        return read
+
+    def _rows(self, read: dict[Material, Any], spoken: dict[str, FloatArray]) -> csr_array:
+        """Return n-grams, embeddings if any, and −log p of the views (n, grams + d + views)."""
+        parts: list[Any] = [
+            self.grams_.transform(read["text"]),
+            np.column_stack(list(spoken.values())),
+        ]
+        if "meaning" in read:
+            parts.insert(1, read["meaning"])
+        return csr_array(hstack([csr_array(part) for part in parts]))
 
     def _regression(self, rows: csr_array, y: IntArray) -> tuple[FloatArray, float]:
-        from sklearn.linear_model import LogisticRegression
+        """Return the most probable coefficients (columns,) and intercept, given the labels."""
+        views = len(self.views_)
+        mean = np.repeat([0.0, _VIEW_MEAN], [rows.shape[1] - views, views])
+        deviation = np.sqrt(np.where(mean > 0, _VIEW_VARIANCE, self.inverse_penalty))
+        # In deviations from the mean all coefficients are alike, and few steps lead there.
+        known, scaled = rows @ mean, csr_array(rows * deviation)
+        sign = 2.0 * y - 1
 
-        fitted = LogisticRegression(
-            C=self.inverse_penalty, class_weight="balanced", max_iter=1000
-        ).fit(rows, y)
-        return fitted.coef_[0], float(fitted.intercept_[0])
+        def loss(point: FloatArray) -> tuple[float, FloatArray]:
+            away, intercept = point[:-1], point[-1]
+            margin = sign * (known + scaled @ away + intercept)
+            pull = -sign * np.exp(-np.logaddexp(0, margin))
+            value = np.logaddexp(0, -margin).sum() + away @ away / 2
+            return float(value), np.append(scaled.T @ pull + away, pull.sum())
+
+        found = minimize(loss, np.zeros(len(mean) + 1), jac=True, method="L-BFGS-B").x
+        return mean + deviation * found[:-1], float(found[-1])
 
 
 def _grams() -> Tfidf:

@@ -130,18 +130,24 @@ class TextViews(TextDetector):
 
     def view_scores(self, X: Any) -> dict[str, FloatArray]:
         """Return −log p (n,) of texts X (n,) by the name of the view; 0 to 13.8 each."""
-        read = self._read(_readable(self._check_scoring(X)))
-        return {
-            name: -np.log(self.calibrations_[name].p_values(view.score(read[view.reads])))
-            for name, view in sorted(self.views_.items())
-        }
+        return self._spoken(self._read(readable_texts(self._check_scoring(X))))
 
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
+        _, spoken = self._learn(readable_texts(X), np.arange(len(X)))
+        self._training = np.sum(list(spoken.values()), axis=0)
+
+    def _learn(
+        self, X: TextArray, normal: IntArray
+    ) -> tuple[dict[Material, Any], dict[str, FloatArray]]:
+        """Learn from the texts with the numbers ``normal``.
+
+        Returns what was read of all texts X (n,), and −log p (n,) of each by the name of the
+        view, none of which has seen the text.
+        """
         self._check_parameters()
-        X = _readable(X)
         self.warnings_ = []
         self.encoder_hash_ = self._learn_encoder()
-        chosen = choose_rows(len(X), self.max_reference, self.seed)
+        chosen = normal[choose_rows(len(normal), self.max_reference, self.seed)]
         k = _FEW if self.training == "clean" else max(2 * _FEW, len(chosen) // _SHARE)
         learned = np.zeros(len(X), dtype=bool)
         learned[chosen] = True
@@ -156,12 +162,19 @@ class TextViews(TextDetector):
         read = self._read(X)
         self.views_ = self._views(k, meaning="meaning" in read)
         self.calibrations_ = {}
-        scores = np.zeros(len(X))
+        spoken = {}
         for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
-            self.calibrations_[name] = Calibration().fit(own[learned])
-            scores -= np.log(self.calibrations_[name].p_values(own))
-        self._training = scores
+            calibration = self.calibrations_[name] = Calibration().fit(own[learned])
+            spoken[name] = -np.log(calibration.p_values(own))
+        return read, spoken
+
+    def _spoken(self, read: dict[Material, Any]) -> dict[str, FloatArray]:
+        """Return −log p (n,) by the name of the view, of what was read of new texts."""
+        return {
+            name: -np.log(self.calibrations_[name].p_values(view.score(read[view.reads])))
+            for name, view in sorted(self.views_.items())
+        }
 
     def _score(self, X: TextArray) -> Scores:
         return Scores(np.sum(list(self.view_scores(X).values()), axis=0))
@@ -221,7 +234,7 @@ class TextViews(TextDetector):
         return views
 
 
-def _readable(X: TextArray) -> TextArray:
+def readable_texts(X: TextArray) -> TextArray:
     """Return texts (n,) cut off, without halves of surrogate pairs, which have no UTF-8."""
     texts = np.empty(len(X), dtype=object)
     texts[:] = [text[:LONGEST].encode(errors="replace").decode() for text in X]
