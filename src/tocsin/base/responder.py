@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
 
 from tocsin.base.settings import Duration, Settings
 from tocsin.types import Delivery, Notice
@@ -27,3 +30,31 @@ class Responder(Settings):
     def check(self) -> str | None:
         """Return what is wrong with the settings as the world is now, None for nothing."""
         return None
+
+
+class Ledger(Protocol):
+    """What is known of actions: who did what, what was done already, and what is approved."""
+
+    def add(self, who: str, what: str, detail: Mapping[str, Any]) -> None:
+        """Write a row that stays."""
+
+    def claim(self, key: str) -> bool:
+        """Return True to the first who asks with a key, False to all others, for ever."""
+
+    def claimed(self, key: str) -> bool:
+        """Return whether a key was claimed."""
+
+    def last(self, what: str) -> datetime | None:
+        """Return when a row of this kind was last written, None for never."""
+
+
+class GuardedResponder(Responder):
+    """A responder that changes something in the world, and has to ask first."""
+
+    @abstractmethod
+    def act(self, notice: Notice, ledger: Ledger) -> Delivery:
+        """Act once for each alarm, if all rules allow it, and write down what became of it."""
+
+    def respond(self, notice: Notice) -> Delivery:
+        """Refuse: without a ledger nothing is done."""
+        return Delivery("rejected", "an action needs a ledger of what was done")

@@ -14,6 +14,7 @@ from tocsin.cli import options
 
 if TYPE_CHECKING:
     from tocsin.monitor.process import Stores
+    from tocsin.types import AlarmState
 
 app = typer.Typer(
     name="alarms", help="List, show, take, resolve, label and silence alarms.", no_args_is_help=True
@@ -35,8 +36,8 @@ def list_(
     """List alarms, the newest first: those that are open or acknowledged, or all."""
     from tocsin.cli import show, show_alarms
 
+    states: tuple[AlarmState, ...] | None = None if every else ("open", "acknowledged")
     with stores_of(config) as stores:
-        states = None if every else ("open", "acknowledged")
         found = stores.alarms.list(states=states, monitor=monitor, limit=top + 1)
     if as_json:
         show.print_json([show_alarms.as_dict(alarm) for alarm in found[:top]])

@@ -75,12 +75,12 @@ def _last(
 
 def _refused(refused: Any) -> dict[str, Any]:
     return {
-        "id": refused.id,
+        "number": refused.number,
         "at": refused.at.isoformat(timespec="seconds"),
         "monitor": refused.monitor,
-        "kind": refused.rejection.kind,
-        "reason": refused.rejection.reason,
-        "raw": refused.rejection.raw,
+        "kind": refused.kind,
+        "reason": refused.reason,
+        "raw": refused.raw,
     }
 
 
@@ -107,9 +107,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
         typer.echo("nothing")
         return
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(
-        *(Text(visible(name)) for name in columns), box=None, header_style="bold", pad_edge=False
-    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(Text(visible(name)))
     for row in rows:
         table.add_row(*(Text(visible(_shown(row.get(name)))) for name in columns))
     Console().print(table)

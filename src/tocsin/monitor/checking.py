@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tocsin import config
@@ -30,10 +31,10 @@ def findings(path: Path) -> list[Finding]:
     settings = config.read(path)
     found = [
         Finding(str(path), note=f"{len(settings.monitors)} monitors"),
-        _tried("store", lambda: _store(settings)),
+        _tried("store", partial(_store, settings)),
     ]
     for name, monitor in settings.monitors.items():
-        found.append(_tried(f"monitor {name}", lambda monitor=monitor: _model(monitor)))
+        found.append(_tried(f"monitor {name}", partial(_model, monitor)))
     for name, responder in responders_of(settings).items():
         found.append(Finding(f"responder {name}", responder.check()))
     return found

@@ -8,8 +8,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from tocsin.alarms.routing import Router
-from tocsin.base.responder import Responder
+from tocsin.alarms.routing import Router, lapsed
+from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
 from tocsin.monitor.process import Stores
 from tocsin.store.outbox import Pending
@@ -59,9 +59,9 @@ class Dispatcher:
     async def send_due(self, now: datetime | None = None) -> int:
         """Send what is due now, and return how many notices that was."""
         now = now or datetime.now(UTC)
-        lease = timedelta(seconds=2 * self.responder.timeout + _GRACE)
+        lease = _AT_ONCE * (self.responder.timeout + _GRACE)
         pending = await asyncio.to_thread(
-            self.stores.outbox.due, now, self.name, limit=_AT_ONCE, lease=lease * _AT_ONCE
+            self.stores.outbox.due, now, self.name, limit=_AT_ONCE, lease=lease
         )
         for each in pending:
             await self._send(each, now)
@@ -72,7 +72,7 @@ class Dispatcher:
         if notice is None:
             return
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, self.responder.respond, notice)
+        work = loop.run_in_executor(self._thread, self._respond, notice)
         try:
             limit = self.responder.timeout + _GRACE
             delivery = await asyncio.wait_for(asyncio.shield(work), limit)
@@ -86,19 +86,26 @@ class Dispatcher:
         if delivery.status == "retry" and pending.attempts + 1 < MOST_ATTEMPTS:
             retry_at = datetime.now(UTC) + timedelta(seconds=_pause(notice.key, pending.attempts))
         await asyncio.to_thread(self.stores.outbox.mark, notice.key, delivery, retry_at)
+        if delivery.status == "delivered" and notice.kind == "repeated":
+            await asyncio.to_thread(self._repeat, notice)
         if delivery.status != "delivered":
             again = "" if retry_at is None else f" Tried again at {retry_at:%H:%M:%S} UTC."
             log.warning("%s: %s: %s.%s", self.name, delivery.status, delivery.reason, again)
+
+    def _respond(self, notice: Notice) -> Delivery:
+        if isinstance(self.responder, GuardedResponder):
+            return self.responder.act(notice, self.stores.audit)
+        return self.responder.respond(notice)
 
     def _rendered(self, pending: Pending, now: datetime) -> Notice | None:
         """Return a notice with its alarms as they are now; None if there is no reason any more."""
         stores = self.stores
         alarms = [alarm for id in pending.alarm_ids if (alarm := self._alarm(id)) is not None]
-        if pending.kind in ("escalated", "repeated"):
-            states = ("open",) if pending.kind == "escalated" else ("open", "acknowledged")
-            alarms = [each for each in alarms if each.state in states and each.closed is None]
+        reasons = {alarm.id: lapsed(pending.kind, alarm) for alarm in alarms}
+        alarms = [alarm for alarm in alarms if reasons[alarm.id] is None]
         if not alarms:
-            stores.outbox.mark(pending.key, Delivery("rejected", "nothing to tell any more"), None)
+            reason = next(filter(None, reasons.values()), "its alarms are gone")
+            stores.outbox.mark(pending.key, Delivery("rejected", reason))
             return None
         around, silences = stores.alarms.open(), stores.silences.active(now)
         muted = {each.id: self.router.muted(each, now, around, silences) for each in alarms}
@@ -107,13 +114,25 @@ class Dispatcher:
             over = all(each.closed is not None for each in alarms)
             reason = next(iter(muted.values())) or ""
             if over:
-                stores.outbox.mark(pending.key, Delivery("rejected", reason), None)
+                stores.outbox.mark(pending.key, Delivery("rejected", reason))
             else:
                 stores.outbox.postpone(pending.key, now + _MUTED_FOR, reason)
             return None
         notice = Notice(pending.key, pending.kind, pending.group, tuple(told), now)
         stores.outbox.freeze(pending.key, notice)
         return notice
+
+    def _repeat(self, notice: Notice) -> None:
+        """Have a notice repeated once more, as long as it is not lapsed by then."""
+        now = datetime.now(UTC)
+        with self.stores.db.begin() as c:
+            for alarm in notice.alarms:
+                for route in self.router.again(alarm):
+                    if route.responder == self.name:
+                        due = route.due(now, None)
+                        self.stores.outbox.enqueue(
+                            c, self.name, route.group, route.kind, [alarm.id], due
+                        )
 
     def _alarm(self, id: str) -> Alarm | None:
         try:

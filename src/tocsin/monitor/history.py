@@ -116,7 +116,7 @@ def replay(
                 took = time.monotonic() - started
                 counts = mine.counters.read().get(name, {})
                 alarms = tuple(mine.alarms.list(limit=1_000_000))
-                notices = mine.outbox.count()
+                notices = len(mine.outbox.pending())
             finally:
                 mine.db.close()
     finally:

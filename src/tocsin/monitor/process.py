@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from tocsin import config
 from tocsin.alarms.episodes import Episodes
-from tocsin.alarms.routing import Route, Router
+from tocsin.alarms.lifecycle import merge as merge_alarm
+from tocsin.alarms.policy import Storm
+from tocsin.alarms.routing import Router
+from tocsin.alarms.storm import StormControl
 from tocsin.errors import TocsinError
 from tocsin.monitor.scoring import Description, Scorer
 from tocsin.store.alarms import AlarmStore
@@ -29,6 +33,7 @@ from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, Rejectio
 log = logging.getLogger(__name__)
 
 _RAW = 2_000
+_STORM = "storm"
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,14 @@ class Process:
     offset of the source, the alarms, and the state of each entity.
     """
 
-    def __init__(self, name: str, settings: config.Monitor, stores: Stores, router: Router) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: config.Monitor,
+        stores: Stores,
+        router: Router,
+        storm: Storm,
+    ) -> None:
         self.name = name
         self.settings = settings
         self.stores = stores
@@ -91,7 +103,11 @@ class Process:
             ordered=settings.training.modality == "series",
             budget=settings.training.false_alarms,
         )
-        self.episodes.restore(stores.alarms.states(name))
+        self.storm = StormControl(name, storm, settings.alarms.labels)
+        states = stores.alarms.states(name)
+        self.episodes.restore(states)
+        if _STORM in states:
+            self.storm.restore(states[_STORM])
         self._newest = _newest(stores, name)
 
     def serve(self, scorer: Scorer) -> None:
@@ -125,7 +141,7 @@ class Process:
             scorer.remember(work.batch)
         if len(work.batch):
             self._newest = max(self._newest, work.batch.times.max())
-        work.states = self.episodes.state()
+            work.states = {**self.episodes.state(), _STORM: self.storm.state()}
         return work
 
     def tick(self, alarms: Iterable[Alarm], now: datetime) -> list[Alarm]:
@@ -164,7 +180,7 @@ class Process:
         times = work.batch.times
         if settings.late is not None and len(times):
             running = np.maximum.accumulate(np.concatenate(([self._newest], times)))[:-1]
-            late = times < running - np.timedelta64(int(settings.late * 1e6), "us")
+            late: BoolArray = times < running - np.timedelta64(int(settings.late * 1e6), "us")
             self._refuse(work, late, "late", "it is older than the newest event by too much")
 
     def _refuse(self, work: Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:
@@ -193,8 +209,10 @@ class Process:
             except TocsinError as error:
                 return (), {}, f"not explained: {error}"
 
-        entities: Sequence[str] | None = batch.entities
-        work.alarms = self.episodes.update(batch.times, entities, judgement, describe)
+        found = self.episodes.update(batch.times, batch.entities, judgement, describe)
+        with self.stores.db.read() as c:
+            known = self.stores.alarms.find(c, [alarm.id for alarm in found])
+        work.alarms = self.storm.update(found, known, self.episodes.newest)
 
     def keep(self, work: Work, now: datetime | None) -> list[Alarm]:
         """Write a batch with all that follows from it, or nothing; return its alarms.
@@ -208,7 +226,6 @@ class Process:
         counts.update(rejection.kind for rejection in work.rejected)
         if work.judgement is not None:
             counts["anomalies"] += int(work.judgement.is_anomaly.sum())
-        routes = self._routes(work.alarms, at) if work.alarms else []
         with stores.db.begin() as c:
             if len(work.batch):
                 stores.events.append(c, name, work.batch, work.judgement)
@@ -218,21 +235,22 @@ class Process:
                 stores.quarantine.add(c, name, work.rejected, at)
             if work.states:
                 stores.alarms.save_states(c, name, work.states)
-            if work.alarms:
-                stores.alarms.save(c, work.alarms)
-            for alarm, route, due in routes:
-                stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
+            alarms = self._announce(c, work.alarms, at) if work.alarms else []
             stores.counters.add(c, name, counts)
-        return work.alarms
+        return alarms
 
-    def _routes(self, alarms: Iterable[Alarm], at: datetime) -> list[tuple[Alarm, Route, datetime]]:
-        """Return the notices that alarms cause, and when each is due."""
-        found = []
-        for alarm in alarms:
-            for route in self.router.route(alarm, self.stores.alarms.find(alarm.id)):
-                sent = self.stores.outbox.last_sent(route.responder, route.group)
-                found.append((alarm, route, route.due(at, sent)))
-        return found
+    def _announce(self, c: Connection, alarms: Sequence[Alarm], at: datetime) -> list[Alarm]:
+        """Save alarms as they and people have made them, and put notices into the outbox."""
+        stores = self.stores
+        known = stores.alarms.find(c, [alarm.id for alarm in alarms])
+        merged = [merge_alarm(alarm, known.get(alarm.id)) for alarm in alarms]
+        stores.alarms.save(c, merged)
+        for alarm in merged:
+            for route in self.router.route(alarm, known.get(alarm.id)):
+                sent = stores.outbox.last_sent(c, route.responder, route.group)
+                due = route.due(at, sent)
+                stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
+        return merged
 
 
 def _judged(scorer: Scorer, batch: Batch) -> tuple[Judgement | None, dict[int, str]]:

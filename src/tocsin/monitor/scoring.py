@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import InputError, MissingExtra, ParameterError
 from tocsin.pipeline import AnyPipeline, LogPipeline, Pipeline, SeriesPipeline, TextPipeline, load
 from tocsin.store import folder
 from tocsin.types import Batch, Decision, Judgement, Reason, Scores
@@ -184,7 +184,11 @@ def open_model(path: Path, context: int) -> Scorer:
     score single events.
     """
     name = f"{path.name}@{folder.read_manifest(path)['hash'][:12]}"
-    return scorer(load(path), name, context)
+    try:
+        pipeline = load(path, runtime="onnx")
+    except (ParameterError, MissingExtra):
+        pipeline = load(path)
+    return scorer(pipeline, name, context)
 
 
 def scorer(pipeline: AnyPipeline, name: str, context: int) -> Scorer:
@@ -231,7 +235,7 @@ def new_pipeline(modality: str, settings: Mapping[str, Any]) -> AnyPipeline:
 def series_frame(batch: Batch) -> pd.DataFrame:
     """Return the events with their times and entities as columns."""
     entities = batch.entities if batch.entities is not None else ("",) * len(batch)
-    return batch.frame.assign(**{TIME: batch.times, ENTITY: list(entities)})
+    return batch.frame.assign(time=batch.times, entity=list(entities))
 
 
 def _texts(batch: Batch, column: str) -> list[str]:

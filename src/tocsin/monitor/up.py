@@ -143,18 +143,15 @@ class Up:
             del self._watches[name]
 
     async def _look_for_silence(self) -> None:
-        now = datetime.now(UTC)
         for watch, _ in list(self._watches.values()):
-            limit = watch.settings.no_data
-            if limit is None:
-                continue
-            quiet = time.monotonic() - watch.heard
-            await watch.mind_silence(quiet > limit, now)
+            await watch.mind_silence(datetime.now(UTC))
 
     def _retain(self) -> None:
         before = datetime.now(UTC) - timedelta(seconds=self.config.retention.events)
         for name in self.config.monitors:
             self.stores.events.retain(name, before, self.config.retention.archive)
+        self.stores.outbox.prune(before)
+        self.stores.quarantine.prune(before)
 
     async def _train(self, name: str) -> bool:
         """Train a monitor's model in a process of its own, so that this one stays small."""

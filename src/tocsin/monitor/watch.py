@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TypeVar, cast
 
 from tocsin import config
+from tocsin.alarms.conditions import no_data
+from tocsin.alarms.lifecycle import end
 from tocsin.errors import ModelFolderError, NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.process import Process, merge
 from tocsin.monitor.scoring import open_model
@@ -41,7 +43,8 @@ class Watch:
         self.process = process
         self.name = process.name
         self.settings: config.Monitor = process.settings
-        self.heard = time.monotonic()
+        self._heard = datetime.now(UTC)
+        self._silence = _silence(process)
         self._train = train
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(self.settings.queue)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"monitor-{self.name}")
@@ -73,13 +76,22 @@ class Watch:
         for task in self._tasks[:1]:
             task.cancel()
 
-    async def tick(self, alarms: list[Alarm], now: datetime) -> None:
-        """Keep alarms that no event caused."""
+    async def mind_silence(self, now: datetime) -> None:
+        """Raise an alarm when the source is silent for too long, and end it when it speaks."""
+        limit = self.settings.no_data
+        if limit is None:
+            return
+        silent = (now - self._heard).total_seconds() > limit
+        if silent == (self._silence is not None):
+            return
+        if self._silence is not None:
+            alarm = end(self._silence, now)
+        else:
+            labels = self.settings.alarms.labels
+            alarm = no_data(self.name, self._heard, now, labels=labels)
         loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._thread, self.process.tick, alarms, now)
-        except StoreUnavailable as error:
-            log.warning("%s: alarms wait for the store: %s", self.name, error)
+        await loop.run_in_executor(self._thread, self.process.tick, [alarm], now)
+        self._silence = alarm if silent else None
 
     async def _collect(self) -> None:
         pause = _FIRST_PAUSE
@@ -91,7 +103,7 @@ class Watch:
                         await self._queue.put(batch)
                         pause = _FIRST_PAUSE
                         if len(batch):
-                            self.heard = time.monotonic()
+                            self._heard = datetime.now(UTC)
                 if not self.settings.source.live:
                     return
                 log.warning("%s: the source ended; it is read again", self.name)
@@ -196,6 +208,12 @@ class Watch:
     def _refuse_model(self, reason: str) -> None:
         if self._refused is None:
             log.error("%s: the model is not taken: %s", self.name, reason)
+
+
+def _silence(process: Process) -> Alarm | None:
+    """Return the alarm "no data" that is open since an earlier run."""
+    found = process.stores.alarms.open(process.name)
+    return next((alarm for alarm in found if alarm.kind == "no data"), None)
 
 
 def _generator(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
