@@ -142,13 +142,13 @@ def explain_texts(
 
     The first reasons are at most ``top`` words, each with its share of all that is marked. A
     word weighs what the score falls by without it, wherever it stands, and what that of the
-    nearest normal text rises by with it: where everything is strange, to leave out one word
-    helps little. Long texts are cut into 24 parts, the heaviest of which are cut again. Of a
-    detector with ``token_surprise``, a word weighs what its tokens surprise more than half of
-    the text's tokens do. The further reasons are what a detector with ``view_scores`` finds
-    unusual in the whole text, each with its share of the score: the view by a plain name; for
-    "style" the statistics that nine of ten texts in ``background`` do not have, as seen and as
-    usual.
+    nearest normal text rises by with it, if that lacks it: where everything is strange, to leave
+    out one word helps little. Long texts are cut into 24 parts, the heaviest of which are cut
+    again. Of a detector with ``token_surprise``, a word weighs what its tokens surprise more
+    than half of the text's tokens do. The further reasons are what a detector with
+    ``view_scores`` finds unusual in the whole text, each with its share of the score: the view
+    by a plain name; for "style" the statistics that nine of ten texts in ``background`` do not
+    have, as seen and as usual.
 
     >>> from tocsin.registry import create
     >>> known = [f"meet me at {hour} for {meal}" for hour in range(12) for meal in ("tea", "lunch")]
@@ -216,7 +216,9 @@ def _added(
     for part in map(frozenset, parts):
         rest = (text[word.start : word.after] for word in words if word.form not in part)
         variants.append(lead + "".join(rest))
-    variants += [" ".join([near, *(first[form] for form in part)]) for part in parts]
+    known = {word.form for word in _words(near)}
+    new = [[first[form] for form in part if form not in known] for part in parts]
+    variants += [" ".join([near, *some]) for some in new]
     score, usual, *others = detector.score(variants).values
     without, beside = np.split(np.array(others), 2)
     added: FloatArray = np.maximum(score - without, 0) + np.maximum(beside - usual, 0)
