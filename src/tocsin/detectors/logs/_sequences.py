@@ -23,7 +23,7 @@ from tocsin.types import FloatArray, IntArray, Scores, SessionArray
 PAD, START, END, HIDDEN = range(4)
 """Tokens beside the templates; a template that was not seen in training is HIDDEN."""
 
-_CELLS = 2**15  # tokens scored at once
+_CELLS = 2**13  # tokens scored at once
 
 
 class SequenceTraining(TypedDict, total=False):
