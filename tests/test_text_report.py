@@ -40,8 +40,15 @@ def test_words_are_marked_by_their_weight(tmp_path):
     assert '--strength:100%">WON' in html
     assert '--strength:50%">prize' in html
     assert "you WON a prize" in page.text
+    assert page.text.count("WON") == 1
     assert "share of digits 0.5 expected 0" in page.text
     assert "Nearest normal see you at noon" in page.text
+
+
+def test_words_are_listed_where_nothing_else_is_said(tmp_path):
+    reasons = (Reason("WON", None, None, 1.0),)
+    html = written(tmp_path, made(marked=(TextMark(4, 7, 0.6),), reasons=reasons))
+    assert "WON 100 %" in Page(html).text
 
 
 def test_nothing_of_a_text_is_run_or_turned_around(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.evaluate.item_report import pieces, write_item_report
@@ -56,14 +57,11 @@ def write_text_report(
             None if nearest is None else visible(_cut(nearest), _KEPT),
         )
 
-    named = {
-        row: Explanation(row, tuple(map(_named, each.reasons)))
-        for row, each in detection.explanations.items()
-    }
+    told = {row: Explanation(row, _beside_marks(detection, row)) for row in detection.explanations}
     return write_item_report(
         path,
         "text_report.html",
-        replace(detection, explanations=named),
+        replace(detection, explanations=told),
         show,
         card=card,
         settings=settings,
@@ -79,6 +77,11 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_NEAREST else f"{text[:_MOST_NEAREST]}…"
 
 
-def _named(reason: Reason) -> Reason:
-    """Return a reason that shows no dash where its name says all."""
-    return reason if reason.seen is not None else replace(reason, seen="")
+def _beside_marks(detection: TextDetection, row: int) -> tuple[Reason, ...]:
+    """Return what is said of a text besides its marked words, these where there is nothing else."""
+    at = int(np.flatnonzero(detection.rows == row)[0])
+    text = detection.texts[at]
+    marked = {text[mark.start : mark.end] for mark in detection.marks.get(row, ())}
+    reasons = detection.explanations[row].reasons
+    rest = tuple(reason for reason in reasons if reason.name not in marked) or reasons
+    return tuple(each if each.seen is not None else replace(each, seen="") for each in rest)
