@@ -138,6 +138,9 @@ def test_what_a_served_pipeline_cannot_do(model, tmp_path):
     before = served.score(frame()).values
     with pytest.raises(ParameterError, match="without runtime"):
         served.fit(frame())
+    for refused in (lambda: served.embed(frame()), lambda: served.sample(3)):
+        with pytest.raises(ParameterError, match="without runtime"):
+            refused()
     with pytest.raises(NotSavable, match="save"):
         served.save(tmp_path / "copy")
     np.testing.assert_array_equal(served.score(frame()).values, before)

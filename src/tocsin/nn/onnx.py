@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
 
@@ -11,6 +12,9 @@ import numpy as np
 from tocsin.base import State, TableDetector
 from tocsin.errors import CorruptModel, MissingExtra, NotSavable, ParameterError
 from tocsin.types import Card, FloatArray, Scores
+
+_EXTERNAL = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
+"""The key, as protobuf writes it, without which no weights can be in another file."""
 
 _CHUNK = 512
 """Rows scored at once: their activations stay in the processor's cache."""
@@ -52,14 +56,22 @@ class OnnxDetector(TableDetector):
 
     def fit(self, X: Any, y: Any = None) -> NoReturn:
         """Raise ParameterError: it scores alone."""
-        raise ParameterError(_ALONE.format(self._card.name, "train"))
+        raise ParameterError(self._refusal("train"))
+
+    def embed(self, X: Any) -> NoReturn:
+        """Raise ParameterError: it scores alone."""
+        raise ParameterError(self._refusal("embed rows with"))
+
+    def sample(self, n: int, seed: int = 0) -> NoReturn:
+        """Raise ParameterError: it scores alone."""
+        raise ParameterError(self._refusal("draw rows from"))
 
     def __sklearn_clone__(self) -> NoReturn:
-        raise ParameterError(_ALONE.format(self._card.name, "train"))
+        raise ParameterError(self._refusal("train"))
 
     def get_state(self) -> State:
         """Raise NotSavable: the folder that it comes from holds its state."""
-        raise NotSavable(_ALONE.format(self._card.name, "save"))
+        raise NotSavable(self._refusal("save"))
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Take over the training scores of the detector's state."""
@@ -83,8 +95,11 @@ class OnnxDetector(TableDetector):
         results = self._session.run(self._outputs, {"rows": fed})
         return [result[: len(rows)] for result in results]
 
-
-_ALONE = '{} is served by onnxruntime and scores only; to {} it, load it without runtime="onnx".'
+    def _refusal(self, what: str) -> str:
+        return (
+            f"{self._card.name} is served by onnxruntime and scores only; to {what} it, load it "
+            'without runtime="onnx".'
+        )
 
 
 def _session(content: bytes, threads: int) -> Any:
@@ -92,8 +107,7 @@ def _session(content: bytes, threads: int) -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingExtra("onnxruntime", extra="service") from error
-    # Each reference to an external file has an entry with this key, so nothing else is opened.
-    if b"location" in content:
+    if _EXTERNAL.search(content):
         raise CorruptModel("The ONNX model refers to other files. Train and save it again.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
