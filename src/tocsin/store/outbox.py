@@ -162,7 +162,7 @@ class Outbox:
         at = at or datetime.now(UTC)
         values: dict[str, Any] = {
             "reason": delivery.reason,
-            "attempts": notices.c.attempts + (delivery.status != "delivered"),
+            "attempts": notices.c.attempts + int(delivery.status != "delivered"),
             "leased_until": None,
             "joinable": None,
         }
