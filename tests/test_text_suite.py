@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,8 +28,9 @@ class Digits(TextDetector):
     card = Card("digits", "text", "density", ("one-class",), "Digits", "None", "O(n)")
     uses_labels = True
 
-    def __init__(self, training: str = "guess", seed: int = 0) -> None:
+    def __init__(self, training: str = "guess", sign: float = 1.0, seed: int = 0) -> None:
         self.training = training
+        self.sign = sign
         self.seed = seed
 
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
@@ -37,7 +39,7 @@ class Digits(TextDetector):
         self.natural_threshold_ = 3.5 if self.training == "mixed" else None
 
     def _score(self, X: TextArray) -> Scores:
-        return Scores(np.array([sum(map(str.isdigit, text)) for text in X], dtype=float))
+        return Scores(self.sign * np.array([sum(map(str.isdigit, text)) for text in X]))
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,14 @@ def test_rows_tell_of_every_protocol_and_detector(folder: Path) -> None:
         assert row["items_per_second"] > 0
         # Else no training text is above the budget's threshold: 5 labelled ones do not count.
         assert row["threshold"] == (3.5 if row["protocol"] == "unlabelled" else 1.0)
+
+
+def test_parameters_go_to_the_detectors_that_have_them(folder: Path) -> None:
+    asked: dict[str, Any] = {"protocols": ["normal_only"], "only": ["two"]}
+    (row,) = run_text(folder, ["digits"], **asked, parameters={"sign": -1.0})
+    assert row["roc"] == 0.0
+    with pytest.raises(ParameterError, match="has a parameter sing"):
+        run_text(folder, ["digits"], **asked, parameters={"sing": 1.0})
 
 
 def test_a_detector_that_fails_has_its_reason(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,8 +53,9 @@ def run_tasks(
     detectors: Sequence[str],
     progress: Callable[[Row], None] | None = None,
     threads: int = 1,
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """Measure detectors, by name, on every task.
+    """Measure detectors, by name, on every task; each gets those ``parameters`` that it has.
 
     Returns a row per task and detector: ``dataset``, ``protocol``, ``seed``, ``detector``,
     ``roc``, ``pr``, ``f1`` (fractions), ``threshold`` and ``items_per_second`` when scoring,
@@ -67,14 +68,18 @@ def run_tasks(
     """
     if not detectors:
         raise ParameterError("Give at least one detector to measure.")
+    given = dict(parameters or {})
+    unknown = set(given)
     for name in detectors:
-        registry.find(name, modality)
+        unknown -= set(registry.find(name, modality).parameter_names())
+    if unknown:
+        raise ParameterError(f"No detector here has a parameter {', '.join(sorted(unknown))}.")
     rows = []
     with limited_threads(threads):
         for task in tasks:
             for name in detectors:
                 row = {"dataset": task.dataset, "protocol": task.protocol, "seed": task.seed}
-                row |= {"detector": name, **_measure(task, modality, name)}
+                row |= {"detector": name, **_measure(task, modality, name, given)}
                 rows.append(row)
                 if progress is not None:
                     progress(row)
@@ -143,10 +148,10 @@ def _shown(value: float, unit: float = 1.0) -> str:
     return "–" if np.isnan(value) else f"{unit * value:,.{1 if unit > 1 else 0}f}"
 
 
-def _measure(task: Task, modality: Modality, name: str) -> Row:
+def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str, Any]) -> Row:
     row: Row = dict.fromkeys((*_MEASURED, "threshold", "error"))
     try:
-        detector = _create(task, modality, name)
+        detector = _create(task, modality, name, parameters)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             start = time.perf_counter()
@@ -168,9 +173,9 @@ def _measure(task: Task, modality: Modality, name: str) -> Row:
     return row | {"items_per_second": len(scores) / seconds}
 
 
-def _create(task: Task, modality: Modality, name: str) -> Detector:
+def _create(task: Task, modality: Modality, name: str, parameters: Mapping[str, Any]) -> Detector:
     detector = registry.create(name, modality)
-    told = {"training": task.training, "seed": task.seed}
+    told = {"training": task.training, "seed": task.seed, **parameters}
     known = detector.parameter_names()
     detector.set_params(**{key: told[key] for key in told if key in known})
     return detector

@@ -13,9 +13,10 @@ Embeddings that are kept on disk are not made anew, which flatters the items per
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,9 +73,11 @@ def run_text(
     threads: int = 1,
     protocols: Sequence[str] = PROTOCOLS,
     only: Collection[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> list[Row]:
     """Measure detectors on every set of a folder, or those named by ``only``.
 
+    Each gets those ``parameters`` that it has, such as ``{"lexicon": True}``.
     Returns rows and raises as ``run_tasks`` does, and as ``read_texts`` for the folder.
     """
     check_asked(protocols, PROTOCOLS, seeds)
@@ -86,4 +89,4 @@ def run_text(
                 for seed in seeds:
                     yield text_task(name, protocol, seed, X, labels)
 
-    return run_tasks(tasks(), "text", detectors, progress, threads)
+    return run_tasks(tasks(), "text", detectors, progress, threads, parameters)
