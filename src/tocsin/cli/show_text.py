@@ -84,8 +84,14 @@ def sentence(reason: Reason, marked: set[str]) -> str:
         return f'"{visible(reason.name)}" {reason.weight:.0%}'
     if reason.seen is None:
         return visible(reason.name)
-    form = ".0%" if reason.name.startswith("share") else ",.3g"
-    return f"{reason.name} {reason.seen:{form}} (normal: {reason.expected:{form}})"
+    seen, expected = (_value(reason.name, value) for value in (reason.seen, reason.expected))
+    return f"{reason.name} {seen} (normal: {expected})"
+
+
+def _value(name: str, value: float | str | None) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0%}" if name.startswith("share") else f"{value:,.1f}".removesuffix(".0")
 
 
 def _heading(detection: TextDetection, row: int) -> str:
@@ -102,6 +108,8 @@ def _shown(text: str, marks: Sequence[TextMark]) -> Text:
     """Return a text, or the stretch of it around its heaviest mark, with the marks in style."""
     from rich.text import Text
 
+    if not text:
+        return Text("(empty)", style="dim")
     heaviest = max(marks, key=lambda mark: mark.weight, default=None)
     begin = 0
     if heaviest is not None and heaviest.end > _WIDTH:
