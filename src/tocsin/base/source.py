@@ -13,10 +13,12 @@ from tocsin.types import Batch, Offset
 class Source(Settings):
     """A source's settings, and how it is read. One file in ``sources/`` each.
 
-    ``live``: whether it goes on for ever; one that is not ends when all is read.
+    ``live``: whether it goes on for ever; one that is not ends when all is read. ``ordered``:
+    whether an entity's events are samples in order, of which one alone means little.
     """
 
     live: ClassVar[bool] = True
+    ordered: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, offset: Offset) -> AsyncIterator[Batch]:

@@ -18,7 +18,7 @@ from tocsin.alarms.lifecycle import merge as merge_alarm
 from tocsin.alarms.policy import Storm
 from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
-from tocsin.errors import TocsinError
+from tocsin.errors import StoreUnavailable, TocsinError
 from tocsin.monitor.scoring import Description, Scorer
 from tocsin.store.alarms import AlarmStore
 from tocsin.store.audit import Audit
@@ -100,7 +100,7 @@ class Process:
         self.episodes = Episodes(
             name,
             settings.alarms,
-            ordered=settings.training.modality == "series",
+            ordered=settings.source.ordered or settings.training.modality == "series",
             budget=settings.training.false_alarms,
         )
         self.storm = StormControl(name, storm, settings.alarms.labels)
@@ -210,8 +210,12 @@ class Process:
                 return (), {}, f"not explained: {error}"
 
         found = self.episodes.update(batch.times, batch.entities, judgement, describe)
-        with self.stores.db.read() as c:
-            known = self.stores.alarms.find(c, [alarm.id for alarm in found])
+        try:
+            with self.stores.db.read() as c:
+                known = self.stores.alarms.find(c, [alarm.id for alarm in found])
+        except StoreUnavailable:
+            self.episodes.undo()
+            raise
         work.alarms = self.storm.update(found, known, self.episodes.newest)
 
     def keep(self, work: Work, now: datetime | None) -> list[Alarm]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,8 @@ class Host(Source):
     ``context_switches``; ``processes`` that there are. Unknown ones are 0. The entity is the
     name of the machine. What happened while it did not run is not known: there is no offset.
     """
+
+    ordered: ClassVar[bool] = True
 
     every: Duration = Field(5.0, ge=0.05)
     disk: str = "/"
