@@ -54,7 +54,7 @@ class TextFewLabels(TextViews):
         modality="text",
         family="supervised",
         learning=("supervised",),
-        summary="Views of normal texts and a linear classifier, from about five labels up.",
+        summary="A linear classifier over a frozen encoder, from about five labels up.",
         paper="Tocsin's own composition; Sellke, Bayarri & Berger, The American Statistician 2001",
         cost="that of text_views, and six regressions to fit",
     )
