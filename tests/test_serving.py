@@ -92,6 +92,19 @@ def test_a_served_pipeline_answers_like_the_saved_one(model):
     assert served.detect(X).decision.is_anomaly.sum() <= given.decision.is_anomaly.sum()
 
 
+def test_networks_of_series_are_not_served(tmp_path):
+    series = pd.DataFrame(rows(300), columns=list("abcde"))
+    lstm = registry.create("lstm", "series", **registry.find("lstm", "series").test_parameters())
+    tocsin.SeriesPipeline(lstm).fit(series).save(tmp_path / "lstm")
+    with pytest.raises(ParameterError, match="of series"):
+        tocsin.load(tmp_path / "lstm", runtime="onnx")
+    tocsin.SeriesPipeline("window_neighbours").fit(series).save(tmp_path / "windows")
+    served = tocsin.load(tmp_path / "windows", runtime="onnx")
+    np.testing.assert_array_equal(
+        served.score(series).values, tocsin.load(tmp_path / "windows").score(series).values
+    )
+
+
 def test_one_row_and_many_threads(model):
     served = tocsin.load(model, runtime="onnx", threads=2)
     X = frame(3, seed=3)

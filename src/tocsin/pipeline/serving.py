@@ -19,9 +19,15 @@ def served(
 ) -> dict[str, Any]:
     """Return the state of a saved pipeline, its network replaced by one that onnxruntime runs.
 
-    Without a network it stays as it is. Raises ParameterError when the folder holds no ONNX model
-    of the network, CorruptModel when it holds an unusable one.
+    Without a network it stays as it is. Raises ParameterError for a network of anything but tables
+    and when the folder holds no ONNX model of it, CorruptModel when it holds an unusable one.
     """
+    modality = about["card"]["modality"]
+    if modality != "tables" and _holds_network(state):
+        raise ParameterError(
+            f'runtime="onnx" serves networks of tables; {path} holds one of {modality}. '
+            "Load it without runtime."
+        )
     detector = state.get("detector", {})
     if "net_" in detector:
         parameters = about["settings"]["detector_parameters"]
@@ -31,6 +37,12 @@ def served(
         network = _network(path, chosen["state"], about, chosen["parameters"], threads)
         return {**state, "detector": {**detector, "chosen_": network}}
     return dict(state)
+
+
+def _holds_network(state: Any) -> bool:
+    if isinstance(state, Mapping):
+        return "net_" in state or any(map(_holds_network, state.values()))
+    return isinstance(state, list) and any(map(_holds_network, state))
 
 
 def _network(
