@@ -28,11 +28,11 @@ class TextFewLabels(TextViews):
     embedding, and TF-IDF of character 2- to 4-grams. The score is the log-odds; training texts
     get that of a regression on four fifths of the others.
 
-    Before any label is seen the weight of a view is ½, that of the rest 0, so with few labels
-    the score is near that of ``text_views``, and the more labels, the more they say. ½ because
-    of p-values whose density among anomalies is a·p^(a − 1) the log-likelihood ratio is
-    log a − (1 − a) log p: the prior of a weight has the mean and the variance of a 1 − a that
-    may be anything from 0 to 1. ``inverse_penalty`` is the prior variance of other weights.
+    Before any label is seen the weight of a view is ½ and that of the rest 0: with few labels
+    the score is near that of ``text_views``, and the more there are, the more they say. Why ½:
+    where p-values of anomalies have the density a·p^(a − 1), the log-likelihood ratio is
+    log a − (1 − a) log p; the prior of a weight has the mean and the variance of a 1 − a that
+    may be anything from 0 to 1. ``inverse_penalty`` is the prior variance of the other weights.
 
     ``training``: "clean" where the texts labelled 0 are normal, "mixed" where anomalies may be
     among them; for this and the other parameters see ``TextViews``.
