@@ -150,12 +150,13 @@ def _change(
 ) -> None:
     from tocsin.alarms.lifecycle import change
 
-    now = datetime.now(UTC)
+    now, person = datetime.now(UTC), who or getpass.getuser()
     with stores_of(config) as stores:
-        alarm = stores.alarms.get(id)
-        change(alarm, state, now)
+        id = stores.alarms.get(id).id
         with stores.db.begin() as c:
-            stores.alarms.change(c, alarm.id, state, who or getpass.getuser(), note, now)
+            before = stores.alarms.find(c, [id])[id]
+            alarm = change(before, state, now, person)
+            stores.alarms.change(c, before, alarm, person, note, now)
     typer.echo(f"{alarm.id[:10]} is {state}: {alarm.monitor} {alarm.entity} {alarm.summary}")
 
 

@@ -179,8 +179,9 @@ class Process:
             self._refuse(work, times > limit, "future", "its time is ahead of the clock")
         times = work.batch.times
         if settings.late is not None and len(times):
-            running = np.maximum.accumulate(np.concatenate(([self._newest], times)))[:-1]
-            late: BoolArray = times < running - np.timedelta64(int(settings.late * 1e6), "us")
+            micros = np.concatenate(([self._newest], times)).astype(np.int64)
+            before = np.maximum.accumulate(micros)[:-1]
+            late = micros[1:] < before - int(settings.late * 1e6)
             self._refuse(work, late, "late", "it is older than the newest event by too much")
 
     def _refuse(self, work: Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from tocsin.errors import NotInStore
 from tocsin.store.database import Database, upsert
 from tocsin.store.schema import alarm_history, alarm_states, alarms
 from tocsin.types import Alarm, AlarmState
 
-_ORDER: tuple[AlarmState, ...] = ("open", "acknowledged", "resolved", "false alarm")
-_OPEN = _ORDER[:2]
+_OPEN: tuple[AlarmState, ...] = ("open", "acknowledged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +35,13 @@ class AlarmStore:
         self._db = db
 
     def save(self, c: Connection, alarms_: Sequence[Alarm]) -> None:
-        """Insert alarms, or replace those of the same id.
+        """Insert alarms, or replace those of the same id; see ``find``."""
+        upsert(c, alarms, [_row(alarm) for alarm in alarms_])
 
-        What a person did in between stands: the state of a stored alarm never goes back (open,
-        acknowledged, resolved, false alarm), and an owner is not lost.
-        """
-        query = select(alarms.c.content).where(alarms.c.id.in_([alarm.id for alarm in alarms_]))
-        stored = {alarm.id: alarm for alarm in c.execute(query.with_for_update()).scalars()}
-        merged = [_merge(stored.get(alarm.id), alarm) for alarm in alarms_]
-        upsert(c, alarms, [_row(alarm) for alarm in merged])
+    def find(self, c: Connection, ids: Collection[str]) -> dict[str, Alarm]:
+        """Return the alarms of these ids that there are; nobody changes them before ``c`` ends."""
+        query = select(alarms.c.content).where(alarms.c.id.in_(ids)).with_for_update()
+        return {alarm.id: alarm for alarm in c.execute(query).scalars()} if ids else {}
 
     def get(self, id: str) -> Alarm:
         """Return an alarm by its id or the beginning of it.
@@ -75,21 +72,12 @@ class AlarmStore:
         return self.list(states=_OPEN, monitor=monitor)
 
     def change(
-        self, c: Connection, id: str, state: AlarmState, who: str, note: str, at: datetime
-    ) -> Alarm:
-        """Set an alarm's state, note it in its history, and return the alarm.
-
-        Who acknowledges it owns it; an alarm that is over and was not closed is closed ``at``.
-        Whether the change is allowed is not asked here. Raises NotInStore.
-        """
-        found = _find(c, id)
-        closed = found.closed if state in _OPEN or found.closed else at
-        owner = who if state == "acknowledged" else found.owner
-        changed = replace(found, state=state, owner=owner, closed=closed)
-        c.execute(update(alarms).where(alarms.c.id == found.id).values(_row(changed)))
-        entry = {"before": found.state, "state": state, "who": who, "note": note}
-        c.execute(insert(alarm_history), {"alarm": found.id, "at": at, **entry})
-        return changed
+        self, c: Connection, before: Alarm, after: Alarm, who: str, note: str, at: datetime
+    ) -> None:
+        """Save an alarm as somebody wants it, and note in its history what changed."""
+        self.save(c, [after])
+        entry = {"before": before.state, "state": after.state, "who": who, "note": note}
+        c.execute(insert(alarm_history), {"alarm": after.id, "at": at, **entry})
 
     def history(self, id: str) -> Sequence[AlarmEntry]:
         """Return the changes of an alarm in their order. Raises NotInStore."""
@@ -123,18 +111,6 @@ class AlarmStore:
             if state is not None
         ]
         upsert(c, alarm_states, kept)
-
-
-def _merge(stored: Alarm | None, alarm: Alarm) -> Alarm:
-    if stored is None:
-        return alarm
-    state = max(stored.state, alarm.state, key=_ORDER.index)
-    return replace(
-        alarm,
-        state=state,
-        owner=alarm.owner or stored.owner,
-        closed=alarm.closed if state in _OPEN else alarm.closed or stored.closed,
-    )
 
 
 def _row(alarm: Alarm) -> dict[str, Any]:

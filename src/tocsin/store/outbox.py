@@ -192,13 +192,26 @@ class Outbox:
             if not changed.rowcount:
                 raise NotInStore(f'There is no dead notice "{key}".')
 
-    def last_sent(self, responder: str, group: Mapping[str, str]) -> datetime | None:
+    def postpone(self, key: str, due: datetime, reason: str) -> None:
+        """Have a notice come again later without counting an attempt: nobody is to know now."""
+        with self._db.begin() as c:
+            c.execute(
+                update(notices)
+                .where(notices.c.key == key, notices.c.status == "pending")
+                .values(due=due, leased_until=None, reason=reason)
+            )
+
+    def pending(self) -> Sequence[Pending]:
+        """Return the notices whose fate is not known yet, the earliest due first."""
+        with self._db.read() as c:
+            return _pending(c, notices.c.status == "pending")
+
+    def last_sent(self, c: Connection, responder: str, group: Mapping[str, str]) -> datetime | None:
         """Return when a notice of a group last went out, delivered or perhaps so."""
         query = select(func.max(notices.c.sent)).where(
             notices.c.responder == responder, notices.c.group == dict(group)
         )
-        with self._db.read() as c:
-            found: datetime | None = c.execute(query).scalar()
+        found: datetime | None = c.execute(query).scalar()
         return found
 
     def prune(self, before: datetime) -> int:
