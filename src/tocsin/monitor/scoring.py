@@ -183,7 +183,7 @@ def open_model(path: Path, context: int) -> Scorer:
     Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for a model that cannot
     score single events.
     """
-    name = f"{path.name}@{folder.read_manifest(path)['hash'][:12]}"
+    name = f"{path.name}@{folder.fingerprint(path)}"
     try:
         pipeline = load(path, runtime="onnx")
     except (ParameterError, MissingExtra):

@@ -17,7 +17,7 @@ from tocsin.alarms.lifecycle import end
 from tocsin.errors import ModelFolderError, NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.process import Process, merge
 from tocsin.monitor.scoring import open_model
-from tocsin.store.folder import read_manifest
+from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
 
 log = logging.getLogger(__name__)
@@ -173,12 +173,14 @@ class Watch:
                 await self._refresh_model()
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
+            except Exception:
+                log.exception("%s: the model could not be looked after", self.name)
 
     async def _refresh_model(self) -> None:
         """Train the first model once there are events enough; switch to one that has changed."""
         path = self.settings.model
         try:
-            wanted = str(read_manifest(path)["hash"])
+            wanted = fingerprint(path)
         except NotAModel:
             await self._train_first()
             return

@@ -32,7 +32,7 @@ def to_onnx(detector: NeuralDetector) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise MissingExtra("onnx", extra="service") from error
+        raise MissingExtra("onnx", extra=None) from error
     serving = _Serving(detector).eval()
     rows = torch.zeros(2, detector.n_features_in_, dtype=torch.float64)
     file: Any = io.BytesIO()

@@ -106,7 +106,7 @@ def _session(content: bytes, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtra("onnxruntime", extra="service") from error
+        raise MissingExtra("onnxruntime", extra=None) from error
     if _EXTERNAL.search(content):
         raise CorruptModel("The ONNX model refers to other files. Train and save it again.")
     options = onnxruntime.SessionOptions()

@@ -103,6 +103,14 @@ def read_file(folder: str | Path, manifest: Mapping[str, Any], name: str) -> byt
     return content
 
 
+def fingerprint(folder: str | Path) -> str:
+    """Return 12 hexadecimal digits that differ wherever saved models differ.
+
+    Raises NotAModel, CorruptModel or NewerFormat.
+    """
+    return _hash(read_manifest(folder))[:12]
+
+
 def read_manifest(folder: str | Path) -> dict[str, Any]:
     """Return the manifest of a model folder, checked against its own hash.
 
