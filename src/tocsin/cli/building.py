@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tocsin.pipeline.series import Models
     from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
-    from tocsin.sources.log_file import RawLine
+    from tocsin.readers.log import RawLine
     from tocsin.types import IntArray
 
 
@@ -75,8 +75,8 @@ def read(
     ``texts``: of a .txt file the lines. Raises UnreadableFile, and InputError when labels and
     rows do not match.
     """
-    from tocsin.sources.file import read_labels, read_table, split_label
-    from tocsin.sources.text_file import read_texts
+    from tocsin.readers.table import read_labels, read_table, split_label
+    from tocsin.readers.text import read_texts
 
     if label is not None and labels is not None:
         raise ParameterError("Give --label (a column) or --labels (a file), not both.")
@@ -95,8 +95,8 @@ def read_training(
     data: Path, label: str | None = None, *, texts: bool = False
 ) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table to learn from, and its labels (n,) if it has that label column."""
-    from tocsin.sources.file import read_table, split_label
-    from tocsin.sources.text_file import read_texts
+    from tocsin.readers.table import read_table, split_label
+    from tocsin.readers.text import read_texts
 
     frame = read_texts(data) if texts else read_table(data)
     if label is None or label not in frame.columns:
@@ -126,7 +126,7 @@ def _reads_like_a_log(data: Path) -> bool:
     from tocsin.errors import UnreadableFile
     from tocsin.prepare.log_formats import recognise
     from tocsin.prepare.log_patterns import GENERAL, PLAIN
-    from tocsin.sources.log_file import read_lines
+    from tocsin.readers.log import read_lines
 
     try:
         return recognise(x.text for x in islice(read_lines(data), _SAMPLE)) not in (PLAIN, GENERAL)
@@ -147,7 +147,7 @@ def first_lines(data: Path, count: int) -> list[RawLine]:
     """Return the first lines of logs."""
     from itertools import islice
 
-    from tocsin.sources.log_file import read_lines
+    from tocsin.readers.log import read_lines
 
     return list(islice(read_lines(data), count))
 

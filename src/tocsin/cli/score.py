@@ -33,7 +33,7 @@ def score(
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
     from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline, load
-    from tocsin.sources.file import iter_table, read_table
+    from tocsin.readers.table import iter_table, read_table
 
     pipeline = load(model)
     if false_alarms is not None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from tocsin.errors import InputError
 from tocsin.prepare.logs import LogPreparer
-from tocsin.sources.file import read_table
-from tocsin.sources.labels import labels_of
-from tocsin.sources.log_file import RawLine, read_lines
+from tocsin.readers.labels import labels_of
+from tocsin.readers.log import RawLine, read_lines
+from tocsin.readers.table import read_table
 from tocsin.types import Detection, IntArray, Scores
 
 

@@ -18,7 +18,7 @@ from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.serving import served
 from tocsin.pipeline.tables import Pipeline
 from tocsin.pipeline.text import TextPipeline
-from tocsin.sources.file import read_table
+from tocsin.readers.table import read_table
 from tocsin.store import folder
 from tocsin.types import Detection
 

@@ -17,7 +17,7 @@ from tocsin.explain.text import Background, explain_texts
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.tables import Training
 from tocsin.prepare.text import TextPreparer
-from tocsin.sources.text_file import read_texts
+from tocsin.readers.text import read_texts
 from tocsin.types import (
     Decision,
     Detection,

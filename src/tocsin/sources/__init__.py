@@ -1,1 +1,1 @@
-"""Collection: where data comes from, one file a source."""
+"""Sources: where a monitor's events come from. One file each."""

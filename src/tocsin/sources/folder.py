@@ -96,7 +96,7 @@ class Folder(Source):
         ]
 
     def _events(self, path: Path) -> Batch:
-        from tocsin.sources.file import read_table
+        from tocsin.readers.table import read_table
 
         if path.suffix.lower() in _PATHS:
             return rows_of(pd.DataFrame({"path": [str(path)]}), self.fields)

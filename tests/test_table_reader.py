@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tocsin.errors import InputError, SchemaMismatch, TocsinError, UnreadableFile
-from tocsin.sources.file import iter_table, read_labels, read_table, split_label
+from tocsin.readers.table import iter_table, read_labels, read_table, split_label
 
 FRAME = pd.DataFrame({"watts": [3.5, 9.25, -1.0], "mode": ["idle", "busy", "idle"], "n": [1, 2, 3]})
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tocsin.sources.file import read_table
-from tocsin.sources.log_file import read_lines
+from tocsin.readers.log import read_lines
+from tocsin.readers.table import read_table
 
 __all__ = ["read_texts"]
 

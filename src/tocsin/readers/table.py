@@ -1,0 +1,296 @@
+"""Tables in files: CSV, TSV, Parquet, JSON lines, JSON and NumPy, whole or in chunks.
+
+The rules. The format follows the name of the file; CSV and JSON lines may be compressed
+(``.gz``). In delimited text, comma, semicolon, tab and | are told apart from the first rows;
+where the separator is no comma, numbers such as 1,5 make the comma a decimal mark. The first
+row holds the names, unless all of it is numbers: then the columns are x0, x1, … Repeated
+names get .1, .2, … Encoding: a byte order mark decides; else zero bytes mean UTF-16; else
+UTF-8 if the whole file is valid UTF-8; else Latin-1. A row with fewer fields than names is
+refused among the first rows and filled with missing values after them; a row with more is
+refused everywhere. Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz``
+holds them as X, and labels as y.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tocsin.errors import InputError, UnreadableFile
+from tocsin.readers.delimited import (
+    numbered_names,
+    open_text,
+    read_delimited,
+    text_encoding,
+    unreadable,
+)
+from tocsin.readers.labels import labels_of, split_label
+from tocsin.types import IntArray
+
+__all__ = ["iter_table", "read_labels", "read_table", "split_label"]
+
+_BROKEN = (
+    pa.ArrowException,
+    pd.errors.EmptyDataError,
+    pd.errors.ParserError,
+    pd.errors.ParserWarning,
+    csv.Error,
+    json.JSONDecodeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    UnicodeError,
+    EOFError,
+    RecursionError,
+    OSError,
+    OverflowError,
+)
+
+
+def read_table(path: str | Path, *, max_bytes: int | None = None) -> pd.DataFrame:
+    r"""Return the whole table of a file.
+
+    Raises UnreadableFile, with what is wrong and what to do, for a file that cannot be read as
+    what its name says, that holds no rows, or that is larger than ``max_bytes``.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "power.csv")
+    >>> _ = path.write_text("watts;mode\n3,5;idle\n9,1;busy\n")
+    >>> read_table(path)["watts"].tolist()
+    [3.5, 9.1]
+    """
+    path = Path(path)
+    if max_bytes is not None and path.is_file() and path.stat().st_size > max_bytes:
+        raise unreadable(
+            path,
+            f"it has {path.stat().st_size:,} bytes, more than {max_bytes:,}",
+            "Read it in chunks.",
+        )
+    frames = list(_frames(path, None))
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def iter_table(path: str | Path, chunk_rows: int = 50_000) -> Iterator[pd.DataFrame]:
+    """Yield the table of a file in chunks of ``chunk_rows`` rows, with bounded memory.
+
+    Only .json and .npz are read whole. Column types are those of each chunk. Raises
+    UnreadableFile as ``read_table`` does, on the first chunk where it can.
+    """
+    if chunk_rows < 1:
+        raise InputError(f"A chunk has at least 1 row; got chunk_rows={chunk_rows}.")
+    return _frames(Path(path), chunk_rows)
+
+
+def read_labels(path: str | Path) -> IntArray:
+    """Return the labels (n,) of a file, 1 = anomaly: .npy, y of an .npz, or a table of one column.
+
+    Which values mean what: see ``split_label``. Raises UnreadableFile and InputError.
+    """
+    path = Path(path)
+    if _format(path) in (".npy", ".npz"):
+        array = _load_array(path, name="y")
+        if array.ndim != 1 and array.size != len(array):
+            raise unreadable(
+                path, f"its array has the shape {array.shape}", "Labels are one value a row."
+            )
+        return labels_of(pd.Series(array.ravel()), str(path))
+    frame = read_table(path)
+    if frame.shape[1] != 1:
+        raise unreadable(
+            path, f"it has {frame.shape[1]} columns", "A file of labels has one, with 0 and 1."
+        )
+    return labels_of(frame.iloc[:, 0], str(path))
+
+
+def _frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    reader = _READERS[_format(path)]
+    frames = reader(path, chunk_rows)
+    rows = 0
+    while True:
+        with _reporting(path):
+            frame = next(frames, None)
+        if frame is None:
+            break
+        if len(frame):
+            rows += len(frame)
+            yield frame.set_axis(_unique([str(name) for name in frame.columns]), axis=1)
+    if not rows:
+        raise unreadable(path, "it has no rows", "Give a file with at least one row of data.")
+
+
+def _format(path: Path) -> str:
+    if not path.exists():
+        raise unreadable(path, "there is no such file", "Check the path.")
+    if not path.is_file():
+        raise unreadable(path, "it is a folder, not a file", "Give one file inside it.")
+    if path.stat().st_size == 0:
+        raise unreadable(path, "it is empty (0 bytes)", "Give a file with rows of data.")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    packed = bool(suffixes) and suffixes[-1] == ".gz"
+    if suffix not in _READERS or (packed and suffix not in _TEXTUAL):
+        ending = "".join(suffixes[-2:] if packed else suffixes[-1:])
+        raise unreadable(
+            path,
+            f'"{ending}" is no format that can be read',
+            f"Known: {', '.join(_READERS)}; text also with .gz.",
+        )
+    return suffix
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn what parsers raise about the content of a file into UnreadableFile."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            yield
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise unreadable(
+            path,
+            f"its content is damaged or not what the name says ({reason or type(error).__name__})",
+            "Check that it is complete, and that its ending names its format.",
+        ) from error
+
+
+def _json_lines(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    encoding = text_encoding(path)
+    with open_text(path, encoding) as lines:
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        while batch := list(itertools.islice(numbered, chunk_rows)):
+            yield _records([_record(path, number, line) for number, line in batch])
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise unreadable(
+            path, f"line {number} is not JSON ({error})", "Each line holds one JSON object."
+        ) from error
+    if not isinstance(record, dict):
+        raise unreadable(
+            path,
+            f"line {number} holds a {type(record).__name__}, not an object",
+            'Each line is an object such as {"watts": 3.5, "mode": "idle"}.',
+        )
+    return record
+
+
+def _json(path: Path, _chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    with open_text(path, text_encoding(path)) as file:
+        text = file.read()
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = "If each line is an object of its own, name the file .jsonl."
+        raise unreadable(path, f"it is not JSON ({error})", hint) from error
+    if isinstance(content, dict) and all(isinstance(value, list) for value in content.values()):
+        lengths = {name: len(value) for name, value in content.items()}
+        if len(set(lengths.values())) > 1:
+            raise unreadable(path, f"its columns differ in length: {lengths}", "Make them equal.")
+        yield pd.DataFrame(content)
+    elif isinstance(content, list) and all(isinstance(record, dict) for record in content):
+        yield _records(content)
+    else:
+        raise unreadable(
+            path, "it is no list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
+        )
+
+
+def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
+    nested = any(isinstance(value, dict) for record in records for value in record.values())
+    return pd.json_normalize(records) if nested else pd.DataFrame(records)
+
+
+def _parquet(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(path) as file:
+        size = chunk_rows or max(1, file.metadata.num_rows)
+        for batch in file.iter_batches(batch_size=size):
+            names = _unique(batch.schema.names)
+            frame = batch.rename_columns(names).to_pandas(ignore_metadata=True)
+            yield frame.drop(columns=[name for name in names if name.startswith("__index_level_")])
+
+
+def _npy(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    return _rows(path, _load_array(path, mapped=True), chunk_rows)
+
+
+def _npz(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    return _rows(path, _load_array(path, name="X"), chunk_rows)
+
+
+def _rows(path: Path, array: NDArray[Any], chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    if array.ndim == 0:
+        raise unreadable(path, "it holds a single value", "Rows are the first axis of an array.")
+    if array.dtype.kind not in "biufUmM":
+        raise unreadable(
+            path, f"its values are of type {array.dtype}", "Save it as an array of numbers."
+        )
+    width = int(np.prod(array.shape[1:]))
+    size = chunk_rows or max(1, len(array))
+    for start in range(0, len(array), size):
+        part = np.array(array[start : start + size])
+        yield pd.DataFrame(
+            part.reshape(len(part), width), columns=numbered_names(width), copy=False
+        )
+
+
+def _load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray[Any]:
+    """Return the array of an .npy file, or the array ``name`` (or the only one) of an .npz.
+
+    Raises UnreadableFile for anything else, also for arrays of Python objects.
+    """
+    try:
+        with _reporting(path):
+            content = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                array: NDArray[Any] = content
+                return array
+            with content:
+                if name not in content.files and (name != "X" or len(content.files) != 1):
+                    held = ", ".join(content.files) or "nothing"
+                    raise unreadable(
+                        path, f'it has no array "{name}" (it holds {held})', f"Save it as {name}."
+                    )
+                return np.asarray(content[name if name in content.files else content.files[0]])
+    except ValueError as error:
+        if isinstance(error, UnreadableFile):
+            raise
+        foreign = "pickle" in str(error)  # NumPy would advise to load it all the same
+        reason = "it is damaged, or holds Python objects" if foreign else str(error)
+        remedy = "Save it with numpy.save as an array of numbers; Python objects are never loaded."
+        raise unreadable(path, f"it is no plain NumPy array ({reason})", remedy) from error
+
+
+def _unique(names: list[str]) -> list[str]:
+    taken: dict[str, None] = {}
+    for name in names:
+        candidates = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(1)))
+        taken[next(other for other in candidates if other not in taken)] = None
+    return list(taken)
+
+
+_TEXTUAL: dict[str, Callable[[Path, int | None], Iterator[pd.DataFrame]]] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".txt": read_delimited,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".json": _json,
+}
+_READERS = _TEXTUAL | {".parquet": _parquet, ".npy": _npy, ".npz": _npz}
