@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy import insert as inserting
-from sqlalchemy import select
 
 from tocsin.store.database import Database, insert
 from tocsin.store.schema import audit, claims
@@ -48,3 +48,15 @@ class Audit:
         with self._db.begin() as c:
             statement = insert(c, claims).on_conflict_do_nothing().returning(claims.c.key)
             return c.execute(statement, {"key": key}).first() is not None
+
+    def claimed(self, key: str) -> bool:
+        """Return whether a key was claimed."""
+        with self._db.read() as c:
+            return c.execute(select(claims.c.key).where(claims.c.key == key)).first() is not None
+
+    def last(self, what: str) -> datetime | None:
+        """Return when a row of this kind was last written, None for never."""
+        with self._db.read() as c:
+            query = select(func.max(audit.c.at)).where(audit.c.what == what)
+            found: datetime | None = c.execute(query).scalar()
+        return found
