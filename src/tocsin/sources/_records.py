@@ -39,15 +39,17 @@ def batch_of(
     raw: Sequence[bytes],
     fields: Fields,
     *,
+    times: TimeArray | None = None,
+    entities: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
     offset: Offset = None,
     acknowledge: Callable[[], Awaitable[None]] | None = None,
-    now: datetime | None = None,
 ) -> Batch:
     """Return JSON objects, one event each, as a batch; what is no such object is a Rejection.
 
-    ``ids``: one for each of ``raw``, where the source knows them; else those in the events, if
-    all have one.
+    ``times``, ``entities`` and ``ids``: one for each of ``raw``, what the source knows of events
+    that do not say it themselves. Without, their time is that at which they came, and ids count
+    only if all have one.
 
     >>> batch = batch_of([b'{"time": 0, "entity": "pump", "heat": 21.5}', b"oops"], Fields())
     >>> batch.frame.to_dict("records"), batch.entities, batch.rejected[0].kind
@@ -63,24 +65,23 @@ def batch_of(
         else:
             events.append(event)
             kept.append(i)
-    times = _times([event.pop(fields.time, None) for event in events], now)
+    arrivals = None if times is None else times[kept]
+    times = _times([event.pop(fields.time, None) for event in events], arrivals)
     if (unknown := np.isnat(times)).any():
         for i in np.flatnonzero(unknown).tolist():
             reason = f'its "{fields.time}" is no time'
             rejected.append(Rejection("malformed", reason, shown(raw[kept[i]])))
         good = np.flatnonzero(~unknown).tolist()
         events, kept, times = [events[i] for i in good], [kept[i] for i in good], times[~unknown]
-    entities = [event.pop(fields.entity, None) for event in events]
-    own = [event.pop(fields.id, None) for event in events]
-    if ids is not None:
-        own = [ids[i] for i in kept]
+    about = _own(events, fields.entity, kept, entities)
+    own = _own(events, fields.id, kept, ids)
     return Batch(
         _frame(events, fields.columns),
         times,
         tuple(map(str, own)) if own and None not in own else None,
         None
-        if all(entity is None for entity in entities)
-        else tuple("" if entity is None else str(entity) for entity in entities),
+        if all(entity is None for entity in about)
+        else tuple("" if entity is None else str(entity) for entity in about),
         offset,
         tuple(rejected),
         acknowledge,
@@ -194,9 +195,21 @@ def _frame(events: list[dict[str, Any]], columns: tuple[str, ...] | None) -> pd.
     return pd.DataFrame({name: [event.get(name) for event in events] for name in names})
 
 
-def _times(values: list[Any], now: datetime | None) -> TimeArray:
-    """Return times (n,), datetime64[us] UTC; NaT for what is no time, the clock for None."""
-    arrival = np.datetime64((now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None), "us")
+def _own(
+    events: list[dict[str, Any]], name: str, kept: list[int], known: Sequence[str] | None
+) -> list[Any]:
+    """Take a field out of each event; where it has none, what the source knows of it."""
+    values = [event.pop(name, None) for event in events]
+    if known is None:
+        return values
+    return [known[i] if value is None else value for i, value in zip(kept, values, strict=True)]
+
+
+def _times(values: list[Any], arrivals: TimeArray | None) -> TimeArray:
+    """Return times (n,), datetime64[us] UTC; NaT for what is no time, the arrival for None."""
+    if arrivals is None:
+        clock = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
+        arrivals = np.full(len(values), clock)
     if all(type(value) is float or type(value) is int for value in values):
         return _since_1970(np.asarray(values, dtype=np.float64))
     times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
@@ -211,7 +224,7 @@ def _times(values: list[Any], now: datetime | None) -> TimeArray:
                 times[i] = _since_1970(np.array([float(values[i])]))[0]
     for i, value in enumerate(values):
         if value is None:
-            times[i] = arrival
+            times[i] = arrivals[i]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             times[i] = _since_1970(np.array([float(value)]))[0]
         elif isinstance(value, datetime):

@@ -1,0 +1,239 @@
+"""Records of Kafka topics, by a consumer group whose place is kept in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tocsin.base.settings import Secret
+from tocsin.base.source import Source
+from tocsin.errors import MissingExtra, ParameterError
+from tocsin.sources._pauses import Pauses
+from tocsin.sources._records import Fields, batch_of, lines_of
+from tocsin.sources._tls import Tls
+from tocsin.types import Batch, Offset
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+log = logging.getLogger(__name__)
+
+_MOST = 1_000
+_LOOK = 500  # ms
+_PATIENCE = 5.0
+
+
+class Kafka(Source):
+    """Records of ``topics``, each a JSON object or, with ``format: lines``, a line of a log.
+
+    Several processes with one ``group`` and one store share the partitions. Reading goes on from
+    the place in the store, else from the group's, else from the ``start``; the group's place is
+    told to the broker after each commit, so that its lag can be watched. An event without an id is
+    known by its topic, partition, offset and time, one without a time has that of its record. What
+    a topic's retention deleted before it was read is passed over. Records that are compressed by
+    snappy, lz4 or zstd need the package cramjam.
+    """
+
+    servers: tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...] = Field(min_length=1)
+    topics: tuple[str, ...] = Field(min_length=1)
+    group: str = Field(min_length=1)
+    start: Literal["beginning", "end"] = "beginning"
+    format: Literal["json", "lines"] = "json"
+    fields: Fields = Fields()
+    username: str | None = None
+    password: Secret | None = None
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    tls: Tls | None = None
+
+    async def read(self, offset: Offset) -> AsyncIterator[Batch]:
+        """Yield records; the offset is the next one of each partition that is held."""
+        try:
+            from aiokafka.errors import KafkaError, UnsupportedCodecError
+        except ImportError as error:
+            raise MissingExtra("aiokafka", extra="kafka") from error
+        pauses, group = Pauses(log), _Group(self, offset)
+        while True:
+            try:
+                await group.join()
+                async for batch in group.batches():
+                    pauses.reset()
+                    yield batch
+            except UnsupportedCodecError as error:
+                raise MissingExtra("cramjam", extra=None) from error
+            except (KafkaError, OSError, TimeoutError) as error:
+                await self._explain(error)
+                await pauses.pause(self.describe(), error)
+            finally:
+                await group.leave()
+
+    def describe(self) -> str:
+        """Return the topics and the servers."""
+        return f"{', '.join(self.topics)} of Kafka at {', '.join(self.servers)}"
+
+    def connection(self) -> dict[str, Any]:
+        """Return how to connect. Raises ParameterError for a secret or file that is missing."""
+        sasl, tls = self.username is not None, self.tls is not None
+        protocol = f"{'SASL_' if sasl else ''}{'SSL' if tls else 'PLAINTEXT'}"
+        found: dict[str, Any] = {"security_protocol": protocol}
+        if self.tls is not None:
+            found["ssl_context"] = self.tls.context()
+        if sasl:
+            found["sasl_mechanism"] = self.mechanism
+            found["sasl_plain_username"] = self.username
+            found["sasl_plain_password"] = self.password.reveal() if self.password else ""
+        return found
+
+    async def _explain(self, error: Exception) -> None:
+        """Raise ParameterError where no pause can mend an error.
+
+        The client says of each failed connection only that it failed, so one more is tried.
+        """
+        from aiokafka import errors
+        from aiokafka.conn import create_conn
+
+        if isinstance(error, errors.KafkaConnectionError):
+            host, _, port = self.servers[0].rpartition(":")
+            try:
+                conn = await create_conn(host, int(port), **self.connection())
+                conn.close()
+            except (errors.KafkaError, OSError, TimeoutError) as found:
+                error = found
+        refused = (
+            errors.AuthenticationFailedError,
+            errors.AuthenticationMethodNotSupported,
+            errors.SaslAuthenticationFailed,
+            errors.UnsupportedSaslMechanismError,
+            errors.TopicAuthorizationFailedError,
+            errors.GroupAuthorizationFailedError,
+            errors.InvalidTopicError,
+            errors.InvalidGroupIdError,
+        )
+        if isinstance(error, refused):
+            reason = str(error) or type(error).__name__
+            raise ParameterError(f"{self.describe()} cannot be read: {reason}.") from error
+
+
+class _Group:
+    """A consumer's part in the group: what it holds, has read, and has yet to tell."""
+
+    def __init__(self, settings: Kafka, offset: Offset) -> None:
+        self._settings = settings
+        self._next: dict[str, int] = dict(offset or {})
+        self._first = True
+        self._held: set[TopicPartition] = set()
+        self._kept: dict[TopicPartition, int] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def join(self) -> None:
+        """Connect and join. Raises KafkaError when that fails."""
+        from aiokafka import AIOKafkaConsumer
+        from aiokafka.abc import ConsumerRebalanceListener
+
+        group = self
+
+        class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+            async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+                await group.tell()
+                group._held.clear()
+
+            async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+                await group._take(assigned)
+
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(self._settings.servers),
+            group_id=self._settings.group,
+            client_id="tocsin",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=_MOST,
+            **self._settings.connection(),
+        )
+        self._consumer.subscribe(list(self._settings.topics), listener=Listener())
+        await self._consumer.start()
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Yield records as they come, and tell the broker what is kept."""
+        assert self._consumer is not None  # noqa: S101 - ``join`` comes first
+        while True:
+            found = await self._consumer.getmany(timeout_ms=_LOOK)
+            records = [record for part in found.values() for record in part]
+            if records:
+                yield self._batch(records)
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell the broker what is kept; the store knows it in any case."""
+        from aiokafka.errors import KafkaError
+
+        kept, self._kept = self._kept, {}
+        kept = {part: place for part, place in kept.items() if part in self._held}
+        if kept and self._consumer is not None:
+            try:
+                await asyncio.wait_for(self._consumer.commit(kept), _PATIENCE)
+            except (KafkaError, TimeoutError) as error:
+                log.debug("%s: the group's place is not told: %s", self._settings.topics, error)
+
+    async def leave(self) -> None:
+        """Tell what is kept, leave the group and disconnect, even from a broker that is away."""
+        consumer = self._consumer
+        if consumer is not None:
+            await self.tell()
+            self._consumer = None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), _PATIENCE)
+
+    async def _take(self, assigned: set[TopicPartition]) -> None:
+        """Go to where each partition is read on."""
+        assert self._consumer is not None  # noqa: S101 - it calls this
+        for part in assigned:
+            place = self._next.get(_key(part))
+            if self._first and place is not None:
+                self._consumer.seek(part, place)
+                continue
+            committed = await self._consumer.committed(part)
+            if place is not None:  # another may have held it meanwhile
+                self._consumer.seek(part, max(place, committed or 0))
+            elif committed is None and self._first and self._settings.start == "end":
+                await self._consumer.seek_to_end(part)
+        self._held = set(assigned)
+        self._first = False
+
+    def _batch(self, records: Sequence[ConsumerRecord]) -> Batch:
+        from aiokafka import TopicPartition
+
+        place = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self._next.update((_key(part), next_) for part, next_ in place.items())
+        return self._decoded(records, self._offset(), place)
+
+    def _offset(self) -> Mapping[str, int]:
+        # Of what another holds now, the group knows more.
+        held = [_key(part) for part in self._held]
+        return {key: self._next[key] for key in held if key in self._next}
+
+    def _decoded(
+        self, records: Sequence[ConsumerRecord], offset: Offset, place: dict[TopicPartition, int]
+    ) -> Batch:
+        async def acknowledge() -> None:
+            for part, next_ in place.items():
+                self._kept[part] = max(next_, self._kept.get(part, 0))
+
+        raw = [record.value or b"" for record in records]
+        times = np.array([record.timestamp for record in records], dtype="datetime64[ms]")
+        ids = [f"{r.topic}-{r.partition}-{r.offset}-{r.timestamp}" for r in records]
+        settings, times = self._settings, times.astype("datetime64[us]")
+        if settings.format == "json":
+            return batch_of(
+                raw, settings.fields, times=times, ids=ids, offset=offset, acknowledge=acknowledge
+            )
+        largest = settings.fields.largest
+        return lines_of(raw, largest, times=times, ids=ids, offset=offset, acknowledge=acknowledge)
+
+
+def _key(part: TopicPartition) -> str:
+    return f"{part.topic}/{part.partition}"
