@@ -22,11 +22,12 @@ $(VENV)/.user: pyproject.toml
 
 $(VENV)/.developer: $(VENV)/.user
 	@echo "==> Installing what the checks, the tests and the benchmarks need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,series,text]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,platform,series,text]'
 	@touch $@
 
-demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, with a report.
+demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch this machine.
 	@$(BIN)/python examples/demo.py $(OUT)
+	@echo && $(BIN)/python examples/live.py $(OUT)
 
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

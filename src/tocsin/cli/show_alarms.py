@@ -11,6 +11,7 @@ from tocsin.cli.show_logs import visible
 if TYPE_CHECKING:
     from tocsin.types import Alarm
 
+_NARROWEST = 140
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -31,6 +32,7 @@ def print_list(alarms: Sequence[Alarm], total: int) -> None:
     from rich.text import Text
 
     console = Console()
+    console.width = max(console.width, _NARROWEST)
     if not alarms:
         console.print(Text("no alarms", style="dim"))
         return

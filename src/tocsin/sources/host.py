@@ -22,9 +22,10 @@ class Host(Source):
     """The machine itself through psutil, which needs no setting: an event ``every`` so long.
 
     Columns: ``cpu_percent``, ``load`` (runnable tasks a core, of the last minute),
-    ``memory_percent``, ``swap_percent``, ``disk_percent`` of ``disk``, and, a second,
-    ``disk_read`` and ``disk_written`` (bytes), ``net_received`` and ``net_sent`` (bytes),
-    ``context_switches``; ``processes`` that there are. Unknown ones are 0. The entity is the
+    ``memory_percent``, ``processes``, and by the second: bytes ``disk_read``, ``disk_written`` and
+    ``disk_filled`` (by how much the use of ``disk`` grew), ``swapped``, ``net_received`` and
+    ``net_sent``, and ``context_switches``. Slow levels, such as how full a disk is, are left out:
+    they drift beyond what any training has seen. What a system does not tell is 0. The entity is the
     name of the machine. What happened while it did not run is not known: there is no offset.
     """
 
@@ -39,15 +40,15 @@ class Host(Source):
 
         name = (platform.node() or "host",)
         psutil.cpu_percent()
-        before, at = _totals(), time.monotonic()
+        before, at = self._totals(), time.monotonic()
         due = at
         while True:
             due = max(due + self.every, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-            now, after = time.monotonic(), _totals()
+            now, after = time.monotonic(), self._totals()
             rates = {key: (after[key] - before[key]) / (now - at) for key in after}
             before, at = after, now
-            row = {**self._levels(), **rates}
+            row = {**_levels(), **rates}
             clock = np.array([datetime.now(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
             yield Batch(pd.DataFrame([row]), clock, entities=name)
 
@@ -55,24 +56,24 @@ class Host(Source):
         """Return what is watched."""
         return f"this machine, every {self.every:g} s"
 
-    def _levels(self) -> dict[str, float]:
+    def _totals(self) -> dict[str, float]:
+        """Return counters, of which the change is told."""
+        disk, net, swap = psutil.disk_io_counters(), psutil.net_io_counters(), psutil.swap_memory()
         return {
-            "cpu_percent": psutil.cpu_percent(),
-            "load": psutil.getloadavg()[0] / (psutil.cpu_count() or 1),
-            "memory_percent": psutil.virtual_memory().percent,
-            "swap_percent": psutil.swap_memory().percent,
-            "disk_percent": psutil.disk_usage(self.disk).percent,
-            "processes": float(len(psutil.pids())),
+            "disk_read": float(disk.read_bytes if disk else 0),
+            "disk_written": float(disk.write_bytes if disk else 0),
+            "disk_filled": float(psutil.disk_usage(self.disk).used),
+            "swapped": float(swap.sin + swap.sout),
+            "net_received": float(net.bytes_recv if net else 0),
+            "net_sent": float(net.bytes_sent if net else 0),
+            "context_switches": float(psutil.cpu_stats().ctx_switches),
         }
 
 
-def _totals() -> dict[str, float]:
-    """Return counters that only grow."""
-    disk, net = psutil.disk_io_counters(), psutil.net_io_counters()
+def _levels() -> dict[str, float]:
     return {
-        "disk_read": float(disk.read_bytes if disk else 0),
-        "disk_written": float(disk.write_bytes if disk else 0),
-        "net_received": float(net.bytes_recv if net else 0),
-        "net_sent": float(net.bytes_sent if net else 0),
-        "context_switches": float(psutil.cpu_stats().ctx_switches),
+        "cpu_percent": psutil.cpu_percent(),
+        "load": psutil.getloadavg()[0] / (psutil.cpu_count() or 1),
+        "memory_percent": psutil.virtual_memory().percent,
+        "processes": float(len(psutil.pids())),
     }
