@@ -25,8 +25,8 @@ class Host(Source):
     ``memory_percent``, ``processes``, and by the second: bytes ``disk_read``, ``disk_written`` and
     ``disk_filled`` (by how much the use of ``disk`` grew), ``swapped``, ``net_received`` and
     ``net_sent``, and ``context_switches``. Slow levels, such as how full a disk is, are left out:
-    they drift beyond what any training has seen. What a system does not tell is 0. The entity is the
-    name of the machine. What happened while it did not run is not known: there is no offset.
+    they drift beyond what any training has seen. What a system does not tell is 0. The entity is
+    the name of the machine. What happened while it did not run is not known: there is no offset.
     """
 
     ordered: ClassVar[bool] = True
