@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.types import Alarm, Notice
+from tocsin.types import Alarm, Notice, Reason
 
 _MOST = 20
 _LONGEST = 300
@@ -39,12 +39,16 @@ def text_of(notice: Notice) -> str:
         lines.append(line(f"  {alarm.opened:%Y-%m-%d %H:%M:%S} UTC  {_place(alarm)}  {alarm.id}"))
         if len(notice.alarms) > 1:
             lines.append(line(f"    {alarm.severity}: {alarm.summary}"))
-        for reason in alarm.reasons[:5]:
-            expected = "" if reason.expected is None else f" (expected {_value(reason.expected)})"
-            lines.append(line(f"    {reason.name}: {_value(reason.seen)}{expected}"))
+        lines += [line(f"    {told(reason)}") for reason in alarm.reasons[:5]]
     if len(notice.alarms) > _MOST:
         lines.append(f"  … and {len(notice.alarms) - _MOST:,} more")
     return "\n".join(lines)
+
+
+def told(reason: Reason) -> str:
+    """Return a reason in words: its name, what was seen and what was expected."""
+    expected = "" if reason.expected is None else f" (expected {_value(reason.expected)})"
+    return line(f"{reason.name}: {_value(reason.seen)}{expected}")
 
 
 def line(text: str) -> str:

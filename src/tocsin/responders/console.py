@@ -14,8 +14,10 @@ class Console(Responder):
 
     def respond(self, notice: Notice) -> Delivery:
         """Print the notice."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        text = text_of(notice).encode(encoding, "backslashreplace").decode(encoding)
         try:
-            print(text_of(notice), file=sys.stdout, flush=True)
-        except OSError as error:
-            return Delivery("rejected", f"standard output is closed: {error.strerror}")
+            print(text, flush=True)
+        except (OSError, ValueError) as error:
+            return Delivery("rejected", f"standard output is closed: {error}")
         return Delivery("delivered")

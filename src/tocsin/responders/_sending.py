@@ -1,0 +1,172 @@
+"""What responders that send a notice as JSON share: the payload, and where it may go."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import msgspec
+from pydantic import Field
+
+from tocsin.base.responder import Responder
+from tocsin.base.settings import Secret
+from tocsin.errors import ParameterError, TocsinError
+from tocsin.responders._text import line
+from tocsin.types import Alarm, Delivery, Notice
+
+_CUTS = ((500, 32), (50, 4))
+"""What an alarm that is too large is cut to: characters of a text, values of a list."""
+
+
+class Sender(Responder):
+    """Sends notices as JSON of at most ``largest`` bytes, and can send other JSON as well.
+
+    Delivered at least once: when nobody knows whether the receiver has it, it is sent again, and
+    the receiver tells by the key.
+    """
+
+    repeatable: ClassVar[bool] = True
+
+    largest: int = Field(256_000, ge=16_384, le=1_000_000)
+
+    @abstractmethod
+    def send(self, body: bytes, key: str) -> Delivery:
+        """Send JSON. "unknown" when it may have arrived; "retry" only when it surely has not.
+
+        Raises TocsinError for settings that cannot work now.
+        """
+
+    def respond(self, notice: Notice) -> Delivery:
+        """Send the notice."""
+        try:
+            sent = self.send(payload(notice, self.largest), notice.key)
+        except TocsinError as error:
+            return Delivery("retry", str(error))
+        if sent.status == "unknown" and self.repeatable:
+            return Delivery("retry", f"{sent.reason}; it may have arrived")
+        return sent
+
+
+def payload(notice: Notice, largest: int) -> bytes:
+    """Return a notice as JSON, the same bytes each time, in ASCII and in one line.
+
+    ``version``: 1. ``key``: tells a notice that comes twice. ``kind``, ``created``, ``group``:
+    of the notice. ``alarms``: all fields of each, times in ISO 8601 and UTC; one that is too large
+    has texts cut, no evidence, and ``"cut": true``. ``omitted``: how many alarms did not fit.
+    """
+    head = {
+        "version": 1,
+        "key": notice.key,
+        "kind": notice.kind,
+        "created": notice.created,
+        "group": dict(notice.group),
+    }
+    start = encoded(head)
+    if len(start) > largest // 4:
+        start = encoded(head, _CUTS[-1])
+    room = largest - len(start) - 40
+    alarms: list[bytes] = []
+    for alarm in notice.alarms:
+        part = fitted(alarm, room)
+        if part is None:
+            break
+        alarms.append(part)
+        room -= len(part) + 1
+    omitted = len(notice.alarms) - len(alarms)
+    return start[:-1] + b',"alarms":[' + b",".join(alarms) + b'],"omitted":%d}' % omitted
+
+
+def encoded(value: Any, cut: tuple[int, int] | None = None) -> bytes:
+    """Return JSON in ASCII, without NaN: what every reader takes, and no terminal obeys."""
+    plain = _plain(msgspec.to_builtins(value, enc_hook=str), cut)
+    return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+
+
+def fitted(alarm: Alarm, room: int) -> bytes | None:
+    """Return an alarm in so many bytes, cut if it has to be; None if even that is too large."""
+    whole = encoded(alarm)
+    if len(whole) <= room:
+        return whole
+    parts = {**asdict(alarm), "evidence": {}, "cut": True}
+    return next((part for cut in _CUTS if len(part := encoded(parts, cut)) <= room), None)
+
+
+def _plain(value: Any, cut: tuple[int, int] | None) -> Any:
+    longest, most = cut or (None, None)
+    if isinstance(value, str):
+        return value[:longest].encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        # The keys of an alarm itself are all kept; only what it holds is cut.
+        items = list(value.items())[: most if "fingerprint" not in value else None]
+        return {_plain(str(key), cut): _plain(each, cut) for key, each in items}
+    if isinstance(value, list | tuple):
+        return [_plain(each, cut) for each in value[:most]]
+    return value
+
+
+def revealed(secret: Secret | str) -> str:
+    """Return a setting's text. Raises ParameterError for what is not there or not one line."""
+    text = secret if isinstance(secret, str) else secret.reveal()
+    if not text.isprintable() or not text.isascii():
+        where = secret if isinstance(secret, Secret) else "a setting"
+        raise ParameterError(f"The text in {where} has to be one line of ASCII characters.")
+    return text
+
+
+def unrevealed(*secrets: Secret | str | None) -> str | None:
+    """Return what is wrong with secrets, None for nothing."""
+    for secret in secrets:
+        try:
+            if secret is not None:
+                revealed(secret)
+        except ParameterError as error:
+            return str(error)
+    return None
+
+
+def unresolved(host: str, port: int) -> str | None:
+    """Return what is wrong with a host's name, None for nothing."""
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return f'The host "{host}" has no address: {trouble(error)}.'
+    return None
+
+
+def trouble(error: BaseException) -> str:
+    """Return an error of a network in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return line(str(getattr(error, "strerror", None) or error or type(error).__name__))
+
+
+@contextmanager
+def deadline(connection: Callable[[], socket.socket | None], seconds: float) -> Iterator[None]:
+    """Cut a connection off after so many seconds: a slow server cannot drip for longer.
+
+    Without it, each single read may take as long as the whole response.
+    """
+
+    def cut() -> None:
+        try:
+            if (sock := connection()) is not None:
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    timer = threading.Timer(max(seconds, 0.001), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

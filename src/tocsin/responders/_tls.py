@@ -1,0 +1,30 @@
+"""TLS to a server, as every responder that connects to one takes it."""
+
+from __future__ import annotations
+
+import ssl
+
+from tocsin.base.settings import PathSetting, Settings
+from tocsin.errors import ParameterError
+
+
+class Tls(Settings):
+    """TLS: ``{}`` trusts what the machine trusts, ``ca`` only what that file holds.
+
+    ``certificate`` and ``key``: files by which the server knows this client.
+    """
+
+    ca: PathSetting | None = None
+    certificate: PathSetting | None = None
+    key: PathSetting | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context. Raises ParameterError for a file that cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(path) for path in (self.ca, self.certificate, self.key) if path)
+            raise ParameterError(f"TLS cannot be set up from {files}: {error}.") from error
+        return context

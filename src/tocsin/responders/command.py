@@ -1,0 +1,123 @@
+"""Notices to a program of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from tocsin.base.settings import PathSetting
+from tocsin.errors import ParameterError
+from tocsin.responders._sending import Sender, trouble
+from tocsin.responders._text import line
+from tocsin.types import Delivery
+
+_TEMPFAIL = 75
+_SHOWN = 200
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Command(Sender):
+    """Runs a program with the notice as JSON, as the webhook posts it, on its standard input.
+
+    ``command``: the program and its arguments, as they are; there is no shell, and nothing of an
+    alarm is among them. The program is named by an absolute path that is also in ``allow``, and
+    nobody but its owner, the root or Tocsin's own user, may write it or put another in its place.
+    Its environment is ``PATH``, ``LANG`` and ``TOCSIN_KEY``. The exit status 0 is delivered, 75
+    (EX_TEMPFAIL) is tried again, others are rejected with what it wrote on standard error. After
+    ``timeout`` it is killed, with what it started: then nobody knows.
+    """
+
+    repeatable: ClassVar[bool] = False
+
+    command: tuple[str, ...] = Field(min_length=1, max_length=100)
+    allow: tuple[PathSetting, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        program = Path(self.command[0])
+        if not program.is_absolute() or program not in self.allow:
+            raise ValueError(f"{program} has to be an absolute path, and to be named in allow")
+        if any("\0" in argument for argument in self.command):
+            raise ValueError("an argument holds no NUL")
+        return self
+
+    def check(self) -> str | None:
+        """Return why the program is not run."""
+        try:
+            return _doubt(Path(self.command[0]))
+        except OSError as error:
+            return f"{self.command[0]}: {trouble(error)}"
+
+    def send(self, body: bytes, key: str) -> Delivery:
+        """Run the program with JSON on its standard input."""
+        if doubt := self.check():
+            raise ParameterError(doubt)
+        with tempfile.TemporaryFile() as given:
+            given.write(body)
+            given.seek(0)
+            environment = {"PATH": _PATH, "LANG": "C.UTF-8", "TOCSIN_KEY": line(key)}
+            try:
+                process = subprocess.Popen(  # noqa: S603  no shell, an allowed program
+                    self.command,
+                    stdin=given,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return Delivery("retry", f"{self.command[0]}: {trouble(error)}")
+        return self._outcome(process)
+
+    def _outcome(self, process: subprocess.Popen[bytes]) -> Delivery:
+        said: list[bytes] = []
+        reader = threading.Thread(target=_drain, args=(process.stderr, said), daemon=True)
+        reader.start()
+        try:
+            status = process.wait(self.timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return Delivery("unknown", f"{self.command[0]} was killed after {self.timeout:g} s")
+        if status == 0:
+            return Delivery("delivered")
+        # What the program left behind may hold its standard error open for longer.
+        reader.join(0.5)
+        reason = f"{self.command[0]} ended with {status}"
+        if text := b"".join(said).decode(errors="replace").strip():
+            reason += f": {line(text)}"
+        if status < 0:
+            return Delivery("unknown", f"{reason}, a signal")
+        return Delivery("retry" if status == _TEMPFAIL else "rejected", reason)
+
+
+def _drain(stream: IO[bytes] | None, said: list[bytes]) -> None:
+    """Keep the first bytes of a stream and read on, so that its writer is not held up."""
+    if stream is not None:
+        with stream:
+            said.append(stream.read(_SHOWN))
+            while stream.read(65_536):
+                pass
+
+
+def _doubt(program: Path) -> str | None:
+    """Return why a program is not to be trusted; OSError when it cannot be looked at."""
+    real = program.resolve(strict=True)
+    if not real.is_file() or not os.access(real, os.X_OK):
+        return f"{program} is no program that may be run."
+    for path in (real, *real.parents):
+        found = path.stat()
+        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        sticky = path.is_dir() and found.st_mode & stat.S_ISVTX
+        if (shared and not sticky) or found.st_uid not in (0, os.geteuid()):
+            return f"{program} is not run: others may write {path}."
+    return None
