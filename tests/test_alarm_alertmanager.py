@@ -65,7 +65,7 @@ def test_an_alarm_becomes_an_alert() -> None:
     }
     assert alert["annotations"] == {
         "summary": "machine: cpu 98",
-        "description": "cpu 98.2 (expected 12.1); host b�x",
+        "description": "cpu 98.2 (expected 12.1); host b\\x07x",
         "alarm": "1a2b",
     }
     assert alert["startsAt"] == "2026-01-01T12:00:00+00:00"
@@ -91,7 +91,7 @@ def test_what_the_webhook_posts_becomes_alarms() -> None:
         "critical",
     )
     assert fired.opened == NOON.replace(microsecond=123457)
-    assert fired.summary == "Disk is�[31m full"
+    assert fired.summary == "Disk is\\x1b[31m full"
     assert fired.labels == {"alertname": "DiskFull", "instance": "db-1:9100", "job": "node"}
     ended = {**ALERT, "status": "resolved", "endsAt": "2026-01-01T14:00:00+01:00"}
     (over,) = from_alertmanager(payload(ended))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tocsin.types import Reason
+from tocsin.visible import visible
+
+LONGEST = 100
+"""Characters of a foreign text in a sentence."""
 
 
 def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
@@ -13,22 +17,17 @@ def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
     >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
     'machine: cpu_percent 98.21 (expected 12.1)'
     """
-    who = printable(who)
+    who = visible(who, LONGEST)
     return f"{who}: {told(reasons[0])}" if reasons else f"{who}: score {score:.4g}"
 
 
 def told(reason: Reason) -> str:
     """Return a reason in words: its name, what was seen and what was expected."""
     expected = "" if reason.expected is None else f" (expected {_shown(reason.expected)})"
-    return f"{printable(reason.name)} {_shown(reason.seen)}{expected}"
-
-
-def printable(text: str, most: int = 100) -> str:
-    """Return a foreign text that is safe to show: cut, and without control characters."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text[:most])
+    return f"{visible(reason.name, LONGEST)} {_shown(reason.seen)}{expected}"
 
 
 def _shown(value: float | str | None) -> str:
     if isinstance(value, str):
-        return printable(value)
+        return visible(value, LONGEST)
     return "missing" if value is None else f"{value:.4g}"

@@ -101,7 +101,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tocsin.cli.show_logs import visible
+    from tocsin.cli.show_logs import cut
 
     if not rows:
         typer.echo("nothing")
@@ -109,9 +109,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
-        table.add_column(Text(visible(name)))
+        table.add_column(Text(cut(name)))
     for row in rows:
-        table.add_row(*(Text(visible(_shown(row.get(name)))) for name in columns))
+        table.add_row(*(Text(cut(_shown(row.get(name)))) for name in columns))
     Console().print(table)
 
 

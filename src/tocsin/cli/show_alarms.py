@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tocsin.cli.show_logs import visible
+from tocsin.cli.show_logs import cut
 
 if TYPE_CHECKING:
     from tocsin.types import Alarm
@@ -46,10 +46,10 @@ def print_list(alarms: Sequence[Alarm], total: int) -> None:
             Text(alarm.severity, style=_STYLES[alarm.severity]),
             Text(state(alarm)),
             Text(_time(alarm.opened)),
-            Text(visible(alarm.monitor)),
-            Text(visible(alarm.entity)),
+            Text(cut(alarm.monitor)),
+            Text(cut(alarm.entity)),
             Text(f"{alarm.anomalies:,} of {alarm.events:,}"),
-            Text(visible(alarm.summary)),
+            Text(cut(alarm.summary)),
         )
     console.print(table)
     if total > len(alarms):
@@ -64,7 +64,7 @@ def print_one(alarm: Alarm, entries: Sequence[Any]) -> None:
     console = Console()
 
     def tell(text: str, style: str = "") -> None:
-        console.print(Text(visible(text), style=style), soft_wrap=True)
+        console.print(Text(cut(text), style=style), soft_wrap=True)
 
     tell(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
     tell(f"  id {alarm.id}, {state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))

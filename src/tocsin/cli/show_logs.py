@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import show
+from tocsin.visible import visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def print_detection(detection: LogDetection, detector: str, top: int) -> None:
         soft_wrap=True,
     )
     for note in detection.notes:
-        console.print(Text(f"· {visible(note)}", style="dim"), soft_wrap=True)
+        console.print(Text(f"· {cut(note)}", style="dim"), soft_wrap=True)
     print_sessions(detection, found[:top].tolist())
     if len(found) > top:
         console.print(Text(f"… and {len(found) - top:,} more: --top, --out or --json", style="dim"))
@@ -76,14 +77,14 @@ def print_sessions(detection: LogDetection, rows: Sequence[int]) -> None:
         lines = detection.lines.get(row, ())
         for line in lines:
             place = "" if line.number == lines[0].number else f"{line.number}: "
-            tell(f"  {visible(place + line.text)}")
+            tell(f"  {cut(place + line.text)}")
         if len({line.number for line in lines}) < detection.sizes[row]:
             tell(f"  … {len(lines)} of {detection.sizes[row]:,} lines", "dim")
         if row in detection.explanations and detection.explanations[row].reasons:
             told = map(sentence, detection.explanations[row].reasons)
             tell(f"  why: {'; '.join(told)}")
         if row in detection.nearest:
-            tell(f"  normal: {visible(' | '.join(detection.nearest[row]))}", "dim")
+            tell(f"  normal: {cut(' | '.join(detection.nearest[row]))}", "dim")
 
 
 def sentence(reason: Reason) -> str:
@@ -94,25 +95,14 @@ def sentence(reason: Reason) -> str:
     '"panic" ×1 (normal: ×0)'
     """
     if isinstance(reason.seen, str):
-        told = f"{reason.name} {visible(reason.seen) or 'none'}"
+        told = f"{reason.name} {cut(reason.seen) or 'none'}"
         return told if reason.expected is None else f"{told} (normal: {reason.expected or 'none'})"
-    return f'"{visible(reason.name)}" ×{reason.seen:g} (normal: ×{reason.expected:g})'
+    return f'"{cut(reason.name)}" ×{reason.seen:g} (normal: ×{reason.expected:g})'
 
 
-def visible(text: str) -> str:
-    r"""Return text with what would steer a terminal written out, and cut.
-
-    >>> visible("\x1b[31mred")
-    '\\x1b[31mred'
-    """
-    return escaped(text if len(text) <= _WIDTH else f"{text[:_WIDTH]}…")
-
-
-def escaped(text: str) -> str:
-    """Return text with what would steer a terminal written out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def cut(text: str) -> str:
+    """Return the beginning of a text as a terminal can show it."""
+    return visible(text, _WIDTH)
 
 
 def _heading(detection: LogDetection, row: int) -> str:
@@ -127,7 +117,7 @@ def _heading(detection: LogDetection, row: int) -> str:
         f"p-value {detection.decision.p_values[row]:.2g}",
         verdict,
     ]
-    return visible("  ".join(filter(None, told)))
+    return cut("  ".join(filter(None, told)))
 
 
 def _iso(time: np.datetime64) -> str | None:

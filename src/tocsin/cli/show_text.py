@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import show
-from tocsin.cli.show_logs import escaped, visible
+from tocsin.cli.show_logs import cut
+from tocsin.visible import visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -69,7 +70,7 @@ def print_texts(detection: TextDetection, rows: Sequence[int]) -> None:
             told = (sentence(r, marked) for r in detection.explanations[row].reasons)
             console.print(Text(f"  why: {'; '.join(told)}"), soft_wrap=True)
         if row in detection.nearest:
-            near = visible(detection.nearest[row])
+            near = cut(detection.nearest[row])
             console.print(Text(f"  normal: {near}", style="dim"), soft_wrap=True)
 
 
@@ -81,9 +82,9 @@ def sentence(reason: Reason, marked: set[str]) -> str:
     'share of digits 31% (normal: 0%)'
     """
     if reason.name in marked:
-        return f'"{visible(reason.name)}" {reason.weight:.0%}'
+        return f'"{cut(reason.name)}" {reason.weight:.0%}'
     if reason.seen is None:
-        return visible(reason.name)
+        return cut(reason.name)
     seen, expected = (_value(reason.name, value) for value in (reason.seen, reason.expected))
     return f"{reason.name} {seen} (normal: {expected})"
 
@@ -117,7 +118,7 @@ def _shown(text: str, marks: Sequence[TextMark]) -> Text:
     end = begin + _WIDTH
     shown = Text("…" if begin else "")
     for start, stop, style in _stretches(marks, begin, min(end, len(text))):
-        shown.append(escaped(text[start:stop]), style)
+        shown.append(visible(text[start:stop]), style)
     return shown.append("…" if end < len(text) else "")
 
 

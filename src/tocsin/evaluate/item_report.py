@@ -15,8 +15,9 @@ from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.evaluate import plots
 from tocsin.evaluate.metrics import classification, ranking
-from tocsin.evaluate.page import about, causes, image, render, replace, visible, words
+from tocsin.evaluate.page import about, causes, image, render, replace, words
 from tocsin.types import Card, Detection, IntArray, Reason, TextMark
+from tocsin.visible import visible
 
 MOST_ANOMALIES = 200
 _MOST_REASONS = 5
@@ -103,7 +104,7 @@ def pieces(
             found += [(text[done:a], None), (text[a:b], strength)]
             done = b
     found += [(text[done:end], None), ("…" if end < len(text) else "", None)]
-    return [(visible(piece, keep), strength) for piece, strength in found if piece]
+    return [(visible(piece, keep=keep), strength) for piece, strength in found if piece]
 
 
 def _summary(detection: Detection) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.evaluate.item_report import pieces, write_item_report
-from tocsin.evaluate.page import visible
 from tocsin.types import Card, Explanation, LogDetection, LogLine, Reason, TextMark
+from tocsin.visible import visible
 
 _MOST_CHARACTERS = 600
 _MOST_MARKS = 20

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from unicodedata import category
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ import pandas as pd
 from tocsin.errors import ParameterError
 from tocsin.evaluate import plots
 from tocsin.types import Card, Reason
+from tocsin.visible import visible
 
 _MOST_CAUSES = 8
 _FOLDER = Path(__file__).parent
@@ -126,26 +126,7 @@ def share(value: float | None) -> str:
 def short(value: Any) -> str:
     """Return at most 80 characters of text, as ``visible`` shows them."""
     text = str(value)
-    return visible(text if len(text) <= 80 else text[:79] + "…")
-
-
-def visible(text: str, keep: str = "") -> str:
-    r"""Return text with what is not seen, or would turn the text around, written out.
-
-    ``keep``: characters left as they are.
-
-    >>> visible("a\x00b\u202ec")
-    'a\\x00b\\u202ec'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c in keep or category(c) == "Zs" else _written(c) for c in text
-    )
-
-
-def _written(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return visible(text, 79) if len(text) > 80 else visible(text)
 
 
 def replace(path: Path, text: str) -> Path:
