@@ -122,7 +122,7 @@ def print_tasks(rows: Sequence[Row], console: Console) -> None:
     frame = pd.DataFrame(rows).astype(dict.fromkeys(_MEASURED, float))
     table = Table(title="Means; F1 at a threshold that knows no labels", title_justify="left")
     for name in ("protocol", "set", "detector"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("ROC", "PR", "F1", "items/s", "runs", "failed"):
         table.add_column(name, justify="right")
     for protocol, same in frame.groupby("protocol", sort=False):
