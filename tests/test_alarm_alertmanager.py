@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tocsin.alarms.alertmanager import from_alertmanager, to_alertmanager
+from tocsin.alarms.alertmanager import from_alertmanager
 from tocsin.errors import InputError
+from tocsin.responders.alertmanager import to_alertmanager
 from tocsin.types import Alarm, Reason
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -53,7 +54,7 @@ def alarm(state: Any = "open", entity: str = "fan 1") -> Alarm:
 
 
 def test_an_alarm_becomes_an_alert() -> None:
-    alert = to_alertmanager(alarm(), url="https://tocsin.example/alarms/1a2b")
+    alert = to_alertmanager(alarm())
     assert alert["labels"] == {
         "alertname": "TocsinAnomaly",
         "rack_no": "7",
@@ -65,11 +66,10 @@ def test_an_alarm_becomes_an_alert() -> None:
     }
     assert alert["annotations"] == {
         "summary": "machine: cpu 98",
-        "description": "cpu 98.2 (expected 12.1); host b\\x07x",
+        "description": r"cpu: 98.2 (expected 12.1); host: b\x07x",
         "alarm": "1a2b",
     }
     assert alert["startsAt"] == "2026-01-01T12:00:00+00:00"
-    assert alert["generatorURL"] == "https://tocsin.example/alarms/1a2b"
     assert "endsAt" not in alert
     assert "entity" not in to_alertmanager(alarm(entity=""))["labels"]
     json.dumps(alert)

@@ -1,17 +1,14 @@
-"""Alarms as Alertmanager understands them: alerts of its API out, its webhook's payload in."""
+"""What Alertmanager's webhook posts, as alarms; the way out is its responder's."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from tocsin.alarms.identity import digest, fingerprint
-from tocsin.alarms.lifecycle import ACTIVE
 from tocsin.alarms.policy import OWN_NAMES
-from tocsin.alarms.summary import told
 from tocsin.errors import InputError
 from tocsin.types import Alarm, Severity
 from tocsin.visible import visible
@@ -21,12 +18,6 @@ LARGEST = 1_000_000
 
 _MOST_ALERTS, _MOST_LABELS, _LONGEST = 1_000, 64, 1_024
 _OURS = "Tocsin"
-_NAMES: dict[str, str] = {
-    "anomaly": "TocsinAnomaly",
-    "no data": "TocsinNoData",
-    "model": "TocsinModel",
-    "storm": "TocsinStorm",
-}
 _SEVERITIES: dict[str, Severity] = {
     "info": "info",
     "none": "info",
@@ -49,30 +40,6 @@ class _Alert(msgspec.Struct):
 class _Payload(msgspec.Struct):
     version: Literal["4"]
     alerts: list[_Alert]
-
-
-def to_alertmanager(
-    alarm: Alarm, *, url: str = "", until: datetime | None = None
-) -> dict[str, Any]:
-    """Return an alarm as an alert of Alertmanager's API, version 2.
-
-    ``url``: where the alarm can be looked at. ``until``: when Alertmanager may take an alarm that
-    is not over for resolved if it hears nothing more; left out, it does so by its own setting.
-    """
-    own = {name: getattr(alarm, name) for name in OWN_NAMES}
-    labels = {_label_name(name): value for name, value in {**alarm.labels, **own}.items() if value}
-    alert = {
-        "labels": {"alertname": _NAMES[alarm.kind], **labels},
-        "annotations": {
-            "summary": alarm.summary,
-            "description": "; ".join(map(told, alarm.reasons)),
-            "alarm": alarm.id,
-        },
-        "startsAt": alarm.opened.isoformat(),
-        "generatorURL": url,
-    }
-    ends = until if alarm.state in ACTIVE else alarm.closed or alarm.updated
-    return alert if ends is None else {**alert, "endsAt": ends.isoformat()}
 
 
 def from_alertmanager(payload: bytes | str, *, monitor: str = "alertmanager") -> list[Alarm]:
@@ -136,7 +103,3 @@ def _utc(time: datetime) -> datetime:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError:
         return time.replace(tzinfo=UTC)
-
-
-def _label_name(name: str) -> str:
-    return re.sub(r"^(?=\d)|[^a-zA-Z0-9_]", "_", name)

@@ -22,7 +22,7 @@ from tocsin.responders._text import line
 from tocsin.responders._tls import Tls
 from tocsin.types import Delivery
 
-_AGAIN = {408, 425, 429}
+_AGAIN = {408, 425, 429, 503}
 _MOST_READ = 4_096
 _FORBIDDEN = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
 
@@ -80,7 +80,7 @@ class HttpResponder(Responder):
         return None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Post JSON. "unknown" when it was sent, and no answer came.
+        """Post JSON. "unknown" when it was sent, and no answer or one of a fault (5xx) came.
 
         Raises ParameterError for a secret or certificates that are not there.
         """
@@ -138,7 +138,9 @@ class HttpResponder(Responder):
         if all(isinstance(value, str) for value in self.headers.values()):
             answer = response.read(_MOST_READ)[:200].decode(errors="replace").strip()
             reason += f": {line(answer)}" if answer else ""
-        return Delivery("retry" if code in _AGAIN or code >= 500 else "rejected", reason)
+        if code in _AGAIN:
+            return Delivery("retry", reason)
+        return Delivery("unknown" if code >= 500 else "rejected", reason)
 
     @property
     def _parts(self) -> SplitResult:

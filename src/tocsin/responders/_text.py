@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tocsin.types import Alarm, Notice, Reason
+from tocsin.visible import visible
 
 _MOST = 20
 _LONGEST = 300
@@ -57,10 +58,7 @@ def line(text: str) -> str:
     >>> line("two\nlines \x1b[31m")
     'two\\nlines \\x1b[31m'
     """
-    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return visible(text, _LONGEST)
 
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}

@@ -60,7 +60,7 @@ def _service(url: Secret) -> Any:
         raise MissingExtra("apprise", extra="notify") from error
     # Both would log addresses with what is secret in them.
     for name in ("apprise", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     asset = apprise.AppriseAsset(async_mode=False, storage_mode="memory")
     service = apprise.Apprise(asset=asset)
     if not service.add(url.reveal()):
