@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import pairwise
-from math import log
+from math import fsum, log
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -297,4 +297,4 @@ def _words(line: _Line) -> Counter[Any]:
 
 
 def _distance(a: Counter[Any], b: Counter[Any]) -> float:
-    return sum(log((1 + a[unit]) / (1 + b[unit])) ** 2 for unit in a.keys() | b.keys())
+    return fsum(log((1 + a[unit]) / (1 + b[unit])) ** 2 for unit in a.keys() | b.keys())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import Detector, check_labels
 from tocsin.decide import Calibration
@@ -258,7 +258,9 @@ class LogPipeline(BasePipeline):
         logs = found.logs
         explanations, nearest = self._explain(logs, wanted[:MOST_EXPLAINED], reasons)
         firsts = [logs.records[lines[0]] if len(lines) else None for lines in logs.lines]
-        times = [None if first is None else first.time for first in firsts]
+        times = np.array(
+            [np.nan if first is None or first.time is None else first.time for first in firsts]
+        )
         return LogDetection(
             found.scores,
             found.decision,
@@ -268,9 +270,7 @@ class LogPipeline(BasePipeline):
             keys=tuple(map(clean, logs.keys)),
             files=tuple("" if first is None else clean(first.file) for first in firsts),
             numbers=np.array([0 if x is None else x.number for x in firsts], dtype=np.int64),
-            times=np.array(
-                ["NaT" if t is None else round(t * 1000) for t in times], dtype="datetime64[ms]"
-            ),
+            times=_milliseconds(times),
             sizes=np.array([len(session) for session in logs.sessions], dtype=np.int64),
             lines=self._raw_lines(found, wanted[:MOST_SHOWN], explanations),
             nearest=nearest,
@@ -366,3 +366,11 @@ class _Found:
 def _ranked(found: _Found) -> IntArray:
     """Return the anomalies, the most anomalous first."""
     return Detection(found.scores, found.decision, np.arange(len(found.logs))).anomalies
+
+
+def _milliseconds(seconds: FloatArray) -> NDArray[np.datetime64]:
+    """Return times since 1970; nan is no time."""
+    known = ~np.isnan(seconds)
+    times = np.full(len(seconds), "NaT", dtype="datetime64[ms]")
+    times[known] = np.rint(seconds[known] * 1000).astype("datetime64[ms]")
+    return times

@@ -203,4 +203,6 @@ class _Reader:
         self.counts.ahead += moment is not None and moment > self.limit
         if more:
             message = "\n".join([message, *more])[:MOST_CHARACTERS]
-        return LogRecord(line.file, line.number, moment, level, intern(component), message, fields)
+        # Logs repeat themselves: what is equal is kept once.
+        message, component = intern(message), intern(component)
+        return LogRecord(line.file, line.number, moment, level, component, message, fields)

@@ -146,15 +146,18 @@ class TemplateMiner(Stateful):
         self.children = children
         self.leaf = leaf
 
-    def fit(self, messages: Iterable[str], *, masked: bool = False) -> IntArray:
+    def fit(
+        self, messages: Iterable[str], counts: Iterable[int] | None = None, *, masked: bool = False
+    ) -> IntArray:
         """Learn templates from messages, and return which one each message has, (n,) int64.
 
-        ``masked``: the messages are masked already.
+        ``counts``: how often each message occurs, once by default. ``masked``: the messages are
+        masked already.
         """
         given = list(messages)
-        lines = Counter(given)
+        pairs = Counter(given).items() if counts is None else zip(given, counts, strict=True)
         texts: Counter[str] = Counter()
-        for message, count in lines.items():
+        for message, count in pairs:
             texts[message if masked else mask(message)[0]] += count
         tree = _Tree(self.similarity, self.children, self.leaf)
         for text, count in texts.items():

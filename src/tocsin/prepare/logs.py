@@ -40,8 +40,6 @@ __all__ = ["LogPreparer", "PreparedLogs"]
 Logs = Iterable[Line] | Sequence[str] | Sequence[Sequence[int]]
 """Lines of files, texts of one line each, or sessions of which only the kinds are known."""
 
-Masked = tuple[str, tuple[str, ...]]
-
 _SAMPLE = 1_000
 
 
@@ -51,13 +49,14 @@ class PreparedLogs:
 
     ``sessions``: (n,) LogSession, in the order of their first lines. ``keys``: n texts, the
     session's key, the beginning of its window of time, or the line as ``file:number``.
-    ``lines``: n arrays (k,) int64, the positions in ``records`` of a session's lines.
+    ``lines``: n arrays (k,) int64, the positions in ``records`` of a session's lines; one array
+    (n, 1) where each line is by itself. Single lines that are equal share one session.
     ``records``: what the lines say, with file and number; none for sessions of numbers.
     """
 
     sessions: SessionArray
     keys: list[str]
-    lines: list[IntArray]
+    lines: list[IntArray] | IntArray
     records: list[LogRecord]
 
     def __len__(self) -> int:
@@ -70,6 +69,25 @@ class _Text(NamedTuple):
     file: str
     number: int
     text: str
+
+
+class _Messages(NamedTuple):
+    """The distinct messages of records.
+
+    ``texts``: d messages. ``which`` (n,): the message of each record. ``masked``: d pairs of the
+    masked message and what the mask left out.
+    """
+
+    texts: list[str]
+    which: IntArray
+    masked: list[tuple[str, tuple[str, ...]]]
+
+    @classmethod
+    def of(cls, records: list[LogRecord]) -> _Messages:
+        number: dict[str, int] = {}
+        which = [number.setdefault(record.message, len(number)) for record in records]
+        texts = list(number)
+        return cls(texts, np.array(which, dtype=np.int64), [mask(text) for text in texts])
 
 
 @contextmanager
@@ -155,10 +173,11 @@ class LogPreparer(Stateful):
             raise InputError(f"There is nothing to learn from: {counts.blank:,} blank lines.")
         self.notes_ = [f"format: {self.format_} ({_how(self.format)})", *counts.notes]
         self._settle_sessions(records)
-        masks = [mask(record.message) for record in records]
-        ids = self.miner_.fit((text for text, _ in masks), masked=True)
+        messages = _Messages.of(records)
+        counts_of = np.bincount(messages.which).tolist()
+        ids = self.miner_.fit((text for text, _ in messages.masked), counts_of, masked=True)
         self.notes_.append(f"{len(self.miner_.templates_):,} kinds of messages")
-        logs, remarks = self._sessions(records, masks, ids)
+        logs, remarks = self._sessions(records, messages, ids)
         self.notes_ += remarks
         return logs
 
@@ -185,9 +204,9 @@ class LogPreparer(Stateful):
         records = list(parse(_as_lines(items), format_named(self.format_), counts))
         if not records:
             raise InputError(f"There is nothing to score: {counts.blank:,} blank lines.")
-        masks = [mask(record.message) for record in records]
-        ids = self.miner_.match((text for text, _ in masks), masked=True)
-        logs, remarks = self._sessions(records, masks, ids)
+        messages = _Messages.of(records)
+        ids = self.miner_.match((text for text, _ in messages.masked), masked=True)
+        logs, remarks = self._sessions(records, messages, ids)
         return logs, counts.notes + remarks
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -222,36 +241,31 @@ class LogPreparer(Stateful):
         self.notes_.append(f"sessions: {told} ({_how(self.session or self.window)})")
 
     def _sessions(
-        self, records: list[LogRecord], masks: list[Masked], ids: IntArray
+        self, records: list[LogRecord], messages: _Messages, ids: IntArray
     ) -> tuple[PreparedLogs, list[str]]:
-        """Put lines together to sessions."""
-        parameters = self._parameters(records, masks, ids)
-        positions: IntArray = np.arange(len(records))
+        """Put lines together to sessions; ``ids``: the template of each distinct message."""
+        parameters = self._parameters(messages, ids)
+        of_record = ids[messages.which]
+        lines: list[IntArray] | IntArray
         remarks = []
-        if unknown := int((ids < 0).sum()):
-            remarks.append(f"{unknown:,} of {len(ids):,} records are of no known kind")
+        if unknown := int((of_record < 0).sum()):
+            remarks.append(f"{unknown:,} of {len(records):,} records are of no known kind")
         if self.session_ == LINE:
             keys = [place_of(record) for record in records]
-            lines = [positions[i : i + 1] for i in range(len(records))]
-            sessions = _array(
-                LogSession(
-                    ids[i : i + 1], (mask[0],), (record.level,), (record.component,), (found,)
-                )
-                for i, (record, mask, found) in enumerate(
-                    zip(records, masks, parameters, strict=True)
-                )
-            )
+            lines = np.arange(len(records))[:, None]
+            sessions = _array(_single(records, messages, ids, parameters))
         else:
             groups, alone = group(records, self.session_, self.window_, counted=self.counted_)
             keys = list(groups)
             lines = [np.array(places, dtype=np.int64) for places in groups.values()]
+            which = messages.which.tolist()
             sessions = _array(
                 LogSession(
-                    ids[places],
-                    tuple([masks[i][0] for i in places]),
+                    of_record[places],
+                    tuple([messages.masked[which[i]][0] for i in places]),
                     tuple([records[i].level for i in places]),
                     tuple([records[i].component for i in places]),
-                    tuple([parameters[i] for i in places]),
+                    tuple([parameters[which[i]] for i in places]),
                 )
                 for places in groups.values()
             )
@@ -259,14 +273,14 @@ class LogPreparer(Stateful):
                 remarks.append(f"{alone:,} records without a session: each by itself")
         return PreparedLogs(sessions, keys, lines, records), remarks
 
-    def _parameters(
-        self, records: list[LogRecord], masks: list[Masked], ids: IntArray
-    ) -> list[tuple[str, ...]]:
-        """Return what varies in each record: what the mask found, or also the template."""
+    def _parameters(self, messages: _Messages, ids: IntArray) -> list[tuple[str, ...]]:
+        """Return what varies in each message: what the mask found, or also the template."""
         varying = [ANY in template for template in self.miner_.templates_] + [False]
         return [
-            self.miner_.parameters(record.message, i) if varying[i] else found
-            for record, (_, found), i in zip(records, masks, ids.tolist(), strict=True)
+            self.miner_.parameters(text, i) if varying[i] else found
+            for text, (_, found), i in zip(
+                messages.texts, messages.masked, ids.tolist(), strict=True
+            )
         ]
 
     def _learn_numbers(self, items: Iterable[Any]) -> PreparedLogs:
@@ -308,7 +322,7 @@ def _told_apart(lines: Any) -> tuple[Iterable[Any], bool]:
 def _as_lines(items: Iterable[Any]) -> Iterator[Line]:
     for number, item in enumerate(items, 1):
         if isinstance(item, str):
-            yield _Text("", number, clean(item))
+            yield _Text("", number, clean(str(item)))
         elif hasattr(item, "text"):
             yield item
         else:
@@ -329,6 +343,36 @@ def _as_numbers(items: Iterable[Any]) -> list[IntArray]:
             )
         sessions.append(session.astype(np.int64))
     return sessions
+
+
+def _single(
+    records: list[LogRecord],
+    messages: _Messages,
+    ids: IntArray,
+    parameters: list[tuple[str, ...]],
+) -> Iterator[LogSession]:
+    """Yield each record as a session; equal ones, and those but for parameters, share parts."""
+    shared: dict[tuple[int, str, str], LogSession] = {}
+    of_kind: dict[tuple[int, str, str, str], LogSession] = {}
+    for which, record in zip(messages.which.tolist(), records, strict=True):
+        level, component = record.level, record.component
+        session = shared.get((which, level, component))
+        if session is None:
+            text = messages.masked[which][0]
+            kind = (int(ids[which]), text, level, component)
+            if kind not in of_kind:
+                template = ids[which : which + 1].copy()
+                of_kind[kind] = LogSession(template, (text,), (level,), (component,))
+            parts = of_kind[kind]
+            session = LogSession(
+                parts.templates,
+                parts.messages,
+                parts.levels,
+                parts.components,
+                (parameters[which],),
+            )
+            shared[which, level, component] = session
+        yield session
 
 
 def _array(sessions: Iterable[LogSession]) -> SessionArray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -14,31 +15,80 @@ from tocsin.types import BoolArray, FloatArray, IntArray, LogSession, SessionArr
 
 _POSITIONS = 64  # parameters of a line that are looked at
 
+_Row = tuple[int, str, str, tuple[str, ...]]
+"""Template, level, text and parameters of a line."""
+
+
+class Numbers(NamedTuple):
+    """The numbers among the parameters of lines of known templates.
+
+    ``line`` (m,): which line has it. ``key`` (m,): the template and the position in it.
+    ``value`` (m,): the number, as a signed log.
+    """
+
+    line: IntArray
+    key: IntArray
+    value: FloatArray
+
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The c lines of n sessions, one session after the other.
+    """The c lines of n sessions, one session after the other, of which d are distinct.
 
-    ``starts`` (n,): the first line of each session. ``templates`` (c,). ``levels``, ``texts``
-    (component and message) and ``parameters``: c each, "" and () where a session has none.
+    ``starts`` (n,): the first line of each session. ``which`` (c,): the distinct line that each
+    line is. Of the distinct lines: ``templates`` (d,), ``levels`` (d,) and ``texts`` (d,), the
+    places in ``level_names`` and ``text_names`` (component and message; "" where a session has
+    none), and their ``numbers``.
     """
 
     starts: IntArray
+    which: IntArray
     templates: IntArray
-    levels: list[str]
-    texts: list[str]
-    parameters: list[tuple[str, ...]]
+    levels: IntArray
+    texts: IntArray
+    numbers: Numbers
+    level_names: list[str]
+    text_names: list[str]
 
     @classmethod
     def of(cls, X: SessionArray) -> Lines:
-        """Return the lines of sessions (n,)."""
-        lengths = np.fromiter(map(len, X), dtype=np.int64, count=len(X))
+        """Return the lines of sessions (n,); what many of them share is looked at once."""
+        sessions = {id(session): session for session in X}
+        number = {key: i for i, key in enumerate(sessions)}
+        kind = np.fromiter((number[id(session)] for session in X), np.int64, len(X))
+        lengths = np.fromiter(map(len, sessions.values()), np.int64, len(sessions))
+        distinct: dict[_Row, int] = {}
+        rows = chain.from_iterable(map(_rows, sessions.values()))
+        which = np.fromiter(
+            (distinct.setdefault(row, len(distinct)) for row in rows), np.int64, lengths.sum()
+        )
+        first = np.cumsum(lengths) - lengths
+        places, starts = _ranges(first[kind], lengths[kind])
+        templates = np.fromiter((row[0] for row in distinct), np.int64, len(distinct))
+        levels, level_names = _numbered(row[1] for row in distinct)
+        texts, text_names = _numbered(row[2] for row in distinct)
+        numbers = _numbers(templates, [row[3] for row in distinct])
         return cls(
-            np.cumsum(lengths) - lengths,
-            np.concatenate([session.templates for session in X]).astype(np.int64),
-            list(chain.from_iterable(session.levels or ("",) * len(session) for session in X)),
-            list(chain.from_iterable(map(_texts, X))),
-            list(chain.from_iterable(session.parameters or ((),) * len(session) for session in X)),
+            starts, which[places], templates, levels, texts, numbers, level_names, text_names
+        )
+
+    def take(self, sessions: BoolArray) -> Lines:
+        """Return the lines of the sessions marked (n,), without distinct lines of others."""
+        lengths = np.diff(self.starts, append=len(self.which))
+        places, starts = _ranges(self.starts[sessions], lengths[sessions])
+        kept, which = np.unique(self.which[places], return_inverse=True)
+        place = np.full(len(self.templates), -1)
+        place[kept] = np.arange(len(kept))
+        line = place[self.numbers.line]
+        here = line >= 0
+        return replace(
+            self,
+            starts=starts,
+            which=which,
+            templates=self.templates[kept],
+            levels=self.levels[kept],
+            texts=self.texts[kept],
+            numbers=Numbers(line[here], self.numbers.key[here], self.numbers.value[here]),
         )
 
 
@@ -54,34 +104,37 @@ class Rarity(Stateful):
     level_counts_: FloatArray
     """(templates + 1, levels): lines of each template at each level; the last row: of any."""
 
-    def fit(self, templates: IntArray, levels: list[str]) -> Self:
-        """Count lines (c,); templates below 0 are unknown."""
-        known = templates >= 0
-        self.templates_, at = np.unique(templates[known], return_inverse=True)
-        self.counts_ = np.bincount(at, minlength=len(self.templates_))
-        self.levels_ = sorted(set(levels))
-        level = self._level(levels)
+    def fit(self, lines: Lines) -> Self:
+        """Count lines; templates below 0 are unknown."""
+        count = np.bincount(lines.which)
+        known = lines.templates >= 0
+        self.templates_, at = np.unique(lines.templates[known], return_inverse=True)
+        self.counts_ = np.zeros(len(self.templates_), dtype=np.int64)
+        np.add.at(self.counts_, at, count[known])
+        self.levels_ = sorted(lines.level_names[i] for i in np.unique(lines.levels))
+        level = self._level(lines)
         self.level_counts_ = np.zeros((len(self.templates_) + 1, len(self.levels_)))
-        np.add.at(self.level_counts_, (at, level[known]), 1)
-        self.level_counts_[-1] = np.bincount(level, minlength=len(self.levels_))
+        np.add.at(self.level_counts_, (at, level[known]), count[known])
+        np.add.at(self.level_counts_[-1], level, count)
         return self
 
-    def of_templates(self, templates: IntArray) -> FloatArray:
-        """Return the surprise (c,) of each line's template."""
-        count = np.append(self.counts_, 0)[find(self.templates_, templates)]
+    def of_templates(self, lines: Lines) -> FloatArray:
+        """Return the surprise (d,) of each distinct line's template."""
+        count = np.append(self.counts_, 0)[find(self.templates_, lines.templates)]
         return self._surprise((count + 1) / (self._lines + 2))
 
-    def of_levels(self, templates: IntArray, levels: list[str]) -> FloatArray:
-        """Return the surprise (c,) of each line's level after its template; 0 without levels.
+    def of_levels(self, lines: Lines) -> FloatArray:
+        """Return the surprise (d,) of each distinct line's level after its template.
 
-        Levels that a template was not seen at back off to those of all lines, by Witten–Bell.
+        0 without levels. Levels that a template was not seen at back off to those of all lines,
+        by Witten–Bell.
         """
         if self.levels_ in ([], [""]):
-            return np.zeros(len(templates))
-        level = self._level(levels)
+            return np.zeros(len(lines.templates))
+        level = self._level(lines)
         counts = np.pad(self.level_counts_, ((0, 0), (0, 1)))  # the last column: a new level
         p = (counts[-1, level] + 1) / (self._lines + len(self.levels_) + 1)
-        row = find(self.templates_, templates)
+        row = find(self.templates_, lines.templates)
         own = counts[row]
         distinct, total = (own > 0).sum(axis=1), own.sum(axis=1)
         given = (counts[row, level] + distinct * p) / np.maximum(total + distinct, 1)
@@ -95,9 +148,10 @@ class Rarity(Stateful):
         surprise: FloatArray = -np.log(p) / np.log(self._lines + 2)
         return surprise
 
-    def _level(self, levels: list[str]) -> IntArray:
+    def _level(self, lines: Lines) -> IntArray:
         number = {level: i for i, level in enumerate(self.levels_)}
-        return np.array([number.get(level, len(number)) for level in levels], dtype=np.int64)
+        known = [number.get(level, len(number)) for level in lines.level_names]
+        return np.array(known, dtype=np.int64)[lines.levels]
 
 
 class Ranges(Stateful):
@@ -107,9 +161,9 @@ class Ranges(Stateful):
     low_: FloatArray
     high_: FloatArray
 
-    def fit(self, templates: IntArray, parameters: list[tuple[str, ...]]) -> Self:
-        """Learn the ranges from lines (c,)."""
-        _, keys, values = _numbers(templates, parameters)
+    def fit(self, lines: Lines) -> Self:
+        """Learn the ranges from lines."""
+        _, keys, values = lines.numbers
         order = np.argsort(keys, kind="stable")
         self.keys_, starts = np.unique(keys[order], return_index=True)
         empty = np.empty(0)
@@ -117,34 +171,50 @@ class Ranges(Stateful):
         self.high_ = np.maximum.reduceat(values[order], starts) if len(starts) else empty
         return self
 
-    def excess(self, templates: IntArray, parameters: list[tuple[str, ...]]) -> FloatArray:
-        """Return how far (c,), from 0 to 1, each line's worst number is outside its range.
+    def excess(self, lines: Lines) -> FloatArray:
+        """Return how far (d,), from 0 to 1, each distinct line's worst number is out of range.
 
         A number that is outside by as much as the range is wide, and a factor of e more, gets ½.
         """
-        line, keys, values = _numbers(templates, parameters)
+        line, keys, values = lines.numbers
         at = find(self.keys_, keys)
         known = at >= 0
         line, at, values = line[known], at[known], values[known]
         low, high = self.low_[at], self.high_[at]
         outside = np.maximum(np.maximum(low - values, values - high), 0)
-        worst = np.zeros(len(templates))
+        worst = np.zeros(len(lines.templates))
         np.maximum.at(worst, line, outside / (outside + (high - low) + 1))
         return worst
 
 
-def _texts(session: LogSession) -> Any:
-    if not session.messages:
-        return ("",) * len(session)
-    if not session.components:
-        return session.messages
-    return map(" ".join, zip(session.components, session.messages, strict=True))
+def _rows(session: LogSession) -> Iterator[_Row]:
+    nothing = ("",) * len(session)
+    texts: Iterable[str] = session.messages or nothing
+    if session.messages and session.components:
+        texts = map(" ".join, zip(session.components, session.messages, strict=True))
+    return zip(
+        session.templates.tolist(),
+        session.levels or nothing,
+        texts,
+        session.parameters or ((),) * len(session),
+        strict=True,
+    )
 
 
-def _numbers(
-    templates: IntArray, parameters: list[tuple[str, ...]]
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Return the line, the key of template and position, and the signed log of each number."""
+def _numbered(names: Iterable[str]) -> tuple[IntArray, list[str]]:
+    """Return the number of each name, and the distinct names."""
+    number: dict[str, int] = {}
+    found = [number.setdefault(name, len(number)) for name in names]
+    return np.array(found, dtype=np.int64), list(number)
+
+
+def _ranges(first: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the numbers of ranges one after the other, and where each range starts."""
+    starts = np.cumsum(lengths) - lengths
+    return np.repeat(first - starts, lengths) + np.arange(lengths.sum()), starts
+
+
+def _numbers(templates: IntArray, parameters: list[tuple[str, ...]]) -> Numbers:
     found = [
         (line, position, number)
         for line, texts in enumerate(parameters)
@@ -156,7 +226,7 @@ def _numbers(
     values = np.array([each[2] for each in found], dtype=np.float64)
     known: BoolArray = templates[line] >= 0
     keys = templates[line] * _POSITIONS + position
-    return line[known], keys[known], (np.sign(values) * np.log1p(np.abs(values)))[known]
+    return Numbers(line[known], keys[known], (np.sign(values) * np.log1p(np.abs(values)))[known])
 
 
 def _number(text: str) -> float | None:

@@ -7,14 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
+from sklearn.base import clone
 
-from tocsin.base import LogDetector
+from tocsin.base import LogDetector, fold_of_rows
 from tocsin.detectors.char_model import CharModel
 from tocsin.detectors.logs._lines import Lines, Ranges, Rarity
 from tocsin.detectors.sparse_neighbours import SparseSearch
 from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
+
+_FOLDS = 5
 
 
 class LogLines(LogDetector):
@@ -86,10 +89,12 @@ class LogLines(LogDetector):
             raise ParameterError(f"window is {self.window}; it must be 1 character or more.")
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
-        lines = Lines.of(X)
-        self.rarity_ = Rarity().fit(lines.templates, lines.levels)
-        self.ranges_ = Ranges().fit(lines.templates, lines.parameters)
-        texts = sorted(set(lines.texts))
+        self._learn(Lines.of(X))
+
+    def _learn(self, lines: Lines) -> Self:
+        self.rarity_ = Rarity().fit(lines)
+        self.ranges_ = Ranges().fit(lines)
+        texts = sorted(lines.text_names[i] for i in np.unique(lines.texts))
         self.words_ = Tfidf().fit(texts)
         self.chars_ = CharModel().fit(texts)
         chosen = np.random.default_rng(self.seed).permutation(len(texts))[: self.max_reference]
@@ -98,6 +103,7 @@ class LogLines(LogDetector):
         self.reference_words_ = reference.indices.astype(np.int64)
         self.reference_starts_ = reference.indptr.astype(np.int64)
         self._prepare()
+        return self
 
     def _prepare(self) -> None:
         shape = (len(self.reference_starts_) - 1, len(self.words_.buckets_) + 1)
@@ -105,23 +111,36 @@ class LogLines(LogDetector):
         self._search = SparseSearch(csr_array(parts, shape))
 
     def _score(self, X: SessionArray) -> Scores:
+        return Scores(self._session_scores(Lines.of(X)))
+
+    def _score_training(self, X: SessionArray, y: IntArray | None) -> FloatArray:
+        # As folds of sessions would be scored, with the lines of all sessions read only once.
         lines = Lines.of(X)
-        return Scores(np.maximum.reduceat(self._line_scores(lines), lines.starts))
+        fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
+        values = np.empty(len(X))
+        for held_out in np.unique(fold):
+            inside = fold != held_out
+            copy = clone(self)._learn(lines.take(inside) if inside.sum() > 1 else lines)
+            values[~inside] = copy._session_scores(lines.take(~inside))
+        return values
 
     def line_scores(self, X: SessionArray) -> FloatArray:
         """Return the score of every line of sessions X (n,), one session after the other."""
         return self._line_scores(Lines.of(self._check_scoring(X)))
 
-    def _line_scores(self, lines: Lines) -> FloatArray:
-        number: dict[str, int] = {}
-        text = [number.setdefault(each, len(number)) for each in lines.texts]
-        scores: FloatArray = (
-            self._text_scores(list(number))[text]
-            + self.rarity_.of_templates(lines.templates)
-            + self.rarity_.of_levels(lines.templates, lines.levels)
-            + self.ranges_.excess(lines.templates, lines.parameters)
-        )
+    def _session_scores(self, lines: Lines) -> FloatArray:
+        scores: FloatArray = np.maximum.reduceat(self._line_scores(lines), lines.starts)
         return scores
+
+    def _line_scores(self, lines: Lines) -> FloatArray:
+        used, text = np.unique(lines.texts, return_inverse=True)
+        scores: FloatArray = (
+            self._text_scores([lines.text_names[i] for i in used])[text]
+            + self.rarity_.of_templates(lines)
+            + self.rarity_.of_levels(lines)
+            + self.ranges_.excess(lines)
+        )
+        return scores[lines.which]
 
     def _text_scores(self, texts: list[str]) -> FloatArray:
         """Return how strange texts are, in words and in characters; 0 for lines without one."""
