@@ -17,7 +17,6 @@ SLOW = {
     "foundation",
     "embedded",
     "text_classifier",
-    "text_few_labels",
     "text_likelihood",
     "text_neighbours",
 }

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from tocsin.cli import options
+
 app = typer.Typer(
     name="bench", help="Measure detectors on a folder of labelled sets.", no_args_is_help=True
 )
@@ -122,6 +124,7 @@ def text(
     only: Annotated[str | None, typer.Option(help="Sets, separated by commas.")] = None,
     seeds: Numbers = "0,1,2",
     detectors: Names = "auto",
+    parameters: options.Parameters = None,
     json_file: File = None,
 ) -> None:
     """Measure detectors on texts: normal ones, unlabelled ones, five labelled anomalies.
@@ -141,6 +144,7 @@ def text(
         _say,
         protocols=building.names(protocols) if protocols else PROTOCOLS,
         only=building.names(only) if only else None,
+        parameters=dict(building.parse(item) for item in parameters or []),
     )
     if json_file is not None:
         _write(json_file, rows)

@@ -21,7 +21,7 @@ _VIEW_MEAN, _VIEW_VARIANCE = 1 / 2, 1 / 12  # of a number that may be anything f
 
 
 class TextFewLabels(TextViews):
-    """Logistic regression on views, embeddings and n-grams, from 5 anomalies or so up.
+    """Logistic regression on views, embeddings and n-grams, from the first labelled anomaly on.
 
     y (n,), 1 = anomaly; the texts labelled 0 may be unlabelled. From these the views of
     ``text_views`` learn, and the regression from all texts: on −log p of each view, the
@@ -54,7 +54,7 @@ class TextFewLabels(TextViews):
         modality="text",
         family="supervised",
         learning=("supervised",),
-        summary="A linear classifier over a frozen encoder, from about five labels up.",
+        summary="Views of normal texts and a linear classifier, from the first labels on.",
         paper="Tocsin's own composition; Sellke, Bayarri & Berger, The American Statistician 2001",
         cost="that of text_views, and six regressions to fit",
     )
