@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from tocsin.alarms.routing import Router, lapsed
 from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
-from tocsin.monitor.process import Stores
+from tocsin.monitor.stores import Stores
 from tocsin.store.outbox import Pending
 from tocsin.types import Alarm, Delivery, Notice
 

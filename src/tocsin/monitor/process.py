@@ -20,48 +20,13 @@ from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.errors import StoreUnavailable, TocsinError
 from tocsin.monitor.scoring import Description, Scorer
-from tocsin.store.alarms import AlarmStore
-from tocsin.store.audit import Audit
-from tocsin.store.counters import Counters
-from tocsin.store.database import Database
-from tocsin.store.events import EventStore
-from tocsin.store.outbox import Outbox
-from tocsin.store.quarantine import Quarantine
-from tocsin.store.silences import SilenceStore
+from tocsin.monitor.stores import Stores
 from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
 
 log = logging.getLogger(__name__)
 
 _RAW = 2_000
 _STORM = "storm"
-
-
-@dataclass(frozen=True)
-class Stores:
-    """Everything that is kept, in one database."""
-
-    db: Database
-    events: EventStore
-    alarms: AlarmStore
-    silences: SilenceStore
-    outbox: Outbox
-    quarantine: Quarantine
-    counters: Counters
-    audit: Audit
-
-    @classmethod
-    def of(cls, db: Database) -> Stores:
-        """Return the stores of a database."""
-        return cls(
-            db,
-            EventStore(db),
-            AlarmStore(db),
-            SilenceStore(db),
-            Outbox(db),
-            Quarantine(db),
-            Counters(db),
-            Audit(db),
-        )
 
 
 @dataclass

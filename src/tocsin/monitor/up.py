@@ -19,7 +19,8 @@ from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.errors import ConfigError, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.dispatch import Dispatcher
-from tocsin.monitor.process import Process, Stores
+from tocsin.monitor.process import Process
+from tocsin.monitor.stores import Stores
 from tocsin.monitor.watch import Watch
 from tocsin.store.database import Database
 from tocsin.store.leases import Lease
