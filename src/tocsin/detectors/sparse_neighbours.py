@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from tocsin.types import FloatArray, IntArray
 
 _CELLS = 2**20  # of distances held at once
+_CANCELLED = 1e-6  # of a squared length; above it, a squared distance has ten digits
 
 
 class SparseSearch:
@@ -59,10 +60,14 @@ class SparseSearch:
             found = squared.argmin(axis=1)[:, None]
         else:
             found = np.sort(np.argpartition(squared, k - 1, axis=1)[:, :k], axis=1)
-        # From the differences, not from the products: equal rows are at distance 0.
-        distances = np.stack(
-            [np.sqrt(_row_sums((X - self.reference[rows]).power(2))) for rows in found.T], axis=1
-        )
+        own_square = _row_sums(X.power(2))[:, None]
+        product = np.take_along_axis(squared, found, axis=1) + own_square
+        distances = np.sqrt(product.clip(0))
+        # Products cancel where rows are nearly equal; there, and only there, differences count.
+        near, place = np.nonzero(product < _CANCELLED * own_square)
+        if near.size:
+            differences = X[near] - self.reference[found[near, place]]
+            distances[near, place] = np.sqrt(_row_sums(differences.power(2)))
         order = np.argsort(distances, axis=1, kind="stable")
         return np.take_along_axis(distances, order, 1), np.take_along_axis(found, order, 1)
 
