@@ -40,6 +40,17 @@ def program(name: str, how: str) -> str:
     )
 
 
+def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:
+    """Return the files of a certificate that is its own authority, and of its key."""
+    openssl = program("openssl", "apt-get install openssl")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-out", str(certificate), "-keyout", str(key)]
+    subprocess.run([openssl, *made, *name, *files], check=True, capture_output=True)
+    return certificate, key
+
+
 class Server:
     """A process that listens on ``port``; used with ``with``, or ``start`` and ``stop``.
 

@@ -6,7 +6,6 @@ import json
 import logging
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 
 from notices import NOON, alarm, hostile, notice
 from receiving import Answer, Receiver
-from servers import free_port, program
+from servers import certificate_for_localhost, free_port
 from tocsin.responders.alertmanager import Alertmanager
 from tocsin.responders.webhook import Webhook, verify
 
@@ -210,14 +209,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("tls")
-    openssl = program("openssl", "apt-get install openssl")
-    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = [folder / "cert.pem", folder / "key.pem"]
-    command = [openssl, *made, *names, "-out", str(files[0]), "-keyout", str(files[1])]
-    subprocess.run(command, check=True, capture_output=True)
-    return files[0], files[1]
+    return certificate_for_localhost(tmp_path_factory.mktemp("tls"))
 
 
 def test_the_name_of_a_certificate_is_checked(certificate: tuple[Path, Path]) -> None:
