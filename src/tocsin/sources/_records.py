@@ -17,6 +17,7 @@ from tocsin.types import Batch, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000
 _DEEPEST = 4
+_LATEST = 250_000_000_000_000
 _decode = msgspec.json.Decoder().decode
 
 
@@ -151,6 +152,13 @@ def lines_of(
         offset,
         (),
         acknowledge,
+    )
+
+
+def times_of(millis: Sequence[int]) -> TimeArray:
+    """Return times of milliseconds since 1970, those beyond the year 9892 as of then."""
+    return np.array([min(each, _LATEST) for each in millis], dtype="datetime64[ms]").astype(
+        "datetime64[us]"
     )
 
 

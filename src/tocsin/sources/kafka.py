@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from tocsin.base.settings import Secret
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._records import Fields, batch_of, lines_of
+from tocsin.sources._records import Fields, batch_of, lines_of, times_of
 from tocsin.sources._tls import Tls
 from tocsin.types import Batch, Offset
 
@@ -61,9 +60,11 @@ class Kafka(Source):
         while True:
             try:
                 await group.join()
-                async for batch in group.batches():
-                    pauses.reset()
-                    yield batch
+                pauses.reset()
+                while True:
+                    batch = await group.more()
+                    if batch is not None:
+                        yield batch
             except UnsupportedCodecError as error:
                 raise MissingExtra("cramjam", extra=None) from error
             except (KafkaError, OSError, TimeoutError) as error:
@@ -134,6 +135,7 @@ class _Group:
         """Connect and join. Raises KafkaError when that fails."""
         from aiokafka import AIOKafkaConsumer
         from aiokafka.abc import ConsumerRebalanceListener
+        from aiokafka.errors import AuthenticationFailedError
 
         group = self
 
@@ -155,17 +157,18 @@ class _Group:
             **self._settings.connection(),
         )
         self._consumer.subscribe(list(self._settings.topics), listener=Listener())
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except (KeyError, ValueError) as error:  # so the client takes SCRAM's refusal
+            raise AuthenticationFailedError("the credentials are refused") from error
 
-    async def batches(self) -> AsyncIterator[Batch]:
-        """Yield records as they come, and tell the broker what is kept."""
+    async def more(self) -> Batch | None:
+        """Tell the broker what is kept, and return the next records, None if none come soon."""
         assert self._consumer is not None  # noqa: S101 - ``join`` comes first
-        while True:
-            found = await self._consumer.getmany(timeout_ms=_LOOK)
-            records = [record for part in found.values() for record in part]
-            if records:
-                yield self._batch(records)
-            await self.tell()
+        await self.tell()
+        found = await self._consumer.getmany(timeout_ms=_LOOK)
+        records = [record for part in found.values() for record in part]
+        return self._batch(records) if records else None
 
     async def tell(self) -> None:
         """Tell the broker what is kept; the store knows it in any case."""
@@ -224,9 +227,9 @@ class _Group:
                 self._kept[part] = max(next_, self._kept.get(part, 0))
 
         raw = [record.value or b"" for record in records]
-        times = np.array([record.timestamp for record in records], dtype="datetime64[ms]")
+        times = times_of([record.timestamp for record in records])
         ids = [f"{r.topic}-{r.partition}-{r.offset}-{r.timestamp}" for r in records]
-        settings, times = self._settings, times.astype("datetime64[us]")
+        settings = self._settings
         if settings.format == "json":
             return batch_of(
                 raw, settings.fields, times=times, ids=ids, offset=offset, acknowledge=acknowledge

@@ -1,0 +1,282 @@
+"""Kafka against a real broker: resuming, crashes on both sides, several consumers, bad records."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collecting import Monitored, collect, read, rows, taken
+from servers import HOST, Server, tansu
+from tocsin.errors import ParameterError
+from tocsin.sources.kafka import Kafka
+from tocsin.types import Batch
+
+pytest.importorskip("aiokafka")
+
+BAD = [b"{", b"\xff\xfe", b"[1]", b"{}" + b" " * 300_000, None, b"[" * 90_000, b'{"time": "x"}']
+
+
+async def send(
+    server: Server, topic: str, values: Sequence[bytes | None], partitions: int = 1
+) -> None:
+    """Send records to a topic, which is made if it is not there; equal calls, equal records."""
+    from aiokafka import AIOKafkaProducer
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=server.address)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, partitions, 1)])
+    await admin.close()
+    async with AIOKafkaProducer(
+        bootstrap_servers=server.address, max_request_size=4_000_000
+    ) as producer:
+        start = 1_700_000_000_000
+        sent = [
+            await producer.send(
+                topic, value, key=b"k", partition=i % partitions, timestamp_ms=start + i
+            )
+            for i, value in enumerate(values)
+        ]
+        await asyncio.gather(*sent)
+
+
+def some(which: range) -> list[bytes]:
+    return [json.dumps({"n": n}).encode() for n in which]
+
+
+def source(server: Server, topic: str, **settings: Any) -> Kafka:
+    return Kafka(servers=(server.address,), topics=(topic,), group=topic, **settings)
+
+
+def numbers(batches: list[Batch]) -> list[int]:
+    return [int(row["n"]) for row in rows(batches)]
+
+
+@dataclass
+class Read:
+    """What was read of the broker, all topics at once: a group takes seconds to come together."""
+
+    server: Server
+
+    async def resume(self) -> tuple[list[Batch], list[Batch]]:
+        await send(self.server, "resume", some(range(2_500)), partitions=2)
+        first = await collect(source(self.server, "resume"), 900, acknowledge=False)
+        rest = 2_500 - taken(first)
+        return first, await collect(source(self.server, "resume"), rest, first[-1].offset)
+
+    async def ids(self) -> list[Batch]:
+        own = b'{"n": 2, "id": "own", "time": "2026-03-01T08:20Z"}'
+        await send(self.server, "ids", [b'{"n": 1}', own])
+        return await collect(source(self.server, "ids"), 2)
+
+    async def poison(self) -> list[Batch]:
+        await send(self.server, "poison", [*BAD, b'{"n": 7}'])
+        return await collect(source(self.server, "poison"), 8)
+
+    async def lines(self) -> list[Batch]:
+        await send(self.server, "lines", [b"up \xff\n", b"{"])
+        return await collect(source(self.server, "lines", format="lines"), 2)
+
+    async def end(self) -> tuple[list[Batch], list[Batch]]:
+        tail = source(self.server, "end", start="end")
+        await send(self.server, "end", some(range(5)))
+        reading = asyncio.create_task(collect(tail, 3))
+        while not reading.done():
+            await send(self.server, "end", some(range(8, 9)))
+            await asyncio.sleep(0.5)
+        await send(self.server, "end", some(range(20, 23)))
+        after = []
+        async for batch in tail.read(None):
+            after.append(batch)
+            if 22 in numbers(after):
+                break
+        return await reading, after
+
+    async def lag(self) -> tuple[int | None, list[Batch]]:
+        """The group's place after 10 records, and what is read from an earlier one in the store."""
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        await send(self.server, "lag", some(range(10)))
+        await collect(source(self.server, "lag"), 10)
+        again = await collect(source(self.server, "lag"), 6, {"lag/0": 4}, acknowledge=False)
+        async with AIOKafkaConsumer(bootstrap_servers=self.server.address, group_id="lag") as other:
+            return await other.committed(TopicPartition("lag", 0)), again
+
+    async def all(self) -> dict[str, Any]:
+        names = ("resume", "ids", "poison", "lines", "end", "lag")
+        return dict(
+            zip(names, await asyncio.gather(*(getattr(self, n)() for n in names)), strict=True)
+        )
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with tansu(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def found(broker: Server) -> dict[str, Any]:
+    return asyncio.run(asyncio.wait_for(Read(broker).all(), 60))
+
+
+def test_goes_on_from_the_offset_that_was_kept(found: dict[str, Any]) -> None:
+    first, rest = found["resume"]
+    assert first[-1].offset == {"resume/0": 500, "resume/1": 400} or sum(
+        first[-1].offset.values()
+    ) == taken(first)
+    assert sorted(numbers(first) + numbers(rest)) == list(range(2_500))
+
+
+def test_ids_and_times_are_those_of_the_record(found: dict[str, Any]) -> None:
+    (batch,) = found["ids"]
+    assert batch.ids == ("ids-0-0-1700000000000", "own")
+    assert [str(time) for time in batch.times] == [
+        "2023-11-14T22:13:20.000000",
+        "2026-03-01T08:20:00.000000",
+    ]
+
+
+def test_bad_records_are_refused_and_stop_nothing(found: dict[str, Any]) -> None:
+    kinds = [rejection.kind for batch in found["poison"] for rejection in batch.rejected]
+    assert numbers(found["poison"]) == [7]
+    assert len(kinds) == len(BAD)
+    assert kinds.count("oversized") == 1
+
+
+def test_lines_are_taken_as_they_are(found: dict[str, Any]) -> None:
+    (batch,) = found["lines"]
+    assert batch.frame["line"].tolist() == ["up \ufffd", "{"]
+    assert batch.ids is not None
+
+
+def test_the_end_is_only_for_a_group_that_is_new(found: dict[str, Any]) -> None:
+    first, after = found["end"]
+    assert set(numbers(first)) == {8}
+    assert numbers(after)[-3:] == [20, 21, 22]
+
+
+def test_the_broker_is_told_what_is_kept_but_the_store_decides(found: dict[str, Any]) -> None:
+    committed, again = found["lag"]
+    assert committed == 10
+    assert numbers(again) == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.slow
+def test_a_consumer_that_is_killed_is_replaced_and_nothing_comes_twice(
+    broker: Server, tmp_path: Path
+) -> None:
+    asyncio.run(send(broker, "killed", some(range(3_000)), partitions=2))
+    settings = {"type": "kafka", "servers": [broker.address], "topics": ["killed"], "group": "k"}
+    with Monitored(tmp_path, settings) as first:
+        first.wait("n", 500)
+        first.kill()
+    with Monitored(tmp_path, settings) as second:
+        asyncio.run(send(broker, "killed", some(range(3_000, 3_100)), partitions=2))
+        stored = second.wait("n", 3_100)
+    assert sorted(stored) == list(range(3_100))
+
+
+@pytest.mark.slow
+def test_partitions_move_between_consumers(broker: Server) -> None:
+    """What both read has the same id, so that a store keeps it once."""
+
+    async def work() -> tuple[list[Batch], list[Batch]]:
+        mine: list[Batch] = []
+        theirs: list[Batch] = []
+
+        async def consume(into: list[Batch]) -> None:
+            async for batch in source(broker, "moves").read(None):
+                into.append(batch)
+                assert batch.acknowledge is not None
+                await batch.acknowledge()
+
+        async def until(n: int) -> None:
+            while len({*numbers(mine), *numbers(theirs)}) < n:
+                await asyncio.sleep(0.05)
+
+        await send(broker, "moves", some(range(100)), 2)
+        first = asyncio.create_task(consume(mine))
+        await until(100)
+        second = asyncio.create_task(consume(theirs))
+        sent = 100
+        while not theirs:
+            await send(broker, "moves", some(range(sent, sent + 20)), 2)
+            sent += 20
+            await asyncio.sleep(0.3)
+        await until(sent)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        await send(broker, "moves", some(range(sent, sent + 20)), 2)
+        await until(sent + 20)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return mine, theirs
+
+    mine, theirs = asyncio.run(asyncio.wait_for(work(), 90))
+    known = {
+        (id_, n)
+        for batch in (*mine, *theirs)
+        for id_, n in zip(batch.ids or (), batch.frame["n"], strict=True)
+    }
+    assert len({id_ for id_, _ in known}) == len(known) == len({n for _, n in known})
+
+
+@pytest.mark.slow
+def test_a_broker_that_freezes_or_is_killed_comes_back(tmp_path: Path) -> None:
+    with tansu(tmp_path) as server:
+        asyncio.run(send(server, "crash", some(range(100))))
+        settings = {"type": "kafka", "servers": [server.address], "topics": ["crash"], "group": "g"}
+        with Monitored(tmp_path, settings) as monitored:
+            monitored.wait("n", 100)
+            assert server.process is not None
+            server.process.send_signal(signal.SIGSTOP)
+            server.process.send_signal(signal.SIGCONT)
+            asyncio.run(send(server, "crash", some(range(100, 200))))
+            monitored.wait("n", 200)
+            server.restart()
+            # This broker forgets; one that keeps its log has all of these at the same places.
+            for part in (range(100), range(100, 200), range(200, 450)):
+                asyncio.run(send(server, "crash", some(part)))
+            stored = monitored.wait("n", 450)
+    assert sorted(stored) == list(range(450))
+
+
+def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:
+    server = tansu(tmp_path)
+
+    async def work() -> list[Batch]:
+        reading = asyncio.create_task(collect(source(server, "later"), 3))
+        await asyncio.sleep(0.7)
+        await asyncio.to_thread(server.start)
+        await send(server, "later", some(range(3)))
+        return await reading
+
+    try:
+        assert numbers(asyncio.run(work())) == [0, 1, 2]
+    finally:
+        server.stop()
+
+
+def test_wrong_credentials_are_told_without_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = tansu(tmp_path)
+    server.command.append("--authentication")
+    monkeypatch.setenv("KAFKA_PASSWORD", "correct-horse")
+    password = {"env": "KAFKA_PASSWORD"}
+    locked = source(server, "t", username="ann", password=password, mechanism="SCRAM-SHA-256")
+    with server, pytest.raises(ParameterError) as error:
+        read(locked, 1)
+    assert "t of Kafka" in str(error.value)
+    assert "correct-horse" not in str(error.value)
+
+
+def test_a_server_needs_a_port() -> None:
+    with pytest.raises(ValueError, match="servers"):
+        Kafka(servers=(HOST,), topics=("t",), group="g")
