@@ -161,3 +161,15 @@ def tansu(folder: Path) -> Server:
         folder,
         {"RUST_LOG": "warn"},
     )
+
+
+def redis_server(folder: Path, *options: str) -> Server:
+    """Return a Redis server, not started; what it answered to outlives a kill."""
+    binary = program("redis-server", "apt-get install redis-server")
+    port = free_port()
+    durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+    return Server(
+        [binary, "--port", str(port), "--bind", HOST, "--dir", str(folder), *durable, *options],
+        port,
+        folder,
+    )

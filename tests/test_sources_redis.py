@@ -233,7 +233,7 @@ def test_wrong_credentials_are_told_without_the_password(
                 read(source(server, "s", **given), 1)
             assert "correct-horse" not in str(error.value)
         monkeypatch.setenv("REDIS_PASSWORD", "battery")
-        with client(server, password="battery") as c:
+        with client(server, password="battery") as c:  # noqa: S106
             c.xadd("s", {"n": 1})
         assert numbers(read(source(server, "s", password=password), 1)) == [1]
 
