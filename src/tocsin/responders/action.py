@@ -134,6 +134,8 @@ class Action(GuardedResponder):
                 break
             if ledger.claimed(f"{key}:delivered"):
                 return "done before", Delivery("delivered", f"{name} was done before")
+            if ledger.claimed(f"{key}:rejected"):
+                return "refused before", Delivery("rejected", f"{name} was refused before")
             if not ledger.claimed(f"{key}:retry"):
                 reason = f"{name} was begun before, and nobody knows whether it was done"
                 return "unknown", Delivery("unknown", reason)
