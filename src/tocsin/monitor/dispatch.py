@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
 
 from tocsin.alarms.routing import Router, lapsed
 from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
 from tocsin.monitor.stores import Stores
 from tocsin.store.outbox import Pending
+from tocsin.store.schema import notices
 from tocsin.types import Alarm, Delivery, Notice
 
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 10
-"""After so many a notice is a dead letter; that is about two hours after the first."""
+"""After so many a notice is a dead letter; that is about an hour and a half after the first."""
 
 _EVERY = 0.25
-_FIRST, _LONGEST = 2.0, 1_800.0
-_AT_ONCE = 20
+_FIRST, _FACTOR, _LONGEST = 2.0, 3.0, 1_800.0
 _GRACE = 5.0
 _MUTED_FOR = timedelta(seconds=30)
 
@@ -31,7 +36,7 @@ class Dispatcher:
     """Sends the notices of one responder, one after the other, so that none delays another's.
 
     A notice is leased, rendered once, and sent; a crash before it is marked sends it again with
-    the same key. "retry" waits twice as long each time, up to half an hour, give or take a
+    the same key. "retry" waits three times as long each time, up to half an hour, give or take a
     quarter; after ten attempts it is a dead letter.
     """
 
@@ -40,28 +45,34 @@ class Dispatcher:
         self.responder = responder
         self.stores = stores
         self.router = router
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"respond-{name}")
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Send what is due until cancelled."""
-        try:
-            while True:
-                try:
-                    sent = await self.send_due()
-                except StoreUnavailable as error:
-                    log.warning("%s: notices wait for the store: %s", self.name, error)
-                    sent = 0
-                if not sent:
-                    await asyncio.sleep(_EVERY)
-        finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+        """Send what is due until stopped."""
+        while True:
+            sent = 0
+            try:
+                sent = await self.send_due()
+            except StoreUnavailable as error:
+                log.warning("%s: notices wait for the store: %s", self.name, error)
+            except Exception:
+                log.exception("%s: a notice could not be sent", self.name)
+            if not sent:
+                if self._stopping.is_set():
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), _EVERY)
+
+    def stop(self) -> None:
+        """End when nothing is due any more."""
+        self._stopping.set()
 
     async def send_due(self, now: datetime | None = None) -> int:
-        """Send what is due now, and return how many notices that was."""
+        """Send what is due now, and return how many notices that was: none or one."""
         now = now or datetime.now(UTC)
-        lease = _AT_ONCE * (self.responder.timeout + _GRACE)
+        lease = self.responder.timeout + 2 * _GRACE
         pending = await asyncio.to_thread(
-            self.stores.outbox.due, now, self.name, limit=_AT_ONCE, lease=lease
+            self.stores.outbox.due, now, self.name, limit=1, lease=lease
         )
         for each in pending:
             await self._send(each, now)
@@ -71,26 +82,29 @@ class Dispatcher:
         notice = pending.notice or await asyncio.to_thread(self._rendered, pending, now)
         if notice is None:
             return
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, self._respond, notice)
-        try:
-            limit = self.responder.timeout + _GRACE
-            delivery = await asyncio.wait_for(asyncio.shield(work), limit)
-        except TimeoutError:
-            delivery = Delivery("unknown", f"no answer within {limit:g} s")
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"respond-{self.name}")
-        except Exception as error:
-            log.exception("%s: the responder failed", self.name)
-            delivery = Delivery("rejected", f"{type(error).__name__}: {error}")
+        started = time.monotonic()
+        delivery = await self._answer(notice)
+        now += timedelta(seconds=time.monotonic() - started)
         retry_at = None
         if delivery.status == "retry" and pending.attempts + 1 < MOST_ATTEMPTS:
-            retry_at = datetime.now(UTC) + timedelta(seconds=_pause(notice.key, pending.attempts))
-        await asyncio.to_thread(self.stores.outbox.mark, notice.key, delivery, retry_at)
-        if delivery.status == "delivered" and notice.kind == "repeated":
-            await asyncio.to_thread(self._repeat, notice)
+            retry_at = now + timedelta(seconds=_pause(notice.key, pending.attempts))
+        elif notice.kind == "repeated":
+            await asyncio.to_thread(self._repeat, notice, now)
+        await asyncio.to_thread(self.stores.outbox.mark, notice.key, delivery, retry_at, now)
         if delivery.status != "delivered":
             again = "" if retry_at is None else f" Tried again at {retry_at:%H:%M:%S} UTC."
             log.warning("%s: %s: %s.%s", self.name, delivery.status, delivery.reason, again)
+
+    async def _answer(self, notice: Notice) -> Delivery:
+        """Have the responder respond, and give up waiting after its time-out."""
+        limit = self.responder.timeout + _GRACE
+        try:
+            return await asyncio.wait_for(_in_thread(lambda: self._respond(notice)), limit)
+        except TimeoutError:
+            return Delivery("unknown", f"no answer within {limit:g} s")
+        except Exception as error:
+            log.exception("%s: the responder failed", self.name)
+            return Delivery("rejected", f"{type(error).__name__}: {error}")
 
     def _respond(self, notice: Notice) -> Delivery:
         if isinstance(self.responder, GuardedResponder):
@@ -104,27 +118,38 @@ class Dispatcher:
         reasons = {alarm.id: lapsed(pending.kind, alarm) for alarm in alarms}
         alarms = [alarm for alarm in alarms if reasons[alarm.id] is None]
         if not alarms:
-            reason = next(filter(None, reasons.values()), "its alarms are gone")
-            stores.outbox.mark(pending.key, Delivery("rejected", reason))
+            self._drop(pending, next(filter(None, reasons.values()), "its alarms are gone"))
             return None
         around, silences = stores.alarms.open(), stores.silences.active(now)
         muted = {each.id: self.router.muted(each, now, around, silences) for each in alarms}
         told = [each for each in alarms if muted[each.id] is None]
+        later = [each.id for each in alarms if muted[each.id] and each.closed is None]
         if not told:
-            over = all(each.closed is not None for each in alarms)
-            reason = next(iter(muted.values())) or ""
-            if over:
-                stores.outbox.mark(pending.key, Delivery("rejected", reason))
-            else:
+            reason = next(filter(None, muted.values()), "")
+            if later:
                 stores.outbox.postpone(pending.key, now + _MUTED_FOR, reason)
+            else:
+                self._drop(pending, reason)
             return None
+        if later:
+            with stores.db.begin() as c:
+                due = now + _MUTED_FOR
+                stores.outbox.enqueue(c, self.name, pending.group, pending.kind, later, due)
         notice = Notice(pending.key, pending.kind, pending.group, tuple(told), now)
         stores.outbox.freeze(pending.key, notice)
         return notice
 
-    def _repeat(self, notice: Notice) -> None:
+    def _drop(self, pending: Pending, reason: str) -> None:
+        """Note that a notice has no reason any more: nobody is told, and it is no dead letter."""
+        with self.stores.db.begin() as c:
+            c.execute(
+                update(notices)
+                .where(notices.c.key == pending.key)
+                .values(status="lapsed", reason=reason, leased_until=None)
+            )
+
+    def _repeat(self, notice: Notice, now: datetime) -> None:
         """Have a notice repeated once more, as long as it is not lapsed by then."""
-        now = datetime.now(UTC)
         with self.stores.db.begin() as c:
             for alarm in notice.alarms:
                 for route in self.router.again(alarm):
@@ -141,8 +166,34 @@ class Dispatcher:
             return None
 
 
+def _in_thread(work: Callable[[], Delivery]) -> asyncio.Future[Delivery]:
+    """Start work in a thread that never keeps the process from ending."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Delivery] = loop.create_future()
+
+    def done(result: Delivery | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+    def run() -> None:
+        result: Delivery | Exception
+        try:
+            result = work()
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+            result = error
+        with suppress(RuntimeError):  # the loop may be closed
+            loop.call_soon_threadsafe(done, result)
+
+    threading.Thread(target=run, name="respond", daemon=True).start()
+    return future
+
+
 def _pause(key: str, attempts: int) -> float:
     """Return the seconds before the next attempt; the jitter is the key's, so that it repeats."""
     digest = hashlib.sha256(f"{key}/{attempts}".encode()).digest()
     jitter = 0.75 + 0.5 * int.from_bytes(digest[:4], "big") / 2**32
-    return float(min(_LONGEST, _FIRST * 2.0**attempts) * jitter)
+    return float(min(_LONGEST, _FIRST * _FACTOR**attempts) * jitter)

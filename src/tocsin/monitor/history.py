@@ -15,8 +15,9 @@ from typing import Any, cast
 from tocsin import config
 from tocsin.alarms.routing import Router
 from tocsin.errors import InputError, NotInStore
-from tocsin.monitor.process import Process, Stores
+from tocsin.monitor.process import Process
 from tocsin.monitor.scoring import new_pipeline, open_model, training_data
+from tocsin.monitor.stores import Stores
 from tocsin.progress import report
 from tocsin.store.database import Database
 from tocsin.types import Alarm, Batch
@@ -152,6 +153,11 @@ async def _from_source(monitor: config.Monitor, most: int) -> list[Batch]:
                     batch = await anext(batches)
             except (StopAsyncIteration, TimeoutError):
                 break
+            except OSError as error:
+                raise InputError(
+                    f"{monitor.source.describe()} cannot be read: {error}. If `tocsin up` reads "
+                    "it, wait until there are events enough in the store."
+                ) from error
             found.append(batch)
             n += len(batch)
             report("reading", n, most)

@@ -24,16 +24,23 @@ Description = tuple[tuple[Reason, ...], Mapping[str, Any], str]
 """Why an event is anomalous, the event itself as JSON values, and a sentence of it all."""
 
 _LONGEST = 2_000
+_NUMBERS = ["numeric", "plain"]
 
 
 class Scorer(ABC):
-    """A trained pipeline and its name; what a batch must hold is the modality's."""
+    """A trained pipeline and its name; what a batch must hold is the modality's.
+
+    ``numeric``: the columns that it takes as numbers. ``budget``: the share of normal events that
+    it may flag.
+    """
 
     keeps_context: ClassVar[bool] = False
 
     def __init__(self, pipeline: Any, name: str) -> None:
         self.pipeline = pipeline
         self.name = name
+        self.numeric: frozenset[str] = frozenset()
+        self.budget: float = pipeline.budget.rate
 
     @abstractmethod
     def judge(self, batch: Batch) -> Judgement:
@@ -59,6 +66,12 @@ class Scorer(ABC):
 class Rows(Scorer):
     """Rows that stand alone."""
 
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        super().__init__(pipeline, name)
+        ready = pipeline.preparer_
+        kinds = zip(ready.columns_, ready.kinds_, ready.styles_, strict=True)
+        self.numeric = frozenset(name for name, *kind in kinds if kind == _NUMBERS)
+
     def judge(self, batch: Batch) -> Judgement:
         """Return what the model says of each row; columns that are missing are unknown values."""
         scores = self.pipeline.score(self._frame(batch))
@@ -68,7 +81,7 @@ class Rows(Scorer):
         """Return the columns that made a row anomalous, and the row."""
         row = self._frame(batch).iloc[[i]]
         reasons = self.pipeline.explain(row)[0].reasons
-        return reasons, {"event": _plain(row.iloc[0].to_dict())}, _sentence(reasons)
+        return reasons, {"event": plain(row.iloc[0].to_dict())}, _sentence(reasons)
 
     def _frame(self, batch: Batch) -> pd.DataFrame:
         columns = self.pipeline.columns
@@ -136,6 +149,11 @@ class Points(Scorer):
 
     def __init__(self, pipeline: SeriesPipeline, name: str, context: int) -> None:
         super().__init__(pipeline, name)
+        channels = pipeline.preparer_.channels_
+        readings = zip(channels.names_, channels.readings_, strict=True)
+        self.numeric = frozenset(
+            name for name, each in readings if each["style"] == "plain" and not each["levels"]
+        )
         self.context = context
         self._before: dict[str, pd.DataFrame] = {}
 
@@ -174,7 +192,7 @@ class Points(Scorer):
         last = len(found) - 1
         over = [each for each in found.intervals if each.start <= last <= each.end]
         reasons = over[0].reasons if over else ()
-        return reasons, {"event": _plain(batch.frame.iloc[i].to_dict())}, _sentence(reasons)
+        return reasons, {"event": plain(batch.frame.iloc[i].to_dict())}, _sentence(reasons)
 
 
 def open_model(path: Path, context: int) -> Scorer:
@@ -263,10 +281,10 @@ def _short(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float | int) else str(value)[:80]
 
 
-def _plain(values: Mapping[Any, Any]) -> dict[str, Any]:
+def plain(values: Mapping[Any, Any]) -> dict[str, Any]:
     """Return values as JSON has them; what is no number and no truth is text, missing is None."""
 
-    def plain(value: Any) -> Any:
+    def one(value: Any) -> Any:
         if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
             return None
         value = value.item() if isinstance(value, np.generic) else value
@@ -274,7 +292,7 @@ def _plain(values: Mapping[Any, Any]) -> dict[str, Any]:
             return value
         return value if isinstance(value, float) and np.isfinite(value) else str(value)[:_LONGEST]
 
-    return {str(name): plain(value) for name, value in values.items()}
+    return {str(name): one(value) for name, value in values.items()}
 
 
 def _some(names: Iterable[Any]) -> str:

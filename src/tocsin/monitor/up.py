@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from tocsin import config, registry
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
-from tocsin.errors import ConfigError, Refused, StoreUnavailable, TocsinError
+from tocsin.errors import Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.dispatch import Dispatcher
 from tocsin.monitor.process import Process
 from tocsin.monitor.stores import Stores
@@ -28,14 +29,17 @@ from tocsin.store.leases import Lease
 log = logging.getLogger(__name__)
 
 _LEASE = 15.0
-_RETAIN_EVERY = 3_600.0
+_LOOK_EVERY = 1.0
+_TIDY_EVERY = 3_600.0
+_REST = 30.0
 _DRAIN = 20.0
 
 
 class Up:
     """Runs all that a configuration says, until every source ends or ``stop``.
 
-    One process at a time serves a store: a second one waits for the lease of the first.
+    One process at a time serves a store: a second one waits for the lease of the first. A monitor
+    that fails begins anew from the store after a pause, as after a crash.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,45 +47,46 @@ class Up:
         self.config = config.read(path)
         self.stores = Stores.of(Database(self.config.store))
         self._router = _router(self.config)
-        self._watches: dict[str, tuple[Watch, asyncio.Task[None]]] = {}
-        self._dispatchers: dict[str, tuple[Responder, asyncio.Task[None]]] = {}
-        self._stopping = asyncio.Event()
-        self._retained = time.monotonic()
+        self._watches: dict[str, tuple[Watch, asyncio.Task[bool]]] = {}
+        self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[bool]]] = {}
+        self._ended: set[str] = set()
+        self._rests: dict[str, float] = {}
+        self._stopping = False
+        self._reloading = False
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Run until stopped; raises Refused when another process keeps the store."""
+        """Run until stopped; raises Refused when another process keeps the store until then."""
         lease = await self._leased()
+        helpers = [asyncio.create_task(work) for work in (self._hold(lease), self._tidy())]
         try:
-            self._start()
-            while not self._stopping.is_set() and self._watches:
-                await self._step(lease)
-                try:
-                    await asyncio.wait_for(self._stopping.wait(), 1.0)
-                except TimeoutError:
-                    continue
+            while not self._stopping and not self._ended >= set(self.config.monitors):
+                if self._reloading:
+                    self._reloading = False
+                    await self._reload()
+                self._start()
+                self._wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY)
+                self._look()
         finally:
             await self._end()
-            lease.release()
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            with suppress(StoreUnavailable):
+                lease.release()
             self.stores.db.close()
 
     def stop(self) -> None:
         """Stop reading, process what is queued, and end."""
-        self._stopping.set()
+        self._stopping = True
+        self._wake.set()
 
     def reload(self) -> None:
         """Read the configuration again, and change what has changed; nothing, if it is wrong."""
-        try:
-            fresh = config.read(self.path)
-        except ConfigError as error:
-            log.error("The configuration is kept as it was. %s", error)
-            return
-        if fresh.store != self.config.store:
-            log.error("The store cannot change while Tocsin runs; the rest is taken over.")
-        changed = {
-            name for name, each in self.config.monitors.items() if fresh.monitors.get(name) != each
-        }
-        self.config, self._router = fresh, _router(fresh)
-        asyncio.get_running_loop().create_task(self._restart(changed))
+        self._reloading = True
+        self._wake.set()
 
     def handle_signals(self) -> None:
         """Stop at SIGINT and SIGTERM, reload at SIGHUP."""
@@ -95,57 +100,39 @@ class Up:
         holder = f"{socket.gethostname()}:{os.getpid()}"
         lease = Lease(self.stores.db, "up", holder, _LEASE)
         waited = False
-        while not lease.acquire():
-            if self._stopping.is_set():
-                raise Refused(f"Another process serves {self.config.store}; stopped waiting.")
+        while not await self._holds(lease):
+            if self._stopping:
+                raise Refused(f"Another process serves {self.stores.db.url}; stopped waiting.")
             if not waited:
                 log.warning("Another process serves this store; waiting for it to end.")
             waited = True
-            await asyncio.sleep(1.0)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(1.0, _LEASE / 3))
         return lease
 
-    def _start(self) -> None:
-        """Start the monitors and dispatchers that do not run yet."""
-        for name, settings in self.config.monitors.items():
-            if name not in self._watches:
-                process = Process(name, settings, self.stores, self._router, self.config.storm)
-                watch = Watch(process, self._train)
-                self._watches[name] = watch, _supervised(watch.run, f"monitor {name}")
-                log.info("%s: watches %s", name, settings.source.describe())
-        for name, responder in responders_of(self.config).items():
-            if name not in self._dispatchers:
-                run = Dispatcher(name, responder, self.stores, self._router).run
-                self._dispatchers[name] = responder, _supervised(run, f"responder {name}")
-
-    async def _restart(self, changed: set[str]) -> None:
-        for name in changed & set(self._watches):
-            await self._stop_watch(name)
-        for watch, _ in self._watches.values():
-            watch.process.router = self._router
-        for _, task in self._dispatchers.values():
-            task.cancel()
-        self._dispatchers.clear()
-        self._start()
-        log.info("The configuration was read again: %d monitors changed", len(changed))
-
-    async def _step(self, lease: Lease) -> None:
-        """Look after everything once a second; a store that is away is waited for."""
+    async def _holds(self, lease: Lease) -> bool | None:
+        """Take the lease, or hold it for longer; None if the store is away, so nobody knows."""
         try:
-            if not await asyncio.to_thread(lease.renew):
-                log.error("Another process has taken over this store; this one stops.")
-                self.stop()
-            await self._look_for_silence()
-            if time.monotonic() - self._retained > _RETAIN_EVERY:
-                self._retained = time.monotonic()
-                await asyncio.to_thread(self._retain)
+            return await asyncio.to_thread(lease.acquire)
         except StoreUnavailable as error:
             log.warning("The store is away: %s", error)
-        for name in [name for name, (_, task) in self._watches.items() if task.done()]:
-            del self._watches[name]
+            return None
 
-    async def _look_for_silence(self) -> None:
-        for watch, _ in list(self._watches.values()):
-            await watch.mind_silence(datetime.now(UTC))
+    async def _hold(self, lease: Lease) -> None:
+        while await self._holds(lease) is not False:
+            await asyncio.sleep(_LEASE / 3)
+        log.error("Another process has taken over this store; this one stops.")
+        self.stop()
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY)
+            try:
+                await asyncio.to_thread(self._retain)
+            except TocsinError as error:
+                log.warning("Old events are not put away: %s", error)
+            except Exception:
+                log.exception("Old events are not put away")
 
     def _retain(self) -> None:
         before = datetime.now(UTC) - timedelta(seconds=self.config.retention.events)
@@ -154,6 +141,69 @@ class Up:
         self.stores.outbox.prune(before)
         self.stores.quarantine.prune(before)
 
+    def _start(self) -> None:
+        """Start the monitors and dispatchers that do not run yet."""
+        now = time.monotonic()
+        for name, settings in self.config.monitors.items():
+            if name in self._watches or name in self._ended or self._rests.get(name, now) > now:
+                continue
+            try:
+                process = Process(name, settings, self.stores, self._router, self.config.storm)
+                watch = Watch(process, self._train)
+            except TocsinError as error:
+                log.error("monitor %s cannot begin: %s", name, error)
+                self._rests[name] = now + _REST
+                continue
+            self._watches[name] = watch, _supervised(watch.run, f"monitor {name}")
+            log.info("%s: watches %s", name, settings.source.describe())
+        for name, responder in responders_of(self.config).items():
+            if name not in self._dispatchers:
+                dispatcher = Dispatcher(name, responder, self.stores, self._router)
+                running = _supervised(dispatcher.run, f"responder {name}")
+                self._dispatchers[name] = dispatcher, running
+
+    def _look(self) -> None:
+        """Take out the monitors that have ended; those that failed begin anew after a pause."""
+        for name, (_, task) in list(self._watches.items()):
+            if task.done():
+                del self._watches[name]
+                if task.result():
+                    self._ended.add(name)
+                else:
+                    self._rests[name] = time.monotonic() + _REST
+
+    async def _reload(self) -> None:
+        try:
+            fresh = config.read(self.path)
+        except TocsinError as error:
+            log.error("The configuration is kept as it was. %s", error)
+            return
+        old = self.config
+        if fresh.store != old.store:
+            log.error("The store cannot change while Tocsin runs; the rest is taken over.")
+            fresh = fresh.model_copy(update={"store": old.store})
+        changed = {
+            name
+            for name, each in old.monitors.items()
+            if fresh.monitors.get(name) != each or fresh.storm != old.storm
+        }
+        responders = responders_of(fresh)
+        stale = {
+            name
+            for name, (running, _) in self._dispatchers.items()
+            if responders.get(name) != running.responder
+        }
+        await _stopped([self._watches.pop(name) for name in changed & set(self._watches)])
+        await _stopped([self._dispatchers.pop(name) for name in stale])
+        self.config, self._router = fresh, _router(fresh)
+        self._ended -= changed
+        self._rests.clear()
+        for watch, _ in self._watches.values():
+            watch.process.router = self._router
+        for dispatcher, _ in self._dispatchers.values():
+            dispatcher.router = self._router
+        log.info("The configuration was read again: %d monitors changed", len(changed))
+
     async def _train(self, name: str) -> bool:
         """Train a monitor's model in a process of its own, so that this one stays small."""
         log.info("%s: trains its model from the events so far", name)
@@ -161,7 +211,11 @@ class Up:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
-        told, _ = await process.communicate()
+        try:
+            told, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.terminate()
         said = told.decode(errors="replace").strip()
         if process.returncode:
             log.error("%s: training failed: %s", name, said)
@@ -169,21 +223,21 @@ class Up:
             log.info("%s: %s", name, said)
         return process.returncode == 0
 
-    async def _stop_watch(self, name: str) -> None:
-        watch, task = self._watches.pop(name)
-        await watch.stop()
-        done, _ = await asyncio.wait([task], timeout=_DRAIN)
-        if not done:
-            task.cancel()
-
     async def _end(self) -> None:
-        for name in list(self._watches):
-            await self._stop_watch(name)
-        for _, task in self._dispatchers.values():
-            task.cancel()
-        await asyncio.gather(
-            *(task for _, task in self._dispatchers.values()), return_exceptions=True
-        )
+        await _stopped(list(self._watches.values()))
+        await _stopped(list(self._dispatchers.values()))
+
+
+async def _stopped(running: Sequence[tuple[Watch | Dispatcher, asyncio.Task[bool]]]) -> None:
+    """Stop watches or dispatchers, which finish what they have begun if that does not last."""
+    for each, _ in running:
+        each.stop()
+    tasks = [task for _, task in running]
+    if tasks:
+        await asyncio.wait(tasks, timeout=_DRAIN)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def responders_of(settings: config.Config) -> dict[str, Responder]:
@@ -198,13 +252,18 @@ def _router(settings: config.Config) -> Router:
     return Router(settings.policies, settings.inhibit, settings.maintenance)
 
 
-def _supervised(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[None]:
-    async def logged() -> None:
+def _supervised(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[bool]:
+    """Start what runs; its result is whether it came to its end without a fault."""
+
+    async def logged() -> bool:
         try:
             await run()
         except TocsinError as error:
             log.error("%s ended: %s", what, error)
+            return False
         except Exception:
             log.exception("%s ended by a fault of Tocsin", what)
+            return False
+        return True
 
     return asyncio.create_task(logged(), name=what)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TypeVar, cast
+from itertools import groupby
+from typing import Any, TypeVar, cast
 
 from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
-from tocsin.errors import ModelFolderError, NotAModel, StoreUnavailable, TocsinError
-from tocsin.monitor.process import Process, merge
+from tocsin.errors import NotAModel, StoreUnavailable, TocsinError
+from tocsin.monitor.batches import merge
+from tocsin.monitor.process import Process
 from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
@@ -23,7 +25,9 @@ from tocsin.types import Alarm, Batch
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
+_LONGEST_WAIT = 5.0
 _MODEL_EVERY = 2.0
+_SILENCE_EVERY = 0.5
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -43,54 +47,74 @@ class Watch:
         self.process = process
         self.name = process.name
         self.settings: config.Monitor = process.settings
-        self._heard = datetime.now(UTC)
         self._silence = _silence(process)
+        self._heard = datetime.now(UTC)
+        if self._silence is not None:
+            self._heard = datetime.fromisoformat(self._silence.evidence["last"])
         self._train = train
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(self.settings.queue)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"monitor-{self.name}")
-        self._trained: str | None = None
+        self._between = asyncio.Lock()  # held while a batch is at work
+        self._stopping = asyncio.Event()
+        self._model: str | None = None
         self._refused: str | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._untrainable = False
 
     async def run(self) -> None:
         """Collect, process and look after the model, until the source ends or ``stop``."""
-        await self._refresh_model()
-        work = asyncio.create_task(self._work(), name=f"work {self.name}")
-        keep = asyncio.create_task(self._keep_model(), name=f"model {self.name}")
-        collect = asyncio.create_task(self._collect(), name=f"collect {self.name}")
-        self._tasks = [collect, keep, work]
+        tasks: list[asyncio.Task[Any]] = []
+
+        def begin(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+            tasks.append(asyncio.create_task(work, name=self.name))
+            return tasks[-1]
+
         try:
-            await asyncio.wait([collect, work], return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-            await self._queue.put(None)
+            await self._switch_model()
+            work, stopping = begin(self._work()), begin(self._stopping.wait())
+            collect = begin(self._collect())
+            begin(self._keep_model())
+            begin(self._mind_silence())
+            await asyncio.wait([collect, work, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # The source is closed last, since acknowledging may need it.
+            last = begin(self._queue.put(None))
+            await asyncio.wait([last, work], return_when=asyncio.FIRST_COMPLETED)
             await work
         finally:
-            for task in self._tasks:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            self._thread.shutdown(wait=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.to_thread(self._thread.shutdown)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stop reading; what is queued is still processed."""
-        for task in self._tasks[:1]:
-            task.cancel()
+        self._stopping.set()
 
-    async def mind_silence(self, now: datetime) -> None:
-        """Raise an alarm when the source is silent for too long, and end it when it speaks."""
+    async def _mind_silence(self) -> None:
+        while True:
+            await asyncio.sleep(_SILENCE_EVERY)
+            try:
+                await self.look_for_silence(datetime.now(UTC))
+            except StoreUnavailable as error:
+                log.warning("%s: %s", self.name, error)
+            except Exception:
+                log.exception("%s: silence could not be looked for", self.name)
+
+    async def look_for_silence(self, now: datetime) -> None:
+        """Raise an alarm when the source is silent for too long, and end it when it speaks.
+
+        A source that is held up is not silent.
+        """
         limit = self.settings.no_data
-        if limit is None:
-            return
-        silent = (now - self._heard).total_seconds() > limit
-        if silent == (self._silence is not None):
+        silent = limit is not None and (now - self._heard).total_seconds() > limit
+        if silent == (self._silence is not None) or (silent and self._queue.full()):
             return
         if self._silence is not None:
             alarm = end(self._silence, now)
         else:
             labels = self.settings.alarms.labels
             alarm = no_data(self.name, self._heard, now, labels=labels)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self.process.tick, [alarm], now)
+        async with self._between:
+            await self._in_thread(self.process.tick, [alarm], now)
         self._silence = alarm if silent else None
 
     async def _collect(self) -> None:
@@ -107,10 +131,10 @@ class Watch:
                 if not self.settings.source.live:
                     return
                 log.warning("%s: the source ended; it is read again", self.name)
-            except TocsinError as error:
-                log.error("%s: %s Read again in %.0f s.", self.name, error, pause)
+            except (TocsinError, OSError) as error:
+                log.error("%s: %s Read again in %.1f s.", self.name, error, pause)
             except Exception:
-                log.exception("%s: the source failed; read again in %.0f s", self.name, pause)
+                log.exception("%s: the source failed; read again in %.1f s", self.name, pause)
             await self._queue.join()  # so that the offset is that of all that was read
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -119,8 +143,8 @@ class Watch:
         ended = False
         while not ended:
             batches, ended = await self._gather()
-            if batches:
-                await self._processed(merge(batches))
+            for _, alike in groupby(batches, key=_is_anonymous):
+                await self._processed(list(alike))
             for _ in range(len(batches) + ended):
                 self._queue.task_done()
 
@@ -143,79 +167,92 @@ class Watch:
             n += len(batch)
         return batches, False
 
-    async def _processed(self, batch: Batch) -> None:
+    async def _processed(self, batches: list[Batch]) -> None:
+        """Process batches as one, and acknowledge each."""
         now = datetime.now(UTC)
-        work = await self._until_kept(self.process.prepare, batch, now)
-        await self._until_kept(self.process.keep, work, now)
-        if batch.acknowledge is not None:
-            try:
-                await batch.acknowledge()
-            except (OSError, TocsinError) as error:
-                log.warning("%s: the source was not told of what is kept: %s", self.name, error)
+        async with self._between:
+            work = await self._until_done(self.process.prepare, merge(batches), now)
+            await self._until_done(self.process.keep, work, now)
+        for batch in batches:
+            if batch.acknowledge is not None:
+                try:
+                    await batch.acknowledge()
+                except Exception as error:  # noqa: BLE001 - what is kept is kept; it comes again
+                    log.warning("%s: the source was not told what is kept: %s", self.name, error)
 
-    async def _until_kept(
+    async def _until_done(
         self, step: Callable[[_In, datetime], _Out], given: _In, now: datetime
     ) -> _Out:
         """Take a step in the monitor's thread, again and again while the store is away."""
-        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        pause = _FIRST_PAUSE
         while True:
             try:
-                return await loop.run_in_executor(self._thread, step, given, now)
+                return await self._in_thread(step, given, now)
             except StoreUnavailable as error:
                 log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE / 6)
+                pause = min(2 * pause, _LONGEST_WAIT)
+
+    async def _in_thread(self, step: Callable[..., _Out], *given: Any) -> _Out:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, step, *given)
 
     async def _keep_model(self) -> None:
         while True:
             await asyncio.sleep(_MODEL_EVERY)
             try:
-                await self._refresh_model()
+                if not await self._switch_model():
+                    await self._train_first()
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
             except Exception:
                 log.exception("%s: the model could not be looked after", self.name)
 
-    async def _refresh_model(self) -> None:
-        """Train the first model once there are events enough; switch to one that has changed."""
+    async def _switch_model(self) -> bool:
+        """Switch to the model on disk if it is another one; return whether there is one at all.
+
+        One that cannot be taken is told once, and the one that served before goes on.
+        """
         path = self.settings.model
+        wanted = None
         try:
             wanted = fingerprint(path)
-        except NotAModel:
-            await self._train_first()
-            return
-        except ModelFolderError as error:
-            self._refuse_model(str(error))
-            return
-        if wanted in (self._trained, self._refused):
-            return
-        loop = asyncio.get_running_loop()
-        try:
+            if wanted in (self._model, self._refused):
+                return True
             scorer = await asyncio.to_thread(open_model, path, self.settings.context)
-        except TocsinError as error:
-            self._refuse_model(str(error))
-            self._refused = wanted
-            return
-        await loop.run_in_executor(self._thread, self.process.serve, scorer)
-        self._trained = wanted
+            if fingerprint(path) != wanted:
+                return True  # it was replaced meanwhile: next time
+        except NotAModel:
+            return self._model is not None
+        except (TocsinError, OSError) as error:
+            reason = wanted or str(error)
+            if reason != self._refused:
+                log.error("%s: the model is not taken: %s", self.name, error)
+            self._refused = reason
+            return True
+        async with self._between:
+            await self._in_thread(self.process.serve, scorer)
+        self._model, self._refused = wanted, None
         log.info("%s: scores by %s", self.name, scorer.name)
+        return True
 
     async def _train_first(self) -> None:
-        if self._trained is not None or self._refused == "training":
+        """Train the first model once there are events enough."""
+        if self._untrainable:
             return
         seen = await asyncio.to_thread(self.process.stores.events.count, self.name)
-        if seen >= self.settings.training.after and not await self._train(self.name):
-            self._refused = "training"
-
-    def _refuse_model(self, reason: str) -> None:
-        if self._refused is None:
-            log.error("%s: the model is not taken: %s", self.name, reason)
+        if seen >= self.settings.training.after:
+            self._untrainable = not await self._train(self.name)
 
 
 def _silence(process: Process) -> Alarm | None:
     """Return the alarm "no data" that is open since an earlier run."""
     found = process.stores.alarms.open(process.name)
     return next((alarm for alarm in found if alarm.kind == "no data"), None)
+
+
+def _is_anonymous(batch: Batch) -> bool:
+    """Return whether a batch holds events without ids; it is not merged with others."""
+    return len(batch) > 0 and batch.ids is None
 
 
 def _generator(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:

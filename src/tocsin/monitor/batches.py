@@ -1,0 +1,98 @@
+"""Batches of events: joined, thinned out, and their columns made of one type each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from tocsin.monitor.scoring import plain
+from tocsin.types import Batch, BoolArray
+
+_RAW = 2_000
+
+
+def nothing() -> Batch:
+    """Return a batch without events."""
+    return Batch(pd.DataFrame(), np.empty(0, dtype="datetime64[us]"))
+
+
+def merge(batches: Sequence[Batch]) -> Batch:
+    """Return batches of one source, one after the other, as one; the last one's offset holds.
+
+    Either all that hold events have ids, or none. What acknowledges them is left out.
+    """
+    if len(batches) == 1:
+        return batches[0]
+
+    def joined(name: str) -> tuple[str, ...] | None:
+        parts = [(getattr(batch, name), len(batch)) for batch in batches if len(batch)]
+        if all(part is None for part, _ in parts):
+            return None
+        return tuple(text for part, n in parts for text in part or ("",) * n)
+
+    held = [batch for batch in batches if len(batch)] or batches[:1]
+    offsets = [batch.offset for batch in batches if batch.offset is not None]
+    return Batch(
+        held[0].frame if len(held) == 1 else pd.concat([b.frame for b in held], ignore_index=True),
+        np.concatenate([batch.times for batch in batches]),
+        joined("ids"),
+        joined("entities"),
+        offsets[-1] if offsets else None,
+        tuple(rejection for batch in batches for rejection in batch.rejected),
+    )
+
+
+def chosen(batch: Batch, which: BoolArray) -> Batch:
+    """Return the events of a batch that are chosen, (n,) bool."""
+    if which.all():
+        return batch
+    at = np.flatnonzero(which).tolist()
+    return replace(
+        batch,
+        frame=batch.frame[which].reset_index(drop=True),
+        times=batch.times[which],
+        ids=None if batch.ids is None else tuple(batch.ids[i] for i in at),
+        entities=None if batch.entities is None else tuple(batch.entities[i] for i in at),
+        rejected=(),
+    )
+
+
+def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
+    """Return a batch whose columns hold values of one type, and how many were no numbers.
+
+    ``numeric``: the columns that hold numbers, whose other values become missing. Of other
+    columns with values of several types, those become numbers that are mostly so, the rest text.
+    """
+    changed: dict[Any, Any] = {}
+    lost = 0
+    for name, column in batch.frame.items():
+        if column.dtype.kind in "fiubmM":
+            continue
+        present = column[column.notna()]
+        types = set(map(type, present))
+        if name not in numeric and len(types) <= 1 and int not in types:
+            continue
+        numbers = pd.to_numeric(present, errors="coerce").astype(np.float64)
+        unread = int(numbers.isna().sum())
+        if name in numeric or 2 * unread < len(present):
+            changed[name] = numbers.reindex(column.index)
+            lost += unread
+        else:
+            changed[name] = present.map(str).astype(object).reindex(column.index)
+    return (replace(batch, frame=batch.frame.assign(**changed)) if changed else batch), lost
+
+
+def raw(batch: Batch, i: int) -> str:
+    """Return an event as JSON text that can be given again, cut if it is large."""
+    event = {"time": str(batch.times[i])}
+    if batch.entities is not None:
+        event["entity"] = batch.entities[i]
+    if batch.ids is not None:
+        event["id"] = batch.ids[i]
+    values = plain(batch.frame.iloc[i].to_dict())
+    return msgspec.json.encode({**values, **event}).decode()[:_RAW]

@@ -1,0 +1,76 @@
+"""Alarms about the model itself: it scores nothing, or flags far more than its budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from tocsin.alarms.conditions import model_trouble
+from tocsin.alarms.lifecycle import end
+from tocsin.types import Alarm
+
+_SPAN = 10_000.0
+_FAR, _FEW = 10.0, 20.0
+
+
+class Health:
+    """What a monitor's model did of late, and the alarms about it.
+
+    ``open_alarms``: those that an earlier run left. The share of anomalies is that of about the
+    last 10,000 events. It is far too high at ten times the budget, and well again at a third of
+    that.
+    """
+
+    def __init__(
+        self, monitor: str, labels: Mapping[str, str], open_alarms: Iterable[Alarm]
+    ) -> None:
+        self.monitor = monitor
+        self._labels = labels
+        self._open = {str(a.evidence["aspect"]): a for a in open_alarms if a.kind == "model"}
+        self._events = self._flagged = 0.0
+
+    def state(self) -> dict[str, float]:
+        """Return what to ``restore`` after a crash, as JSON."""
+        return {"events": self._events, "flagged": self._flagged}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._events, self._flagged = float(state["events"]), float(state["flagged"])
+
+    def renew(self) -> None:
+        """Begin to count anew, for another model."""
+        self._events = self._flagged = 0.0
+
+    def scored(self, events: int, anomalies: int, budget: float, at: datetime) -> list[Alarm]:
+        """Count events that were scored ``at`` a time, and return the alarms that changed."""
+        kept = math.exp(-events / _SPAN)
+        self._events = self._events * kept + events
+        self._flagged = self._flagged * kept + anomalies
+        expected = self._events * budget
+        told = self._told("scoring", False, at, "")
+        few = max(_FEW, _FAR * expected)
+        if self._flagged > few:
+            share = self._flagged / self._events
+            summary = (
+                f"{self.monitor}: {share:.2%} of the last events are anomalies, and the budget is "
+                f"{budget:.2%}: something has changed for good, or the model no longer fits"
+            )
+            told += self._told("share of anomalies", True, at, summary)
+        elif self._flagged < few / 3:
+            told += self._told("share of anomalies", False, at, "")
+        return told
+
+    def failed(self, events: int, reason: str, at: datetime) -> list[Alarm]:
+        """Note that the model could score none of so many events, and why."""
+        summary = f"{self.monitor}: none of {events:,} events can be scored: {reason}"
+        return self._told("scoring", True, at, summary)
+
+    def _told(self, aspect: str, wrong: bool, at: datetime, summary: str) -> list[Alarm]:
+        if wrong == (aspect in self._open):
+            return []
+        if not wrong:
+            return [end(self._open.pop(aspect), at)]
+        self._open[aspect] = model_trouble(self.monitor, aspect, at, summary, labels=self._labels)
+        return [self._open[aspect]]
