@@ -273,6 +273,20 @@ def test_apprise_tells_a_chat_and_keeps_its_secrets(
     assert "hush" not in f"{bad.check()}{bad!r}{caplog.text}"
 
 
+def test_a_slow_chat_does_not_keep_apprise_from_the_others(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("apprise")
+    receiver.answer = Answer(wait=30)
+    with Receiver() as quick:
+        monkeypatch.setenv("SLOW", f"json://127.0.0.1:{receiver.port}/")
+        monkeypatch.setenv("QUICK", f"json://127.0.0.1:{quick.port}/")
+        settings = {"urls": [{"env": "SLOW"}, {"env": "QUICK"}], "timeout": 1}
+        delivery = Apprise.model_validate(settings).respond(notice())
+        assert (delivery.status, delivery.reason) == ("retry", "not accepted: env SLOW")
+        assert len(quick.requests) == 1
+
+
 def test_secrets_that_are_not_there_are_told_and_waited_for() -> None:
     os.environ.pop("TOCSIN_NOT_SET", None)
     responder = Apprise.model_validate({"urls": [{"env": "TOCSIN_NOT_SET"}]})

@@ -27,7 +27,7 @@ class Apprise(Responder):
     def respond(self, notice: Notice) -> Delivery:
         """Send the text."""
         try:
-            services = [(url, _service(url)) for url in self.urls]
+            services = [(url, _service(url, self.timeout / len(self.urls))) for url in self.urls]
         except TocsinError as error:
             return Delivery("retry", str(error))
         until = time.monotonic() + self.timeout
@@ -46,14 +46,17 @@ class Apprise(Responder):
         """Return what is wrong with the package or the secrets."""
         try:
             for url in self.urls:
-                _service(url)
+                _service(url, self.timeout)
         except TocsinError as error:
             return str(error)
         return None
 
 
-def _service(url: Secret) -> Any:
-    """Return what sends to a URL. Raises MissingExtra, and ParameterError for a useless one."""
+def _service(url: Secret, seconds: float) -> Any:
+    """Return what sends to a URL in about so many seconds.
+
+    Raises MissingExtra, and ParameterError for a useless URL.
+    """
     try:
         import apprise
     except ImportError as error:
@@ -65,4 +68,7 @@ def _service(url: Secret) -> Any:
     service = apprise.Apprise(asset=asset)
     if not service.add(url.reveal()):
         raise ParameterError(f"The secret in {url} is no URL that apprise knows.")
+    for plugin in service:
+        for name in ("socket_connect_timeout", "socket_read_timeout"):
+            setattr(plugin, name, min(getattr(plugin, name), seconds / 2))
     return service
