@@ -297,4 +297,6 @@ def _words(line: _Line) -> Counter[Any]:
 
 
 def _distance(a: Counter[Any], b: Counter[Any]) -> float:
-    return fsum(log((1 + a[unit]) / (1 + b[unit])) ** 2 for unit in a.keys() | b.keys())
+    pairs = [(a.get(unit, 0), b.get(unit, 0)) for unit in a.keys() | b.keys()]
+    # Exact, so that it does not matter in which order a set yields the units.
+    return fsum([log((1 + here) / (1 + there)) ** 2 for here, there in pairs if here != there])

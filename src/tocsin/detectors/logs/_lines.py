@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from tocsin.base import Stateful
 from tocsin.detectors.logs._counts import find
-from tocsin.types import BoolArray, FloatArray, IntArray, LogSession, SessionArray
+from tocsin.types import BoolArray, FloatArray, IntArray, SessionArray
 
 _POSITIONS = 64  # parameters of a line that are looked at
 
-_Row = tuple[int, str, str, tuple[str, ...]]
-"""Template, level, text and parameters of a line."""
+_Value = TypeVar("_Value", bound=Hashable)
 
 
 class Numbers(NamedTuple):
@@ -53,21 +52,25 @@ class Lines:
     @classmethod
     def of(cls, X: SessionArray) -> Lines:
         """Return the lines of sessions (n,); what many of them share is looked at once."""
-        sessions = {id(session): session for session in X}
-        number = {key: i for i, key in enumerate(sessions)}
-        kind = np.fromiter((number[id(session)] for session in X), np.int64, len(X))
-        lengths = np.fromiter(map(len, sessions.values()), np.int64, len(sessions))
-        distinct: dict[_Row, int] = {}
-        rows = chain.from_iterable(map(_rows, sessions.values()))
-        which = np.fromiter(
-            (distinct.setdefault(row, len(distinct)) for row in rows), np.int64, lengths.sum()
+        number = {key: i for i, key in enumerate(dict.fromkeys(map(id, X)))}
+        kind = np.fromiter(map(number.__getitem__, map(id, X)), np.int64, len(X))
+        sessions = list({id(session): session for session in X}.values())
+        lengths = np.fromiter(map(len, sessions), np.int64, len(sessions))
+        rows = zip(
+            np.concatenate([session.templates for session in sessions]).tolist(),
+            chain.from_iterable(each.levels or ("",) * len(each) for each in sessions),
+            chain.from_iterable(each.components or (None,) * len(each) for each in sessions),
+            chain.from_iterable(each.messages or (None,) * len(each) for each in sessions),
+            chain.from_iterable(each.parameters or ((),) * len(each) for each in sessions),
+            strict=True,
         )
+        which, distinct = _numbered(rows)
+        templates = np.array([row[0] for row in distinct], dtype=np.int64)
+        levels, level_names = _numbered(row[1] for row in distinct)
+        texts, text_names = _numbered(_text(*row[2:4]) for row in distinct)
+        numbers = _numbers(templates, [row[4] for row in distinct])
         first = np.cumsum(lengths) - lengths
         places, starts = _ranges(first[kind], lengths[kind])
-        templates = np.fromiter((row[0] for row in distinct), np.int64, len(distinct))
-        levels, level_names = _numbered(row[1] for row in distinct)
-        texts, text_names = _numbered(row[2] for row in distinct)
-        numbers = _numbers(templates, [row[3] for row in distinct])
         return cls(
             starts, which[places], templates, levels, texts, numbers, level_names, text_names
         )
@@ -187,24 +190,16 @@ class Ranges(Stateful):
         return worst
 
 
-def _rows(session: LogSession) -> Iterator[_Row]:
-    nothing = ("",) * len(session)
-    texts: Iterable[str] = session.messages or nothing
-    if session.messages and session.components:
-        texts = map(" ".join, zip(session.components, session.messages, strict=True))
-    return zip(
-        session.templates.tolist(),
-        session.levels or nothing,
-        texts,
-        session.parameters or ((),) * len(session),
-        strict=True,
-    )
+def _text(component: str | None, message: str | None) -> str:
+    if message is None:
+        return ""
+    return message if component is None else f"{component} {message}"
 
 
-def _numbered(names: Iterable[str]) -> tuple[IntArray, list[str]]:
-    """Return the number of each name, and the distinct names."""
-    number: dict[str, int] = {}
-    found = [number.setdefault(name, len(number)) for name in names]
+def _numbered(values: Iterable[_Value]) -> tuple[IntArray, list[_Value]]:
+    """Return the number of each value, and the distinct values."""
+    number: dict[_Value, int] = {}
+    found = [number.setdefault(value, len(number)) for value in values]
     return np.array(found, dtype=np.int64), list(number)
 
 
@@ -215,24 +210,21 @@ def _ranges(first: IntArray, lengths: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _numbers(templates: IntArray, parameters: list[tuple[str, ...]]) -> Numbers:
-    found = [
-        (line, position, number)
-        for line, texts in enumerate(parameters)
-        for position, text in enumerate(texts[:_POSITIONS])
-        if (number := _number(text)) is not None
-    ]
-    line = np.array([each[0] for each in found], dtype=np.int64)
-    position = np.array([each[1] for each in found], dtype=np.int64)
-    values = np.array([each[2] for each in found], dtype=np.float64)
-    known: BoolArray = templates[line] >= 0
+    lengths = np.array([min(len(texts), _POSITIONS) for texts in parameters], dtype=np.int64)
+    all_texts = list(chain.from_iterable(texts[:_POSITIONS] for texts in parameters))
+    number = {text: _number(text) for text in set(all_texts)}
+    values = np.array([number[text] for text in all_texts], dtype=np.float64)
+    line = np.repeat(np.arange(len(lengths)), lengths)
+    position, _ = _ranges(np.zeros_like(lengths), lengths)
+    known = np.isfinite(values) & (templates[line] >= 0)
+    line, position, values = line[known], position[known], values[known]
     keys = templates[line] * _POSITIONS + position
-    return Numbers(line[known], keys[known], (np.sign(values) * np.log1p(np.abs(values)))[known])
+    return Numbers(line, keys, np.sign(values) * np.log1p(np.abs(values)))
 
 
-def _number(text: str) -> float | None:
-    """Return a decimal number as a float, None for anything else."""
+def _number(text: str) -> float:
+    """Return a decimal number as a float, nan for anything else."""
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+        return float("nan")
