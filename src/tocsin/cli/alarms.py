@@ -1,4 +1,4 @@
-"""``tocsin alarms``: list, show, take, resolve, label and silence."""
+"""``tocsin alarms``: list, show, take, resolve, label and silence them; approve actions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.monitor.process import Stores
+    from tocsin.config import Config
+    from tocsin.monitor.stores import Stores
     from tocsin.types import AlarmState
 
 app = typer.Typer(
-    name="alarms", help="List, show, take, resolve, label and silence alarms.", no_args_is_help=True
+    name="alarms",
+    help="List, show, take, resolve, label and silence alarms; approve actions.",
+    no_args_is_help=True,
 )
 
 _Id = Annotated[str, typer.Argument(help="The alarm's id, or its beginning.")]
+_Ids = Annotated[list[str], typer.Argument(help="Alarms, by their ids or beginnings of these.")]
 _Note = Annotated[str, typer.Option(help="Why; kept in the history.")]
 _Who = Annotated[str | None, typer.Option(help="Who does it.", show_default="the user")]
+_Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=True)]
 
 
 @app.command("list")
@@ -30,19 +35,22 @@ def list_(
     config: options.Config = options.CONFIG,
     every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     monitor: Annotated[str | None, typer.Option(help="Those of one monitor.")] = None,
-    top: options.Top = 50,
+    top: _Top = 50,
     as_json: options.Json = False,
 ) -> None:
     """List alarms, the newest first: those that are open or acknowledged, or all."""
     from tocsin.cli import show, show_alarms
 
     states: tuple[AlarmState, ...] | None = None if every else ("open", "acknowledged")
-    with stores_of(config) as stores:
+    with opened(config) as (settings, stores):
         found = stores.alarms.list(states=states, monitor=monitor, limit=top + 1)
+        if not found:
+            known_monitor(settings, stores, monitor)
     if as_json:
         show.print_json([show_alarms.as_dict(alarm) for alarm in found[:top]])
         return
-    show_alarms.print_list(found[:top], len(found))
+    more = f"… and more; --top {2 * top} shows them" if len(found) > top else ""
+    show_alarms.print_list(found[:top], more)
 
 
 @app.command("show")
@@ -50,7 +58,7 @@ def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Jso
     """Show one alarm: why, its evidence, and who did what about it."""
     from tocsin.cli import show, show_alarms
 
-    with stores_of(config) as stores:
+    with opened(config) as (_, stores):
         alarm = stores.alarms.get(id)
         entries = stores.alarms.history(alarm.id)
     if as_json:
@@ -65,18 +73,26 @@ def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Jso
 
 @app.command()
 def ack(
-    id: _Id, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
+    ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
 ) -> None:
-    """Take an alarm: it is not escalated or repeated any more."""
-    _change(config, id, "acknowledged", note, who)
+    """Take alarms: they are not escalated or repeated any more."""
+    _decide(config, ids, "acknowledged", note, who)
 
 
 @app.command()
 def resolve(
-    id: _Id, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
+    ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
 ) -> None:
-    """Say that an alarm's cause is dealt with."""
-    _change(config, id, "resolved", note, who)
+    """Say that the cause of alarms is dealt with."""
+    _decide(config, ids, "resolved", note, who)
+
+
+@app.command()
+def reopen(
+    ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
+) -> None:
+    """Open alarms again that were taken or ended by mistake."""
+    _decide(config, ids, "open", note, who)
 
 
 @app.command()
@@ -89,86 +105,151 @@ def label(
     note: _Note = "",
     who: _Who = None,
 ) -> None:
-    """Say whether an alarm was right; the answer is kept for thresholds and training."""
+    """Say whether an alarm was right; that ends it, and is kept in its history."""
     state: Literal["resolved", "false alarm"]
     state = "resolved" if verdict == "anomaly" else "false alarm"
-    _change(config, id, state, note or f"labelled {verdict}", who)
+    _decide(config, [id], state, note or f"labelled {verdict}", who, again=True)
 
 
 @app.command()
 def silence(
     match: Annotated[
         list[str] | None,
-        typer.Argument(help='Which alarms: name=pattern, as in monitor=web-.* or entity="pump 7".'),
+        typer.Argument(
+            help='Which alarms: name=pattern, as in "monitor=web-.*" or "entity=pump 7", over '
+            "monitor, entity, kind, severity and labels; all must match."
+        ),
     ] = None,
     config: options.Config = options.CONFIG,
     hours: Annotated[float, typer.Option(help="For so long.", min=0.001, max=24 * 366)] = 1.0,
-    expire: Annotated[str | None, typer.Option(help="End the silence of this id now.")] = None,
+    expire: Annotated[
+        str | None, typer.Option(help="End the silence of this id, or beginning of one, now.")
+    ] = None,
     note: _Note = "",
     who: _Who = None,
     as_json: options.Json = False,
 ) -> None:
     """Tell nobody of alarms that match, for a while; without arguments, list silences."""
-    from tocsin.alarms.policy import Matcher
-    from tocsin.cli import show
-    from tocsin.cli.building import parse
+    from tocsin.cli import show, show_alarms
+    from tocsin.errors import ParameterError
 
+    if match and expire is not None:
+        raise ParameterError("Give what to silence, or the silence to --expire, not both.")
+    wanted = _matcher(match or [])
     now = datetime.now(UTC)
-    with stores_of(config) as stores:
+    with opened(config) as (_, stores):
         if expire is not None:
-            stores.silences.expire(expire, now)
-        elif match:
-            matcher = Matcher({name: str(value) for name, value in map(parse, match)})
+            stores.silences.expire(_silence(stores, expire, now), now)
+        elif wanted:
             until = now + timedelta(hours=hours)
-            stores.silences.add(matcher.root, now, until, who or getpass.getuser(), note)
+            stores.silences.add(wanted, now, until, who or getpass.getuser(), note)
         found = stores.silences.active(now)
+    values = [show_alarms.silence_as_dict(each) for each in found]
+    if as_json:
+        show.print_json(values)
+    else:
+        show_alarms.print_fields(values, "no silences")
+
+
+@app.command()
+def approve(
+    key: Annotated[
+        str | None, typer.Argument(help="The key of what waits, or its beginning.")
+    ] = None,
+    config: options.Config = options.CONFIG,
+    who: _Who = None,
+    as_json: options.Json = False,
+) -> None:
+    """Agree to an action that waits for it; without a key, list those that wait."""
+    from tocsin.cli import show, show_alarms
+    from tocsin.monitor import handling
+
+    with opened(config) as (settings, stores):
+        if key is not None:
+            agreed = handling.approve(settings, stores, key, who or getpass.getuser())
+            typer.echo(f"Approved: {agreed.action.do.name}. `tocsin up` does it.")
+            return
+        found = handling.waiting(settings, stores)
     values = [
         {
-            "id": s.id,
-            "match": dict(s.match),
-            "until": s.ends.isoformat(),
-            "who": s.who,
-            "note": s.note,
+            "key": each.notice.key,
+            "responder": each.notice.responder,
+            "action": each.action.do.name,
+            "parameters": dict(each.action.do.parameters),
+            "alarms": list(each.notice.alarm_ids),
+            "until": each.until.isoformat(timespec="seconds"),
         }
-        for s in found
+        for each in found
     ]
     if as_json:
         show.print_json(values)
-        return
-    for each in values:
-        typer.echo("  ".join(f"{key}: {value}" for key, value in each.items() if value))
-    if not values:
-        typer.echo("no silences")
+    else:
+        show_alarms.print_fields(values, "no action waits")
 
 
-def _change(
+def _decide(
     config: options.Config,
-    id: str,
-    state: Literal["acknowledged", "resolved", "false alarm"],
+    ids: list[str],
+    state: AlarmState,
     note: str,
     who: str | None,
+    *,
+    again: bool = False,
 ) -> None:
-    from tocsin.alarms.lifecycle import change
+    from tocsin.cli.show_logs import cut
+    from tocsin.monitor import handling
 
-    now, person = datetime.now(UTC), who or getpass.getuser()
-    with stores_of(config) as stores:
-        id = stores.alarms.get(id).id
-        with stores.db.begin() as c:
-            before = stores.alarms.find(c, [id])[id]
-            alarm = change(before, state, now, person)
-            stores.alarms.change(c, before, alarm, person, note, now)
-    typer.echo(f"{alarm.id[:10]} is {state}: {alarm.monitor} {alarm.entity} {alarm.summary}")
+    with opened(config) as (settings, stores):
+        person = who or getpass.getuser()
+        decided = handling.decide(settings, stores, ids, state, person, note, again=again)
+    for alarm in decided:
+        about = " ".join(filter(None, (alarm.monitor, alarm.entity, alarm.summary)))
+        typer.echo(cut(f"{alarm.id[:10]} is {alarm.state}: {about}"))
+
+
+def _matcher(match: list[str]) -> dict[str, str]:
+    """Return what is to be silenced. Raises ParameterError."""
+    from pydantic import ValidationError
+
+    from tocsin.alarms.policy import Matcher
+    from tocsin.errors import ParameterError
+
+    pairs = [each.partition("=") for each in match]
+    if wrong := [name for name, sign, _ in pairs if not sign or not name.strip()]:
+        raise ParameterError(f'What to silence is name=pattern, not "{wrong[0]}".')
+    try:
+        return Matcher({name.strip(): value for name, _, value in pairs}).root
+    except ValidationError as error:
+        told = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParameterError(f"This silences nothing: {told}.") from error
+
+
+def _silence(stores: Stores, id: str, now: datetime) -> str:
+    """Return the id of the silence in force that begins so. Raises NotInStore."""
+    from tocsin.errors import NotInStore
+
+    found = [each.id for each in stores.silences.active(now) if each.id.startswith(id)]
+    if len(found) != 1 or not id:
+        told = "Several silences begin" if found else "No silence in force begins"
+        raise NotInStore(f'{told} with "{id}"; "tocsin alarms silence" lists them.')
+    return found[0]
+
+
+def known_monitor(settings: Config, stores: Stores, name: str | None) -> None:
+    """Refuse a monitor that neither tocsin.yaml nor the store knows. Raises NotInStore."""
+    from tocsin.errors import NotInStore
+
+    known = sorted({*settings.monitors, *stores.counters.read()})
+    if name is not None and name not in known:
+        raise NotInStore(f'There is no monitor "{name}"; there are: {", ".join(known)}.')
 
 
 @contextmanager
-def stores_of(path: options.Config) -> Iterator[Stores]:
-    """Open the stores of a configuration for a while."""
+def opened(path: options.Config) -> Iterator[tuple[Config, Stores]]:
+    """Read a configuration and open its stores for a while."""
     from tocsin import config
-    from tocsin.monitor.process import Stores
-    from tocsin.store.database import Database
+    from tocsin.monitor.stores import Stores
 
-    db = Database(config.read(path).store)
-    try:
-        yield Stores.of(db)
-    finally:
-        db.close()
+    settings = config.read(path)
+    with Stores.opened(settings.store) as stores:
+        yield settings, stores

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tocsin.cli import options
+
+if TYPE_CHECKING:
+    from tocsin.monitor.stores import Stores
+    from tocsin.store.outbox import Pending
+    from tocsin.store.quarantine import Quarantined
+
+_NARROWEST = 140
 
 
 def events(
@@ -18,41 +26,77 @@ def events(
     quarantine: Annotated[
         bool, typer.Option("--quarantine", help="Events that were refused, and why.")
     ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(help='Take this number of the quarantine, or "all", in once more.'),
+    ] = None,
     dead: Annotated[
         bool, typer.Option("--dead", help="Notices that could not be delivered.")
     ] = False,
     requeue: Annotated[str | None, typer.Option(help="Send the dead notice of this key.")] = None,
-    top: options.Top = 20,
+    top: Annotated[int, typer.Option(help="Rows to print.", min=1, show_default=True)] = 20,
     as_json: options.Json = False,
 ) -> None:
-    """Show counts by monitor, or the last events of one with their scores."""
+    """Show counts by monitor, or the last events of one with their scores.
+
+    With --replay, events in quarantine are scored by today's settings and model; how late they
+    are does not matter then. It needs the store for itself, without a running `tocsin up`.
+    """
     from tocsin.cli import show
-    from tocsin.cli.alarms import stores_of
+    from tocsin.cli.alarms import known_monitor, opened
 
-    with stores_of(config) as stores:
+    _refuse(monitor, anomalies or since is not None, quarantine or replay is not None, dead)
+    with opened(config) as (settings, stores):
+        known_monitor(settings, stores, monitor)
         if requeue is not None:
-            from datetime import UTC
-
             stores.outbox.requeue(requeue, datetime.now(UTC))
             typer.echo(f"{requeue} is sent again.")
+            return
+        if replay is not None:
+            from tocsin.monitor import history
+
+            with show.progress("Replaying"):
+                again = history.again(settings, stores, monitor, _numbers(replay))
+            _print_again(again, as_json)
             return
         if dead:
             found = [_dead(each) for each in stores.outbox.dead()[:top]]
         elif quarantine:
-            found = [_refused(each) for each in stores.quarantine.list(monitor)[:top]]
+            found = [_refused(each) for each in stores.quarantine.list(monitor, limit=top)]
         elif monitor is None:
             counts = stores.counters.read()
-            found = [{"monitor": name, **counts[name]} for name in sorted(counts)]
+            names = dict.fromkeys((*settings.monitors, *sorted(counts)))
+            found = [{"monitor": name, "events": 0, **counts.get(name, {})} for name in names]
         else:
             found = _last(stores, monitor, since, anomalies, top)
     if as_json:
         show.print_json(found)
-        return
-    _print(found)
+    else:
+        _print(found)
+
+
+def _refuse(monitor: str | None, chosen: bool, quarantine: bool, dead: bool) -> None:
+    """Refuse options that contradict each other. Raises ParameterError."""
+    from tocsin.errors import ParameterError
+
+    if quarantine and dead:
+        raise ParameterError("Give --quarantine or --dead, not both.")
+    if chosen and (monitor is None or quarantine or dead):
+        raise ParameterError("--anomalies and --since choose among the events of one monitor.")
+
+
+def _numbers(replay: str) -> list[int] | None:
+    from tocsin.errors import ParameterError
+
+    if replay == "all":
+        return None
+    if not replay.isdecimal() or len(replay) > 18:
+        raise ParameterError(f'--replay takes a number of the quarantine or "all", not "{replay}".')
+    return [int(replay)]
 
 
 def _last(
-    stores: Any, monitor: str, since: datetime | None, anomalies: bool, top: int
+    stores: Stores, monitor: str, since: datetime | None, anomalies: bool, top: int
 ) -> list[dict[str, Any]]:
     """Return the last events of a monitor, the newest first."""
     from tocsin.cli.show_alarms import utc
@@ -60,20 +104,20 @@ def _last(
     found = []
     batches = stores.events.read(monitor, since=utc(since), newest=top, anomalies_only=anomalies)
     for batch in batches:
-        judged = batch.judgement
-        for i, values in enumerate(batch.frame.to_dict("records")):
-            row: dict[str, Any] = {"time": str(batch.times[i])}
-            if batch.entities is not None:
-                row["entity"] = batch.entities[i]
-            if judged is not None:
-                row["score"] = float(judged.scores[i])
-                row["p_value"] = float(judged.p_values[i])
-                row["anomaly"] = bool(judged.is_anomaly[i])
-            found.append({**row, **values})
+        said = batch.judgement
+        frame = batch.frame.astype(object).where(batch.frame.notna(), None)
+        for i, values in enumerate(frame.to_dict("records")):
+            row: dict[str, Any] = {"time": batch.times[i].item().replace(tzinfo=UTC).isoformat()}
+            row["entity"] = None if batch.entities is None else batch.entities[i]
+            row["score"] = None if said is None else float(said.scores[i])
+            row["p_value"] = None if said is None else float(said.p_values[i])
+            row["anomaly"] = None if said is None else bool(said.is_anomaly[i])
+            row["model"] = None if said is None else said.model
+            found.append({**row, "event": values})
     return found[::-1]
 
 
-def _refused(refused: Any) -> dict[str, Any]:
+def _refused(refused: Quarantined) -> dict[str, Any]:
     return {
         "number": refused.number,
         "at": refused.at.isoformat(timespec="seconds"),
@@ -84,7 +128,7 @@ def _refused(refused: Any) -> dict[str, Any]:
     }
 
 
-def _dead(pending: Any) -> dict[str, Any]:
+def _dead(pending: Pending) -> dict[str, Any]:
     return {
         "key": pending.key,
         "responder": pending.responder,
@@ -96,26 +140,38 @@ def _dead(pending: Any) -> dict[str, Any]:
     }
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print_again(again: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from tocsin.cli import show
+
+    if as_json:
+        show.print_json(asdict(again))
+        return
+    typer.echo(
+        f"{again.taken:,} out of quarantine: {again.events:,} are events now, of which "
+        f"{again.anomalies:,} anomalies; {again.duplicates:,} were known, {again.refused:,} refused"
+    )
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table, a line each as far as it is wide enough."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from tocsin.cli.show_alarms import told
     from tocsin.cli.show_logs import cut
 
     if not rows:
         typer.echo("nothing")
         return
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in columns:
         table.add_column(Text(cut(name)))
     for row in rows:
-        table.add_row(*(Text(cut(_shown(row.get(name)))) for name in columns))
-    Console().print(table)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+        table.add_row(*(Text(cut(told(row.get(name)))) for name in columns))
+    console = Console()
+    console.width = max(console.width, _NARROWEST)
+    console.print(table)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from tocsin.cli.show_logs import cut
 
 if TYPE_CHECKING:
+    from tocsin.store.alarms import AlarmEntry
+    from tocsin.store.silences import Silence
     from tocsin.types import Alarm
 
 _NARROWEST = 140
@@ -25,8 +29,38 @@ def as_dict(alarm: Alarm) -> dict[str, Any]:
     return {**values, "evidence": dict(alarm.evidence), "labels": dict(alarm.labels)}
 
 
-def print_list(alarms: Sequence[Alarm], total: int) -> None:
-    """Print alarms as a table, one a line, and how many are left out."""
+def silence_as_dict(silence: Silence) -> dict[str, Any]:
+    """Return a silence as JSON values."""
+    return {
+        "id": silence.id,
+        "match": dict(silence.match),
+        "until": silence.ends.isoformat(timespec="seconds"),
+        "who": silence.who,
+        "note": silence.note,
+    }
+
+
+def print_fields(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
+    """Print rows a line each, as names and values; ``nothing`` for none."""
+    for row in rows:
+        typer.echo(cut("  ".join(f"{name} {told(value)}" for name, value in row.items() if value)))
+    if not rows:
+        typer.echo(nothing)
+
+
+def told(value: Any) -> str:
+    """Return a JSON value in a few words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={told(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(told, value))
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def print_list(alarms: Sequence[Alarm], more: str) -> None:
+    """Print alarms as a table, one a line, and ``more`` below if it says something."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -52,11 +86,11 @@ def print_list(alarms: Sequence[Alarm], total: int) -> None:
             Text(cut(alarm.summary)),
         )
     console.print(table)
-    if total > len(alarms):
-        console.print(Text(f"… and {total - len(alarms):,} more", style="dim"))
+    if more:
+        console.print(Text(more, style="dim"))
 
 
-def print_one(alarm: Alarm, entries: Sequence[Any]) -> None:
+def print_one(alarm: Alarm, entries: Sequence[AlarmEntry]) -> None:
     """Print all that is known of an alarm: what, when, why, the event, and who did what."""
     from rich.console import Console
     from rich.text import Text
@@ -76,10 +110,10 @@ def print_one(alarm: Alarm, entries: Sequence[Any]) -> None:
     if alarm.score is not None and alarm.p_value is not None:
         tell(f"  worst: score {alarm.score:.4g}, p-value {alarm.p_value:.2g}, by {alarm.model}")
     for reason in alarm.reasons:
-        expected = "" if reason.expected is None else f" (expected {reason.expected})"
-        tell(f"  {reason.weight:>4.0%}  {reason.name}: {reason.seen}{expected}")
+        expected = "" if reason.expected is None else f" (expected {told(reason.expected)})"
+        tell(f"  {reason.weight:>4.0%}  {reason.name}: {told(reason.seen)}{expected}")
     for name, value in alarm.evidence.items():
-        tell(f"  {name}: {value}", "dim")
+        tell(f"  {name}: {told(value)}", "dim")
     for entry in entries:
         tell(f"  {_time(entry.at)}  {entry.who}: {entry.state} {entry.note}".rstrip())
 

@@ -11,6 +11,7 @@ import typer
 from tocsin.cli import options
 
 _Monitor = Annotated[str, typer.Argument(help="A monitor's name in tocsin.yaml.")]
+_Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=True)]
 
 
 def up(
@@ -19,22 +20,18 @@ def up(
 ) -> None:
     """Watch: collect, score, decide, raise alarms and respond, until stopped by Ctrl-C.
 
-    Without a tocsin.yaml it watches this machine. SIGHUP reads the file again.
+    Without a tocsin.yaml one is written that watches this machine. SIGHUP reads the file again.
     """
     import asyncio
-    import logging
 
+    if config == options.CONFIG and not config.exists():
+        _write_example(config)
+        typer.echo(f"There was no {config}; wrote one that watches this machine.")
+    _log(verbose)
     from tocsin.monitor.up import Up
 
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(message)s",
-    )
-    for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
     async def run() -> None:
-        running = Up(_or_default(config))
+        running = Up(config)
         running.handle_signals()
         await running.run()
 
@@ -65,18 +62,20 @@ def init(
 ) -> None:
     """Write a commented tocsin.yaml that watches this machine."""
     from tocsin.errors import ParameterError
-    from tocsin.monitor.checking import example
 
     if path.exists() and not force:
         raise ParameterError(f"{path} is there already; --force replaces it.")
-    path.write_text(example(), encoding="utf-8")
+    _write_example(path)
     typer.echo(f"Wrote {path}. Try `tocsin check`, then `tocsin up`.")
 
 
 def train(
     monitor: _Monitor, config: options.Config = options.CONFIG, as_json: options.Json = False
 ) -> None:
-    """Fit a monitor's model from its events so far, or from its source's history."""
+    """Fit a monitor's model from its events so far, or from its source's history.
+
+    A running `tocsin up` switches to it.
+    """
     from tocsin import config as reading
     from tocsin.cli import show
     from tocsin.monitor import history
@@ -103,7 +102,7 @@ def replay(
     config: options.Config = options.CONFIG,
     since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Up to this UTC time.")] = None,
-    top: options.Top = 10,
+    top: _Top = 10,
     as_json: options.Json = False,
 ) -> None:
     """Run a monitor over its history as fast as it goes; nothing is sent or changed."""
@@ -134,11 +133,29 @@ def replay(
         f"{found.events:,} events ({rate:,.0f} a second), {found.anomalies:,} anomalies, "
         f"{len(found.alarms):,} alarms, {found.notices:,} notices"
     )
-    show_alarms.print_list(found.alarms[:top], len(found.alarms))
+    left = len(found.alarms) - top
+    show_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")
 
 
-def _or_default(path: Path) -> Path:
-    """Return the configuration's path; without one at the usual place, write the usual one."""
-    if path == options.CONFIG and not path.exists():
-        init(path)
-    return path
+def _write_example(path: Path) -> None:
+    from importlib.resources import files
+
+    path.write_bytes((files("tocsin.monitor") / "example.yaml").read_bytes())
+
+
+def _log(verbose: bool) -> None:
+    """Log to standard error, a line a record; foreign text in it cannot pretend to be another."""
+    import logging
+
+    from tocsin.visible import visible
+
+    class Visible(logging.Formatter):
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+            record.message = visible(record.message, keep="\n").replace("\n", "\n    ")
+            return super().formatMessage(record)
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Visible("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""``tocsin check``: whether a configuration can work, before it runs; and one to begin with."""
+"""``tocsin check``: whether a configuration can work, before it runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tocsin import config
 from tocsin.errors import NotAModel, TocsinError
+from tocsin.monitor.history import untrained
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.up import responders_of
 from tocsin.store.database import Database
@@ -30,7 +31,7 @@ def findings(path: Path) -> list[Finding]:
     """
     settings = config.read(path)
     found = [
-        Finding(str(path), note=f"{len(settings.monitors)} monitors"),
+        Finding(str(path), note=f"monitors: {', '.join(settings.monitors)}"),
         _tried("store", partial(_store, settings)),
     ]
     for name, monitor in settings.monitors.items():
@@ -38,11 +39,6 @@ def findings(path: Path) -> list[Finding]:
     for name, responder in responders_of(settings).items():
         found.append(Finding(f"responder {name}", responder.check()))
     return found
-
-
-def example() -> str:
-    """Return a commented tocsin.yaml that watches this machine."""
-    return (Path(__file__).parent / "example.yaml").read_text(encoding="utf-8")
 
 
 def _tried(what: str, look: Callable[[], str]) -> Finding:
@@ -53,11 +49,8 @@ def _tried(what: str, look: Callable[[], str]) -> Finding:
 
 
 def _store(settings: config.Config) -> str:
-    db = Database(settings.store)
-    with db.read():
-        pass
-    db.close()
-    return "opens"
+    with Database(settings.store) as db, db.begin():
+        return db.url
 
 
 def _model(monitor: config.Monitor) -> str:
@@ -65,6 +58,7 @@ def _model(monitor: config.Monitor) -> str:
     try:
         scorer = open_model(monitor.model, monitor.context)
     except NotAModel:
+        untrained(monitor.training)
         after = monitor.training.after
         return f"{source}; there is no model yet: trained from the first {after:,} events"
     return f"{source}; scored by {scorer.name}"

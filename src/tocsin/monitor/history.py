@@ -1,31 +1,42 @@
-"""A monitor over its history: its model is trained from it, its alarms are replayed over it."""
+"""A monitor over its history: trained from it, replayed over it, and what was refused let in."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+import numpy as np
+
 from tocsin import config
 from tocsin.alarms.routing import Router
-from tocsin.errors import InputError, NotInStore
+from tocsin.errors import InputError, NotAModel, NotInStore, Refused
+from tocsin.monitor.batches import chosen
 from tocsin.monitor.process import Process
 from tocsin.monitor.scoring import new_pipeline, open_model, training_data
 from tocsin.monitor.stores import Stores
+from tocsin.pipeline import AnyPipeline
 from tocsin.progress import report
-from tocsin.store.database import Database
+from tocsin.sources._records import Fields, batch_of
+from tocsin.store.leases import Lease
+from tocsin.store.quarantine import Quarantined
 from tocsin.types import Alarm, Batch
 
 MOST_TRAINED = 200_000
 """Events at most that a model learns from, the newest ones."""
 
-_LONGEST_WAIT = 30.0
+_LONGEST_WAIT, _PAUSE, _ENOUGH = 30.0, 1.0, 10.0
+_LEASE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,17 @@ class Replayed:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What became of events taken out of quarantine."""
+
+    taken: int
+    events: int
+    anomalies: int
+    duplicates: int
+    refused: int
+
+
 def settings_of(settings: config.Config, name: str) -> config.Monitor:
     """Return a monitor's settings. Raises NotInStore for a name that is none."""
     if name not in settings.monitors:
@@ -64,31 +86,36 @@ def train(settings: config.Config, name: str) -> Trained:
     """
     monitor = settings_of(settings, name)
     training = monitor.training
-    db = Database(settings.store)
-    try:
-        events = Stores.of(db).events
+    pipeline = untrained(training)
+    with Stores.opened(settings.store) as stores:
         batches = [
             Batch(stored.frame, stored.times, entities=stored.entities)
-            for stored in events.read(name, newest=MOST_TRAINED)
+            for stored in stores.events.read(name, newest=MOST_TRAINED)
         ]
-    finally:
-        db.close()
     if sum(map(len, batches)) < training.after:
-        batches = asyncio.run(_from_source(monitor, max(training.after, MOST_TRAINED)))
+        batches = max(
+            batches,
+            asyncio.run(_from_source(monitor, MOST_TRAINED)),
+            key=lambda found: sum(map(len, found)),
+        )
     n = sum(map(len, batches))
     if n < training.after:
         raise InputError(
-            f"{name} has {n:,} events so far; training asks for {training.after:,}. Let it collect "
-            "more, or lower training.after."
+            f"{name} has {n:,} events so far; training asks for {training.after:,}. Let "
+            "`tocsin up` collect more, or lower training.after."
         )
-    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
-    if training.modality != "series":
-        own["training"] = "clean" if training.clean else "mixed"
     report("training", 0, 1)
-    pipeline = new_pipeline(training.modality, {**own, **training.settings})
     pipeline.fit(training_data(training.modality, batches))
     pipeline.save(monitor.model, metrics={"trained_events": n})
     return Trained(monitor.model, pipeline.detector_name, n, tuple(pipeline.notes_))
+
+
+def untrained(training: config.Training) -> AnyPipeline:
+    """Return the pipeline that is to be trained. Raises ParameterError for unknown settings."""
+    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
+    if training.modality != "series":
+        own["training"] = "clean" if training.clean else "mixed"
+    return new_pipeline(training.modality, {**own, **training.settings})
 
 
 def replay(
@@ -103,28 +130,129 @@ def replay(
     The model and the settings are today's. Nothing is sent and the store is left as it is.
     """
     monitor = settings_of(settings, name)
-    db = Database(settings.store)
-    try:
-        with tempfile.TemporaryDirectory(prefix="tocsin-replay-") as folder:
-            mine = Stores.of(Database(f"sqlite:///{folder}/replay.db"))
-            try:
-                router = Router(settings.policies, settings.inhibit, settings.maintenance)
-                process = Process(name, monitor, mine, router, settings.storm)
-                process.serve(open_model(monitor.model, monitor.context))
-                started = time.monotonic()
-                for batch in _history(Stores.of(db), monitor, name, since, until):
-                    process.take(batch, None)
-                took = time.monotonic() - started
-                counts = mine.counters.read().get(name, {})
-                alarms = tuple(mine.alarms.list(limit=1_000_000))
-                notices = len(mine.outbox.pending())
-            finally:
-                mine.db.close()
-    finally:
-        db.close()
+    with (
+        Stores.opened(settings.store) as stores,
+        tempfile.TemporaryDirectory(prefix="tocsin-replay-") as folder,
+        Stores.opened(f"sqlite:///{folder}/replay.db") as mine,
+    ):
+        process = Process(name, monitor, mine, _router(settings), settings.storm)
+        process.serve(open_model(monitor.model, monitor.context))
+        started = time.monotonic()
+        for batch in _history(stores, monitor, name, since, until):
+            process.take(batch, None)
+        took = time.monotonic() - started
+        counts = mine.counters.read().get(name, {})
+        alarms = tuple(mine.alarms.list())
+        notices = len(mine.outbox.pending())
     return Replayed(
         int(counts.get("events", 0)), int(counts.get("anomalies", 0)), alarms, notices, took
     )
+
+
+def again(
+    settings: config.Config,
+    stores: Stores,
+    name: str | None,
+    numbers: Sequence[int] | None = None,
+) -> Again:
+    """Take events out of quarantine, of one monitor or all, and process them as if they came now.
+
+    ``numbers``: those, or None for all. How late they are does not matter; all else does, and
+    what is refused once more goes back with its reason. After a crash, what was processed counts
+    once. Raises NotInStore, and Refused while another process serves the store.
+    """
+    known = settings.monitors if name is None else [name]
+    held = [
+        each
+        for each in stores.quarantine.list(name)
+        if each.monitor in known and (numbers is None or each.number in numbers)
+    ]
+    if missing := set(numbers or ()) - {each.number for each in held}:
+        told = ", ".join(map(str, sorted(missing)))
+        raise NotInStore(
+            f"There is no {told} in quarantine; `tocsin events --quarantine` lists it."
+        )
+    lease = Lease(stores.db, "up", f"{socket.gethostname()}:{os.getpid()}", _LEASE)
+    if not lease.acquire():
+        raise Refused(
+            "Events are taken out of quarantine when nothing else serves the store: end "
+            "`tocsin up` first. After it was killed that takes some seconds."
+        )
+    counts: Counter[str] = Counter()
+    try:
+        for monitor in dict.fromkeys(each.monitor for each in held):
+            mine = [each for each in reversed(held) if each.monitor == monitor]
+            for part in _let_in(settings, stores, monitor, mine):
+                counts.update(part)
+                report("events", counts["taken"], len(held))
+                if not lease.renew():
+                    raise Refused("Another process has taken over the store; the rest stays.")
+    finally:
+        lease.release()
+    return Again(**{field: counts[field] for field in Again.__slots__})
+
+
+def _let_in(
+    settings: config.Config, stores: Stores, name: str, held: Sequence[Quarantined]
+) -> Iterator[dict[str, int]]:
+    """Process events of one monitor, and yield what became of those of each transaction."""
+    monitor = settings_of(settings, name)
+    # An event that was too late is let in on purpose; one ahead of the clock would make all
+    # others late.
+    eased = monitor.model_copy(update={"late": None})
+    process = Process(name, eased, stores, _router(settings), settings.storm)
+    with suppress(NotAModel):
+        process.serve(open_model(monitor.model, monitor.context))
+    fields = getattr(monitor.source, "fields", Fields())
+    size = monitor.batch.events
+    for some in (held[i : i + size] for i in range(0, len(held), size)):
+        now = datetime.now(UTC)
+        for part in _decoded(some, fields):
+            work = process.prepare(part, now)
+            process.keep(work, now)
+            judged = work.judgement
+            yield {
+                "events": len(work.batch),
+                "anomalies": 0 if judged is None else int(judged.is_anomaly.sum()),
+                "duplicates": work.counts["duplicate"],
+                "refused": len(work.rejected),
+            }
+        yield {"taken": len(stores.quarantine.take([each.number for each in some]))}
+
+
+def _decoded(held: Sequence[Quarantined], fields: Fields) -> Iterator[Batch]:
+    """Yield events as they came; those that a monitor wrote down have fields of the usual names.
+
+    Their ids tell them apart from what was taken out of quarantine before.
+    """
+    usual = Fields(largest=fields.largest)
+    theirs = [_names(each.raw, fields.time) for each in held]
+    for own in (True, False):
+        some = [each for each, is_theirs in zip(held, theirs, strict=True) if is_theirs is own]
+        if some:
+            yield batch_of(
+                [each.raw.encode("utf-8", "replace") for each in some],
+                fields if own else usual,
+                times=np.array([_micros(each.at) for each in some]),
+                ids=[f"quarantine {each.number}" for each in some],
+            )
+
+
+def _names(raw: str, field: str) -> bool:
+    """Return whether an event is no JSON object, or one with this field."""
+    try:
+        event = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return True
+    return not isinstance(event, dict) or field in event
+
+
+def _micros(time: datetime) -> np.datetime64:
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _router(settings: config.Config) -> Router:
+    return Router(settings.policies, settings.inhibit, settings.maintenance)
 
 
 def _history(
@@ -138,18 +266,33 @@ def _history(
         for stored in stores.events.read(name, since=since, until=until):
             yield Batch(stored.frame, stored.times, entities=stored.entities)
         return
-    yield from asyncio.run(_from_source(monitor, MOST_TRAINED))
+    yield from _between(asyncio.run(_from_source(monitor, MOST_TRAINED)), since, until)
+
+
+def _between(
+    batches: Iterable[Batch], since: datetime | None, until: datetime | None
+) -> Iterator[Batch]:
+    for batch in batches:
+        wanted = np.ones(len(batch), dtype=bool)
+        if since is not None:
+            wanted &= batch.times >= _micros(since)
+        if until is not None:
+            wanted &= batch.times < _micros(until)
+        yield chosen(batch, wanted)
 
 
 async def _from_source(monitor: config.Monitor, most: int) -> list[Batch]:
-    """Return the first events of a source, as many as it gives without a long wait."""
+    """Return the first events of a source: those it gives without a pause, or in some seconds."""
     found: list[Batch] = []
-    n = 0
+    n, started = 0, time.monotonic()
     batches = cast("AsyncGenerator[Batch, None]", monitor.source.read(None))
     async with aclosing(batches):
         while n < most:
+            long = time.monotonic() - started > _ENOUGH
+            if long and monitor.source.live and n >= monitor.training.after:
+                break
             try:
-                async with asyncio.timeout(_LONGEST_WAIT if not n else 1.0):
+                async with asyncio.timeout(_PAUSE if n else _LONGEST_WAIT):
                     batch = await anext(batches)
             except (StopAsyncIteration, TimeoutError):
                 break

@@ -1,0 +1,100 @@
+"""What people do about alarms: take them, end them, say what they were, agree to actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from tocsin import config
+from tocsin.alarms.lifecycle import change
+from tocsin.alarms.routing import Router
+from tocsin.errors import NotInStore
+from tocsin.monitor.stores import Stores
+from tocsin.responders.action import Action
+from tocsin.store.outbox import Pending
+from tocsin.types import Alarm, AlarmState
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A notice whose action somebody has to agree to, and until when it may be done."""
+
+    notice: Pending
+    action: Action
+    until: datetime
+
+
+def decide(
+    settings: config.Config,
+    stores: Stores,
+    ids: Sequence[str],
+    state: AlarmState,
+    who: str,
+    note: str = "",
+    *,
+    again: bool = False,
+) -> list[Alarm]:
+    """Make alarms what a person says they are, all of them or none, and return them.
+
+    ``ids`` or their beginnings. ``again``: an alarm that is so already may be said to be so once
+    more, which its history keeps. Those who were told of an alarm are told that it is over. Raises
+    NotInStore, and Refused for what an alarm cannot become.
+    """
+    now = datetime.now(UTC)
+    router = Router(settings.policies, settings.inhibit, settings.maintenance)
+    full = list(dict.fromkeys(stores.alarms.get(id).id for id in ids))
+    decided = []
+    with stores.db.begin() as c:
+        known = stores.alarms.find(c, full)
+        for before in map(known.__getitem__, full):
+            same = again and before.state == state
+            after = before if same else change(before, state, now, who)
+            stores.alarms.change(c, before, after, who, note, now)
+            _announce(c, stores, router, after, before, now)
+            decided.append(after)
+    return decided
+
+
+def waiting(settings: config.Config, stores: Stores) -> list[Waiting]:
+    """Return the actions that nobody has agreed to yet, the earliest due first."""
+    now = datetime.now(UTC)
+    found = []
+    for notice in stores.outbox.pending():
+        action = settings.responders.get(notice.responder)
+        if not isinstance(action, Action) or action.dry_run or not action.approval:
+            continue
+        # Only an attempt tells whether the action is meant for this notice at all.
+        if notice.notice is None or not notice.attempts:
+            continue
+        until = notice.notice.created + timedelta(seconds=action.expires)
+        if now < until and not stores.audit.claimed(f"approved:{notice.key}"):
+            found.append(Waiting(notice, action, until))
+    return found
+
+
+def approve(settings: config.Config, stores: Stores, key: str, who: str) -> Waiting:
+    """Agree to the action of a notice that waits, by its key or the beginning of it.
+
+    It is written down, and done as soon as a dispatcher runs. Raises NotInStore.
+    """
+    found = [each for each in waiting(settings, stores) if each.notice.key.startswith(key)]
+    if len(found) != 1 or not key:
+        told = "Several actions wait" if found else "No action waits"
+        raise NotInStore(f'{told} under "{key}"; "tocsin alarms approve" lists those that wait.')
+    notice, name = found[0].notice, found[0].action.do.name
+    detail = {"notice": notice.key, "alarms": list(notice.alarm_ids)}
+    stores.audit.add(who, f"action {name}: approved", detail)
+    stores.audit.claim(f"approved:{notice.key}")
+    stores.outbox.postpone(notice.key, datetime.now(UTC), f"{name} was approved by {who}")
+    return found[0]
+
+
+def _announce(
+    c: Connection, stores: Stores, router: Router, alarm: Alarm, previous: Alarm, at: datetime
+) -> None:
+    for route in router.route(alarm, previous):
+        due = route.due(at, stores.outbox.last_sent(c, route.responder, route.group))
+        stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)
