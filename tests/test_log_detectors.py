@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tocsin import decide, registry
+from tocsin.base import check_sessions, out_of_fold_scores
 from tocsin.detectors.char_model import CharModel
 from tocsin.detectors.logs.auto import Auto
 from tocsin.detectors.logs.log_counts import LogCounts
@@ -276,3 +277,26 @@ def test_sparse_search_finds_what_a_full_comparison_finds():
     itself, _ = SparseSearch(rows[:40]).nearest(rows[:40], 1, np.arange(40))
     np.fill_diagonal(full[:40], np.inf)
     assert np.allclose(itself[:, 0], full[:40].min(axis=1))
+
+
+def test_log_lines_scores_shared_sessions_as_separate_ones():
+    def made(i: int) -> LogSession:
+        messages = (f"volume {'mounted' if i % 3 else 'lost'} at *",) * (1 + i % 2)
+        n = len(messages)
+        parts = [("INFO",) * n, ("disk",) * n, ((str(10 * i),),) * n]
+        return LogSession(np.full(n, i % 3), messages, *parts)
+
+    few = [made(i) for i in range(10)]
+    shared = LogLines().fit(few * 6)
+    separate = LogLines().fit([made(i % 10) for i in range(60)])
+    np.testing.assert_array_equal(shared.training_scores_, separate.training_scores_)
+    separate_scores = np.array([separate.score([each]).values[0] for each in few])
+    np.testing.assert_array_equal(shared.score(few).values, separate_scores)
+
+
+def test_log_lines_scores_training_sessions_by_folds():
+    sessions = [LogSession(np.array([i % 4]), (f"kind {i % 4} of line",)) for i in range(23)]
+    detector = LogLines().fit(sessions)
+    expected = out_of_fold_scores(LogLines(), check_sessions(sessions), None)
+    np.testing.assert_array_equal(detector.training_scores_, expected)
+    assert np.isfinite(LogLines().fit(sessions[:2]).training_scores_).all()

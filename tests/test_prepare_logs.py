@@ -234,6 +234,16 @@ def test_no_line_takes_long(line):
     assert (datetime.now(UTC) - start).total_seconds() < 1
 
 
+def test_times_of_other_forms_in_between_do_not_change_the_year():
+    clock = Clock(NOW)
+    first = clock.read("2015-06-13 09:00:00"), clock.read("Jun 14 10:00:00")
+    assert first[1] - first[0] == 25 * 3600
+    clock.read("2005-06-03 15:42:50")
+    assert clock.read("Jun 14 10:00:01") == first[1] + 1
+    clock.restart()
+    assert clock.read("Jun 14 10:00:00") > first[1]
+
+
 def test_times_without_a_year_follow_each_other():
     clock = Clock(NOW)
     read = [clock.read(text) for text in ("Nov 30 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:01")]
@@ -422,3 +432,18 @@ def test_halves_of_characters_do_no_harm(tmp_path):
 def test_overlong_lines_are_cut():
     logs = LogPreparer().fit_transform(["word " * 2_000_000])
     assert len(logs.records[0].message) == 8192
+
+
+def test_equal_lines_share_what_they_hold():
+    lines = ["job 7 started", "job 8 started", "disk full"] * 20
+    logs = LogPreparer().fit_transform(lines)
+    assert [len(lines) for lines in logs.lines] == [1] * 60
+    assert len({id(session) for session in logs.sessions}) == 3
+    assert [session.parameters for session in logs.sessions[:3]] == [(("7",),), (("8",),), ((),)]
+    assert logs.sessions[0].templates is logs.sessions[1].templates
+
+
+def test_lines_of_an_array_are_texts():
+    logs = LogPreparer().fit_transform(np.array(["job 7 started", "disk full"] * 5))
+    assert type(logs.records[0].message) is str
+    assert len(logs) == 10

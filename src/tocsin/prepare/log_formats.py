@@ -8,8 +8,9 @@ message, after a line feed, up to 8,192 characters in all. Further ones, those w
 record before them, and all where no format was recognised are messages of their own. Blank
 lines are left out; longer lines than 8,192 characters are cut.
 
-Times without a zone are UTC. Times without a year follow the record before them: the year is
-the one that brings them closest to it, for the first the latest that is not in the future. A
+Times without a zone are UTC. Times without a year take the one that brings them closest to the
+last such time of their file, the first to the record before it, or else the latest that is not
+in the future. A
 time that cannot be read is None; one more than a day ahead of now is kept; both are counted.
 Text is only ever text: nothing in a line is interpreted as markup, and nothing is executed.
 
@@ -44,6 +45,7 @@ __all__ = [
 MOST_CHARACTERS = 8192
 _SAMPLE = 1000
 _MOST_MORE = 100
+_KEPT = 1000
 
 
 class Line(Protocol):
@@ -181,16 +183,19 @@ class _Reader:
         self.clock = Clock(now)
         self.limit = self.clock.now + DAY
         self.file = ""
+        self.seen: dict[str, tuple[Format, Parts | None]] = {}
 
     def other(self, text: str) -> Parts | None:
         """Return what another format reads from a line."""
-        for each in self.others:
-            found = each.read(text)
-            if found is not None:
-                if each is not self.given:
-                    self.counts.others[each.name] += 1
-                return found
-        return None
+        if text not in self.seen:  # lines without a time repeat themselves
+            if len(self.seen) >= _KEPT:
+                self.seen.clear()
+            fits = ((each, each.read(text)) for each in self.others)
+            self.seen[text] = next((fit for fit in fits if fit[1] is not None), (PLAIN, None))
+        format, found = self.seen[text]
+        if found is not None and format is not self.given:
+            self.counts.others[format.name] += 1
+        return found
 
     def record(self, line: Line, parts: Parts, more: list[str]) -> LogRecord:
         if line.file != self.file:

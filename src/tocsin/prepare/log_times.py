@@ -42,7 +42,9 @@ class Clock:
     """Reads the times of the lines of a file, one after the other.
 
     ``now``: seconds since 1970, for times without a year. The year is the one that brings a time
-    closest to the time before it, for the first one the latest that is at most a day from now.
+    closest to the last one without a year, so that others in between do not matter; for the
+    first to the time before it; and where there is none, the latest that is at most a day from
+    now.
 
     >>> clock = Clock(now=1_700_000_000)
     >>> clock.read("2023-11-14T22:13:20,5Z"), clock.read("Jan  1 00:00:00"), clock.read("noon")
@@ -55,6 +57,7 @@ class Clock:
         self._text = ""
         self._value: float | None = None
         self._last: float | None = None
+        self._last_day: int | None = None  # that was without a year
         self._before, self._after, self._minute = "", "", float("nan")
         self._day: tuple[str | None, ...] = ()
         self._midnight = 0
@@ -62,7 +65,7 @@ class Clock:
     def restart(self) -> None:
         """Forget the time before, as at the beginning of a file."""
         self._text, self._value, self._last, self._day = "", None, None, ()
-        self._before = ""
+        self._before, self._last_day = "", None
 
     def read(self, text: str) -> float | None:
         """Return the seconds since 1970 of a time, None where it cannot be read or is before."""
@@ -122,10 +125,12 @@ class Clock:
             return _midnight(int(year), month, day)
         if year := parts.get("y"):
             return _midnight(2000 + int(year), month, day)
-        return self._with_year(month, day)
+        self._last_day = self._with_year(month, day)
+        return self._last_day
 
     def _with_year(self, month: int, day: int) -> int:
-        around = time.gmtime(self.now if self._last is None else self._last).tm_year
+        last = self._last if self._last_day is None else self._last_day
+        around = time.gmtime(self.now if last is None else last).tm_year
         values = []
         for year in range(around + 1, around - 9, -1):
             try:
@@ -134,9 +139,8 @@ class Clock:
                 continue
         if not values:
             raise ValueError("no day of any year")
-        if self._last is None:
+        if last is None:
             return next((value for value in values if value <= self.now + DAY), values[-1])
-        last = self._last
         return min(values, key=lambda value: abs(value - last))
 
 
