@@ -130,11 +130,20 @@ def print_headline(
 
     console, rate = Console(), detection.decision.false_alarm_rate
     console.print(
-        Text(f"{found:,} anomalies in {rows:,} {items}", style="bold"),
+        Text(f"{number_of(found)} in {rows:,} {items}", style="bold"),
         Text(f"({detector}; budget: {rate:.2%} of normal {items})"),
     )
     for note in detection.notes:
         console.print(Text(f"· {note}", style="dim"))
+
+
+def number_of(anomalies: int) -> str:
+    """Return how many anomalies there are in words.
+
+    >>> number_of(1), number_of(2000)
+    ('1 anomaly', '2,000 anomalies')
+    """
+    return "1 anomaly" if anomalies == 1 else f"{anomalies:,} anomalies"
 
 
 def print_anomalies(detection: Detection, top: int, found: int) -> None:

@@ -51,7 +51,7 @@ def print_detection(detection: LogDetection, detector: str, top: int) -> None:
     share, threshold = len(found) / len(detection), detection.decision.threshold
     shown = f"{threshold:.4g}" if threshold < 1e300 else "out of reach"
     console.print(
-        Text(f"{len(found):,} anomalies in {len(detection):,} sessions", style="bold"),
+        Text(f"{show.number_of(len(found))} in {len(detection):,} sessions", style="bold"),
         Text(f"({share:.2%} of them; {detector}; threshold: {shown})"),
         soft_wrap=True,
     )
