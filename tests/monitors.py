@@ -1,4 +1,4 @@
-"""Monitors for tests: a small model, a configuration, a client, and processes that can be killed."""
+"""Monitors for tests: a small model, a configuration, a client, processes that can be killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from servers import free_port
 from tocsin import Pipeline, config
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder

@@ -1,4 +1,4 @@
-"""A monitor's process killed for real: what was acknowledged is stored once, alarms are the same."""
+"""Monitors killed for real: what was acknowledged is stored once, alarms are the same."""
 
 import os
 import random
@@ -12,7 +12,6 @@ from monitors import (
     Client,
     configured,
     events,
-    free_port,
     running,
     said,
     start,
@@ -21,6 +20,7 @@ from monitors import (
     told,
     until,
 )
+from servers import free_port
 
 BAD = tuple(n for start in range(150, 60_000, 400) for n in range(start, start + 40, 4))
 ALARMS = "    alarms: {open: 2, of: 4, close_after: 6, cooldown: 0}"
@@ -44,7 +44,7 @@ def killed(folder: Path, kills: int, seed: int) -> None:
     expected = clean_run(folder / "clean", found)
     port = free_port()
     path = configured(folder, f"{{type: socket, port: {port}}}", monitor=ALARMS)
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     client = Client(port, found, window=100).start()
     done, before, process = 0, 0, start(path)
     while not client.is_done:
