@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from tocsin.base.settings import Secret
 from tocsin.base.source import Source
+from tocsin.errors import InputError
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class ListeningSource(Source):
@@ -27,6 +32,18 @@ class ListeningSource(Source):
                 "instance token: {env: TOCSIN_TOKEN}"
             )
         return self
+
+    async def listen(self, serve: Serve) -> asyncio.Server:
+        """Return a TCP server that serves clients. Raises InputError where it cannot listen."""
+        try:
+            return await asyncio.start_server(serve, self.host, self.port)
+        except OSError as error:
+            raise self.taken(error) from error
+
+    def taken(self, error: OSError) -> InputError:
+        """Return what to tell of an address that cannot be listened at."""
+        reason = error.strerror or error
+        return InputError(f"{self.describe()} cannot be listened at: {reason}.")
 
     @classmethod
     def needs_token(cls) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import csv
 import hashlib
 import io
@@ -60,6 +61,10 @@ class File(Source):
                 if after is None:
                     await asyncio.sleep(self.every)
                     continue
+                # Whoever writes may take a moment to change to the new file.
+                await asyncio.sleep(self.every)
+                while (batch := await asyncio.to_thread(file.more)) is not None:
+                    yield batch
                 if (last := file.last()) is not None:
                     yield last
                 file.close()
@@ -109,9 +114,12 @@ class File(Source):
                 log.info("%s was truncated; reading its beginning", self.path)
                 file.rewind()
             return None
-        family = self._family()
-        known = [i for i, path in enumerate(family) if path.stat().st_ino == file.inode]
-        return self._tail(family[known[-1] + 1] if known else self.path)
+        try:
+            family = self._family()
+            known = [i for i, path in enumerate(family) if path.stat().st_ino == file.inode]
+            return self._tail(family[known[-1] + 1] if known else self.path)
+        except (FileNotFoundError, IndexError):
+            return None  # rotated once more meanwhile
 
     def _family(self) -> list[Path]:
         """Return the rotated files by age, then the file itself."""
@@ -167,10 +175,11 @@ class _Tail:
 
     def more(self) -> Batch | None:
         """Return the next whole lines, None if there are none."""
-        data = self._file.read(_CHUNK)
-        if not data:
-            return None
-        return self._batch(self._splitter.feed(data), data.rfind(b"\n") + 1, len(data))
+        while data := self._file.read(_CHUNK):
+            lines, whole = self._splitter.feed(data), data.rfind(b"\n") + 1
+            if whole:
+                return self._batch(lines, whole, len(data))
+        return None
 
     def last(self) -> Batch | None:
         """Return the last line of a file that grows no more, if it has no end."""
@@ -185,15 +194,14 @@ class _Tail:
     def _go(self, position: int) -> None:
         if self._format == "csv":
             self._file.seek(0)
-            self._header = self._file.readline(self._fields.largest)
-            position = max(position, len(self._header) if self._header.endswith(b"\n") else 0)
+            header = self._file.readline(self._fields.largest)
+            self._header = header if header.endswith(b"\n") else b""
+            position = max(position, len(self._header))
         self._file.seek(position)
         self.position = position
         self._splitter = LineSplitter(self._fields.largest)
 
-    def _batch(self, lines: list[bytes], whole: int, read: int) -> Batch | None:
-        if not whole:
-            return self.more()
+    def _batch(self, lines: list[bytes], whole: int, read: int) -> Batch:
         self.position = self._file.tell() - (read - whole)
         if self._format == "csv" and not self._header and lines:
             self._header = lines.pop(0)
@@ -214,10 +222,10 @@ class _Tail:
         return lines_of(lines, self._fields.largest, offset=offset)
 
     def _rows(self, lines: list[bytes], offset: Offset) -> Batch:
-        names = next(csv.reader([self._header.decode("utf-8-sig", "replace")]), [])
-        texts = [line.decode("utf-8", "replace") for line in lines]
+        names = _values(self._header.removeprefix(codecs.BOM_UTF8))
         good, rejected = [], []
-        for raw, row in zip(lines, csv.reader(texts), strict=False):
+        for raw in lines:
+            row = _values(raw)
             if len(row) == len(names):
                 good.append(row)
             else:
@@ -236,6 +244,14 @@ class _Tail:
         head = hashlib.sha256(self._file.read(count)).hexdigest()[:16]
         self._file.seek(before)
         return head
+
+
+def _values(line: bytes) -> list[str]:
+    """Return the values of one CSV line, none for one that is too odd; a quote ends with it."""
+    try:
+        return next(csv.reader([line.decode("utf-8", "replace")]), [])
+    except csv.Error:
+        return []
 
 
 def glob_escape(name: str) -> str:

@@ -29,12 +29,13 @@ class _Client:
         self.writer = writer
         self.kept = 0
 
-    async def tell(self, n: int) -> None:
+    def tell(self, n: int) -> None:
         """Tell the client that so many more of its lines are kept; it may have left."""
         self.kept += n
+        if self.writer.transport.get_write_buffer_size() > _CHUNK:
+            self.writer.close()  # it does not listen, and must not hold up the others
         with suppress(OSError):
             self.writer.write(b'{"kept": %d}\n' % self.kept)
-            await self.writer.drain()
 
 
 _Pushed = tuple[list[bytes], _Client]
@@ -63,7 +64,7 @@ class Socket(ListeningSource):
                 log.debug("a client left: %s", error)
                 writer.close()
 
-        server = await asyncio.start_server(serve, self.host, self.port)
+        server = await self.listen(serve)
         log.info("listening on %s:%d", *server.sockets[0].getsockname()[:2])
         async with server:
             while True:
@@ -114,7 +115,7 @@ class Socket(ListeningSource):
 
         async def acknowledge() -> None:
             for client, n in kept.items():
-                await client.tell(n)
+                client.tell(n)
 
         raw = [line for lines, _ in group for line in lines]
         return batch_of(raw, self.fields, acknowledge=acknowledge)

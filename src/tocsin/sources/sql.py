@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pandas as pd
 from pydantic import Field
@@ -58,7 +60,7 @@ class Sql(Source):
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue
                 if len(frame):
-                    offset = self._offset(frame.iloc[-1])
+                    offset = self._offset(frame)
                     yield rows_of(frame, self.fields, offset=offset)
                 if len(frame) < self.most:
                     await asyncio.sleep(self.every)
@@ -78,6 +80,8 @@ class Sql(Source):
 
         try:
             url = make_url(self.url)
+            if url.drivername == "postgresql":
+                url = url.set(drivername="postgresql+psycopg")
             if self.password is not None:
                 url = url.set(password=self.password.reveal())
             return create_engine(url, pool_pre_ping=True)
@@ -131,8 +135,9 @@ class Sql(Source):
     def _order(self) -> list[str]:
         return [self.watermark] if self.tie is None else [self.watermark, self.tie]
 
-    def _offset(self, row: pd.Series[Any]) -> dict[str, Any]:
-        return dict(_marks(row, self._order()))
+    def _offset(self, frame: pd.DataFrame) -> dict[str, Any]:
+        # Taken from its column: a row would turn large whole numbers into floats.
+        return {name: _mark(frame[name].iloc[-1]) for name in self._order()}
 
 
 def _is_time(column: Column[Any]) -> bool:
@@ -141,15 +146,25 @@ def _is_time(column: Column[Any]) -> bool:
     return isinstance(column.type, Date | DateTime | Time)
 
 
-def _marks(row: pd.Series[Any], names: list[str]) -> Iterator[tuple[str, Any]]:
-    for name in names:
-        value = row[name]
-        if isinstance(value, datetime):
-            yield name, {"time": value.isoformat()}
-        else:
-            yield name, value.item() if hasattr(value, "item") else value
+_KINDS: dict[str, tuple[type[Any], Callable[[str], Any]]] = {
+    "time": (datetime, datetime.fromisoformat),
+    "date": (date, date.fromisoformat),
+    "number": (Decimal, Decimal),
+    "uuid": (UUID, UUID),
+}
+
+
+def _mark(value: Any) -> Any:
+    """Return a watermark as JSON has it."""
+    for kind, (cls, _) in _KINDS.items():
+        if isinstance(value, cls):
+            return {kind: value.isoformat() if isinstance(value, date) else str(value)}
+    return value.item() if hasattr(value, "item") else value
 
 
 def _value(mark: Any) -> Any:
     """Return a watermark as the database takes it."""
-    return datetime.fromisoformat(mark["time"]) if isinstance(mark, dict) else mark
+    if not isinstance(mark, dict):
+        return mark
+    ((kind, text),) = mark.items()
+    return _KINDS[kind][1](text)

@@ -66,9 +66,13 @@ class Syslog(ListeningSource):
         """Yield what comes, as it comes."""
         inbox = _Inbox(self)
         loop = asyncio.get_running_loop()
-        server = await asyncio.start_server(inbox.serve, self.host, self.port)
+        server = await self.listen(inbox.serve)
         host, port = server.sockets[0].getsockname()[:2]
-        transport, _ = await loop.create_datagram_endpoint(lambda: inbox, (host, port))
+        try:
+            transport, _ = await loop.create_datagram_endpoint(lambda: inbox, (host, port))
+        except OSError as error:
+            server.close()
+            raise self.taken(error) from error
         log.info("listening for syslog on %s:%d", host, port)
         try:
             while True:

@@ -1,0 +1,82 @@
+"""A folder: each file once, what is half written or broken, and where reading goes on."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from collecting import read, rows, taken
+from tocsin.errors import InputError
+from tocsin.sources.folder import Folder
+
+
+def source(path: Path, **settings: Any) -> Folder:
+    return Folder(path=path, **{"every": 0.02, "settle": 0.0, **settings})
+
+
+def put(path: Path, content: str | bytes, age: int = 10) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    at = 1_700_000_000 - age
+    os.utime(path, (at, at))
+
+
+def test_files_come_once_the_oldest_first(tmp_path: Path) -> None:
+    put(tmp_path / "b.csv", "n\n1\n2\n", age=20)
+    put(tmp_path / "a.jsonl", '{"n": 3}\n', age=10)
+    first = read(source(tmp_path), 3)
+    assert [row["n"] for row in rows(first)] == [1, 2, 3]
+    put(tmp_path / "c.csv", "n\n4\n", age=5)
+    assert rows(read(source(tmp_path), 1, first[-1].offset)) == [{"n": 4}]
+    put(tmp_path / "b.csv", "n\n7\n8\n", age=1)
+    changed = read(source(tmp_path), 3, first[-1].offset)
+    assert [row["n"] for row in rows(changed)] == [4, 7, 8]
+
+
+def test_a_large_file_goes_on_within(tmp_path: Path) -> None:
+    pd.DataFrame({"n": range(12_000)}).to_parquet(tmp_path / "big.parquet")
+    first = read(source(tmp_path), 1)
+    rest = read(source(tmp_path), 7_000, first[-1].offset)
+    assert [row["n"] for row in rows(first + rest)] == list(range(12_000))
+
+
+def test_what_is_broken_is_refused_as_a_whole_and_stops_nothing(tmp_path: Path) -> None:
+    put(tmp_path / "a.parquet", b"PAR1 no", age=60)
+    put(tmp_path / "b.csv", "", age=50)
+    put(tmp_path / "c.bin", b"\0\1\2", age=40)
+    put(tmp_path / "d.jsonl", "{\n", age=30)
+    put(tmp_path / "e.csv", "n\n5\n", age=20)
+    batches = read(source(tmp_path), 5)
+    assert rows(batches) == [{"n": 5}]
+    refused = [rejection for batch in batches for rejection in batch.rejected]
+    assert [Path(rejection.raw).name[0] for rejection in refused] == ["a", "b", "c", "d"]
+
+
+def test_pictures_are_paths_and_texts_are_lines(tmp_path: Path) -> None:
+    put(tmp_path / "a.png", b"\x89PNG", age=20)
+    put(tmp_path / "b.log", "one\ntwo\n", age=10)
+    found = rows(read(source(tmp_path), 3))
+    assert found == [{"path": str(tmp_path / "a.png")}, {"line": "one"}, {"line": "two"}]
+
+
+def test_a_file_that_is_still_written_waits(tmp_path: Path) -> None:
+    put(tmp_path / "old.csv", "n\n1\n")
+    (tmp_path / "new.csv").write_text("n\n2\n")
+    with pytest.raises(TimeoutError):
+        read(source(tmp_path, settle=30), 2, within=0.6)
+    assert taken(read(source(tmp_path, settle=0.2), 2)) == 2
+
+
+def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    put(tmp_path / "outside.csv", "n\n1\n", age=20)
+    (home / "link.csv").symlink_to(tmp_path / "outside.csv")
+    put(home / "inside.csv", "n\n2\n")
+    assert rows(read(source(home), 1)) == [{"n": 2}]
+
+
+def test_what_is_no_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no folder"):
+        read(source(tmp_path / "none"), 1)
