@@ -1,23 +1,17 @@
 """The store on a real PostgreSQL server, which the tests start, stop and start again."""
 
-import importlib.util
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
 
+import postgres
+from postgres import Postgres
+from servers import free_port
 from test_store_alarms import (  # noqa: F401
     test_a_killed_senders_notice_comes_again_with_key_and_content,
     test_a_lease_has_one_holder,
@@ -50,89 +44,15 @@ from tocsin.store.events import EventStore
 from tocsin.store.outbox import Outbox
 from tocsin.store.schema import VERSION_TABLE, metadata
 
-NOBODY = 65534
-
-
-def programs() -> Path | None:
-    """The folder of initdb and pg_ctl."""
-    found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    package = importlib.util.find_spec("pgserver")
-    if package is not None and package.origin is not None:
-        folders.append(Path(package.origin).parent / "pginstall" / "bin")
-    return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
-
-
-class Server:
-    """A PostgreSQL server in a folder of its own; it refuses to run as root."""
-
-    def __init__(self, bin_: Path, folder: Path) -> None:
-        self._bin, self._data = bin_, folder / "data"
-        self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._run("initdb", "-D", self._data, "-U", "tocsin", "--auth=trust", "--no-sync")
-        self.start()
-
-    def url(self, name: str) -> str:
-        return f"postgresql://tocsin:hush@127.0.0.1:{self._port}/{name}"
-
-    def create(self) -> str:
-        """Return the URL of a new database."""
-        name = f"db_{secrets.token_hex(4)}"
-        engine = create_engine(
-            self.url("postgres").replace("postgresql", "postgresql+psycopg"),
-            isolation_level="AUTOCOMMIT",
-        )
-        with engine.connect() as c:
-            c.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        return self.url(name)
-
-    def start(self) -> None:
-        # Without fsync a killed server still loses nothing, only a machine without power does.
-        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
-        log = self._folder / "log"
-        self._run("pg_ctl", "-D", self._data, "-w", "-l", log, "-o", options, "start")
-
-    def stop(self) -> None:
-        """Stop at once, as a crash does."""
-        self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
-
-    def _run(self, program: str, *arguments: object) -> None:
-        other = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
-        command = [self._bin / program, *arguments]
-        # The server inherits what is open: a pipe would never end.
-        done = subprocess.run(
-            [str(part) for part in command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self._folder,
-            check=False,
-            **other,
-        )
-        assert done.returncode == 0, f"{program} failed: {command}"
-
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    bin_ = programs()
-    if bin_ is None:
-        message = "PostgreSQL is not installed: pip install pgserver"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
-    if os.geteuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-    started = Server(bin_, folder)
-    yield started
-    started.stop()
-    shutil.rmtree(folder)
+def server() -> Iterator[Postgres]:
+    with postgres.running() as started:
+        yield started
 
 
 @pytest.fixture
-def db(server: Server) -> Iterator[Database]:
+def db(server: Postgres) -> Iterator[Database]:
     with Database(server.create()) as opened:
         yield opened
 
@@ -143,7 +63,7 @@ def test_the_migrations_make_the_tables_of_the_schema(db: Database) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_store_of_a_later_version_is_refused(server: Server) -> None:
+def test_a_store_of_a_later_version_is_refused(server: Postgres) -> None:
     url = server.create()
     with Database(url) as db, db.begin() as c:
         c.exec_driver_sql("UPDATE tocsin_version SET version_num = '9999'")
@@ -151,7 +71,7 @@ def test_a_store_of_a_later_version_is_refused(server: Server) -> None:
         Database(url)
 
 
-def test_several_open_a_new_store_at_once(server: Server) -> None:
+def test_several_open_a_new_store_at_once(server: Postgres) -> None:
     url = server.create()
     counted: list[int] = []
 
@@ -170,7 +90,7 @@ def test_several_open_a_new_store_at_once(server: Server) -> None:
     assert max(counted) == 15
 
 
-def test_a_lock_that_lasts_is_reported(server: Server) -> None:
+def test_a_lock_that_lasts_is_reported(server: Postgres) -> None:
     url = server.create()
     with Database(url, timeout=0.1) as db, Database(url) as other:
         store = fill(db, 1)
@@ -184,7 +104,7 @@ def test_a_lock_that_lasts_is_reported(server: Server) -> None:
 
 
 def test_a_restart_during_work_loses_nothing_that_was_committed(
-    server: Server, db: Database
+    server: Postgres, db: Database
 ) -> None:
     store, outbox = EventStore(db), Outbox(db)
     committed: list[int] = []
@@ -229,10 +149,8 @@ def test_a_restart_during_work_loses_nothing_that_was_committed(
     assert len(due) == len(hours)
 
 
-def test_a_server_that_is_away_is_named_without_its_password(server: Server) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_a_server_that_is_away_is_named_without_its_password(server: Postgres) -> None:
+    port = free_port()
     with pytest.raises(StoreUnavailable, match="away") as caught:
         Database(f"postgresql://tocsin:hush@127.0.0.1:{port}/none")
     assert "hush" not in str(caught.value)

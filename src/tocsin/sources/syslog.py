@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Self
@@ -23,6 +24,7 @@ _PRIORITY = re.compile(rb"<\d{1,3}>(?:1 )?")
 _COUNTED = re.compile(rb"\d{1,7} (?=<)")
 _MOST = 1_000
 _WAITING = 20_000
+_BUFFER = 4_194_304  # bytes that the system keeps, if it allows so many
 
 _Message = tuple[bytes, str]
 
@@ -32,9 +34,9 @@ class Syslog(ListeningSource):
 
     An event is the message as a line, without its priority; its entity is the address that sent
     it, its time that of arrival. Syslog knows no acknowledgement: by UDP, messages that come
-    faster than they are kept are dropped, and counted in quarantine; by TCP the sender is held up,
-    and what is on the way at a crash is lost. It knows no token either: beyond the loopback name
-    the networks that may send in ``allow``.
+    faster than they are kept are dropped, and counted in quarantine unless the system dropped them
+    before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows no
+    token either: beyond the loopback name the networks that may send in ``allow``.
     """
 
     allow: tuple[str, ...] = ()
@@ -73,6 +75,8 @@ class Syslog(ListeningSource):
         except OSError as error:
             server.close()
             raise self.taken(error) from error
+        udp = transport.get_extra_info("socket")
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         log.info("listening for syslog on %s:%d", host, port)
         try:
             while True:
