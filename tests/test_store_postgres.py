@@ -22,7 +22,6 @@ from test_store_alarms import (  # noqa: F401
     test_notices_join_until_a_sender_takes_them,
     test_quarantine_is_listed_and_taken,
     test_retries_dead_letters_and_another_try,
-    test_saving_again_keeps_what_a_person_did,
     test_silences_begin_end_and_expire,
     test_states_of_entities,
     test_two_senders_never_take_the_same_notice,
