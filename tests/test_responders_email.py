@@ -110,9 +110,12 @@ def test_hostile_texts_add_no_header_recipient_or_markup(plain: int, mailbox: Ma
 
 
 def test_a_line_with_a_dot_does_not_end_the_mail(plain: int, mailbox: Mailbox) -> None:
-    dotted = notice(alarm(summary="."), alarm("a2", summary=".."), group={"monitor": "\n.\n"})
-    assert responder(plain).respond(dotted).status == "delivered"
-    assert mailbox.mails[0].get_body(("html",)) is not None
+    dots = "." * 280
+    assert responder(plain).respond(notice(alarm(summary=dots))).status == "delivered"
+    for kind in ("plain", "html"):
+        part = mailbox.mails[0].get_body((kind,))
+        assert part is not None
+        assert f" {dots[:273]}…" in part.get_content()
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def test_hostile_texts_arrive_as_data(receiver: Receiver) -> None:
         "[::1]",
         "[::ffff:127.0.0.1]",
         "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
         "10.1.2.3",
         "192.168.0.1",
         "169.254.169.254",
