@@ -127,7 +127,8 @@ def replay(
 ) -> Replayed:
     """Run a monitor over its events in the store, or else over its source, as fast as it goes.
 
-    The model and the settings are today's. Nothing is sent and the store is left as it is.
+    The model and the settings are today's. Nothing is sent and the store is left as it is. Raises
+    NotAModel when there is none yet.
     """
     monitor = settings_of(settings, name)
     with (
@@ -136,7 +137,10 @@ def replay(
         Stores.opened(f"sqlite:///{folder}/replay.db") as mine,
     ):
         process = Process(name, monitor, mine, _router(settings), settings.storm)
-        process.serve(open_model(monitor.model, monitor.context))
+        try:
+            process.serve(open_model(monitor.model, monitor.context))
+        except NotAModel as error:
+            raise NotAModel(f"{error} `tocsin train {name}` trains one.") from error
         started = time.monotonic()
         for batch in _history(stores, monitor, name, since, until):
             process.take(batch, None)
