@@ -110,6 +110,13 @@ class Server:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def freeze(self, seconds: float) -> None:
+        """Let it neither answer nor end for a while."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Kill it, and start it on the same port."""
         self.kill()

@@ -60,7 +60,7 @@ def batch_of(
     kept: list[int] = []
     rejected: list[Rejection] = []
     for i, each in enumerate(raw):
-        event = _event(each, fields.largest)
+        event = _event(each, fields)
         if isinstance(event, Rejection):
             rejected.append(event)
         else:
@@ -167,9 +167,9 @@ def shown(raw: bytes) -> str:
     return raw[:_SHOWN].decode("utf-8", errors="backslashreplace")
 
 
-def _event(raw: bytes, largest: int) -> dict[str, Any] | Rejection:
-    if len(raw) > largest:
-        reason = f"it has {len(raw):,} bytes; at most {largest:,} are taken"
+def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
+    if len(raw) > fields.largest:
+        reason = f"it has {len(raw):,} bytes; at most {fields.largest:,} are taken"
         return Rejection("oversized", reason, shown(raw))
     try:
         event = _decode(raw)
@@ -179,7 +179,9 @@ def _event(raw: bytes, largest: int) -> dict[str, Any] | Rejection:
         reason = f"it is a JSON {type(event).__name__}, not an object of named values"
         return Rejection("malformed", reason, shown(raw))
     if any(isinstance(value, dict | list) for value in event.values()):
-        return dict(_flat(event, "", 0))
+        event = dict(_flat(event, "", 0))
+    if not event.keys() - {fields.time, fields.entity, fields.id}:
+        return Rejection("malformed", "it holds no values", shown(raw))
     return event
 
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
+from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Engine, Label, Select
 
 log = logging.getLogger(__name__)
-
-_LONGEST_PAUSE = 60.0
 
 
 class Sql(Source):
@@ -48,16 +47,14 @@ class Sql(Source):
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield new rows; the offset is the last row's watermark."""
-        engine, pause = await asyncio.to_thread(self._engine), self.every
+        engine, pauses = await asyncio.to_thread(self._engine), Pauses(log)
         try:
             while True:
                 try:
                     frame = await asyncio.to_thread(self._after, engine, offset)
-                    pause = self.every
+                    pauses.reset()
                 except ConnectionError as error:
-                    log.warning("%s: %s Tried again in %.0f s.", self.describe(), error, pause)
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    await pauses.pause(self.describe(), error)
                     continue
                 if len(frame):
                     offset = self._offset(frame)
