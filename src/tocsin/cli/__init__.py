@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -20,12 +21,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (detect.detect, fit.fit, score.score, explain.explain, evaluate.evaluate):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    detect.detect,
+    fit.fit,
+    score.score,
+    explain.explain,
+    evaluate.evaluate,
+    up.up,
+    up.init,
+    up.check,
+    up.train,
+    up.replay,
+    events.events,
+    detectors.detectors,
+)
+for command in _COMMANDS:
     app.command()(command)
-for command in (up.up, up.init, up.check, up.train, up.replay, events.events):
-    app.command()(command)
-app.add_typer(alarms.app)
-app.command()(detectors.detectors)
 app.add_typer(bench.app)
 
 

@@ -55,7 +55,7 @@ def _network(
     if ONNX_FILE not in about["files"]:
         raise ParameterError(
             f'{path} holds no {ONNX_FILE}, so its network needs torch and not runtime="onnx". '
-            'Where torch and onnx are installed (pip install torch onnx) write it with '
+            "Where torch and onnx are installed (pip install torch onnx) write it with "
             f"tocsin.load({str(path)!r}).save({str(path)!r})."
         )
     content = folder.read_file(path, about, ONNX_FILE)
