@@ -37,7 +37,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in _COMMANDS:
     app.command()(command)
-app.add_typer(bench.app)
+for group in (alarms.app, bench.app):
+    app.add_typer(group)
 
 
 def _version(wanted: bool) -> None:
