@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
 
 from tocsin import registry
 from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
@@ -22,6 +23,7 @@ DEFAULT = Path("tocsin.yaml")
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LARGEST = 1_000_000
+_MOST_NODES = 100_000
 Location = tuple[str | int, ...]
 
 
@@ -131,7 +133,11 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
         raise ConfigError(f"{path} has {len(text):,} characters; at most {_LARGEST:,} are read.")
     try:
         root = yaml.compose(text, yaml.SafeLoader)
+        if _nodes(root, {}) > _MOST_NODES:
+            raise ConfigError(f"{path} has too many settings once its aliases (*) are followed.")
         tree = yaml.safe_load(text)
+    except ConfigError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f" line {mark.line + 1}:"
@@ -141,10 +147,9 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
     mistakes: dict[Location, str] = dict(_doubled(root))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds no settings; `tocsin init` writes a commented file.")
-    tree = _with_parts(tree, mistakes)
     config = None
     try:
-        config = Config.model_validate(_at_home(tree, path.parent))
+        config = Config.model_validate(_with_parts(tree, mistakes))
     except ValidationError as error:
         mistakes |= {loc: told for loc, told in _told(error) if not _covered(loc, mistakes)}
     if config is None or mistakes:
@@ -154,7 +159,7 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
             for line, loc, told in lines
         )
         raise ConfigError(f"{path} cannot be used:\n{listed}")
-    return config
+    return _at_home(config, path.parent)
 
 
 def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str, Any]:
@@ -180,10 +185,11 @@ def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str
 
 
 def _part(kind: registry.Kind, value: Any, at: Location, mistakes: dict[Location, str]) -> Any:
+    """Return a part by its type, None if it cannot be built, which is a mistake."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         known = ", ".join(registry.part_names(kind))
         mistakes[at] = f"needs a type, one of {known}"
-        return value
+        return None
     settings = {key: each for key, each in value.items() if key != "type"}
     try:
         return registry.find_part(kind, value["type"]).model_validate(settings)
@@ -191,31 +197,51 @@ def _part(kind: registry.Kind, value: Any, at: Location, mistakes: dict[Location
         mistakes[(*at, "type")] = str(error)
     except ValidationError as error:
         mistakes |= {(*at, *loc): told for loc, told in _told(error)}
+    return None
+
+
+def _at_home(config: Config, home: Path) -> Config:
+    """Return the configuration with its paths relative to the folder of its file."""
+    placed: Config = _placed(config, home)
+    if relative := re.fullmatch(r"sqlite:///([^/].*)", config.store):
+        placed = placed.model_copy(update={"store": f"sqlite:///{home / relative[1]}"})
+    return placed
+
+
+def _placed(value: Any, home: Path) -> Any:
+    """Return settings with every path in them, however deep, beginning at ``home``."""
+    if isinstance(value, Path):
+        return home / value
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        moved = {name: _placed(each, home) for name, each in fields.items()}
+        changed = {name: each for name, each in moved.items() if each is not fields[name]}
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, dict):
+        return {name: _placed(each, home) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_placed(each, home) for each in value)
     return value
 
 
-def _at_home(tree: dict[str, Any], home: Path) -> dict[str, Any]:
-    """Return the tree with its own paths relative to the folder of its file."""
-    placed = dict(tree)
-    store = tree.get("store", Config.model_fields["store"].default)
-    if isinstance(store, str) and (relative := re.fullmatch(r"sqlite:///([^/].*)", store)):
-        placed["store"] = f"sqlite:///{home / relative[1]}"
-    if isinstance(monitors := tree.get("monitors"), dict):
-        placed["monitors"] = {
-            name: {**each, "model": home / each["model"]}
-            if isinstance(each, dict) and isinstance(each.get("model"), str)
-            else each
-            for name, each in monitors.items()
-        }
-    retention = tree.get("retention")
-    if isinstance(retention, dict) and isinstance(retention.get("archive"), str):
-        placed["retention"] = {**retention, "archive": home / retention["archive"]}
-    return placed
+def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """Return how many values there are with aliases followed; those in a circle are infinite."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1.0
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        inner = [part for each in node.value for part in (each if type(each) is tuple else [each])]
+        known[id(node)] = 1.0 + sum(_nodes(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _told(error: ValidationError) -> Iterator[tuple[Location, str]]:
     for each in error.errors(include_url=False, include_context=False):
-        yield each["loc"], each["msg"].removeprefix("Value error, ")
+        told = each["msg"].removeprefix("Value error, ")
+        given = each["input"]
+        if each["type"] == "literal_error" and isinstance(given, str):
+            told += f", not {given[:80]!r}"
+        yield each["loc"], told
 
 
 def _covered(location: Location, mistakes: Mapping[Location, str]) -> bool:
