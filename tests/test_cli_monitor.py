@@ -345,6 +345,15 @@ def test_events_come_out_of_quarantine(run: Run, stores: Stores) -> None:
     assert lease.acquire()
 
 
+def test_what_the_model_refuses_again_raises_no_alarm(run: Run, stores: Stores) -> None:
+    run("train", "pumps")
+    quarantine(stores, Rejection("malformed", "", '{"at": 0, "colour": "red"}'))
+    assert run("events", "--replay", "all", "--json").json["refused"] == 1
+    (left,) = stores.quarantine.list("pumps")
+    assert "was trained on heat, flow" in left.reason
+    assert not stores.alarms.list()
+
+
 def test_what_a_crash_left_in_quarantine_counts_once(
     run: Run, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ def list_(
     top: _Top = 50,
     as_json: options.Json = False,
 ) -> None:
-    """List alarms, the newest first: those that are open or acknowledged, or all."""
+    """List alarms that are open or acknowledged, or all; newest first."""
     from tocsin.cli import show, show_alarms
 
     states: tuple[AlarmState, ...] | None = None if every else ("open", "acknowledged")
@@ -105,7 +105,7 @@ def label(
     note: _Note = "",
     who: _Who = None,
 ) -> None:
-    """Say whether an alarm was right; that ends it, and is kept in its history."""
+    """Say whether an alarm was right; its history keeps it."""
     state: Literal["resolved", "false alarm"]
     state = "resolved" if verdict == "anomaly" else "false alarm"
     _decide(config, [id], state, note or f"labelled {verdict}", who, again=True)
@@ -129,7 +129,7 @@ def silence(
     who: _Who = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tell nobody of alarms that match, for a while; without arguments, list silences."""
+    """Tell nobody of alarms that match for a while, or list silences."""
     from tocsin.cli import show, show_alarms
     from tocsin.errors import ParameterError
 
@@ -160,7 +160,7 @@ def approve(
     who: _Who = None,
     as_json: options.Json = False,
 ) -> None:
-    """Agree to an action that waits for it; without a key, list those that wait."""
+    """Agree to an action that waits for it, or list those that wait."""
     from tocsin.cli import show, show_alarms
     from tocsin.monitor import handling
 

@@ -155,7 +155,7 @@ def _print_again(again: Any, as_json: bool) -> None:
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table, a line each as far as it is wide enough."""
+    """Print rows as a table; an event is cut to what a line holds."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -166,10 +166,14 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         typer.echo("nothing")
         return
-    columns = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    given = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
+    columns = [name for name in given if name != "model"]
+    table = Table(box=None, header_style="bold", pad_edge=False, expand="event" in columns)
     for name in columns:
-        table.add_column(Text(cut(name)))
+        if name == "event":
+            table.add_column(Text(name), no_wrap=True, ratio=1)
+        else:
+            table.add_column(Text(cut(name)))
     for row in rows:
         table.add_row(*(Text(cut(told(row.get(name)))) for name in columns))
     console = Console()

@@ -82,7 +82,7 @@ def print_list(alarms: Sequence[Alarm], more: str) -> None:
             Text(_time(alarm.opened)),
             Text(cut(alarm.monitor)),
             Text(cut(alarm.entity)),
-            Text(f"{alarm.anomalies:,} of {alarm.events:,}"),
+            Text(_counted(alarm)),
             Text(cut(alarm.summary)),
         )
     console.print(table)
@@ -102,11 +102,10 @@ def print_one(alarm: Alarm, entries: Sequence[AlarmEntry]) -> None:
 
     tell(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
     tell(f"  id {alarm.id}, {state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))
-    tell(f"  {alarm.monitor} {alarm.entity} ({alarm.kind})")
+    tell(f"  {' '.join(filter(None, (alarm.monitor, alarm.entity)))} ({alarm.kind})")
     end = "goes on" if alarm.closed is None else f"ended {_time(alarm.closed)}"
-    tell(
-        f"  opened {_time(alarm.opened)} UTC, {end}; {alarm.anomalies:,} of {alarm.events:,} events"
-    )
+    counted = f"; {_counted(alarm)} events were anomalies" if alarm.events else ""
+    tell(f"  opened {_time(alarm.opened)} UTC, {end}{counted}")
     if alarm.score is not None and alarm.p_value is not None:
         tell(f"  worst: score {alarm.score:.4g}, p-value {alarm.p_value:.2g}, by {alarm.model}")
     for reason in alarm.reasons:
@@ -127,6 +126,11 @@ def state(alarm: Alarm) -> str:
 def utc(time: datetime | None) -> datetime | None:
     """Return a time that was given without a zone as UTC."""
     return None if time is None else time.replace(tzinfo=time.tzinfo or UTC)
+
+
+def _counted(alarm: Alarm) -> str:
+    """Return how many events were anomalies, "" for an alarm that is about none."""
+    return f"{alarm.anomalies:,} of {alarm.events:,}" if alarm.events else ""
 
 
 def _time(time: datetime) -> str:

@@ -213,6 +213,8 @@ def _let_in(
         now = datetime.now(UTC)
         for part in _decoded(some, fields):
             work = process.prepare(part, now)
+            # What was refused before says nothing of how the model does today.
+            work.alarms = [alarm for alarm in work.alarms if alarm.kind != "model"]
             process.keep(work, now)
             judged = work.judgement
             yield {
