@@ -8,7 +8,7 @@ DATA ?= data
 SEEDS ?= 0,1,2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test slow check bench clean
+.PHONY: help demo programs test slow check bench clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,19 +29,25 @@ demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, an
 	@$(BIN)/python examples/demo.py $(OUT)
 	@echo && $(BIN)/python examples/live.py $(OUT)
 
-browser:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "==> Installing Chromium, which opens the report in the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
-	else echo "==> There is no Chromium: the tests of the report in a browser are skipped"; fi
+# Debian's packages of the programs that the tests start, each with a program that shows it is there.
+PROGRAMS := chromium=chromium redis-server=redis-server mosquitto=mosquitto postgresql=pg_ctl
 
-test: $(VENV)/.developer browser  ## Set up, then run all tests but the slow ones.
+programs:
+	@export PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)"; missing=""; \
+	for each in $(PROGRAMS); do \
+		command -v "$${each#*=}" >/dev/null || missing="$$missing $${each%=*}"; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "==> Installing what the tests start:$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "==> Not there, so their tests are skipped:$$missing"; fi
+
+test: $(VENV)/.developer programs  ## Set up, then run all tests but the slow ones.
 	@echo "==> Running the tests"
 	@OMP_NUM_THREADS=1 TOCSIN_CACHE=off $(BIN)/python -m pytest -n 2 -m "not slow"
 
-slow: $(VENV)/.developer  ## Run the slow tests.
+slow: $(VENV)/.developer programs  ## Run the slow tests.
 	@$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.developer  ## Lint, format, types, layers, documentation tests.
