@@ -11,6 +11,7 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
+    from tocsin.monitor.history import Again
     from tocsin.monitor.stores import Stores
     from tocsin.store.outbox import Pending
     from tocsin.store.quarantine import Quarantined
@@ -140,7 +141,7 @@ def _dead(pending: Pending) -> dict[str, Any]:
     }
 
 
-def _print_again(again: Any, as_json: bool) -> None:
+def _print_again(again: Again, as_json: bool) -> None:
     from dataclasses import asdict
 
     from tocsin.cli import show
