@@ -16,10 +16,10 @@ from pydantic import AfterValidator, Field
 
 from tocsin.base.responder import Responder
 from tocsin.base.settings import Secret
+from tocsin.base.tls import Tls
 from tocsin.errors import ParameterError
 from tocsin.responders._sending import deadline, revealed, trouble, unrevealed
 from tocsin.responders._text import line
-from tocsin.responders._tls import Tls
 from tocsin.types import Delivery
 
 _AGAIN = {408, 425, 429, 503}

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.base.settings import Secret
+from tocsin.base.tls import Tls
 from tocsin.errors import TocsinError
 from tocsin.responders._sending import (
     deadline,
@@ -24,7 +25,6 @@ from tocsin.responders._sending import (
     unrevealed,
 )
 from tocsin.responders._text import line, subject_of, text_of
-from tocsin.responders._tls import Tls
 from tocsin.types import Delivery, Notice
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.base.settings import Secret
+from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, TocsinError
 from tocsin.responders._sending import payload, revealed, trouble, unresolved
-from tocsin.responders._tls import Tls
 from tocsin.types import Delivery, Notice
 
 

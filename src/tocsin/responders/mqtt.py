@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.base.settings import Secret
+from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.responders._sending import (
     Sender,
@@ -16,7 +17,6 @@ from tocsin.responders._sending import (
     unresolved,
     unrevealed,
 )
-from tocsin.responders._tls import Tls
 from tocsin.types import Delivery, DeliveryStatus
 
 

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
+from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of
-from tocsin.sources._tls import Tls
 from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from pydantic import Field, field_validator
 
 from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
+from tocsin.base.tls import Tls
 from tocsin.errors import InputError, ParameterError
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._tls import Tls
 from tocsin.types import Batch, Offset
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from pydantic import Field, field_validator, model_validator
 
 from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
+from tocsin.base.tls import Tls
 from tocsin.errors import InputError, MissingExtra, ParameterError
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of, lines_of, times_of
-from tocsin.sources._tls import Tls
 from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:

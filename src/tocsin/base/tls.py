@@ -1,4 +1,4 @@
-"""TLS to a server, as every source that connects to one takes it."""
+"""TLS to a server, as every source and responder that connects to one takes it."""
 
 from __future__ import annotations
 
