@@ -1,18 +1,25 @@
-"""The contracts between the parts: what a detector of each modality is."""
+"""The contracts between the parts: what a detector of each modality is.
+
+Each is imported when it is first used: sources and responders need no scikit-learn.
+"""
 
 from __future__ import annotations
 
-from tocsin.base.detector import (
-    Detector,
-    State,
-    Stateful,
-    check_labels,
-    fold_of_rows,
-    out_of_fold_scores,
-)
-from tocsin.base.items import LogDetector, TextDetector, check_sessions, check_texts
-from tocsin.base.series import SeriesDetector, StreamingDetector, check_series
-from tocsin.base.tables import TableDetector, check_matrix
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tocsin.base.detector import (
+        Detector,
+        State,
+        Stateful,
+        check_labels,
+        fold_of_rows,
+        out_of_fold_scores,
+    )
+    from tocsin.base.items import LogDetector, TextDetector, check_sessions, check_texts
+    from tocsin.base.series import SeriesDetector, StreamingDetector, check_series
+    from tocsin.base.tables import TableDetector, check_matrix
 
 __all__ = [
     "Detector",
@@ -31,3 +38,24 @@ __all__ = [
     "fold_of_rows",
     "out_of_fold_scores",
 ]
+
+_HOMES = {
+    "detector": (
+        "Detector",
+        "State",
+        "Stateful",
+        "check_labels",
+        "fold_of_rows",
+        "out_of_fold_scores",
+    ),
+    "items": ("LogDetector", "TextDetector", "check_sessions", "check_texts"),
+    "series": ("SeriesDetector", "StreamingDetector", "check_series"),
+    "tables": ("TableDetector", "check_matrix"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
