@@ -119,7 +119,7 @@ async def latency(folder: Path, rate: int, seconds: float) -> dict[str, float | 
     )
     await sender.wait()
     await asyncio.sleep(2.0)
-    await watch.stop()
+    watch.stop()
     await run
     kept = process.stores.counters.read()["latency"]["events"]
     process.stores.db.close()
