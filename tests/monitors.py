@@ -118,10 +118,13 @@ def until(done: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any
 class Client:
     """Sends events by TCP, and again what was not acknowledged when the server was lost."""
 
-    def __init__(self, port: int, found: Sequence[dict[str, Any]], window: int = 200) -> None:
+    def __init__(
+        self, port: int, found: Sequence[dict[str, Any]], window: int = 200, patience: float = 3.0
+    ) -> None:
         self.port = port
         self.lines = [json.dumps(each).encode() + b"\n" for each in found]
         self.window = window
+        self.patience = patience
         self.acknowledged = 0
         self.connections = 0
         self.stopping = False
@@ -150,7 +153,7 @@ class Client:
 
     def _talk(self, peer: socket.socket) -> None:
         first, sent, rest = self.acknowledged, self.acknowledged, b""
-        peer.settimeout(3)
+        peer.settimeout(self.patience)
         while not self.is_done and not self.stopping:
             until_ = min(len(self.lines), self.acknowledged + self.window)
             if sent < until_:

@@ -299,3 +299,18 @@ def test_a_monitor_that_fails_begins_anew_and_disturbs_no_other(tmp_path: Path, 
         until(lambda: "Another process has written" in said(path), what=said(path))
         until(lambda: client.is_done, what=said(path))
     assert stored(kept) == names(events(200))
+
+
+def test_a_reload_lets_clients_go_on(tmp_path: Path, port: int) -> None:
+    path = listening(tmp_path, port)
+    text = path.read_text()
+    found = events(20_000)
+    with running(path) as up:
+        client = Client(port, found, patience=1).start()
+        for late in (1, 2):
+            until(lambda n=late: client.acknowledged > 2_000 * n, 10, said(path))
+            path.write_text(text + f"    late: {late}d\n")
+            os.kill(up.pid, signal.SIGHUP)
+            until(lambda n=late: said(path).count("read again: 1 monitors") == n, what=said(path))
+        until(lambda: client.is_done, 14, said(path))
+    assert stored(stores(path)) == names(found)
