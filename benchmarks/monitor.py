@@ -136,7 +136,9 @@ SENDER = """
 import json, random, socket, sys, threading, time
 port, rate, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 peer = socket.create_connection(("127.0.0.1", port))
-threading.Thread(target=lambda: [None for _ in iter(lambda: peer.recv(65536), b"")], daemon=True).start()
+def listen():
+    while peer.recv(65536): pass
+threading.Thread(target=listen, daemon=True).start()
 draw = random.Random(0)
 start, step, n = time.time(), 0.01, 0
 while (now := time.time()) < start + seconds:
@@ -145,8 +147,8 @@ while (now := time.time()) < start + seconds:
         n += 1
         far = 12.0 if n % 500 == 0 else 0.0
         values = {f"x{i}": draw.gauss(far, 1.0) for i in range(8)}
-        event = {"time": time.time(), "id": f"l{n}", "entity": f"e{n // 500}" if far else "e", **values}
-        lines.append(json.dumps(event))
+        event = {"time": time.time(), "id": f"l{n}", "entity": f"e{n // 500}" if far else "e"}
+        lines.append(json.dumps({**event, **values}))
     peer.sendall(("\\n".join(lines) + "\\n").encode() if lines else b"")
     time.sleep(step)
 time.sleep(1)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -302,3 +303,29 @@ def test_a_fault_of_one_notice_does_not_end_the_dispatcher(
 
     asyncio.run(run())
     assert calls
+
+
+def test_a_rise_that_was_told_already_is_not_told_again(tmp_path: Path) -> None:
+    more = "policies: [{respond: [console], group_wait: 10s, group_interval: 5m}]"
+    alarms = "    alarms: {open: 1, of: 1, severity: {warning: 0, critical: 1000}}"
+    one, told = ringing(tmp_path, more, alarms), Counting()
+    (alarm,) = one.stores.alarms.open()
+    assert alarm.severity == "warning"
+
+    def rise() -> None:
+        severe = replace(one.stores.alarms.get(alarm.id), severity="critical")
+        one.tick([severe], NOW)
+
+    sender = dispatcher(one, told)
+    rise()  # before "opened" is sent, which thus shows it
+    send(sender, NOW + timedelta(minutes=1))
+    send(sender, NOW + timedelta(minutes=30))
+    assert [(n.kind, n.alarms[0].severity) for n in told.notices] == [("opened", "critical")]
+
+    (tmp_path / "b").mkdir()
+    one, told = ringing(tmp_path / "b", more, alarms), Counting()
+    sender = dispatcher(one, told)
+    send(sender, NOW + timedelta(minutes=1))
+    rise()
+    send(sender, NOW + timedelta(minutes=30))
+    assert kinds(told) == ["opened", "raised"]

@@ -175,10 +175,10 @@ def test_explaining_that_fails_still_rings(tmp_path: Path, monkeypatch: pytest.M
 def test_a_share_of_anomalies_far_above_the_budget_is_an_alarm(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
     for start in range(0, 1_000, 100):
-        one.take(batch(events(100, start=start, bad=range(start, start + 100, 20))), NOW)
+        one.take(batch(events(100, start=start, bad=range(start, start + 100, 10))), NOW)
     found = [alarm for alarm in one.stores.alarms.list() if alarm.kind == "model"]
     (alarm,) = found
-    assert "5.00% of the last events are anomalies" in alarm.summary
+    assert "10.00% of the last events are anomalies" in alarm.summary
     one.serve(open_model(model(), 10))
     one.take(batch(events(100, start=2_000)), NOW)
     assert one.stores.alarms.get(alarm.id).state == "resolved"

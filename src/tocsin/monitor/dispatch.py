@@ -7,19 +7,20 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from tocsin.alarms.policy import SEVERITIES
 from tocsin.alarms.routing import Router, lapsed
 from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
 from tocsin.monitor.stores import Stores
 from tocsin.store.outbox import Pending
-from tocsin.store.schema import notices
-from tocsin.types import Alarm, Delivery, Notice
+from tocsin.store.schema import notice_alarms, notices
+from tocsin.types import Alarm, Delivery, Notice, Severity
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,13 @@ class Dispatcher:
         stores = self.stores
         alarms = [alarm for id in pending.alarm_ids if (alarm := self._alarm(id)) is not None]
         reasons = {alarm.id: lapsed(pending.kind, alarm) for alarm in alarms}
+        if pending.kind == "raised":
+            shown, rank = self._shown(pending.alarm_ids), SEVERITIES.index
+            reasons |= {
+                each.id: "its severity was told already"
+                for each in alarms
+                if each.id in shown and rank(shown[each.id]) >= rank(each.severity)
+            }
         alarms = [alarm for alarm in alarms if reasons[alarm.id] is None]
         if not alarms:
             self._drop(pending, next(filter(None, reasons.values()), "its alarms are gone"))
@@ -138,6 +146,22 @@ class Dispatcher:
         notice = Notice(pending.key, pending.kind, pending.group, tuple(told), now)
         stores.outbox.freeze(pending.key, notice)
         return notice
+
+    def _shown(self, ids: Sequence[str]) -> dict[str, Severity]:
+        """Return the severities that this responder was last told of alarms."""
+        query = (
+            select(notices.c.content)
+            .join(notice_alarms, notice_alarms.c.key == notices.c.key)
+            .where(
+                notices.c.responder == self.name,
+                notices.c.sent.is_not(None),
+                notice_alarms.c.alarm.in_(ids),
+            )
+            .order_by(notices.c.sent)
+        )
+        with self.stores.db.read() as c:
+            sent: list[Notice] = [row.content for row in c.execute(query) if row.content]
+        return {alarm.id: alarm.severity for notice in sent for alarm in notice.alarms}
 
     def _drop(self, pending: Pending, reason: str) -> None:
         """Note that a notice has no reason any more: nobody is told, and it is no dead letter."""

@@ -12,15 +12,15 @@ from tocsin.alarms.lifecycle import end
 from tocsin.types import Alarm
 
 _SPAN = 10_000.0
-_FAR, _FEW = 10.0, 20.0
+_FAR, _SHARE, _FEW = 10.0, 0.05, 20.0
 
 
 class Health:
     """What a monitor's model did of late, and the alarms about it.
 
     ``open_alarms``: those that an earlier run left. The share of anomalies is that of about the
-    last 10,000 events. It is far too high at ten times the budget, and well again at a third of
-    that.
+    last 10,000 events. It is far too high at ten times the budget, if that is 5 % or more, so
+    that no single incident looks so, and well again at a third of that.
     """
 
     def __init__(
@@ -48,9 +48,8 @@ class Health:
         kept = math.exp(-events / _SPAN)
         self._events = self._events * kept + events
         self._flagged = self._flagged * kept + anomalies
-        expected = self._events * budget
         told = self._told("scoring", False, at, "")
-        few = max(_FEW, _FAR * expected)
+        few = max(_FEW, self._events * max(_FAR * budget, _SHARE))
         if self._flagged > few:
             share = self._flagged / self._events
             summary = (

@@ -24,6 +24,7 @@ Description = tuple[tuple[Reason, ...], Mapping[str, Any], str]
 """Why an event is anomalous, the event itself as JSON values, and a sentence of it all."""
 
 _LONGEST = 2_000
+_MOST_ENTITIES = 10_000
 _NUMBERS = ["numeric", "plain"]
 
 
@@ -160,8 +161,10 @@ class Points(Scorer):
     def remember(self, batch: Batch) -> None:
         """Keep the last events of each entity."""
         for entity, rows in series_frame(batch).groupby(ENTITY, sort=False):
-            joined = pd.concat([self._before.get(str(entity), rows.iloc[:0]), rows])
+            joined = pd.concat([self._before.pop(str(entity), rows.iloc[:0]), rows])
             self._before[str(entity)] = joined.iloc[-self.context :]
+        while len(self._before) > _MOST_ENTITIES:
+            del self._before[next(iter(self._before))]  # the one heard of least recently
 
     def judge(self, batch: Batch) -> Judgement:
         """Return what the model says of each point; a point that is merged has its neighbour's."""

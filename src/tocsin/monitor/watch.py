@@ -223,7 +223,7 @@ class Watch:
                 return True  # it was replaced meanwhile: next time
         except NotAModel:
             return self._model is not None
-        except (TocsinError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves
             reason = wanted or str(error)
             if reason != self._refused:
                 log.error("%s: the model is not taken: %s", self.name, error)
