@@ -1,5 +1,6 @@
 """Monitors killed for real: what was acknowledged is stored once, alarms are the same."""
 
+import json
 import os
 import random
 import signal
@@ -10,8 +11,10 @@ import pytest
 
 from monitors import (
     Client,
+    batch,
     configured,
     events,
+    process,
     running,
     said,
     start,
@@ -46,20 +49,20 @@ def killed(folder: Path, kills: int, seed: int) -> None:
     path = configured(folder, f"{{type: socket, port: {port}}}", monitor=ALARMS)
     draw = random.Random(seed)  # noqa: S311
     client = Client(port, found, window=100).start()
-    done, before, process = 0, 0, start(path)
+    done, before, up = 0, 0, start(path)
     while not client.is_done:
         if done < kills:
             until(lambda seen=before: client.acknowledged > seen, 60, said(path))
             time.sleep(draw.uniform(0.0, 0.15))
             if client.is_done:
                 break
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            done, before, process = done + 1, client.acknowledged, start(path)
+            os.kill(up.pid, signal.SIGKILL)
+            up.join()
+            done, before, up = done + 1, client.acknowledged, start(path)
         else:
             until(lambda: client.is_done, 60, said(path))
-    process.kill()
-    process.join()
+    up.kill()
+    up.join()
     kept = stores(path)
     ids = stored(kept)
     assert len(ids) == len(set(ids)) == len(found), "every event once"
@@ -77,6 +80,30 @@ def test_killed_thrice_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_fifty_times_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     killed(tmp_path, 50, seed=2)
+
+
+def test_lines_of_a_file_count_once_through_kills(tmp_path: Path) -> None:
+    log, found = tmp_path / "in.jsonl", events(30_000, bad=BAD)
+    log.write_text("".join(json.dumps({**e, "id": None}) + "\n" for e in found))
+    path = configured(tmp_path, f"{{type: file, path: '{log}'}}", monitor=ALARMS)
+    kept, seen = stores(path), 0
+    for _ in range(3):
+        with running(path):
+            until(lambda n=seen: kept.events.count("m") > n, 60, said(path))
+        seen = kept.events.count("m")
+    assert seen < len(found), "killed at work"
+    with running(path):
+        until(lambda: kept.events.count("m") >= len(found), 60, said(path))
+    values = [a for each in kept.events.read("m") for a in each.frame["a"].tolist()]
+    assert values == [each["a"] for each in found]
+    assert kept.counters.read()["m"]["events"] == len(found)
+    (tmp_path / "calm").mkdir()
+    calm = configured(tmp_path / "calm", "{type: host}", monitor=ALARMS)
+    once = process(calm)
+    for i in range(0, len(found), 1_000):
+        once.take(batch(found[i : i + 1_000], ids=False), None)
+    assert told(kept) == told(once.stores)
+    assert len(told(kept)) > 50
 
 
 def test_a_second_process_waits_and_takes_over(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
 from tocsin.errors import NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import merge
-from tocsin.monitor.process import Process
+from tocsin.monitor.process import Process, Work
 from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
@@ -29,7 +29,6 @@ _LONGEST_WAIT = 5.0
 _MODEL_EVERY = 2.0
 _SILENCE_EVERY = 0.5
 
-_In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 Trainer = Callable[[str], Awaitable[bool]]
@@ -171,8 +170,7 @@ class Watch:
         """Process batches as one, and acknowledge each."""
         now = datetime.now(UTC)
         async with self._between:
-            work = await self._until_done(self.process.prepare, merge(batches), now)
-            await self._until_done(self.process.keep, work, now)
+            await self._take(merge(batches), now)
         for batch in batches:
             if batch.acknowledge is not None:
                 try:
@@ -180,14 +178,19 @@ class Watch:
                 except Exception as error:  # noqa: BLE001 - what is kept is kept; it comes again
                     log.warning("%s: the source was not told what is kept: %s", self.name, error)
 
-    async def _until_done(
-        self, step: Callable[[_In, datetime], _Out], given: _In, now: datetime
-    ) -> _Out:
-        """Take a step in the monitor's thread, again and again while the store is away."""
+    async def _take(self, batch: Batch, now: datetime) -> None:
+        """Score and keep a batch in the monitor's thread, again while the store is away."""
+        prepared: list[Work] = []  # scored once, however often it is tried to be kept
+
+        def step() -> None:
+            if not prepared:
+                prepared.append(self.process.prepare(batch, now))
+            self.process.keep(prepared[0], now)
+
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._in_thread(step, given, now)
+                return await self._in_thread(step)
             except StoreUnavailable as error:
                 log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
                 await asyncio.sleep(pause)
