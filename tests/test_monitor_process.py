@@ -172,6 +172,15 @@ def test_explaining_that_fails_still_rings(tmp_path: Path, monkeypatch: pytest.M
     assert "not explained" in alarm.summary
 
 
+def test_only_so_many_alarms_of_a_batch_are_explained(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    one.take(batch(events(60, bad=range(60), entities=60)), NOW)
+    found = [alarm for alarm in one.stores.alarms.list() if alarm.kind == "anomaly"]
+    assert len(found) == 60
+    assert sum(bool(alarm.reasons) for alarm in found) == 20
+    assert all(alarm.evidence["event"]["a"] > 20 and alarm.summary for alarm in found)
+
+
 def test_a_share_of_anomalies_far_above_the_budget_is_an_alarm(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
     for start in range(0, 1_000, 100):

@@ -23,13 +23,16 @@ from tocsin.alarms.tracks import as_time
 from tocsin.errors import InputError, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import chosen, nothing, raw, typed
 from tocsin.monitor.health import Health
-from tocsin.monitor.scoring import Description, Scorer
+from tocsin.monitor.scoring import Description, Scorer, plain
 from tocsin.monitor.stores import Stores
 from tocsin.store.events import EventStore
 from tocsin.store.schema import alarm_states
 from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
 
 log = logging.getLogger(__name__)
+
+MOST_EXPLAINED = 20
+"""Alarms that one batch explains: each takes as long as scoring hundreds of events."""
 
 _STORM, _PROGRESS = "storm", "progress"
 _MOST_RECENT = 200_000
@@ -199,7 +202,13 @@ class Process:
     def _ring(self, work: Work, judgement: Judgement, scorer: Scorer) -> None:
         batch = work.batch
 
+        explained = 0
+
         def describe(i: int) -> Description:
+            nonlocal explained
+            explained += 1
+            if explained > MOST_EXPLAINED:
+                return (), {"event": plain(batch.frame.iloc[i].to_dict())}, ""
             try:
                 return scorer.describe(batch, i)
             except Exception as error:  # noqa: BLE001 - an alarm without reasons beats none
