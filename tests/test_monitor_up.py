@@ -316,3 +316,29 @@ def test_a_reload_lets_clients_go_on(tmp_path: Path, port: int) -> None:
             until(lambda n=late: said(path).count("read again: 1 monitors") == n, what=said(path))
         until(lambda: client.is_done, 14, said(path))
     assert stored(stores(path)) == names(found)
+
+
+def test_clients_with_and_without_ids_lose_nothing(tmp_path: Path, port: int) -> None:
+    path = listening(tmp_path, port)
+    plain = [{k: v for k, v in e.items() if k != "id"} for e in events(1_500, start=10_000)]
+    with running(path):
+        clients = [Client(port, events(1_500)).start(), Client(port, plain).start()]
+        until(lambda: all(client.is_done for client in clients), what=said(path))
+    kept = stores(path)
+    assert kept.events.count("m") == 3_000
+    values = sorted(a for each in kept.events.read("m") for a in each.frame["a"].tolist())
+    assert values == sorted(each["a"] for each in [*events(1_500), *plain])
+
+
+def test_a_source_that_fails_disturbs_no_other(tmp_path: Path, port: int) -> None:
+    path = listening(tmp_path, port)
+    other = path.read_text().split("  m:\n")[1]
+    path.write_text(path.read_text() + "  twin:\n" + other)
+    found = events(500)
+    with running(path):
+        until(lambda: "Read again in 0.4 s" in said(path), what=said(path))
+        client = Client(port, found).start()
+        until(lambda: client.is_done, what=said(path))
+    kept = stores(path)
+    assert kept.events.count("m") + kept.events.count("twin") == 500
+    assert "Traceback" not in said(path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -47,9 +48,8 @@ class Watch:
         self.name = process.name
         self.settings: config.Monitor = process.settings
         self._silence = _silence(process)
-        self._heard = datetime.now(UTC)
-        if self._silence is not None:
-            self._heard = datetime.fromisoformat(self._silence.evidence["last"])
+        # By a clock that nobody sets; a silence of an earlier run goes on.
+        self._heard = time.monotonic() if self._silence is None else -math.inf
         self._train = train
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(self.settings.queue)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"monitor-{self.name}")
@@ -92,26 +92,27 @@ class Watch:
         while True:
             await asyncio.sleep(_SILENCE_EVERY)
             try:
-                await self.look_for_silence(datetime.now(UTC))
+                await self._look_for_silence()
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
             except Exception:
                 log.exception("%s: silence could not be looked for", self.name)
 
-    async def look_for_silence(self, now: datetime) -> None:
+    async def _look_for_silence(self) -> None:
         """Raise an alarm when the source is silent for too long, and end it when it speaks.
 
         A source that is held up is not silent.
         """
-        limit = self.settings.no_data
-        silent = limit is not None and (now - self._heard).total_seconds() > limit
+        limit, now = self.settings.no_data, datetime.now(UTC)
+        lasts = time.monotonic() - self._heard
+        silent = limit is not None and lasts > limit
         if silent == (self._silence is not None) or (silent and self._queue.full()):
             return
         if self._silence is not None:
             alarm = end(self._silence, now)
         else:
-            labels = self.settings.alarms.labels
-            alarm = no_data(self.name, self._heard, now, labels=labels)
+            last, labels = now - timedelta(seconds=lasts), self.settings.alarms.labels
+            alarm = no_data(self.name, last, now, labels=labels)
         async with self._between:
             await self._in_thread(self.process.tick, [alarm], now)
         self._silence = alarm if silent else None
@@ -126,7 +127,7 @@ class Watch:
                         await self._queue.put(batch)
                         pause = _FIRST_PAUSE
                         if len(batch):
-                            self._heard = datetime.now(UTC)
+                            self._heard = time.monotonic()
                 if not self.settings.source.live:
                     return
                 log.warning("%s: the source ended; it is read again", self.name)
