@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -58,6 +59,7 @@ class Up:
     async def run(self) -> None:
         """Run until stopped; raises Refused when another process keeps the store until then."""
         lease = await self._leased()
+        gc.freeze()  # what is imported stays: it need not be looked at again and again
         helpers = [asyncio.create_task(work) for work in (self._hold(lease), self._tidy())]
         try:
             while not self._stopping and not self._ended >= set(self.config.monitors):
