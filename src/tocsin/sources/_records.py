@@ -17,6 +17,7 @@ from tocsin.types import Batch, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000
 _DEEPEST = 4
+_NESTED = {dict, list}
 _LATEST = 250_000_000_000_000
 _decode = msgspec.json.Decoder().decode
 
@@ -66,19 +67,23 @@ def batch_of(
         else:
             events.append(event)
             kept.append(i)
+    columns = _columns(events)
     arrivals = None if times is None else times[kept]
-    times = _times([event.pop(fields.time, None) for event in events], arrivals)
-    if (unknown := np.isnat(times)).any():
+    found = _times(columns.get(fields.time, [None] * len(events)), arrivals)
+    if (unknown := np.isnat(found)).any():
         for i in np.flatnonzero(unknown).tolist():
             reason = f'its "{fields.time}" is no time'
             rejected.append(Rejection("malformed", reason, shown(raw[kept[i]])))
         good = np.flatnonzero(~unknown).tolist()
-        events, kept, times = [events[i] for i in good], [kept[i] for i in good], times[~unknown]
-    about = _own(events, fields.entity, kept, entities)
-    own = _own(events, fields.id, kept, ids)
+        kept, found = [kept[i] for i in good], found[~unknown]
+        columns = _columns([events[i] for i in good])
+    columns.pop(fields.time, None)
+    about = _own(columns.pop(fields.entity, None), kept, entities)
+    own = _own(columns.pop(fields.id, None), kept, ids)
+    names = fields.columns or tuple(columns)
     return Batch(
-        _frame(events, fields.columns),
-        times,
+        pd.DataFrame({name: columns.get(name, [None] * len(kept)) for name in names}),
+        found,
         tuple(map(str, own)) if own and None not in own else None,
         None
         if all(entity is None for entity in about)
@@ -178,9 +183,9 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     if not isinstance(event, dict):
         reason = f"it is a JSON {type(event).__name__}, not an object of named values"
         return Rejection("malformed", reason, shown(raw))
-    if any(isinstance(value, dict | list) for value in event.values()):
+    if not _NESTED.isdisjoint(map(type, event.values())):
         event = dict(_flat(event, "", 0))
-    if not event.keys() - {fields.time, fields.entity, fields.id}:
+    if len(event) <= 3 and not event.keys() - {fields.time, fields.entity, fields.id}:
         return Rejection("malformed", "it holds no values", shown(raw))
     return event
 
@@ -198,18 +203,21 @@ def _flat(event: Mapping[str, Any], prefix: str, depth: int) -> list[tuple[str, 
     return found
 
 
-def _frame(events: list[dict[str, Any]], columns: tuple[str, ...] | None) -> pd.DataFrame:
+def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the values of events by name, None where an event has none."""
     if not events:
-        return pd.DataFrame(columns=list(columns or ()))
-    names = columns or tuple(dict.fromkeys(name for event in events for name in event))
-    return pd.DataFrame({name: [event.get(name) for event in events] for name in names})
+        return {}
+    names = tuple(events[0])
+    if all(tuple(event) == names for event in events):
+        values = zip(*map(dict.values, events), strict=True)
+        return dict(zip(names, map(list, values), strict=True))
+    every = dict.fromkeys(name for event in events for name in event)
+    return {name: [event.get(name) for event in events] for name in every}
 
 
-def _own(
-    events: list[dict[str, Any]], name: str, kept: list[int], known: Sequence[str] | None
-) -> list[Any]:
-    """Take a field out of each event; where it has none, what the source knows of it."""
-    values = [event.pop(name, None) for event in events]
+def _own(values: list[Any] | None, kept: list[int], known: Sequence[str] | None) -> list[Any]:
+    """Return a field of each event; where it has none, what the source knows of it."""
+    values = values or [None] * len(kept)
     if known is None:
         return values
     return [known[i] if value is None else value for i, value in zip(kept, values, strict=True)]
