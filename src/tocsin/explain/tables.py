@@ -184,7 +184,10 @@ def _attribute(
     if scores.parts is not None:
         usual = np.median(_sums(detector.score(normal.rows), normal.member), axis=0)
         weights = np.maximum(_sums(scores, normal.member) - usual, 0)
-        expected, _ = normal.expected(rows, _largest(weights, MOST_SUBSTITUTED)[1])
+        if scores.expected is None:
+            expected, _ = normal.expected(rows, _largest(weights, MOST_SUBSTITUTED)[1])
+        else:
+            expected = scores.expected
     else:
         expected, nearest = normal.expected(rows, _largest(deviations, _MOST_CANDIDATES)[1])
         columns, _ = _largest(normal.distances(rows, expected), MOST_SUBSTITUTED)
@@ -192,8 +195,8 @@ def _attribute(
         added = _substitute(detector, rows, scores.values, expected, nearest, own)
         weights = np.zeros_like(deviations)
         np.put_along_axis(weights, columns, added, axis=1)
-    if scores.expected is not None:
-        expected = scores.expected
+        if scores.expected is not None:
+            expected = scores.expected
     nothing = weights.sum(axis=1) <= 0
     weights[nothing] = deviations[nothing] + np.finfo(np.float64).tiny
     largest = weights.max(axis=1, keepdims=True)

@@ -159,8 +159,11 @@ class TablePreparer(Stateful):
 
     def seen(self, table: Table, row: int, column: int) -> Cell:
         """Return the value of a source column in a row, as the user would write it."""
-        one = table.iloc[[row]] if isinstance(table, pd.DataFrame) else np.asarray(table)[[row]]
-        cell = self.align(one).iloc[:, column]
+        if self._is_aligned(table):
+            cell = table.iloc[[row], column]
+        else:
+            one = table.iloc[[row]] if isinstance(table, pd.DataFrame) else np.asarray(table)[[row]]
+            cell = self.align(one).iloc[:, column]
         if cell.isna().all():
             return None
         kind = self.kinds_[column]
