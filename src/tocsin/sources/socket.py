@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import cast
 
 import msgspec
 
@@ -57,7 +57,11 @@ class Socket(ListeningSource):
         """Yield what clients send, as it comes."""
         pushed: asyncio.Queue[_Pushed] = asyncio.Queue(_WAITING)
 
+        serving: set[asyncio.Task[None]] = set()
+
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            serving.add(task := cast("asyncio.Task[None]", asyncio.current_task()))
+            task.add_done_callback(serving.discard)
             try:
                 await self._serve(reader, writer, pushed)
             except (OSError, asyncio.CancelledError) as error:
@@ -66,12 +70,19 @@ class Socket(ListeningSource):
 
         server = await self.listen(serve)
         log.info("listening on %s:%d", *server.sockets[0].getsockname()[:2])
-        async with server:
+        try:
             while True:
                 group = [await pushed.get()]
                 while sum(len(lines) for lines, _ in group) < _MOST and not pushed.empty():
                     group.append(pushed.get_nowait())
-                yield self._batch(group)
+                # A batch a client: one that sends no ids takes none from the others.
+                for client in dict.fromkeys(client for _, client in group):
+                    lines = [line for lines, its in group if its is client for line in lines]
+                    yield self._batch(lines, client)
+        finally:
+            server.close()
+            for task in tuple(serving):  # else clients would wait for answers that never come
+                task.cancel()
 
     def describe(self) -> str:
         """Return where it listens."""
@@ -108,14 +119,8 @@ class Socket(ListeningSource):
             return False
         return isinstance(given, dict) and self.permits(given.get("token"))
 
-    def _batch(self, group: list[_Pushed]) -> Batch:
-        kept: Counter[_Client] = Counter()
-        for lines, client in group:
-            kept[client] += len(lines)
-
+    def _batch(self, lines: list[bytes], client: _Client) -> Batch:
         async def acknowledge() -> None:
-            for client, n in kept.items():
-                client.tell(n)
+            client.tell(len(lines))
 
-        raw = [line for lines, _ in group for line in lines]
-        return batch_of(raw, self.fields, acknowledge=acknowledge)
+        return batch_of(lines, self.fields, acknowledge=acknowledge)
