@@ -26,6 +26,7 @@ from tocsin.monitor.process import Process
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.sources._records import Fields, batch_of
+from tocsin.store.folder import fingerprint
 from tocsin.store.leases import Lease
 from tocsin.types import Delivery, Notice, Rejection
 
@@ -193,9 +194,22 @@ def test_train_and_replay_take_the_history_of_the_source(
     assert "no alarms" in part.out
     assert stores.counters.read() == before
     assert not stores.alarms.list()
-    assert (
-        "Trained neighbours on 303" in run("train", "pumps").out
-    )  # once more, over the model that is there
+    # Once more, over the model that is there: the newest tenth only proves the new one.
+    assert "Trained neighbours on 273" in run("train", "pumps").out
+
+
+def test_a_model_that_learned_from_broken_data_replaces_none(
+    run: Run, stores: Stores, tmp_path: Path
+) -> None:
+    run("train", "pumps")
+    old = fingerprint(tmp_path / "model")
+    with (tmp_path / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(lines([event(i, heat=900.0, flow=0.0) for i in range(300, 333)]))
+    refused = run("train", "pumps", code=2).err
+    assert "33 of the newest 33 events" in refused
+    assert fingerprint(tmp_path / "model") == old
+    assert "Trained neighbours on 333" in run("train", "pumps", "--force").out
+    assert fingerprint(tmp_path / "model") != old
 
 
 def test_alarms_live_from_open_to_labelled(run: Run, stores: Stores) -> None:

@@ -15,7 +15,7 @@ from monitors import START, batch, configured, events, model, process, stored, t
 from servers import free_port
 from tocsin import config
 from tocsin.errors import InputError, Refused, StoreUnavailable
-from tocsin.monitor import history
+from tocsin.monitor import history, training
 from tocsin.monitor.scoring import open_model
 from tocsin.types import Batch
 
@@ -286,7 +286,7 @@ def test_training_needs_events_enough(tmp_path: Path, monkeypatch: pytest.Monkey
     one = process(path, scores=False)
     one.take(batch(events(20)), NOW)
     with pytest.raises(InputError):
-        history.train(config.read(path), "m")
+        training.train(config.read(path), "m")
 
 
 def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:

@@ -70,18 +70,24 @@ def init(
 
 
 def train(
-    monitor: _Monitor, config: options.Config = options.CONFIG, as_json: options.Json = False
+    monitor: _Monitor,
+    config: options.Config = options.CONFIG,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the model whatever the new one is like.")
+    ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Fit a monitor's model from its events so far, or from its source's history.
 
-    A running `tocsin up` switches to it.
+    A running `tocsin up` switches to it. A model that takes far too many of the newest events,
+    which it has not seen, for anomalies does not replace the one that is there.
     """
     from tocsin import config as reading
     from tocsin.cli import show
-    from tocsin.monitor import history
+    from tocsin.monitor import training
 
     with show.progress("Training"):
-        trained = history.train(reading.read(config), monitor)
+        trained = training.train(reading.read(config), monitor, force=force)
     if as_json:
         show.print_json(
             {

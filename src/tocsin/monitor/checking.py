@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tocsin import config
 from tocsin.errors import NotAModel, TocsinError
-from tocsin.monitor.history import untrained
 from tocsin.monitor.scoring import open_model
+from tocsin.monitor.training import untrained
 from tocsin.monitor.up import responders_of
 from tocsin.store.database import Database
 

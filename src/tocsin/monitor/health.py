@@ -15,6 +15,15 @@ _SPAN = 10_000.0
 _FAR, _SHARE, _FEW = 10.0, 0.05, 20.0
 
 
+def bearable(events: float, budget: float) -> float:
+    """Return how many anomalies among so many events may still be told from a useless model.
+
+    >>> bearable(10_000, 0.001), bearable(10_000, 0.01)
+    (500.0, 1000.0)
+    """
+    return max(_FEW, events * max(_FAR * budget, _SHARE))
+
+
 class Health:
     """What a monitor's model did of late, and the alarms about it.
 
@@ -49,7 +58,7 @@ class Health:
         self._events = self._events * kept + events
         self._flagged = self._flagged * kept + anomalies
         told = self._told("scoring", False, at, "")
-        few = max(_FEW, self._events * max(_FAR * budget, _SHARE))
+        few = bearable(self._events, budget)
         if self._flagged > few:
             share = self._flagged / self._events
             summary = (

@@ -1,4 +1,4 @@
-"""A monitor over its history: trained from it, replayed over it, and what was refused let in."""
+"""A monitor over its history: replayed over it, and what was refused let in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -23,9 +22,8 @@ from tocsin.alarms.routing import Router
 from tocsin.errors import InputError, NotAModel, NotInStore, Refused
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.process import Process
-from tocsin.monitor.scoring import new_pipeline, open_model, training_data
+from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline import AnyPipeline
 from tocsin.progress import report
 from tocsin.sources._records import Fields, batch_of
 from tocsin.store.leases import Lease
@@ -37,16 +35,6 @@ MOST_TRAINED = 200_000
 
 _LONGEST_WAIT, _PAUSE, _ENOUGH = 30.0, 1.0, 10.0
 _LEASE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What came of training: where the model is, what it is, and from how many events."""
-
-    model: Path
-    detector: str
-    events: int
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,45 +65,6 @@ def settings_of(settings: config.Config, name: str) -> config.Monitor:
         known = ", ".join(settings.monitors)
         raise NotInStore(f'There is no monitor "{name}"; there are: {known}.')
     return settings.monitors[name]
-
-
-def train(settings: config.Config, name: str) -> Trained:
-    """Fit a monitor's pipeline from its events in the store, or else from its source; save it.
-
-    Raises InputError when there are too few events, and what the pipeline raises.
-    """
-    monitor = settings_of(settings, name)
-    training = monitor.training
-    pipeline = untrained(training)
-    with Stores.opened(settings.store) as stores:
-        batches = [
-            Batch(stored.frame, stored.times, entities=stored.entities)
-            for stored in stores.events.read(name, newest=MOST_TRAINED)
-        ]
-    if sum(map(len, batches)) < training.after:
-        batches = max(
-            batches,
-            asyncio.run(_from_source(monitor, MOST_TRAINED)),
-            key=lambda found: sum(map(len, found)),
-        )
-    n = sum(map(len, batches))
-    if n < training.after:
-        raise InputError(
-            f"{name} has {n:,} events so far; training asks for {training.after:,}. Let "
-            "`tocsin up` collect more, or lower training.after."
-        )
-    report("training", 0, 1)
-    pipeline.fit(training_data(training.modality, batches))
-    pipeline.save(monitor.model, metrics={"trained_events": n})
-    return Trained(monitor.model, pipeline.detector_name, n, tuple(pipeline.notes_))
-
-
-def untrained(training: config.Training) -> AnyPipeline:
-    """Return the pipeline that is to be trained. Raises ParameterError for unknown settings."""
-    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
-    if training.modality != "series":
-        own["training"] = "clean" if training.clean else "mixed"
-    return new_pipeline(training.modality, {**own, **training.settings})
 
 
 def replay(
@@ -272,7 +221,7 @@ def _history(
         for stored in stores.events.read(name, since=since, until=until):
             yield Batch(stored.frame, stored.times, entities=stored.entities)
         return
-    yield from _between(asyncio.run(_from_source(monitor, MOST_TRAINED)), since, until)
+    yield from _between(asyncio.run(from_source(monitor, MOST_TRAINED)), since, until)
 
 
 def _between(
@@ -287,7 +236,7 @@ def _between(
         yield chosen(batch, wanted)
 
 
-async def _from_source(monitor: config.Monitor, most: int) -> list[Batch]:
+async def from_source(monitor: config.Monitor, most: int) -> list[Batch]:
     """Return the first events of a source: those it gives without a pause, or in some seconds."""
     found: list[Batch] = []
     n, started = 0, time.monotonic()

@@ -103,6 +103,11 @@ def read_file(folder: str | Path, manifest: Mapping[str, Any], name: str) -> byt
     return content
 
 
+def is_model(folder: str | Path) -> bool:
+    """Return whether a folder holds a saved model, whole or not."""
+    return (Path(folder) / _MANIFEST).is_file()
+
+
 def fingerprint(folder: str | Path) -> str:
     """Return 12 hexadecimal digits that differ wherever saved models differ.
 

@@ -1,0 +1,122 @@
+"""A monitor's model, trained from its events, and only replaced by one that works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tocsin import config
+from tocsin.errors import InputError, Refused
+from tocsin.monitor.batches import chosen
+from tocsin.monitor.health import bearable
+from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
+from tocsin.monitor.scoring import new_pipeline, scorer, training_data
+from tocsin.monitor.stores import Stores
+from tocsin.pipeline import AnyPipeline
+from tocsin.progress import report
+from tocsin.store.folder import is_model
+from tocsin.types import Batch
+
+_TENTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came of training: where the model is, what it is, and from how many events."""
+
+    model: Path
+    detector: str
+    events: int
+    notes: tuple[str, ...]
+
+
+def train(settings: config.Config, name: str, *, force: bool = False) -> Trained:
+    """Fit a monitor's pipeline from its events in the store, or else from its source; save it.
+
+    A model that is there is only replaced by one that learned from all but the newest tenth of
+    the events and does not take most of that tenth for anomalies, unless by ``force``, and then
+    by one that learned from all. Raises InputError when there are too few events, Refused for a
+    model that is not good enough, and what the pipeline raises.
+    """
+    monitor = settings_of(settings, name)
+    training = monitor.training
+    pipeline = untrained(training)
+    with Stores.opened(settings.store) as stores:
+        batches = [
+            Batch(stored.frame, stored.times, entities=stored.entities)
+            for stored in stores.events.read(name, newest=MOST_TRAINED)
+        ]
+    if sum(map(len, batches)) < training.after:
+        batches = max(
+            batches,
+            asyncio.run(from_source(monitor, MOST_TRAINED)),
+            key=lambda found: sum(map(len, found)),
+        )
+    n = sum(map(len, batches))
+    if n < training.after:
+        raise InputError(
+            f"{name} has {n:,} events so far; training asks for {training.after:,}. Let "
+            "`tocsin up` collect more, or lower training.after."
+        )
+    report("training", 0, 1)
+    newest: list[Batch] = []
+    if not force and is_model(monitor.model):
+        batches, newest = _split(batches, n - n // _TENTH)
+    pipeline.fit(training_data(training.modality, batches))
+    if newest:
+        _prove(pipeline, name, monitor, batches, newest)
+    learned = sum(map(len, batches))
+    pipeline.save(monitor.model, metrics={"trained_events": learned})
+    return Trained(monitor.model, pipeline.detector_name, learned, tuple(pipeline.notes_))
+
+
+def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]:
+    """Return the first so many events, and the others."""
+    before: list[Batch] = []
+    after: list[Batch] = []
+    for batch in batches:
+        first = np.arange(len(batch)) < at
+        at -= len(batch)
+        before += [chosen(batch, first)] if first.any() else []
+        after += [chosen(batch, ~first)] if not first.all() else []
+    return before, after
+
+
+def _prove(
+    pipeline: AnyPipeline,
+    name: str,
+    monitor: config.Monitor,
+    learned: Sequence[Batch],
+    newest: Sequence[Batch],
+) -> None:
+    """Raise Refused if a new model takes far more of the newest events for anomalies than it may.
+
+    So a model that learned from broken data does not take the place of one that works.
+    """
+    proving = scorer(pipeline, "new", monitor.context)
+    for batch in learned:
+        proving.remember(batch)
+    flagged = events = 0
+    for batch in newest:
+        flagged += int(proving.judge(batch).is_anomaly.sum())
+        events += len(batch)
+        proving.remember(batch)
+    if flagged > bearable(events, monitor.training.false_alarms):
+        raise Refused(
+            f"The new model of {name} takes {flagged:,} of the newest {events:,} events for "
+            "anomalies, so the old one stays. If the newest events are what is normal now, train "
+            "when there are more of them, or with --force."
+        )
+
+
+def untrained(training: config.Training) -> AnyPipeline:
+    """Return the pipeline that is to be trained. Raises ParameterError for unknown settings."""
+    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
+    if training.modality != "series":
+        own["training"] = "clean" if training.clean else "mixed"
+    return new_pipeline(training.modality, {**own, **training.settings})
