@@ -174,3 +174,14 @@ def test_what_is_too_large_or_not_there_is_refused(tmp_path: Path) -> None:
         config.read(tmp_path / "latin.yaml")
     with pytest.raises(ConfigError):
         config.read(tmp_path)
+
+
+def test_silence_of_a_source_that_samples_is_an_alarm_by_itself() -> None:
+    def longest(source: str, more: str = "") -> float | None:
+        text = f"monitors: {{m: {{source: {source}, model: m{more}}}}}"
+        return config.parse(text).monitors["m"].longest_silence
+
+    assert longest("{type: host, every: 30s}") == 60
+    assert longest("{type: host, every: 1s}") == 10
+    assert longest("{type: host}", ", no_data: 5m") == 300
+    assert longest("{type: file, path: x}") is None

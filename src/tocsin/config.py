@@ -23,6 +23,7 @@ DEFAULT = Path("tocsin.yaml")
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LARGEST = 1_000_000
+_LEAST_SILENCE = 10.0
 _MOST_NODES = 100_000
 Location = tuple[str | int, ...]
 
@@ -52,7 +53,8 @@ class Monitor(Settings):
     """What is watched: where events come from, the model that scores them, and when it rings.
 
     ``late``: events older than the newest one by more are quarantined, None for no limit;
-    ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm.
+    ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm, left out
+    for a source that samples: two of its intervals, at least 10 s; else none.
     ``queue``: batches that wait at most, before the source is held up. ``context``: events before
     a batch that a model of series looks back on.
     """
@@ -67,6 +69,14 @@ class Monitor(Settings):
     queue: int = Field(32, ge=1, le=10_000)
     context: int = Field(1_000, ge=1, le=1_000_000)
     alarms: AlarmPolicy = AlarmPolicy()
+
+    @property
+    def longest_silence(self) -> float | None:
+        """Seconds after which silence is an alarm, None for never."""
+        every = getattr(self.source, "every", None)
+        if self.no_data is not None or every is None or not self.source.ordered:
+            return self.no_data
+        return float(max(2 * every, _LEAST_SILENCE))
 
 
 class Retention(Settings):

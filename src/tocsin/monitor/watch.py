@@ -103,7 +103,7 @@ class Watch:
 
         A source that is held up is not silent.
         """
-        limit, now = self.settings.no_data, datetime.now(UTC)
+        limit, now = self.settings.longest_silence, datetime.now(UTC)
         lasts = time.monotonic() - self._heard
         silent = limit is not None and lasts > limit
         if silent == (self._silence is not None) or (silent and self._queue.full()):
