@@ -14,6 +14,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "redis": {"streams": ["s"], "group": "g", "password": {"env": "HUSH"}},
     "mqtt": {"host": "m", "topics": ["t"], "client_id": "c", "password": {"env": "HUSH"}},
     "prometheus": {"queries": {"a": "up"}, "token": {"env": "HUSH"}},
+    "remote_write": {"port": 0, "metrics": ["up"], "token": {"env": "HUSH"}},
     "sql": {"url": "postgresql://ann:hush@h/d", "table": "t", "watermark": "n"},
     "socket": {"port": 0},
     "syslog": {"port": 0},
