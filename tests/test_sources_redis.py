@@ -26,7 +26,18 @@ def client(server: Server, **more: Any) -> Any:
     return redis.Redis(port=server.port, **more)
 
 
+def is_loaded(server: Server) -> bool:
+    """Return whether a server that was started again has read what it keeps."""
+    with client(server) as c:
+        try:
+            return bool(c.ping())
+        except redis.RedisError:
+            return False
+
+
 def add(server: Server, stream: str, which: range) -> None:
+    # Until then some commands of a pipeline are refused, and the client sends all of them again.
+    until(lambda: is_loaded(server), "end of loading")
     with client(server) as c, c.pipeline(transaction=False) as many:
         for n in which:
             many.xadd(stream, {"n": n})
