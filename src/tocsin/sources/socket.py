@@ -32,6 +32,8 @@ class _Client:
     def tell(self, n: int) -> None:
         """Tell the client that so many more of its lines are kept; it may have left."""
         self.kept += n
+        if self.writer.is_closing():
+            return
         if self.writer.transport.get_write_buffer_size() > _CHUNK:
             self.writer.close()  # it does not listen, and must not hold up the others
         with suppress(OSError):
