@@ -22,7 +22,7 @@ $(VENV)/.user: pyproject.toml
 
 $(VENV)/.developer: $(VENV)/.user
 	@echo "==> Installing what the checks, the tests and the benchmarks need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,platform,series,text]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,platform,series,text,image]'
 	@touch $@
 
 demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch this machine.

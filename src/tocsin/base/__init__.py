@@ -17,12 +17,20 @@ if TYPE_CHECKING:
         fold_of_rows,
         out_of_fold_scores,
     )
-    from tocsin.base.items import LogDetector, TextDetector, check_sessions, check_texts
+    from tocsin.base.items import (
+        ImageDetector,
+        LogDetector,
+        TextDetector,
+        check_images,
+        check_sessions,
+        check_texts,
+    )
     from tocsin.base.series import SeriesDetector, StreamingDetector, check_series
     from tocsin.base.tables import TableDetector, check_matrix
 
 __all__ = [
     "Detector",
+    "ImageDetector",
     "LogDetector",
     "SeriesDetector",
     "State",
@@ -30,6 +38,7 @@ __all__ = [
     "StreamingDetector",
     "TableDetector",
     "TextDetector",
+    "check_images",
     "check_labels",
     "check_matrix",
     "check_series",
@@ -48,7 +57,14 @@ _HOMES = {
         "fold_of_rows",
         "out_of_fold_scores",
     ),
-    "items": ("LogDetector", "TextDetector", "check_sessions", "check_texts"),
+    "items": (
+        "ImageDetector",
+        "LogDetector",
+        "TextDetector",
+        "check_images",
+        "check_sessions",
+        "check_texts",
+    ),
     "series": ("SeriesDetector", "StreamingDetector", "check_series"),
     "tables": ("TableDetector", "check_matrix"),
 }

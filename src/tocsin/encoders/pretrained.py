@@ -28,6 +28,7 @@ LONGEST = 4_000
 MAX_TOKENS = 256
 """Tokens of a text that are read; the rest is cut off."""
 
+_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
 _CHUNK = 8192  # texts whose tokens are held at once
 _TOKENS = {"cpu": 768}  # at once, with padding: few enough to stay in a processor's cache
 _MOST_TOKENS = 16_384  # at once, where many are worked on side by side
@@ -94,34 +95,51 @@ def read(name: str, kind: str = "AutoModel") -> Pretrained:
     transformers, and ModelFolderError for what cannot be read, lacks weights, or has weights
     that were never trained.
     """
+    network, weights = read_network(name, kind)
     transformers = require("transformers")
-    options = {"trust_remote_code": False, "local_files_only": Path(name).is_dir()}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **_options(name))
+    except _UNREADABLE as error:
+        raise ModelFolderError(
+            f'The tokenizer of the model "{name}" cannot be read: {error} Give the folder of a '
+            "model with its tokenizer.json, or its name on the Hugging Face hub."
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelFolderError(f'The model "{name}" has no tokenizer.json; give one that has.')
+    limits = (MAX_TOKENS, tokenizer.model_max_length, _positions(network))
+    return Pretrained(network, tokenizer, min(limits), _fingerprint(weights, tokenizer))
+
+
+def read_network(name: str, kind: str = "AutoModel") -> tuple[Any, list[Tensor]]:
+    """Return the network of that name on the Hugging Face hub, or in that folder, and its weights.
+
+    The weights are those that were stored. Raises as ``read`` does.
+    """
+    transformers = require("transformers")
     try:
         with quietly(transformers):
             network, loaded = getattr(transformers, kind).from_pretrained(
-                name, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+                name,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+                **_options(name),
             )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise ModelFolderError(
             f'The model "{name}" cannot be read: {error} Give the folder of a model with its '
-            "config.json, tokenizer.json and model.safetensors, or its name on the Hugging Face "
-            "hub."
+            "config.json and model.safetensors, or its name on the Hugging Face hub."
         ) from error
     # A pooler sits beside the network, and many models come without one.
     missing = {key for key in loaded["missing_keys"] if "pooler" not in key}
     weights = [w for key, w in network.named_parameters() if key not in loaded["missing_keys"]]
-    if missing or not _trained(weights):
+    if missing or not trained(weights):
         why = f"it has no {min(missing)}" if missing else "its weights were never trained"
         raise ModelFolderError(
             f'The model "{name}" cannot be used: {why}. Give a model that was trained, and is '
             "stored whole."
         )
-    if not tokenizer.is_fast:
-        raise ModelFolderError(f'The model "{name}" has no tokenizer.json; give one that has.')
-    network = network.requires_grad_(False).eval()
-    limits = (MAX_TOKENS, tokenizer.model_max_length, _positions(network))
-    return Pretrained(network, tokenizer, min(limits), _fingerprint(weights, tokenizer))
+    return network.requires_grad_(False).eval(), weights
 
 
 def readable(text: str) -> str:
@@ -144,14 +162,14 @@ def packaged(package: str, distribution: str, within: str, extra: str | None = "
     return Path(spec.origin).parent / within
 
 
-def require(package: str) -> Any:
+def require(package: str, extra: str = "text") -> Any:
     """Return an optional package. Raises MissingExtra when it is not installed."""
     try:
         return import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        raise MissingExtra(package, extra="text") from error
+        raise MissingExtra(package, extra=extra) from error
 
 
 def batches(lengths: Sequence[int] | IntArray, at_once: int) -> Iterator[IntArray]:
@@ -189,7 +207,11 @@ def _positions(network: nn.Module) -> int:
     return int(getattr(network.config, "max_position_embeddings", None) or MAX_TOKENS)
 
 
-def _trained(weights: Sequence[Tensor]) -> bool:
+def _options(name: str) -> dict[str, bool]:
+    return {"trust_remote_code": False, "local_files_only": Path(name).is_dir()}
+
+
+def trained(weights: Sequence[Tensor]) -> bool:
     """Return whether weights were trained: biases and norms all begin as the same number."""
     return any(bool((w != w[0]).any()) for w in weights if w.ndim == 1)
 

@@ -18,6 +18,10 @@ TextArray = NDArray[np.object_]
 """Texts (n,), each a str."""
 SessionArray = NDArray[np.object_]
 """Log sessions (n,), each a LogSession."""
+ImageArray = NDArray[np.object_]
+"""Images (n,), each the path of a file or an array of pixels; see ``readers.image.read_image``."""
+MapArray = NDArray[np.float32]
+"""Heat maps (n, rows, columns); each covers its whole image, whatever the image's size."""
 
 Modality = Literal["tables", "series", "images", "text", "logs", "audio"]
 Family = Literal[
@@ -55,8 +59,9 @@ class Scores:
     """Anomaly scores of n items; higher is more anomalous, always.
 
     ``values``: (n,) float64, finite. ``parts``: how much each part of an item adds, for
-    tables (n, d). ``expected``: what the model expected in place of the input, same shape
-    and units as the input, where the detector has such a thing.
+    tables (n, d), for images a heat map each, (n, rows, columns). ``expected``: what the model
+    expected in place of the input, same shape and units as the input, where the detector has
+    such a thing.
 
     Raises InputError when a value is not finite or a shape does not fit.
 
@@ -67,7 +72,7 @@ class Scores:
     """
 
     values: FloatArray
-    parts: FloatArray | None = None
+    parts: FloatArray | MapArray | None = None
     expected: FloatArray | None = None
 
     def __post_init__(self) -> None:
@@ -273,3 +278,48 @@ class TextDetection(Detection):
     texts: TextArray = field(default_factory=lambda: np.empty(0, dtype=object))
     marks: Mapping[int, tuple[TextMark, ...]] = field(default_factory=dict)
     nearest: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A connected part of an image whose heat exceeds the threshold, in pixels of the image.
+
+    The box reaches from ``left`` and ``top`` up to but not including ``right`` and ``bottom``;
+    ``area`` counts the pixels that are hot. ``peak`` is the largest heat, in units of the score.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    area: int
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedImage:
+    """A file that was found among the images and could not be used, and why."""
+
+    row: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetection(Detection):
+    """The whole answer for n images that could be read, in the order they were given.
+
+    ``rows``: (n,), the position of each among all that were given, those not readable included.
+    ``images``: (n,), as they were given, paths or arrays. ``names``: n texts, the path of each
+    within its folder, or "image 3". ``sizes``: (n, 2), height and width in pixels. For the
+    anomalies explained, by the position in ``rows``: ``maps``, the heat map, which covers the
+    whole image, in units of the score; ``regions``, where it exceeds the threshold, the hottest
+    first. ``skipped``: what was given and could not be used.
+    """
+
+    images: ImageArray = field(default_factory=lambda: np.empty(0, dtype=object))
+    names: tuple[str, ...] = ()
+    sizes: IntArray = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    maps: Mapping[int, MapArray] = field(default_factory=dict)
+    regions: Mapping[int, tuple[Region, ...]] = field(default_factory=dict)
+    skipped: tuple[SkippedImage, ...] = ()
