@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
@@ -34,7 +35,7 @@ class OnnxDetector(TableDetector):
     def __init__(self, content: bytes, parameters: Mapping[str, Any], threads: int = 1) -> None:
         if threads < 1:
             raise ParameterError(f"threads must be at least 1; got {threads}.")
-        self._session = _session(content, threads)
+        self._session = open_session(content, threads)
         self._parameters = dict(parameters)
         try:
             card = json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
@@ -102,7 +103,13 @@ class OnnxDetector(TableDetector):
         )
 
 
-def _session(content: bytes, threads: int) -> Any:
+def open_session(content: bytes, threads: int, device: str = "cpu") -> Any:
+    """Return an onnxruntime session of a model; 0 threads are as many as OMP_NUM_THREADS says.
+
+    ``device``: "cpu", "cuda", or "auto" for the best that onnxruntime was built for. Raises
+    MissingExtra without onnxruntime, ParameterError for a device that is not there, and
+    CorruptModel for a model that cannot be run or refers to other files.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -110,10 +117,20 @@ def _session(content: bytes, threads: int) -> Any:
     if _EXTERNAL.search(content):
         raise CorruptModel("The ONNX model refers to other files. Train and save it again.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    providers = _providers(device, onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common base but this
         raise CorruptModel(f"onnxruntime cannot run the ONNX model: {error}") from error
+
+
+def _providers(device: str, available: list[str]) -> list[str]:
+    known = {"cuda": "CUDAExecutionProvider", "mps": "CoreMLExecutionProvider"}
+    wanted = [known[name] for name in known if device in (name, "auto")]
+    there = [provider for provider in wanted if provider in available]
+    if device not in ("auto", "cpu") and not there:
+        raise ParameterError(f'onnxruntime has no "{device}" here; choose "cpu" or "auto".')
+    return [*there, "CPUExecutionProvider"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ def join_scores(answers: Sequence[Answer]) -> Scores:
     """Return the scores of all points, one entity after the other."""
     scores = [answer.scores for answer in answers]
 
-    def joined(arrays: list[FloatArray | None]) -> FloatArray | None:
+    def joined(arrays: list[Any]) -> FloatArray | None:
         present = [array for array in arrays if array is not None]
         return np.concatenate(present) if len(present) == len(scores) else None
 

@@ -1,0 +1,1 @@
+"""Detectors of images: one file each."""

@@ -1,0 +1,85 @@
+"""What detectors of images share: heat maps, what is normal at a position, the score of a map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from tocsin.base import ImageDetector, Stateful
+from tocsin.progress import report
+from tocsin.readers.image import read_image, resized
+from tocsin.types import FloatArray, ImageArray, MapArray, Scores
+
+Picture = NDArray[np.float32]
+"""An image as a detector looks at it: (size, size, 3), float32 from 0 to 255."""
+
+_HOTTEST = 0.003  # the share of a map whose mean is the score of the image
+_LEAST_CELLS = 3
+_BLUR = 1.0  # cells, of what is known of a position
+_PRIOR = 8.0  # images that what is known of all positions counts for
+
+
+class MapDetector(ImageDetector):
+    """A detector whose score is that of the hottest part of a map.
+
+    ``size``: the side in pixels to which images are brought. A subclass gives ``_heat``.
+    """
+
+    size: int
+
+    def _heat(self, picture: Picture) -> MapArray:
+        """Return the heat map (rows, columns) of one picture, in units of the score."""
+        raise NotImplementedError
+
+    def _score(self, X: ImageArray) -> Scores:
+        maps = np.stack([self._heat(picture) for picture in pictures(X, self.size, "scoring")])
+        return Scores(image_scores(maps), maps)
+
+
+class PositionCalibration(Stateful):
+    """Heat relative to what good images show at the same position.
+
+    Learned from maps (n, rows, columns) of good images that the model did not learn from; with
+    few of them, what is known of a position leans on what is known of all.
+    """
+
+    mean_: MapArray
+    spread_: MapArray
+
+    def fit(self, maps: MapArray) -> Self:
+        """Learn the mean and the spread at every position."""
+        weight = len(maps) / (len(maps) + _PRIOR)
+        mean = gaussian_filter(maps.mean(0), _BLUR)
+        variance = gaussian_filter(maps.std(0), _BLUR) ** 2
+        self.mean_ = (weight * mean + (1 - weight) * maps.mean()).astype(np.float32)
+        total = weight * variance + (1 - weight) * maps.var()
+        floor = 1e-6 * (1e-6 + float(np.abs(maps).max()))
+        self.spread_ = np.maximum(np.sqrt(total), floor).astype(np.float32)
+        return self
+
+    def transform(self, maps: MapArray) -> MapArray:
+        """Return maps (…, rows, columns) in units of the spread at each position."""
+        return (maps - self.mean_) / self.spread_
+
+
+def image_scores(maps: MapArray) -> FloatArray:
+    """Return the scores (n,) of maps (n, rows, columns): the mean of the hottest 0.3 % of each.
+
+    >>> image_scores(np.eye(4, dtype=np.float32)[None])
+    array([1.])
+    """
+    flat = maps.reshape(len(maps), -1).astype(np.float64)
+    k = min(max(_LEAST_CELLS, round(_HOTTEST * flat.shape[1])), flat.shape[1])
+    scores: FloatArray = np.partition(flat, -k, axis=1)[:, -k:].mean(axis=1)
+    return scores
+
+
+def pictures(X: ImageArray, size: int, doing: str) -> Iterator[Picture]:
+    """Yield images one at a time, brought to (size, size, 3); raises as ``read_image`` does."""
+    for i, image in enumerate(X, 1):
+        yield resized(read_image(image), size)
+        report(f"{doing} images", i, len(X))

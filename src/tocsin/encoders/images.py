@@ -1,0 +1,107 @@
+"""Pretrained networks that look at images: features of patches, run by onnxruntime.
+
+A network is written as an ONNX graph once, with the layers that are asked for joined on one grid,
+and every detector runs that graph: scoring needs neither torch nor the package of the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from tocsin.encoders.cache import cache_folder, is_off
+from tocsin.errors import ParameterError
+from tocsin.nn.graph import Graph, export_graph
+
+Layers = Sequence[str]
+
+_FORM = 1
+"""Counted up whenever the graph that is written for the same weights changes."""
+
+
+class ImageEncoder(Protocol):
+    """A pretrained network over images, in torch."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the weights."""
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """The stride in pixels of each layer, by name."""
+
+    @property
+    def fine(self) -> tuple[str, ...]:
+        """The layers that tell small structures."""
+
+    @property
+    def coarse(self) -> tuple[str, ...]:
+        """The layers that tell whole parts."""
+
+    def network(self) -> Any:
+        """Return a module from images (n, size, size, 3), 0 to 255, to maps by layer.
+
+        Each map is (n, channels, rows, columns); "pooled" is (n, channels), one vector an image.
+        """
+
+
+def open_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
+    """Return an encoder: "efficientnet_lite0", "…1" or "…2", a name on the hub, or a folder.
+
+    The first three come with the extra "image". Others are networks that transformers'
+    ``AutoModel`` reads: ResNet, DINOv2 and CLIP among them. Raises MissingExtra, and
+    ModelFolderError for what cannot be read or was never trained.
+    """
+    return _open(name)
+
+
+def export(
+    encoder: ImageEncoder, size: int, layers: Layers, stride: int = 8, device: str = "auto"
+) -> Graph:
+    """Return the graph of some layers of an encoder, on a grid of one cell a ``stride``.
+
+    For an image it gives each layer as (grid, grid, channels), float32, averaged over 3 × 3 cells
+    of the grid; "pooled" as (channels,). A graph once written is kept on disk, unless the
+    environment says ``TOCSIN_CACHE=off``. Raises ParameterError for a layer that the encoder does
+    not have.
+    """
+    unknown = [layer for layer in layers if layer not in encoder.layers and layer != "pooled"]
+    if unknown or not layers:
+        raise ParameterError(
+            f"The encoder has no layer {', '.join(unknown) or '(none named)'}; it has: "
+            f"{', '.join(encoder.layers)}."
+        )
+    key = f"{_FORM}:{encoder.fingerprint}:{size}:{stride}:{','.join(layers)}"
+    path = cache_folder() / "encoders" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
+    if not is_off() and path.is_file():
+        return Graph(path.read_bytes(), size, layers, device)
+    from tocsin.encoders.patch_grid import PatchGrid
+
+    network = PatchGrid(encoder.network(), tuple(layers), size // stride).eval()
+    graph = export_graph(network, size, layers, device)
+    if not is_off():
+        _keep(path, graph.content_.tobytes())
+    return graph
+
+
+@lru_cache(maxsize=2)
+def _open(name: str) -> ImageEncoder:
+    from tocsin.encoders import efficientnet_lite, vision
+
+    if name in efficientnet_lite.NAMES:
+        return efficientnet_lite.EfficientNetLite(name)
+    return vision.VisionModel(name)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a graph for the next time; where that cannot be done it is written anew then."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)

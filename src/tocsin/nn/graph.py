@@ -1,0 +1,84 @@
+"""Networks over one image as ONNX graphs, run by onnxruntime: scoring needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.base import State, Stateful
+from tocsin.nn.onnx import open_session
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_OPSET = 17
+
+
+class Graph(Stateful):
+    """A network from one image (1, size, size, 3), float32 from 0 to 255, to named arrays.
+
+    ``content``: the ONNX model. ``size``: the side of the image in pixels. ``outputs``: the names
+    of what it gives, each an array with a leading 1. ``device``: "auto", "cuda", "mps" or "cpu".
+    """
+
+    def __init__(
+        self,
+        content: bytes = b"",
+        size: int = 0,
+        outputs: Sequence[str] = (),
+        device: str = "auto",
+    ) -> None:
+        self.content_ = np.frombuffer(content, dtype=np.uint8)
+        self.size_ = size
+        self.outputs_ = list(outputs)
+        self._device = device
+        self._session: Any = None
+
+    def get_state(self) -> State:
+        """Return the model as bytes, the size and the names."""
+        return {"content_": self.content_, "size_": self.size_, "outputs_": self.outputs_}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self._session = None
+        return super().set_state(state)
+
+    def run(self, image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return what the network gives for an image (size, size, 3), float32 from 0 to 255.
+
+        Images are run one by one: what it gives for one must not depend on those beside it.
+        """
+        if self._session is None:
+            self._session = open_session(self.content_.tobytes(), 0, self._device)
+        found = self._session.run(self.outputs_, {"images": image[None]})
+        return {name: array[0] for name, array in zip(self.outputs_, found, strict=True)}
+
+
+def export_graph(
+    network: nn.Module, size: int, outputs: Sequence[str], device: str = "auto"
+) -> Graph:
+    """Return a module from images (1, size, size, 3) to a tuple of tensors as a graph.
+
+    The module is in eval mode and on the CPU; ``outputs`` names the tensors in their order.
+    """
+    import io
+    import warnings
+
+    import torch
+
+    file: Any = io.BytesIO()
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sizes are traced on purpose
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, size, size, 3),),
+            file,
+            dynamo=False,
+            input_names=["images"],
+            output_names=list(outputs),
+            opset_version=_OPSET,
+        )
+    return Graph(file.getvalue(), size, outputs, device)
