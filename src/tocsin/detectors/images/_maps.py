@@ -44,15 +44,19 @@ class PositionCalibration(Stateful):
     """Heat relative to what good images show at the same position.
 
     Learned from maps (n, rows, columns) of good images that the model did not learn from; with
-    few of them, what is known of a position leans on what is known of all.
+    few of them, what is known of a position leans on what is known of all. Without
+    ``by_position`` all positions are alike.
     """
 
     mean_: MapArray
     spread_: MapArray
 
+    def __init__(self, by_position: bool = True) -> None:
+        self.by_position = by_position
+
     def fit(self, maps: MapArray) -> Self:
         """Learn the mean and the spread at every position."""
-        weight = len(maps) / (len(maps) + _PRIOR)
+        weight = len(maps) / (len(maps) + _PRIOR) if self.by_position else 0.0
         mean = gaussian_filter(maps.mean(0), _BLUR)
         variance = gaussian_filter(maps.std(0), _BLUR) ** 2
         self.mean_ = (weight * mean + (1 - weight) * maps.mean()).astype(np.float32)

@@ -1,0 +1,244 @@
+"""Detectors over features of patches: which views of an image they take, and how these join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from tocsin.base import State, Stateful
+from tocsin.detectors.images._bank import Features, PatchBank
+from tocsin.detectors.images._gaussian import PatchGaussian
+from tocsin.detectors.images._maps import (
+    MapDetector,
+    Picture,
+    PositionCalibration,
+    image_scores,
+    pictures,
+)
+from tocsin.detectors.scaling import choose_rows
+from tocsin.encoders.images import export, open_encoder
+from tocsin.errors import ParameterError
+from tocsin.nn.graph import Graph
+from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
+
+_STRIDE = 8  # pixels of a cell
+_FEW = 8  # good images; of fewer, shifted and dimmed copies are learned from as well
+_SCALED_BY = 16  # images that the scale of the features is taken from
+
+
+class View(NamedTuple):
+    """What is looked at: features of some layers, by a "memory" or a "gaussian" model."""
+
+    model: str
+    layers: tuple[str, ...]
+
+
+class PatchDetector(MapDetector):
+    """A detector over the features that a pretrained network gives of patches.
+
+    Images are brought to ``size`` × ``size`` pixels, a multiple of 32. It learns from at most
+    ``max_images``, drawn by ``seed``; all others are scored as new ones. Each half of them is
+    scored by a model of the other half: from these maps come the calibration of positions and the
+    training scores. ``encoder``: see ``encoders.images.open_encoder``. A saved detector holds the
+    encoder as an ONNX graph, and needs neither torch nor the encoder's package.
+
+    A subclass says which views it takes.
+    """
+
+    encoder: str
+    bank: int
+    max_images: int
+    device: str
+    seed: int
+
+    graph_: Graph
+    encoder_hash_: str
+    scale_: Features
+    views_: list[Joined]
+
+    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
+        """Return the views, given the layers that tell small structures and whole parts."""
+        raise NotImplementedError
+
+    def get_state(self) -> State:
+        """Return the graph, the scale and the models of all views."""
+        state = super().get_state()
+        if "views_" in state:
+            state["views_"] = [view.get_state() for view in self.views_]
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        if "graph_" in state:
+            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            self.views_ = [Joined().set_state(view) for view in state["views_"]]
+        return self
+
+    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+        self._check_parameters()
+        encoder = open_encoder(self.encoder)
+        self.encoder_hash_ = encoder.fingerprint
+        views = self._views(encoder.fine, encoder.coarse)
+        layers = [layer for layer in encoder.layers if any(layer in v.layers for v in views)]
+        stride = max(_STRIDE, min(encoder.layers[layer] for layer in layers))
+        self.graph_ = export(encoder, self.size, layers, stride, self.device)
+        self._learned = choose_rows(len(X), self.max_images, self.seed)
+        self._learn(X[self._learned], views)
+
+    def _learn(self, X: ImageArray, views: Sequence[View]) -> None:
+        """Learn each half, score it by the other, and learn the whole."""
+        copies = -(-_FEW // len(X))
+        n = len(X) * copies
+        half = _halves(len(X), copies, self.seed)
+        self.scale_ = self._scale(X, copies)
+        every = [_Learning(view, n, half, self.bank, self.seed) for view in views]
+        for i, features in enumerate(self._features(X, copies, "learning from")):
+            for view in every:
+                view.add(i, features)
+        for view in every:
+            view.finish()
+        for i, features in enumerate(self._features(X, copies, "calibrating on")):
+            for view in every:
+                view.calibrate(i, features)
+        self.views_ = [view.joined() for view in every]
+        maps = np.mean([view.calibrated() for view in every], axis=0)
+        self._own_scores = image_scores(maps[::copies])
+
+    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
+        learned, own = self.__dict__.pop("_learned"), self.__dict__.pop("_own_scores")
+        scores = np.empty(len(X))
+        scores[learned] = own
+        others = np.setdiff1d(np.arange(len(X)), learned)
+        for i in others:  # one by one, so that no maps are kept
+            scores[i] = self._score(X[i : i + 1]).values[0]
+        return scores
+
+    def _heat(self, picture: Picture) -> MapArray:
+        features = self._patches(picture)
+        heat: MapArray = np.mean([view.heat(features) for view in self.views_], axis=0)
+        return heat.astype(np.float32)
+
+    def _patches(self, picture: Picture) -> dict[str, Features]:
+        """Return the features by layer, in units of their spread over good images."""
+        found = self.graph_.run(picture)
+        begin, scaled = 0, {}
+        for name, features in found.items():
+            end = begin + features.shape[-1]
+            scaled[name] = features * self.scale_[begin:end]
+            begin = end
+        return scaled
+
+    def _features(self, X: ImageArray, copies: int, doing: str) -> Iterator[dict[str, Features]]:
+        for picture in pictures(X, self.size, doing):
+            for variant in _variants(picture, copies, self.seed):
+                yield self._patches(variant)
+
+    def _scale(self, X: ImageArray, copies: int) -> Features:
+        """Return one over the standard deviation of each channel."""
+        total, squares, count = 0.0, 0.0, 0
+        for picture in pictures(X[: max(1, _SCALED_BY // copies)], self.size, "looking at"):
+            joined = np.concatenate(list(self.graph_.run(picture).values()), axis=-1)
+            rows = joined.reshape(-1, joined.shape[-1]).astype(float)
+            total, squares = total + rows.sum(0), squares + (rows**2).sum(0)
+            count += len(rows)
+        variance = np.asarray(squares / count - (total / count) ** 2)
+        floor = 1e-3 * np.sqrt(variance.max()) + 1e-6
+        return (1 / np.maximum(np.sqrt(np.maximum(variance, 0)), floor)).astype(np.float32)
+
+    def _check_parameters(self) -> None:
+        if self.size < 64 or self.size % 32:
+            raise ParameterError(f"size is {self.size}; it must be a multiple of 32, 64 or more.")
+        for name in ("bank", "max_images"):
+            if not getattr(self, name) >= 1:
+                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+
+
+class Joined(Stateful):
+    """A trained view: the model, and what its heat is on good images."""
+
+    calibration_: PositionCalibration
+
+    def __init__(
+        self, view: View | None = None, model: Any = None, calibration: Any = None
+    ) -> None:
+        if view is not None:
+            self.kind_ = view.model
+            self.layers_ = list(view.layers)
+            self.model_ = model
+            self.calibration_ = calibration
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        self.model_ = _model(self.kind_).set_state(state["model_"])
+        self.calibration_ = PositionCalibration().set_state(state["calibration_"])
+        return self
+
+    def heat(self, features: Mapping[str, Features]) -> MapArray:
+        """Return the calibrated map of an image, from its features by layer."""
+        heat: MapArray = self.model_.heat(_join(features, self.layers_))
+        return self.calibration_.transform(heat)
+
+
+class _Learning:
+    """A view while it learns: a model of each half and of the whole, and their maps."""
+
+    def __init__(self, view: View, n: int, half: IntArray, bank: int, seed: int) -> None:
+        self.view = view
+        self.half = half
+        sizes = (int((half == 0).sum()), int((half == 1).sum()), n)
+        self.models = [_model(view.model, bank, seed).expect(size) for size in sizes]
+        self.maps: list[MapArray] = []
+
+    def add(self, i: int, features: Mapping[str, Features]) -> None:
+        joined = _join(features, self.view.layers)
+        self.models[self.half[i]].add(joined)
+        self.models[2].add(joined)
+
+    def finish(self) -> None:
+        for model in self.models:
+            model.finish()
+
+    def calibrate(self, i: int, features: Mapping[str, Features]) -> None:
+        """Keep the map of an image by the model that has not seen it."""
+        self.maps.append(self.models[1 - self.half[i]].heat(_join(features, self.view.layers)))
+
+    def joined(self) -> Joined:
+        maps = np.stack(self.maps)
+        # A Gaussian knows positions itself; a second time they would only add noise.
+        self.calibration = PositionCalibration(by_position=self.view.model == "memory").fit(maps)
+        return Joined(self.view, self.models[2], self.calibration)
+
+    def calibrated(self) -> MapArray:
+        calibrated: MapArray = self.calibration.transform(np.stack(self.maps))
+        return calibrated
+
+
+def _model(kind: str, bank: int = 1, seed: int = 0) -> Any:
+    return PatchBank(bank, seed=seed) if kind == "memory" else PatchGaussian()
+
+
+def _join(features: Mapping[str, Features], layers: Sequence[str]) -> Features:
+    return np.concatenate([features[layer] for layer in layers], axis=-1)
+
+
+def _halves(n: int, copies: int, seed: int) -> IntArray:
+    """Return the half of each copy of n images; copies of one image are in the same half."""
+    if n == 1:
+        return np.arange(copies) % 2
+    half = np.random.default_rng(seed).permutation(n) % 2
+    return np.repeat(half, copies)
+
+
+def _variants(picture: Picture, count: int, seed: int) -> Iterator[Picture]:
+    """Yield a picture and copies of it that are shifted by a few pixels, dimmer or brighter."""
+    yield picture
+    random = np.random.default_rng(seed)
+    for _ in range(count - 1):
+        shift = random.integers(-4, 5, size=2)
+        padded = np.pad(picture, ((4, 4), (4, 4), (0, 0)), mode="edge")
+        moved = padded[4 + shift[0] :, 4 + shift[1] :][: len(picture), : len(picture)]
+        yield np.clip(moved * random.uniform(0.95, 1.05), 0, 255).astype(np.float32)
