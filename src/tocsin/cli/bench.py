@@ -152,6 +152,50 @@ def text(
 
 
 @app.command()
+def images(
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A folder of sets: NAME/train/good, NAME/test/good, NAME/test/DEFECT, and masks "
+            "in NAME/ground_truth/DEFECT or boxes in NAME/boxes."
+        ),
+    ],
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            help="From how many good images to learn, separated by commas.", show_default="all"
+        ),
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Sets, separated by commas.")] = None,
+    seeds: Numbers = "0,1,2",
+    detectors: Names = "auto",
+    parameters: options.Parameters = None,
+    json_file: File = None,
+) -> None:
+    """Measure detectors on images: which are anomalous, where, and in what time and memory.
+
+    They learn from good images alone, on one thread. Memory is that of the whole process.
+    """
+    from rich.console import Console
+
+    from tocsin.cli import building
+    from tocsin.evaluate.image_suite import print_images, run_images
+
+    rows = run_images(
+        data,
+        building.names(detectors),
+        building.numbers(seeds),
+        _say,
+        shots=building.numbers(shots) if shots else (None,),
+        only=building.names(only) if only else None,
+        parameters=dict(building.parse(item) for item in parameters or []),
+    )
+    if json_file is not None:
+        _write(json_file, rows)
+    print_images(rows, Console())
+
+
+@app.command()
 def logs(
     data: Annotated[
         Path, typer.Option(help="A folder that holds hdfs_sessions, bgl/BGL_2k.log, or both.")
@@ -183,16 +227,28 @@ def logs(
     print_tasks(rows, Console())
 
 
+_SAID = {
+    "roc": "ROC",
+    "f1": "F1",
+    "vus_pr": "VUS-PR",
+    "image_auroc": "image ROC",
+    "pro": "PRO",
+}
+
+
 def _say(row: dict[str, Any]) -> None:
     values = [
         row["dataset"],
         row.get("protocol", ""),
+        f"{row['shots']} shots" if row.get("shots") else "",
         f"seed {row['seed']}" if "seed" in row else "",
         row["detector"],
     ]
-    for key, name in (("roc", "ROC"), ("f1", "F1"), ("vus_pr", "VUS-PR")):
-        if key in row:
-            values.append("failed" if row[key] is None else f"{name} {row[key]:.3f}")
+    for key, name in _SAID.items():
+        if row.get(key) is not None:
+            values.append(f"{name} {row[key]:.3f}")
+    if row.get("error"):
+        values.append("failed")
     typer.echo("  ".join(filter(None, values)), err=True)
 
 

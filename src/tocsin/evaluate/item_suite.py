@@ -1,4 +1,4 @@
-"""What the benchmarks of texts and of logs share: a task, its measurement, and its printing."""
+"""What benchmarks of items share: a task, its measurement, and the printing of means."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tocsin.base import Detector
 from tocsin.errors import MissingExtra, ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.threads import limited_threads
-from tocsin.types import FloatArray, IntArray, Modality
+from tocsin.types import Decision, FloatArray, IntArray, Modality
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,14 +66,7 @@ def run_tasks(
 
     Raises UnknownName, MissingExtra and ParameterError for what cannot be asked for.
     """
-    if not detectors:
-        raise ParameterError("Give at least one detector to measure.")
-    given = dict(parameters or {})
-    unknown = set(given)
-    for name in detectors:
-        unknown -= set(registry.find(name, modality).parameter_names())
-    if unknown:
-        raise ParameterError(f"No detector here has a parameter {', '.join(sorted(unknown))}.")
+    given = check_detectors(modality, detectors, parameters)
     rows = []
     with limited_threads(threads):
         for task in tasks:
@@ -84,6 +77,24 @@ def run_tasks(
                 if progress is not None:
                     progress(row)
     return rows
+
+
+def check_detectors(
+    modality: Modality, detectors: Sequence[str], parameters: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the parameters, of which each is one of some detector's.
+
+    Raises UnknownName, and ParameterError without a detector or for a parameter of none.
+    """
+    if not detectors:
+        raise ParameterError("Give at least one detector to measure.")
+    given = dict(parameters or {})
+    unknown = set(given)
+    for name in detectors:
+        unknown -= set(registry.find(name, modality).parameter_names())
+    if unknown:
+        raise ParameterError(f"No detector here has a parameter {', '.join(sorted(unknown))}.")
+    return given
 
 
 def check_asked(asked: Sequence[str], known: Sequence[str], seeds: Sequence[int]) -> None:
@@ -115,29 +126,59 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
     return table[column].to_numpy(dtype=object), table[label].to_numpy().astype(np.int64)
 
 
+def created(modality: Modality, name: str, told: Mapping[str, Any]) -> Detector:
+    """Return a new detector with those of the parameters that it has."""
+    detector = registry.create(name, modality)
+    known = detector.parameter_names()
+    detector.set_params(**{key: told[key] for key in told if key in known})
+    return detector
+
+
+def decided(normal: FloatArray, scores: FloatArray) -> Decision:
+    """Return which scores (n,) are anomalies at the budget, by those of normal items (m,)."""
+    return decide.decide(decide.create().fit(normal), scores, BUDGET)
+
+
 def print_tasks(rows: Sequence[Row], console: Console) -> None:
     """Print the means over seeds by set and protocol, those over sets, and failures."""
+    columns = {"roc": ("ROC", 100.0), "pr": ("PR", 100.0), "f1": ("F1", 100.0)}
+    columns["items_per_second"] = ("items/s", 1.0)
+    title = "Means; F1 at a threshold that knows no labels"
+    print_means(rows, console, "protocol", columns, title)
+
+
+def print_means(
+    rows: Sequence[Row],
+    console: Console,
+    by: str,
+    columns: Mapping[str, tuple[str, float]],
+    title: str,
+) -> None:
+    """Print means over seeds by set, those over sets, and failures, for each value of ``by``.
+
+    ``columns``: the title of each measure and what it is multiplied with.
+    """
+    from rich import box
     from rich.table import Table
 
-    frame = pd.DataFrame(rows).astype(dict.fromkeys(_MEASURED, float))
-    table = Table(title="Means; F1 at a threshold that knows no labels", title_justify="left")
-    for name in ("protocol", "set", "detector"):
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(columns, float))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in (by, "set", "detector"):
         table.add_column(name, overflow="fold")
-    for name in ("ROC", "PR", "F1", "items/s", "runs", "failed"):
-        table.add_column(name, justify="right")
-    for protocol, same in frame.groupby("protocol", sort=False):
+    for name in (*(name for name, _ in columns.values()), "runs"):
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+    for value, same in frame.groupby(by, sort=False):
         sets = list(same.groupby("dataset", sort=False))
         for dataset, group in sets + ([("all", same)] if len(sets) > 1 else []):
             for detector, own in group.groupby("detector", sort=False):
-                mean = own[list(_MEASURED)].mean()
-                shown = [_shown(mean[name], 100) for name in ("roc", "pr", "f1")]
-                shown += [_shown(mean["items_per_second"]), str(len(own))]
-                shown.append(str(int(own["error"].notna().sum())))
-                table.add_row(str(protocol), str(dataset), str(detector), *shown)
+                shown = [_shown(own[key].mean(), unit) for key, (_, unit) in columns.items()]
+                ran, runs = int(own["error"].isna().sum()), len(own)
+                counted = str(runs) if ran == runs else f"{ran} of {runs}"
+                table.add_row(str(value), str(dataset), str(detector), *shown, counted)
     console.print(table)
     for row in rows:
         if row["error"]:
-            where = f"{row['dataset']}, {row['protocol']}, seed {row['seed']}"
+            where = f"{row['dataset']}, {row[by]}, seed {row['seed']}"
             console.print(f"{row['detector']} failed on {where}: {row['error']}", markup=False)
 
 
@@ -151,7 +192,8 @@ def _shown(value: float, unit: float = 1.0) -> str:
 def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str, Any]) -> Row:
     row: Row = dict.fromkeys((*_MEASURED, "threshold", "error"))
     try:
-        detector = _create(task, modality, name, parameters)
+        told = {"training": task.training, "seed": task.seed, **parameters}
+        detector = created(modality, name, told)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             start = time.perf_counter()
@@ -173,20 +215,11 @@ def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str,
     return row | {"items_per_second": len(scores) / seconds}
 
 
-def _create(task: Task, modality: Modality, name: str, parameters: Mapping[str, Any]) -> Detector:
-    detector = registry.create(name, modality)
-    told = {"training": task.training, "seed": task.seed, **parameters}
-    known = detector.parameter_names()
-    detector.set_params(**{key: told[key] for key in told if key in known})
-    return detector
-
-
 def _decided(task: Task, detector: Detector, scores: FloatArray) -> tuple[NDArray[np.bool_], float]:
     """Return which items are anomalies, and the threshold, found without labels."""
     natural = getattr(detector, "natural_threshold_", None)
     if task.training == "mixed" and natural is not None:
         return scores > natural, float(natural)
     own = detector.training_scores_
-    calibration = decide.create().fit(own if task.y is None else own[task.y == 0])
-    decision = decide.decide(calibration, scores, BUDGET)
+    decision = decided(own if task.y is None else own[task.y == 0], scores)
     return decision.is_anomaly, decision.threshold

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Keep NumPy, scikit-learn, torch and numba to so many inside, so that seconds compare."""
+    """Keep NumPy, scikit-learn, torch, numba and new sessions of onnxruntime to so many inside.
+
+    So seconds compare. The environment's OMP_NUM_THREADS says so many, too, and as before after it.
+    """
     import numba
     import torch
     from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads(), numba.get_num_threads()
+    said = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, before[1]))
     try:
@@ -22,3 +28,7 @@ def limited_threads(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
+        if said is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = said
