@@ -1,8 +1,8 @@
 """Tocsin: learns what is normal, says what does not belong, how sure it is and why.
 
-``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline``, ``LogPipeline`` and
-``TextPipeline`` fit and score, ``load`` opens a saved one, and ``detectors`` names what there is.
-Each is imported when it is first used.
+``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline``, ``LogPipeline``,
+``TextPipeline`` and ``ImagePipeline`` fit and score, ``load`` opens a saved one, and ``detectors``
+names what there is. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tocsin import detectors
-    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, TextPipeline, detect, load
+    from tocsin.pipeline import (
+        ImagePipeline,
+        LogPipeline,
+        Pipeline,
+        SeriesPipeline,
+        TextPipeline,
+        detect,
+        load,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ImagePipeline",
     "LogPipeline",
     "Pipeline",
     "SeriesPipeline",

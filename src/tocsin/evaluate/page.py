@@ -129,14 +129,14 @@ def short(value: Any) -> str:
     return visible(text, 79) if len(text) > 80 else visible(text)
 
 
-def replace(path: Path, text: str) -> Path:
+def replace(path: Path, content: str | bytes) -> Path:
     """Write a file under a temporary name beside it, then rename it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         temporary.replace(path)
     except OSError as error:
-        raise ParameterError(f"The report cannot be written to {path}: {error}.") from error
+        raise ParameterError(f"{path} cannot be written: {error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

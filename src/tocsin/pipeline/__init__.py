@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from tocsin.base import Detector
 from tocsin.errors import ParameterError
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.images import ImagePipeline
 from tocsin.pipeline.logs import LogPipeline
 from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.serving import served
@@ -24,6 +25,7 @@ from tocsin.types import Detection
 
 __all__ = [
     "BasePipeline",
+    "ImagePipeline",
     "LogPipeline",
     "Pipeline",
     "SeriesPipeline",
@@ -32,13 +34,14 @@ __all__ = [
     "load",
 ]
 
-AnyPipeline = Pipeline | SeriesPipeline | LogPipeline | TextPipeline
+AnyPipeline = Pipeline | SeriesPipeline | LogPipeline | TextPipeline | ImagePipeline
 
 _PIPELINES: dict[str, type[AnyPipeline]] = {
     "tables": Pipeline,
     "series": SeriesPipeline,
     "logs": LogPipeline,
     "text": TextPipeline,
+    "images": ImagePipeline,
 }
 
 
@@ -64,22 +67,22 @@ def load(
 def detect(
     data: Any,
     *,
-    modality: Literal["tables", "series", "logs", "text"] = "tables",
+    modality: Literal["tables", "series", "logs", "text", "images"] = "tables",
     train: Any = None,
     labels: ArrayLike | None = None,
     detector: str | Detector = "auto",
     false_alarms: float = 0.01,
     **settings: Any,
 ) -> Detection:
-    """Return the anomalies of a table, of time series, of logs or of texts.
+    """Return the anomalies of a table, of time series, of logs, of texts or of images.
 
     Tables and series are frames, arrays or a file's path; logs are a path, several as Path, or
-    a list of lines; texts are a list, a frame with a column ``text=``, or a path. With ``train``,
-    data known to be normal, the model learns from those; otherwise it learns from the data
-    itself, taken as unlabelled, or labelled by ``labels`` (n,), 1 = anomaly. Of unlabelled logs,
-    the threshold that the detector found decides where it found one, unless
-    ``own_threshold=False`` is among ``settings``, those of Pipeline, SeriesPipeline, LogPipeline
-    or TextPipeline. Raises ParameterError for another modality.
+    a list of lines; texts are a list, a frame with a column ``text=``, or a path; images are a
+    folder, an image, or a list of paths and arrays. With ``train``, data known to be normal, the
+    model learns from those; otherwise it learns from the data itself, taken as unlabelled, or
+    labelled by ``labels`` (n,), 1 = anomaly. Of unlabelled logs, the threshold that the detector
+    found decides where it found one, unless ``own_threshold=False`` is among ``settings``, those
+    of the modality's pipeline. Raises ParameterError for another modality.
 
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(300, 2))
@@ -98,6 +101,6 @@ def detect(
 
 
 def _read(data: Any, modality: str) -> Any:
-    """Return the table of a path; logs and texts are read as they are taken in."""
+    """Return the table of a path; all else is read as it is taken in."""
     path = isinstance(data, str | Path) and modality in ("tables", "series")
     return read_table(data) if path else data

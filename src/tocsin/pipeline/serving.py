@@ -19,10 +19,13 @@ def served(
 ) -> dict[str, Any]:
     """Return the state of a saved pipeline, its network replaced by one that onnxruntime runs.
 
-    Without a network it stays as it is. Raises ParameterError for a network of anything but tables
-    and when the folder holds no ONNX model of it, CorruptModel when it holds an unusable one.
+    Without a network it stays as it is, and so do detectors of images, whose networks are such
+    already. Raises ParameterError for a network of series, logs or texts and when the folder holds
+    no ONNX model of it, CorruptModel when it holds an unusable one.
     """
     modality = about["card"]["modality"]
+    if modality == "images":
+        return dict(state)
     if modality != "tables" and _holds_network(state):
         raise ParameterError(
             f'runtime="onnx" serves networks of tables; {path} holds one of {modality}. '
