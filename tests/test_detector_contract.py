@@ -24,7 +24,7 @@ SLOW = {
 
 CASES = [
     pytest.param(modality, name, check, marks=pytest.mark.slow if name in SLOW else ())
-    for modality in ("tables", "series", "text", "logs")
+    for modality in ("tables", "series", "text", "logs", "images")
     for name in registry.names(modality)
     for check in dict(checks_for(modality))
 ]

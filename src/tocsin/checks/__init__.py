@@ -7,7 +7,7 @@ from types import ModuleType
 
 from tocsin import registry
 from tocsin.base import Detector
-from tocsin.checks import common, items, logs, numbers, series, streaming, tables, text
+from tocsin.checks import common, images, items, logs, numbers, series, streaming, tables, text
 from tocsin.checks.asserting import CheckFailed
 from tocsin.checks.subject import Subject
 from tocsin.errors import ParameterError
@@ -21,6 +21,7 @@ _MODALITIES: dict[str, tuple[type[Subject], tuple[ModuleType, ...]]] = {
     "series": (series.SeriesSubject, (common, numbers, series, streaming)),
     "text": (text.TextSubject, (common, items, text)),
     "logs": (logs.LogSubject, (common, items, logs)),
+    "images": (images.ImageSubject, (common, items, images)),
 }
 
 

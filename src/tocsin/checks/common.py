@@ -144,7 +144,8 @@ def check_bad_input(subject: Subject) -> None:
 def check_labels(subject: Subject) -> None:
     """Check that labels of another length or other values, or left out, raise InputError."""
     X = subject.normal[:40]
-    for what, y in {"too few": np.zeros(39), "of three values": np.arange(40) % 3}.items():
+    n = len(X)
+    for what, y in {"too few": np.zeros(n - 1), "of three values": np.arange(n) % 3}.items():
         require_raises(InputError, f"fitting with labels {what}", subject.new().fit, X, y)
     if subject.detector.needs_labels:
         require_raises(InputError, "fitting without labels", subject.new().fit, X)

@@ -17,7 +17,7 @@ from tocsin.store import folder
 from tocsin.types import FloatArray, IntArray
 
 Items = NDArray[Any]
-"""Rows (n, d), points (n, channels), or texts or log sessions (n,)."""
+"""Rows (n, d), points (n, channels), or texts, log sessions or images (n,)."""
 
 
 class Subject:
@@ -133,7 +133,7 @@ class MatrixSubject(Subject):
 
 
 class ItemSubject(Subject):
-    """Data of items that have nothing to do with each other: rows, texts or log sessions."""
+    """Data of items that have nothing to do with each other: rows, texts, sessions or images."""
 
     anomalies: Items
     """60 of them; the first 30 may be learned from."""
