@@ -208,6 +208,7 @@ def test_the_public_face_is_what_it_was() -> None:
     import tocsin
 
     assert tocsin.__all__ == [
+        "ImagePipeline",
         "LogPipeline",
         "Pipeline",
         "SeriesPipeline",

@@ -34,7 +34,7 @@ class Training(Settings):
     ``settings`` are further parameters of the pipeline, such as ``session`` for logs.
     """
 
-    modality: Literal["tables", "series", "logs", "text"] = "tables"
+    modality: Literal["tables", "series", "logs", "text", "images"] = "tables"
     detector: str = "auto"
     after: int = Field(500, ge=10, le=10_000_000)
     clean: bool = True

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
     from tocsin.readers.log import RawLine
-    from tocsin.types import IntArray
+    from tocsin.types import Detection, IntArray
 
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".npy", ".npz")
+
+IMAGES = "images"
 
 _SAMPLE = 1000
 
@@ -38,20 +40,30 @@ def take(
 ) -> tuple[str, Any, IntArray | None]:
     """Return the kind of data, the data as the pipeline takes them, and labels (n,) if any.
 
-    What was given decides, else what is found; see ``is_log`` and ``kind_of``. Raises as
-    ``read`` does, and ParameterError for options that contradict.
+    What was given decides, else what is found; see ``are_images``, ``is_log`` and ``kind_of``.
+    Raises as ``read`` does, and ParameterError for options that contradict.
     """
     if text is not None and kind not in (None, "text"):
         raise ParameterError(f"--text names a column of texts, which --as {kind} does not judge.")
     if text is not None or kind == "text":
         return "text", *read(data, label, labels, texts=True)
+    if are_images(data, kind, *logs.values()):
+        refuse(IMAGES, label=label)
+        return IMAGES, data, None if labels is None else _labels_of_images(data, labels)
     if is_log(data, kind, *logs.values()):
-        refuse_for_logs(label=label)
+        refuse("logs", label=label)
         return "logs", data, None if labels is None else _labels_of_logs(data, labels, logs)
     frame, known = read(data, label, labels)
     if kind is None and frame.shape[1] == 1 and text_column(frame) is not None:
         return "text", frame, known
     return kind_of(frame, kind, time), frame, known
+
+
+def _labels_of_images(data: Path, labels: Path) -> IntArray:
+    from tocsin.evaluate.image_labels import image_labels
+    from tocsin.prepare.images import gather
+
+    return image_labels(labels, gather(data).names)
 
 
 def _labels_of_logs(data: Path, labels: Path, logs: Mapping[str, Any]) -> IntArray:
@@ -104,6 +116,18 @@ def read_training(
     return split_label(frame, label)
 
 
+def are_images(data: Path, kind: str | None, *settings: str | float | None) -> bool:
+    """Return whether data are images: what was given decides, else the names of the files.
+
+    ``settings``: those for logs alone; one that is given decides too.
+    """
+    from tocsin.readers.image import ENDINGS, is_image_folder
+
+    if kind is not None or any(setting is not None for setting in settings):
+        return kind == IMAGES
+    return data.suffix.lower() in ENDINGS if data.is_file() else is_image_folder(data)
+
+
 def is_log(data: Path, kind: str | None, *settings: str | float | None) -> bool:
     """Return whether data are logs: what was given decides, else a folder, the name, the lines.
 
@@ -134,12 +158,13 @@ def _reads_like_a_log(data: Path) -> bool:
         return False
 
 
-def refuse_for_logs(**options: object) -> None:
-    """Raise ParameterError if one of these options is given, which logs do not take."""
+def refuse(kind: str, **options: object) -> None:
+    """Raise ParameterError if one of these options is given, which this kind does not take."""
     given = [f"--{name}" for name, value in options.items() if value is not None]
     if given:
         raise ParameterError(
-            f"Logs take no {' and no '.join(given)}; say --as tables if this is a table."
+            f"{kind.capitalize()} take no {' and no '.join(given)}; say --as tables if this is a "
+            "table."
         )
 
 
@@ -152,12 +177,30 @@ def first_lines(data: Path, count: int) -> list[RawLine]:
     return list(islice(read_lines(data), count))
 
 
+def labels_of(detection: Detection, known: IntArray | None) -> IntArray | None:
+    """Return the labels of what a detection scored, from those of all that was given."""
+    from tocsin.types import ImageDetection
+
+    if known is None or not isinstance(detection, ImageDetection):
+        return known
+    return known[detection.rows]  # images that cannot be read have labels, but no scores
+
+
+def training_images(
+    data: Path, labels: IntArray | None, train: Path | None, first: int | None
+) -> tuple[Any, IntArray | None]:
+    """Return the images to learn from, those of a folder or the first of the data; their labels."""
+    from tocsin.prepare.images import gather
+
+    if train is not None:
+        return train, None
+    return gather(data).images[:first], None if labels is None else labels[:first]
+
+
 def kind_of(frame: pd.DataFrame, given: str | None, time: str | None) -> str:
     """Return "series" for rows that follow in time, else "tables"; what was given decides."""
     from tocsin.prepare.series import looks_like_series
 
-    if given in ("logs", "text"):
-        raise ParameterError("Only detect, fit, score and explain take logs and texts.")
     if given is not None:
         return given
     named = time is not None and time != "none"
@@ -184,7 +227,7 @@ def pipeline(
 
     ``logs``: those for logs alone. Raises UnknownName and ParameterError.
     """
-    from tocsin.pipeline import LogPipeline, Pipeline, SeriesPipeline, TextPipeline
+    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, SeriesPipeline, TextPipeline
 
     made = _detector(detector, kind, parameters, seed)
     stated = false_alarms is not None or budget["alarms_per_day"] is not None
@@ -198,6 +241,8 @@ def pipeline(
         )
     if kind == "text":
         return TextPipeline(made, text=text, training=training, seed=seed, **budget)
+    if kind == IMAGES:
+        return ImagePipeline(made, training=training, seed=seed, **budget)
     return Pipeline(made, training=training, scale=scale, seed=seed, **budget)
 
 

@@ -17,6 +17,7 @@ _GUESSED = {
     "series": "· taken as time series; say --as tables if the rows stand alone",
     "logs": "· taken as logs; say --as tables if this is a table",
     "text": "· taken as texts; say --as tables if its column holds names or codes",
+    "images": "· taken as images; say --as logs if this is a folder of logs",
 }
 
 
@@ -24,7 +25,7 @@ def detect(
     data: options.Data,
     train: Annotated[Path | None, typer.Option(help="Normal data to learn from instead.")] = None,
     train_rows: Annotated[
-        int | None, typer.Option(help="Learn from so many rows or lines of DATA, the first.", min=1)
+        int | None, typer.Option(help="Learn from so many of DATA, the first.", min=1)
     ] = None,
     kind: options.Kind = None,
     time: options.Time = None,
@@ -48,30 +49,30 @@ def detect(
     report: options.Report = None,
     png: options.Picture = None,
     out: options.Out = None,
+    overlays: options.Overlays = None,
     save: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Find the anomalies of a table, of time series, of logs or of texts.
+    """Find the anomalies of a table, of time series, of logs, of texts or of images.
 
     Learns from the rows of --train, which are normal; else from DATA itself, as unlabelled
     rows. With labels (and neither --train nor --mixed) it learns from them, and scores each row by
     a model that has not seen it; with --mixed, labels only measure. DATA with a regular time
-    column is taken as series, whose points are judged among their neighbours in time. A folder, a
-    .log file and a text in a known format of logs are logs: lines, or sessions of lines. --text
-    names the column whose texts are to be judged.
+    column is taken as series, whose points are judged among their neighbours in time. A folder
+    most of whose files are images is one of images; any other, a .log file and a text in a known
+    format of logs are logs: lines, or sessions of lines. --text names the column whose texts are
+    to be judged.
     """
     from tocsin.cli import building, show
-    from tocsin.cli.drawing import draw
+    from tocsin.cli.drawing import draw, refuse_pictures
     from tocsin.cli.writer import Writer
-    from tocsin.errors import ParameterError
 
     logs = {"format": format, "session": session, "window": window}
     taken, frame, known = building.take(
         data, kind, text=text, time=time, logs=logs, label=label, labels=labels
     )
-    if png is not None and taken != "series":
-        raise ParameterError("--png draws time series; ask for a --report of anything else.")
+    refuse_pictures(taken, png, overlays)
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
@@ -105,7 +106,8 @@ def detect(
     if out is not None:
         with Writer(out) as writer:
             writer.write(detection)
-    draw(report, png, made, frame, known, detection, data.name)
+    known = building.labels_of(detection, known)
+    draw(report, png, made, frame, known, detection, data.resolve().name, overlays=overlays)
     if as_json:
         show.print_json(show.as_dict(detection, made.detector_name))
         return
@@ -114,7 +116,7 @@ def detect(
         typer.echo(hint)
     if known is not None:
         show.print_agreement(detection, known)
-    for path in filter(None, (report, png, out, save)):
+    for path in filter(None, (report, png, out, overlays, save)):
         typer.echo(f"Wrote {path}")
 
 
@@ -136,11 +138,13 @@ def _training(
     first: int | None,
     label: str | None,
 ) -> tuple[Any, IntArray | None]:
-    """Return what to learn from, and its labels: another file, or the first rows or lines."""
+    """Return what to learn from, and its labels: something else, or the first rows or lines."""
     from tocsin.cli import building
 
     if taken == "logs":
         return train or building.first_lines(data, first or 0), None
+    if taken == building.IMAGES:
+        return building.training_images(data, labels, train, first)
     if train is not None:
         return building.read_training(train, label, texts=taken == "text")
     return frame[:first], None if labels is None else labels[:first]

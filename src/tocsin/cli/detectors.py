@@ -11,7 +11,9 @@ from tocsin.cli import options
 
 def detectors(
     name: Annotated[str | None, typer.Argument(help="Show this one in detail.")] = None,
-    modality: Annotated[str, typer.Option(help="tables or series.", show_default=True)] = "tables",
+    modality: Annotated[
+        str, typer.Option(help="tables, series, logs, text or images.", show_default=True)
+    ] = "tables",
     as_json: options.Json = False,
 ) -> None:
     """List the detectors, or show one with its parameters."""

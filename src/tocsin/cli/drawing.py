@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from tocsin.types import Detection, IntArray
 
 
+def refuse_pictures(kind: str, png: Path | None, overlays: Path | None) -> None:
+    """Raise ParameterError for pictures that are drawn of another kind of data than this."""
+    for option, path, drawn, what in (
+        ("--png", png, "series", "time series"),
+        ("--overlays", overlays, "images", "images"),
+    ):
+        if path is not None and kind != drawn:
+            raise ParameterError(f"{option} draws {what}; ask for a --report of anything else.")
+
+
 def draw(
     report: Path | None,
     png: Path | None,
@@ -22,22 +32,26 @@ def draw(
     known: IntArray | None,
     detection: Detection,
     title: str,
+    *,
+    overlays: Path | None = None,
 ) -> None:
-    """Write the report and the picture that were asked for, of what ``made`` found in ``frame``.
+    """Write the report and the pictures that were asked for, of what ``made`` found in ``frame``.
 
-    ``known``: the labels (n,) of the rows, texts or sessions, 1 = anomaly. Raises ParameterError
-    for a picture of anything but series, and when a file cannot be written.
+    ``known``: the labels (n,) of the rows, texts, sessions or images, 1 = anomaly. Raises
+    ParameterError when a file cannot be written.
     """
-    from tocsin.types import LogDetection, SeriesDetection, TextDetection
+    from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
 
     for path in filter(None, (report, png)):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if png is not None:
-        if not isinstance(detection, SeriesDetection):
-            raise ParameterError("--png draws time series; ask for a --report of anything else.")
+    if png is not None and isinstance(detection, SeriesDetection):
         from tocsin.evaluate.series_plots import write_png
 
         write_png(png, detection)
+    if overlays is not None and isinstance(detection, ImageDetection):
+        from tocsin.evaluate.image_plots import write_overlays
+
+        write_overlays(overlays, detection)
     if report is None:
         return
     about: dict[str, Any] = {
@@ -61,6 +75,11 @@ def draw(
         from tocsin.evaluate.text_report import write_text_report
 
         write_text_report(report, detection, labels=known, **about)
+        return
+    if isinstance(detection, ImageDetection):
+        from tocsin.evaluate.image_report import write_image_report
+
+        write_image_report(report, detection, labels=known, **about)
         return
     from tocsin.evaluate.report import write_report
 

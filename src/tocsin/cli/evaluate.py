@@ -1,4 +1,4 @@
-"""``tocsin evaluate``: how good detectors are on labelled rows, series, texts or logs."""
+"""``tocsin evaluate``: how good detectors are on labelled rows, series, texts, logs or images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def evaluate(
         Path | None,
         typer.Option(
             help="A file of labels, one a row: .npy or one-column CSV; of logs also two columns, "
-            "the key of a session, or a line or file:line, and its label."
+            "the key of a session, or a line or file:line, and its label; of images one an image "
+            "in the order of their names, or the name of an image and its label."
         ),
     ] = None,
     model: Annotated[
@@ -71,7 +72,7 @@ def evaluate(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure detectors on labelled rows, texts, series or logs that they have not learned from."""
+    """Measure detectors on labelled data that they have not learned from."""
     from tocsin.cli import building, evaluate_series, show
     from tocsin.evaluate.holdout import hold_out, measure
 
@@ -130,17 +131,21 @@ def _items(
     label: str | None,
     labels: Path | None,
 ) -> tuple[str, Any, IntArray]:
-    """Return the kind of data, the data, and their labels: LogItems of logs, else a table."""
+    """Return the kind of data, the data, and their labels: a table, LogItems, or images."""
     from tocsin.cli import building
     from tocsin.errors import ParameterError
     from tocsin.evaluate.log_items import LogItems
     from tocsin.pipeline import LogPipeline
+    from tocsin.prepare.images import ImagePreparer
 
     kind = kind if trained is None else trained.modality
-    if kind in (None, "logs") and text is None and building.is_log(data, kind, *logs.values()):
+    settings = logs.values()
+    if kind is None and text is None and building.are_images(data, kind, *settings):
+        kind = building.IMAGES
+    if kind in (None, "logs") and text is None and building.is_log(data, kind, *settings):
         if labels is None:
             raise ParameterError("To measure takes labels: of logs give --labels FILE.")
-        building.refuse_for_logs(label=label)
+        building.refuse("logs", label=label)
         if isinstance(trained, LogPipeline):
             logs = {name: getattr(trained, name) for name in logs}
             logs["session"] = logs["session"] or (
@@ -153,19 +158,24 @@ def _items(
     )
     if y is None:
         raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
+    if taken == building.IMAGES:
+        readable = ImagePreparer().fit_transform(frame)
+        return taken, readable.images, y[readable.rows]
     return taken, frame, y
 
 
 def _untrained(
     name: str, taken: str, items: Any, text: str | None, seed: int, false_alarms: float
 ) -> AnyItems:
-    from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline
+    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline
 
     if taken == "logs":
         settings = {**items.settings, "own_threshold": False}
         return LogPipeline(name, seed=seed, false_alarms=false_alarms, **settings)
     if taken == "text":
         return TextPipeline(name, text=text, seed=seed, false_alarms=false_alarms)
+    if taken == "images":
+        return ImagePipeline(name, seed=seed, false_alarms=false_alarms)
     return Pipeline(name, seed=seed, false_alarms=false_alarms)
 
 

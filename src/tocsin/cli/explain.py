@@ -12,7 +12,7 @@ from tocsin.cli import options
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.pipeline import LogPipeline, SeriesPipeline, TextPipeline
+    from tocsin.pipeline import ImagePipeline, LogPipeline, SeriesPipeline, TextPipeline
 
 
 def explain(
@@ -27,7 +27,7 @@ def explain(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Explain rows of a table, intervals of series, sessions of logs, or texts.
+    """Explain rows of a table, intervals of series, sessions of logs, texts, or images.
 
     Without --row and --key, the anomalies; --row finds the intervals of series that hold it.
     """
@@ -35,7 +35,7 @@ def explain(
 
     from tocsin.cli import building, show
     from tocsin.errors import InputError, ParameterError
-    from tocsin.pipeline import LogPipeline, SeriesPipeline, TextPipeline, load
+    from tocsin.pipeline import ImagePipeline, LogPipeline, SeriesPipeline, TextPipeline, load
 
     pipeline = load(model)
     if isinstance(pipeline, LogPipeline):
@@ -45,8 +45,8 @@ def explain(
         return
     if key is not None:
         raise ParameterError("--key is for logs; name rows by --row.")
-    if isinstance(pipeline, TextPipeline):
-        _explain_texts(pipeline, data, row, as_json=as_json)
+    if isinstance(pipeline, TextPipeline | ImagePipeline):
+        _explain_items(pipeline, data, row, as_json=as_json)
         return
     if isinstance(pipeline, SeriesPipeline):
         _explain_series(pipeline, building.read(data)[0], row, as_json=as_json)
@@ -96,15 +96,21 @@ def _explain_logs(
         show_logs.print_sessions(detection, rows)
 
 
-def _explain_texts(
-    pipeline: TextPipeline, data: Path, rows: list[int] | None, *, as_json: bool
+def _explain_items(
+    pipeline: TextPipeline | ImagePipeline, data: Path, rows: list[int] | None, *, as_json: bool
 ) -> None:
-    from tocsin.cli import show, show_text
+    from tocsin.cli import show, show_images, show_text
+    from tocsin.types import ImageDetection
 
     with show.progress("Explaining"):
         detection = pipeline.explain(data, rows)
     wanted = list(detection.explanations)
-    if as_json:
+    if isinstance(detection, ImageDetection):
+        if as_json:
+            show.print_json(show_images.images(detection, wanted))
+        else:
+            show_images.print_explained(detection, wanted)
+    elif as_json:
         show.print_json(show_text.texts(detection, wanted))
     else:
         show_text.print_texts(detection, wanted)

@@ -34,7 +34,7 @@ def fit(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Learn what is normal from a table, series, logs or texts; keep the model in a folder."""
+    """Learn what is normal from a table, series, logs, texts or images; keep it in a folder."""
     from tocsin.cli import building, show
 
     logs = {"format": format, "session": session, "window": window}
@@ -62,8 +62,10 @@ def fit(
         made.fit(frame, labels=None if clean is False else known)
     made.save(out)
     name, notes = made.detector_name, list(made.notes_)
-    rows = made.calibration_.n_ if taken == "logs" else len(frame)
-    items = {"logs": "sessions of logs", "text": "texts"}.get(taken, f"rows of {taken}")
+    rows = made.calibration_.n_ if isinstance(frame, Path) else len(frame)
+    items = {"logs": "sessions of logs", "text": "texts", "images": "images"}.get(
+        taken, f"rows of {taken}"
+    )
     if as_json:
         show.print_json({"model": str(out), "detector": name, "rows": rows, "notes": notes})
         return

@@ -11,14 +11,16 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="Rows, series or texts: CSV, TSV, Parquet, JSON lines, or NumPy (.npy, .npz); "
-        "logs: a file, plain or gzipped, or a folder; texts: also the lines of a .txt file."
+        "logs: a file, plain or gzipped, or a folder; texts: also the lines of a .txt file; "
+        "images: a folder of them, or one."
     ),
 ]
 Kind = Annotated[
-    Literal["tables", "series", "logs", "text"] | None,
+    Literal["tables", "series", "logs", "text", "images"] | None,
     typer.Option(
         "--as",
-        help="Whether rows stand alone or follow in time, lines are a log, or rows are texts.",
+        help="Whether rows stand alone or follow in time, lines are a log, rows are texts, or "
+        "files are images.",
         show_default="guessed, and said",
     ),
 ]
@@ -62,7 +64,11 @@ Label = Annotated[
     str | None, typer.Option(help="The column that says which rows are anomalies (1, true, yes …).")
 ]
 Labels = Annotated[
-    Path | None, typer.Option(help="A file of labels, one a row: .npy or one-column CSV.")
+    Path | None,
+    typer.Option(
+        help="A file of labels, one a row: .npy or one-column CSV; of images, one an image in the "
+        "order of their names, or two columns, name and label."
+    ),
 ]
 Detector = Annotated[
     str, typer.Option(help="A detector's name; 'tocsin detectors' lists them.", show_default=True)
@@ -110,6 +116,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
 Picture = Annotated[
     Path | None, typer.Option("--png", help="Series: draw them with their anomalies here.")
+]
+Overlays = Annotated[
+    Path | None,
+    typer.Option(help="Images: draw where each anomaly is one, as PNG files in this folder."),
 ]
 Report = Annotated[Path | None, typer.Option(help="Write an HTML report here.")]
 CONFIG = Path("tocsin.yaml")

@@ -29,10 +29,10 @@ def score(
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Score new rows with a trained model: a table in bounded memory, all else whole."""
+    """Score new rows with a trained model: tables and images in bounded memory, all else whole."""
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline, load
+    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, load
     from tocsin.readers.table import iter_table, read_table
 
     pipeline = load(model)
@@ -42,7 +42,7 @@ def score(
             pipeline.set_params(own_threshold=False)
     if not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
-            reads = isinstance(pipeline, LogPipeline | TextPipeline)
+            reads = isinstance(pipeline, LogPipeline | TextPipeline | ImagePipeline)
             detection = pipeline.detect(data if reads else read_table(data))
             writer.write(detection)
         _print_whole(detection, pipeline.detector_name, top, as_json=as_json)

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -55,9 +56,9 @@ def progress(what: str) -> Iterator[None]:
 
 
 def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
-    """Return a detection as JSON values, its anomalies ranked: rows, intervals, sessions, texts."""
-    from tocsin.cli import show_logs, show_series, show_text
-    from tocsin.types import LogDetection, SeriesDetection, TextDetection
+    """Return a detection as JSON values, its anomalies ranked, and what was skipped."""
+    from tocsin.cli import show_images, show_logs, show_series, show_text
+    from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
 
     decision = detection.decision
     if isinstance(detection, SeriesDetection):
@@ -66,9 +67,11 @@ def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
         ranked = show_logs.sessions(detection, detection.anomalies.tolist())
     elif isinstance(detection, TextDetection):
         ranked = show_text.texts(detection, detection.anomalies.tolist())
+    elif isinstance(detection, ImageDetection):
+        ranked = show_images.images(detection, detection.anomalies.tolist())
     else:
         ranked = anomalies(detection)
-    return {
+    shown = {
         "rows": len(detection),
         "found": len(ranked),
         "detector": detector,
@@ -77,6 +80,9 @@ def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
         "anomalies": ranked,
         "notes": list(detection.notes),
     }
+    if isinstance(detection, ImageDetection):
+        shown["skipped"] = [asdict(each) for each in detection.skipped]
+    return shown
 
 
 def anomalies(detection: Detection) -> list[dict[str, Any]]:
@@ -110,8 +116,8 @@ def reasons(explanation: Explanation | None) -> list[dict[str, Any]]:
 
 def print_detection(detection: Detection, detector: str, top: int) -> None:
     """Print what was found, under which budget, with the reasons of the top anomalies."""
-    from tocsin.cli import show_logs, show_series, show_text
-    from tocsin.types import LogDetection, SeriesDetection, TextDetection
+    from tocsin.cli import show_images, show_logs, show_series, show_text
+    from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
 
     if isinstance(detection, SeriesDetection):
         show_series.print_intervals(detection, detector, top)
@@ -121,6 +127,9 @@ def print_detection(detection: Detection, detector: str, top: int) -> None:
         return
     if isinstance(detection, TextDetection):
         show_text.print_detection(detection, detector, top)
+        return
+    if isinstance(detection, ImageDetection):
+        show_images.print_detection(detection, detector, top)
         return
     print_headline(len(detection.anomalies), len(detection), detector, detection)
     print_anomalies(detection, top, len(detection.anomalies))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from tocsin.errors import ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.types import Detection, TextDetection
+    from tocsin.types import Detection, ImageDetection, TextDetection
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 
@@ -22,7 +23,8 @@ class Writer:
     """Writes row, score, p_value, is_anomaly, and of series the time and the entity.
 
     Of logs, in place of the row, the key of a session and the file and number of its first line.
-    Of texts also ``marked``, the words that made an explained anomaly such.
+    Of texts also ``marked``, the words that made an explained anomaly such; of images the name,
+    and ``regions``, a JSON list of boxes [left, top, right, bottom] in pixels.
 
     The file appears when the block ends well. Without a path it writes nothing. Raises
     ParameterError for an unknown ending.
@@ -50,7 +52,7 @@ class Writer:
             return
         import pandas as pd
 
-        from tocsin.types import LogDetection, SeriesDetection, TextDetection
+        from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
 
         frame = pd.DataFrame(
             {
@@ -69,6 +71,9 @@ class Writer:
             frame = pd.DataFrame(places).join(frame.drop(columns="row"))
         if isinstance(detection, TextDetection):
             frame["marked"] = [_marked(detection, row) for row in detection.rows.tolist()]
+        if isinstance(detection, ImageDetection):
+            frame.insert(1, "name", detection.names)
+            frame["regions"] = [_boxes(detection, row) for row in detection.rows.tolist()]
         if self._path.suffix == ".parquet":
             self._write_parquet(frame)
         elif self._path.suffix == ".csv":
@@ -106,3 +111,9 @@ class Writer:
 def _marked(detection: TextDetection, row: int) -> str:
     marks = detection.marks.get(row, ())
     return " ".join(detection.texts[row][mark.start : mark.end] for mark in marks)
+
+
+def _boxes(detection: ImageDetection, row: int) -> str:
+    found = detection.regions.get(row, ())
+    boxes = [[each.left, each.top, each.right, each.bottom] for each in found]
+    return json.dumps(boxes) if boxes else ""

@@ -1,8 +1,9 @@
-"""Detectors measured on labelled rows, texts or logs that they have not learned from."""
+"""Detectors measured on labelled rows, texts, logs or images that they have not learned from."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -17,10 +18,10 @@ from tocsin.evaluate.metrics import (
     classification,
     ranking,
 )
-from tocsin.pipeline import LogPipeline, Pipeline, TextPipeline
-from tocsin.types import Detection, IntArray
+from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline
+from tocsin.types import Detection, ImageArray, IntArray
 
-AnyItems = Pipeline | TextPipeline | LogPipeline
+AnyItems = Pipeline | TextPipeline | LogPipeline | ImagePipeline
 Protocol = Literal["clean", "mixed", "supervised"]
 """clean: learn from half of the normal items, measure on others. mixed: learn from all items
 without labels, measure each left out. supervised: learn with labels, out of fold."""
@@ -48,7 +49,7 @@ class Result:
 
 
 def hold_out(
-    data: pd.DataFrame | LogItems,
+    data: pd.DataFrame | LogItems | ImageArray,
     y: IntArray,
     pipeline: AnyItems,
     protocol: Protocol,
@@ -56,10 +57,10 @@ def hold_out(
 ) -> tuple[Result, Detection, IntArray]:
     """Train the pipeline by the protocol; return measures, detection, and labels as tested.
 
-    ``data``: rows or texts of a table, or log sessions. ``split``: of the clean protocol; None
-    is "time" for logs, whose neighbours in time are alike, so that a random half flatters, else
-    "random". Raises ParameterError for an unknown protocol or split, InputError when a class is
-    missing.
+    ``data``: rows or texts of a table, log sessions, or images all of which can be read.
+    ``split``: of the clean protocol; None is "time" for logs, whose neighbours in time are alike,
+    so that a random half flatters, else "random". Raises ParameterError for an unknown protocol
+    or split, InputError when a class is missing.
 
     >>> from tocsin.pipeline import Pipeline
     >>> rng = np.random.default_rng(0)
@@ -74,7 +75,7 @@ def hold_out(
     if not 0 < y.sum() < len(y):
         raise InputError(f"To measure takes normal items and anomalies; {y.sum()} of {len(y)} are.")
     logs = data if isinstance(data, LogItems) else None
-    take = data.take if isinstance(data, LogItems) else data.iloc.__getitem__
+    take = data.take if isinstance(data, LogItems) else _taking(data)
     start = time.perf_counter()
     tested: IntArray = np.arange(len(y))
     if protocol == "clean":
@@ -91,6 +92,10 @@ def hold_out(
     seconds = time.perf_counter() - start
     result = measure(pipeline, detection, y[tested], protocol, seconds)
     return replace(result, split=split), detection, y[tested]
+
+
+def _taking(data: pd.DataFrame | ImageArray) -> Callable[[IntArray], Any]:
+    return data.iloc.__getitem__ if isinstance(data, pd.DataFrame) else data.__getitem__
 
 
 def halves(y: IntArray, split: Split, seed: int = 0) -> tuple[IntArray, IntArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,12 +12,22 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import InputError, MissingExtra, ParameterError
-from tocsin.pipeline import AnyPipeline, LogPipeline, Pipeline, SeriesPipeline, TextPipeline, load
+from tocsin.pipeline import (
+    AnyPipeline,
+    ImagePipeline,
+    LogPipeline,
+    Pipeline,
+    SeriesPipeline,
+    TextPipeline,
+    load,
+)
 from tocsin.store import folder
 from tocsin.types import Batch, Decision, Judgement, Reason, Scores
 
 LINE = "line"
 """The column of a log's events."""
+PATH = "path"
+"""The column of the events that are images."""
 TIME, ENTITY = "time", "entity"
 """The columns that models of series find times and entities in."""
 
@@ -143,6 +154,25 @@ class Texts(Scorer):
         return str(column)
 
 
+class Pictures(Scorer):
+    """Images, each by itself, as the paths of their files."""
+
+    def judge(self, batch: Batch) -> Judgement:
+        """Return what the model says of each image. Raises InputError if one cannot be read."""
+        found = self.pipeline.detect(_texts(batch, PATH), explain=False)
+        if found.skipped:
+            raise InputError(f"{found.skipped[0].name} {found.skipped[0].reason}.")
+        return self._judgement(found.scores, found.decision)
+
+    def describe(self, batch: Batch, i: int) -> Description:
+        """Return where an image is anomalous, its path and the boxes in pixels."""
+        path = _texts(batch, PATH)[i]
+        found = self.pipeline.explain([path], [0])
+        reasons = found.explanations[0].reasons
+        regions = [asdict(region) for region in found.regions.get(0, ())]
+        return reasons, {"image": path, "regions": regions}, f"{path[-160:]}: {reasons[0].name}"
+
+
 class Points(Scorer):
     """Points of time series, each entity's with the events before it in view."""
 
@@ -220,6 +250,8 @@ def scorer(pipeline: AnyPipeline, name: str, context: int) -> Scorer:
         return Points(pipeline, name, context)
     if isinstance(pipeline, TextPipeline):
         return Texts(pipeline, name)
+    if isinstance(pipeline, ImagePipeline):
+        return Pictures(pipeline, name)
     if pipeline.session != LINE:
         raise ParameterError(
             f"A monitor scores log lines as they come, but the model {name} takes sessions by "
@@ -233,6 +265,8 @@ def training_data(modality: str, batches: Iterable[Batch]) -> Any:
     held = list(batches)
     if modality == "logs":
         return [line for batch in held for line in _texts(batch, LINE)]
+    if modality == "images":
+        return [path for batch in held for path in _texts(batch, PATH)]
     if modality == "series":
         return pd.concat([series_frame(batch) for batch in held], ignore_index=True)
     return pd.concat([batch.frame for batch in held], ignore_index=True)
@@ -245,6 +279,7 @@ def new_pipeline(modality: str, settings: Mapping[str, Any]) -> AnyPipeline:
         "series": SeriesPipeline,
         "logs": LogPipeline,
         "text": TextPipeline,
+        "images": ImagePipeline,
     }
     own: dict[str, Any] = {"series": {"time": TIME, "entity": ENTITY}, "logs": {"session": LINE}}
     try:

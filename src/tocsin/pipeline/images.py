@@ -146,8 +146,8 @@ class ImagePipeline(BasePipeline):
     @property
     def preparation_notes(self) -> list[str]:
         """What was found and skipped among the training images."""
-        found = [f"learned from {note}" for note in self.preparer_.notes_]
-        return [*found, *getattr(self.detector_, "warnings_", [])]
+        found = f"learned from {'; '.join(self.preparer_.notes_)}"
+        return [found, *getattr(self.detector_, "warnings_", [])]
 
     def _learn(self, X: Any, labels: ArrayLike | None) -> tuple[PreparedImages, IntArray | None]:
         detector = self._new_detector(seed=self.seed, training=self.training)

@@ -74,7 +74,10 @@ def gather(X: Any) -> Gathered:
     if isinstance(X, str | Path):
         found = find_images(X)
         links = enumerate(found.refused, len(found.paths))
-        refused = (SkippedImage(row, _written(path), f"is {why}") for row, (path, why) in links)
+        refused = (
+            SkippedImage(row, _written(Path(path).relative_to(X).as_posix()), f"is {why}")
+            for row, (path, why) in links
+        )
         names = tuple(map(_written, found.names))
         return Gathered(check_images(found.paths), names, tuple(refused), found.others)
     if isinstance(X, pd.DataFrame):

@@ -12,6 +12,7 @@ one with a side of less than 16 pixels is too small to look at.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,13 @@ def read_image(image: str | Path | NDArray[Any]) -> Pixels:
     """
     if isinstance(image, np.ndarray):
         return _of_array(image)
+    if os.path.exists(image) and not os.path.isfile(image):  # of a pipe, opening waits for ever
+        raise UnreadableFile(f"{image} is no file.")
     try:
-        with Image.open(image, formats=_FORMATS) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is stricter
+            opened = Image.open(image, formats=_FORMATS)
+        with opened as file:
             _check_size(file.size, str(image))
             return _of_picture(file, str(image))
     except UnidentifiedImageError as error:
