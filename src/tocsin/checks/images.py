@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector
@@ -22,6 +23,7 @@ from tocsin.errors import UnreadableFile
 from tocsin.types import BoolArray, ImageArray
 
 _ROWS, _COLUMNS = 64, 80
+_AGREEMENT = 0.8  # maps that are shown may be smoother than those that scores come from
 _LEAST_HEAT = 0.6
 """What the ROC area of heat over the pixels of images with a defect is above; chance gives 0.5."""
 
@@ -71,7 +73,7 @@ class ImageSubject(ItemSubject):
 
 
 def check_maps(subject: Subject) -> None:
-    """Check that heat maps are (n, rows, columns), float32, and of one size for all images."""
+    """Check that heat maps are (n, rows, columns), float32, of one size, and agree with scores."""
     images, _ = subject.testing
     scores = scored(subject.fitted, images)
     if scores.parts is None:
@@ -86,8 +88,8 @@ def check_maps(subject: Subject) -> None:
         "maps of an image of another size have other rows and columns",
     )
     if isinstance(subject.fitted, MapDetector):
-        wanted = image_scores(maps.astype(np.float32))
-        require_same(scores.values, wanted, "scores and those of the maps", rtol=1e-5, atol=1e-6)
+        agreement = float(spearmanr(scores.values, image_scores(maps.astype(np.float32))).statistic)
+        require(agreement > _AGREEMENT, f"scores and maps rank images apart: {agreement:.2f}")
 
 
 def check_heat_is_at_the_defect(subject: ImageSubject) -> None:

@@ -20,13 +20,15 @@ Picture = NDArray[np.float32]
 _HOTTEST = 0.003  # the share of a map whose mean is the score of the image
 _LEAST_CELLS = 3
 _BLUR = 1.0  # cells, of what is known of a position
+_SMOOTH = 0.7  # cells
 _PRIOR = 8.0  # images that what is known of all positions counts for
 
 
 class MapDetector(ImageDetector):
     """A detector whose score is that of the hottest part of a map.
 
-    ``size``: the side in pixels to which images are brought. A subclass gives ``_heat``.
+    ``size``: the side in pixels to which images are brought. A subclass gives ``_heat``. The maps
+    that it shows are smoothed a little, as defects are larger than the cells that respond most.
     """
 
     size: int
@@ -37,7 +39,7 @@ class MapDetector(ImageDetector):
 
     def _score(self, X: ImageArray) -> Scores:
         maps = np.stack([self._heat(picture) for picture in pictures(X, self.size, "scoring")])
-        return Scores(image_scores(maps), maps)
+        return Scores(image_scores(maps), gaussian_filter(maps, (0, _SMOOTH, _SMOOTH)))
 
 
 class PositionCalibration(Stateful):

@@ -146,7 +146,8 @@ class PatchDetector(MapDetector):
             count += len(rows)
         variance = np.asarray(squares / count - (total / count) ** 2)
         floor = 1e-3 * np.sqrt(variance.max()) + 1e-6
-        return (1 / np.maximum(np.sqrt(np.maximum(variance, 0)), floor)).astype(np.float32)
+        spread = np.maximum(np.sqrt(np.maximum(variance, 0)), floor)
+        return np.asarray(1 / spread, dtype=np.float32)
 
     def _check_parameters(self) -> None:
         if self.size < 64 or self.size % 32:
