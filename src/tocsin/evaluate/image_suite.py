@@ -77,7 +77,8 @@ def run_images(
                     X = _drawn(images.train, few, seed)
                     for name in detectors:
                         row = {"dataset": images.name, "shots": few, "seed": seed, "detector": name}
-                        rows.append(row | _measure(images, X, name, {"seed": seed, **given}))
+                        told = {"seed": seed, "training": "clean", **given}
+                        rows.append(row | _measure(images, X, name, told))
                         if progress is not None:
                             progress(rows[-1])
     return rows

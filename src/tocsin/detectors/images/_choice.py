@@ -39,7 +39,7 @@ def choose(X: ImageArray, encoder: str, device: str, seed: int) -> tuple[dict[st
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(X))
-    tried = order[: min(_TRIED, len(X) // 3)]
+    tried = order[: min(_TRIED, 2 * len(X) // 5)]
     learned = order[len(tried) :][:_LEARNED]
     candidates = _candidates(X[order[:_TRIED]])
     common: dict[str, Any] = {"encoder": encoder, "device": device, "seed": seed}

@@ -12,8 +12,8 @@ from scipy.ndimage import gaussian_filter
 from tocsin.readers.image import Pixels
 from tocsin.types import BoolArray
 
-_LEAST, _MOST = 0.03, 0.2  # of the shorter side: how large defects are
-_CONTRAST = (0.7, 2.5)  # in standard deviations of the image
+_LEAST, _MOST = 0.02, 0.12  # of the shorter side: how large defects are
+_CONTRAST = (0.35, 1.2)  # in standard deviations of the image
 
 
 def draw_defect(image: Pixels, random: np.random.Generator) -> tuple[Pixels, BoolArray]:
