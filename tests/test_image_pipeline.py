@@ -304,3 +304,12 @@ def test_a_monitor_scores_the_images_of_its_folder(tmp_path: Path) -> None:
     Path(paths[0]).write_text("words")
     with pytest.raises(InputError, match=r"wall00\.png is no image"):
         judge.judge(batch)
+
+
+def test_the_default_detector_finds_and_locates(tmp_path: Path) -> None:
+    good, new = fill(tmp_path / "good"), fill(tmp_path / "new", 4, spotted=(2,))
+    detection = tocsin.detect(new, modality="images", train=good)
+    assert detection.anomalies[0] == 2
+    region = detection.regions[2][0]
+    assert region.left < 96
+    assert region.right > 80
