@@ -137,9 +137,12 @@ def peer(python: Path, job: Figures) -> tuple[Figures, MapArray]:
         file.write_text(json.dumps({**job, **names, "layers": LAYERS}), encoding="utf-8")
         script = Path(__file__).with_name("anomalib_patchcore.py")
         command = [str(python), str(script), str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Else glibc keeps a copy of the features for each step of the coreset: 30 MB, thousands of
+        # times, where they are just smaller than what it maps by itself.
+        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
-            raise SystemExit(f"anomalib failed:\n{done.stderr[-2000:]}")
+            raise SystemExit(f"anomalib ended with {done.returncode}:\n{done.stderr[-2000:]}")
         figures: Figures = json.loads(Path(names["figures"]).read_text(encoding="utf-8"))
         maps = np.fromfile(names["maps"], dtype=np.float32)
     return figures, maps.reshape(len(job["test"]), job["size"], job["size"])
