@@ -82,7 +82,13 @@ class PatchDetector(MapDetector):
         encoder = open_encoder(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
         views = self._views(encoder.fine, encoder.coarse)
-        layers = [layer for layer in encoder.layers if any(layer in v.layers for v in views)]
+        wanted = {layer for view in views for layer in view.layers}
+        if unknown := sorted(wanted - set(encoder.layers)):
+            raise ParameterError(
+                f'The encoder has no layer {", ".join(unknown)}; name "fine", "coarse", or of '
+                f"{', '.join(encoder.layers)}."
+            )
+        layers = [layer for layer in encoder.layers if layer in wanted]
         stride = max(_STRIDE, min(encoder.layers[layer] for layer in layers))
         self.graph_ = export(encoder, self.size, layers, stride, self.device)
         self._learned = choose_rows(len(X), self.max_images, self.seed)
