@@ -14,7 +14,7 @@ from tocsin.detectors.images.patch_fusion import PatchFusion
 from tocsin.readers.image import read_image, resized
 from tocsin.types import ImageArray
 
-_LEARNED, _TRIED = 40, 24  # images at most
+_LEARNED, _TRIED = 30, 20  # images at most
 _DEFECTS = 2  # an image
 _MARGIN = 0.03  # by which another has to be better than the first
 _COARSE = 256
@@ -60,18 +60,14 @@ def choose(X: ImageArray, encoder: str, device: str, seed: int) -> tuple[dict[st
 
 
 def _candidates(X: ImageArray) -> list[Candidate]:
+    """Return what to try, first what is to be expected: large images are looked at in detail."""
     parts = {"size": _COARSE, "memory": "coarse", "gaussian": "coarse"}
-    details = {"size": _COARSE, "memory": "fine+coarse", "gaussian": None}
-    found = [
-        Candidate(f"memory and Gaussian at {_COARSE} pixels", parts),
-        Candidate(f"fine and coarse memory at {_COARSE} pixels", details),
-    ]
+    details = {"memory": "fine+coarse", "gaussian": None}
     side = float(np.median([min(read_image(image).shape[:2]) for image in X]))
-    if side >= _LARGE:
-        size = min(_FINE, int(side) // 32 * 32)
-        name = f"fine and coarse memory at {size} pixels"
-        found.append(Candidate(name, {**details, "size": size}))
-    return found
+    size = min(_FINE, int(side) // 32 * 32) if side >= _LARGE else _COARSE
+    coarse = Candidate(f"memory and Gaussian at {_COARSE} pixels", parts)
+    fine = Candidate(f"fine and coarse memory at {size} pixels", {"size": size, **details})
+    return [fine, coarse] if side >= _LARGE else [coarse, fine]
 
 
 def _quality(detector: PatchFusion, good: Sequence[Any], drawn: Sequence[Any]) -> float:

@@ -42,7 +42,7 @@ class Auto(ImageDetector):
         learning=("one-class", "unlabelled", "supervised"),
         summary="Takes the detector, resolution and layers that suit the images, and says why.",
         paper="Tocsin's own benchmark of its detectors",
-        cost="that of the chosen detector, and three small fits to choose",
+        cost="that of the chosen detector, and two small fits to choose",
     )
 
     uses_labels = True
