@@ -1,0 +1,258 @@
+"""Detectors that train networks on good images and score by graphs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tocsin.base import State, fold_of_rows
+from tocsin.detectors.images._maps import (
+    MapDetector,
+    Picture,
+    PositionCalibration,
+    image_scores,
+    pictures,
+)
+from tocsin.detectors.images._patches import _variants as variants
+from tocsin.detectors.scaling import choose_rows
+from tocsin.errors import ParameterError
+from tocsin.nn.device import pick_device
+from tocsin.nn.graph import Graph, export_graph
+from tocsin.nn.network import seeded
+from tocsin.nn.single import Single
+from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
+
+_FEW = 8  # good images; of fewer, shifted and dimmed copies are learned from as well
+_CHECKS = 8  # of the held-out loss while a network is trained
+_HELD_OUT = 32  # pictures that it is taken on, at most
+_LEAST_SIZE = 64
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""A scalar from pictures (k, size, size, 3), 0 to 255, and their targets (k, …)."""
+
+
+class NeuralMapDetector(MapDetector):
+    """A detector of ``members`` networks, each of which leaves a part of the images out.
+
+    Pictures are ``size`` × ``size`` pixels, a multiple of 32. Each network learns from the
+    pictures of all parts but its own, for ``steps`` steps of ``batch_size`` of them at
+    ``learning_rate``, which decays; the weights that do best on its own part are kept. A picture's
+    training score, and what it tells of what is usual at a position, come from the network that
+    has not learned from it. The heat of a new picture is the mean of all networks'.
+
+    At most ``max_images``, drawn by ``seed``, are learned from and held as bytes meanwhile; all
+    others are scored as new ones. Of fewer than eight images, shifted and dimmed copies are
+    learned from as well. The trained networks are kept as one ONNX graph, which alone scores.
+
+    A subclass gives ``_network``, ``_loss`` and ``_maps``.
+    """
+
+    members: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    max_images: int
+    device: str
+    seed: int
+
+    graph_: Graph
+    calibrations_: list[PositionCalibration]
+
+    maps: ClassVar[tuple[str, ...]] = ("error",)
+    """The names of the maps that a network gives, the one with the finest grid first."""
+
+    def _network(self) -> nn.Module:
+        """Return a new network."""
+        raise NotImplementedError
+
+    def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, a scalar, of pictures (k, size, size, 3), and of their targets."""
+        raise NotImplementedError
+
+    def _maps(self, net: Any, images: Tensor, shared: Any) -> Sequence[Tensor]:
+        """Return the maps, each (k, rows, columns), of pictures (k, size, size, 3)."""
+        raise NotImplementedError
+
+    def _begin(self, images: Tensor) -> Tensor:
+        """Return the target of each picture (n, size, size, 3), uint8: the pictures themselves.
+
+        Here a subclass sets what it needs of all pictures.
+        """
+        return images
+
+    def _shared(self) -> nn.Module:
+        """Return what all networks look at, once for each picture: nothing by default."""
+        return nn.Identity()
+
+    def _players(self, single: Single, net: Any, loss: Callable[..., Any]) -> list[Player]:
+        """Return who trains what; ``loss`` makes an objective from a loss of the detector's."""
+        return [single.player(net, loss(self._loss))]
+
+    def get_state(self) -> State:
+        """Return the graph and the calibrations."""
+        state = super().get_state()
+        if "calibrations_" in state:
+            state["calibrations_"] = [each.get_state() for each in self.calibrations_]
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        if "graph_" in state:
+            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            kept = state["calibrations_"]
+            self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
+        return self
+
+    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+        self._check_parameters()
+        device = pick_device(self.device)
+        self._learned = choose_rows(len(X), self.max_images, self.seed)
+        X = X[self._learned]
+        copies = -(-_FEW // len(X))
+        fold = self._folds(len(X), copies)
+        images = torch.from_numpy(self._cached(X, copies))
+        with seeded(self.seed, device):
+            targets = self._begin(images)
+            nets = [self._trained(m, images, targets, fold, device) for m in range(self.members)]
+            whole = _Members(nets, self._shared(), self._maps).eval()
+        outputs = [f"{name}{m}" for m in range(self.members) for name in self.maps]
+        self.graph_ = export_graph(whole, self.size, outputs, self.device)
+        self._calibrate(X, copies, fold)
+
+    def _trained(
+        self, member: int, images: Tensor, targets: Tensor, fold: IntArray, device: torch.device
+    ) -> nn.Module:
+        """Return a network that has learned from the pictures of all folds but one."""
+        net = self._network().to(device)
+        single = Single(net)
+
+        def objective(loss: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            def of(numbers: Tensor) -> Tensor:
+                at = numbers[:, 0].long().cpu()
+                return loss(net, images[at].to(device).float(), targets[at].to(device).float())
+
+            return of
+
+        held_out = objective(self._validate)
+        # The loop takes rows of numbers: here each is the number of a picture.
+        numbers = np.arange(len(images), dtype=float)[:, None]
+        rows = Rows(numbers, (fold != member).astype(int), 1, lambda x: x, device, self.seed)
+        train(
+            single,
+            self._players(single, net, objective),
+            rows,
+            lambda x: held_out(x[0])[None],
+            self._schedule(),
+        )
+        return net.cpu().eval()
+
+    def _validate(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
+        """Return the held-out loss, with the same random draws at every check."""
+        with seeded(self.seed, images.device):
+            return self._loss(net, images, targets)
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            check_every=max(1, -(-self.steps // _CHECKS)),
+            patience=_CHECKS,
+            max_held_out=_HELD_OUT,
+        )
+
+    def _calibrate(self, X: ImageArray, copies: int, fold: IntArray) -> None:
+        """Learn what is usual at each position from the networks that have not seen an image."""
+        found = []
+        for i, picture in enumerate(self._varied(X, copies, "calibrating on")):
+            maps = self.graph_.run(picture)
+            found.append([maps[f"{name}{fold[i]}"] for name in self.maps])
+        kinds = [np.stack(kind) for kind in zip(*found, strict=True)]
+        self.calibrations_ = [PositionCalibration().fit(kind) for kind in kinds]
+        self._own_scores = image_scores(self._joined(kinds)[::copies])
+
+    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
+        learned, own = self.__dict__.pop("_learned"), self.__dict__.pop("_own_scores")
+        scores = np.empty(len(X))
+        scores[learned] = own
+        for i in np.setdiff1d(np.arange(len(X)), learned):  # one by one, so that no maps are kept
+            scores[i] = self._score(X[i : i + 1]).values[0]
+        return scores
+
+    def _heat(self, picture: Picture) -> MapArray:
+        found = self.graph_.run(picture)
+        members = range(self.members)
+        means = [np.mean([found[f"{name}{m}"] for m in members], axis=0) for name in self.maps]
+        return self._joined(means)
+
+    def _joined(self, maps: Sequence[MapArray]) -> MapArray:
+        """Return the mean of calibrated maps (…, rows, columns), on the grid of the first."""
+        grid = maps[0].shape[-1]
+        total = np.zeros(maps[0].shape, dtype=np.float32)
+        for calibration, heat in zip(self.calibrations_, maps, strict=True):
+            times = grid // heat.shape[-1]
+            total += calibration.transform(heat).repeat(times, axis=-2).repeat(times, axis=-1)
+        return total / np.float32(len(maps))
+
+    def _cached(self, X: ImageArray, copies: int) -> NDArray[np.uint8]:
+        cached = np.empty((len(X) * copies, self.size, self.size, 3), dtype=np.uint8)
+        for i, picture in enumerate(self._varied(X, copies, "reading")):
+            cached[i] = np.rint(picture)
+        return cached
+
+    def _varied(self, X: ImageArray, copies: int, doing: str) -> Iterator[Picture]:
+        for picture in pictures(X, self.size, doing):
+            yield from islice(variants(picture, copies, self.seed), copies)
+
+    def _folds(self, n: int, copies: int) -> IntArray:
+        """Return the fold of each copy of n images; copies are in the same fold, where they can."""
+        if n < self.members:
+            return np.arange(n * copies) % self.members
+        return np.repeat(fold_of_rows(n, self.members, self.seed), copies)
+
+    def _check_parameters(self) -> None:
+        if self.size < _LEAST_SIZE or self.size % 32:
+            raise ParameterError(
+                f"size is {self.size}; it must be a multiple of 32, {_LEAST_SIZE} or more."
+            )
+        if not 2 <= self.members <= _FEW:
+            raise ParameterError(f"members must be from 2 to {_FEW}; got {self.members}.")
+        for name in ("steps", "batch_size", "max_images"):
+            if not getattr(self, name) >= 1:
+                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
+
+
+class _Members(nn.Module):
+    """All networks as one module from pictures (1, size, size, 3) to the maps of each."""
+
+    def __init__(
+        self, nets: Sequence[nn.Module], shared: nn.Module, maps: Callable[..., Any]
+    ) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+        self.shared = shared
+        self.maps = maps
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        seen = self.shared(images)
+        return tuple(each for net in self.nets for each in self.maps(net, images, seen))
+
+
+def started(network: nn.Sequential) -> nn.Sequential:
+    """Begin with weights that keep the size of values from layer to layer."""
+    for layer in network:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, a=0.1, nonlinearity="leaky_relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network

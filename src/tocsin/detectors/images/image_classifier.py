@@ -1,0 +1,307 @@
+"""Images by a pretrained network whose last stages are fine-tuned on labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from tocsin.base import ImageDetector, fold_of_rows
+from tocsin.detectors.images._maps import pictures
+from tocsin.detectors.reference import check_count
+from tocsin.detectors.scaling import choose_rows
+from tocsin.encoders.efficientnet_lite import NAMES, EfficientNetLite, Stages
+from tocsin.errors import InputError, ParameterError
+from tocsin.nn.device import pick_device
+from tocsin.nn.graph import Graph, export_graph
+from tocsin.nn.network import seeded
+from tocsin.nn.single import Single
+from tocsin.nn.training import Rows, Schedule, train
+from tocsin.types import Card, FloatArray, ImageArray, IntArray, MapArray, Scores
+
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (1, size, size, 3)
+_SHARE = 0.25  # of anomalies to normal images in an epoch: rarer ones are shown more than once
+_CHECKS = 8  # of the held-out loss while a network is trained
+
+
+class ImageClassifier(ImageDetector):
+    """EfficientNet-Lite with its last ``stages`` and a new head fine-tuned on labelled images.
+
+    y (n,), 1 = anomaly, both classes present; the anomalies count as much in all as the normal
+    images, and rare ones are shown more often. Images are brought to ``size`` × ``size`` pixels, a
+    multiple of 32, and seen in training as they are and mirrored along either axis and both. The
+    earlier stages stay as they are, and are run once an image and mirroring. Each of ``members``
+    networks leaves a part of both classes out, takes ``steps`` steps of ``batch_size`` images at
+    ``learning_rate``, which decays, and keeps the weights that do best on its own part. At most
+    ``max_images`` are learned from, drawn by ``seed``, anomalies up to half of them first.
+
+    The score is the log odds of being an anomaly at the share of anomalies among the training
+    images, by the mean of the networks; ``predict_probability`` is the probability. ``parts`` are
+    class activation maps: the log odds of cells of 32 × 32 pixels, whose mean is the score. A
+    training image's score comes from the network that has not seen it; of a class with one image
+    the scores are too good. ``encoder`` is "efficientnet_lite0", "…1" or "…2"; ``device`` "auto",
+    "cuda", "mps" or "cpu". A saved detector needs neither torch nor the encoder's package.
+
+    Raises InputError when y has one class only, ParameterError for settings that cannot work,
+    TrainingFailed when the loss is not finite, MissingExtra and ModelFolderError for an encoder
+    that is not there, and UnreadableFile for an image that cannot be read. Tan & Le, EfficientNet,
+    ICML 2019; Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016.
+
+    >>> ImageClassifier(stages=2).get_params()["size"]
+    224
+    """
+
+    card = Card(
+        name="image_classifier",
+        modality="images",
+        family="supervised",
+        learning=("supervised",),
+        summary="A pretrained network whose last stages are fine-tuned on labelled images.",
+        paper="Tan & Le, EfficientNet, ICML 2019",
+        cost="fit 4 passes of the encoder an image and the steps, score one pass",
+    )
+    needs_labels = True
+
+    graph_: Graph
+    encoder_hash_: str
+    weight_: float
+
+    def __init__(
+        self,
+        size: int = 224,
+        encoder: str = "efficientnet_lite0",
+        stages: int = 2,
+        members: int = 3,
+        steps: int = 120,
+        batch_size: int = 16,
+        learning_rate: float = 5e-4,
+        max_images: int = 2000,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.size = size
+        self.encoder = encoder
+        self.stages = stages
+        self.members = members
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_images = max_images
+        self.device = device
+        self.seed = seed
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return a short training of the last stage alone on small pictures."""
+        return {"size": 128, "stages": 1, "members": 2, "steps": 15, "learning_rate": 2e-3}
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        super().set_state(state)
+        if "graph_" in state:
+            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+        return self
+
+    def predict_probability(self, X: Any) -> FloatArray:
+        """Return the probability (n,) that each image is an anomaly.
+
+        Raises NotFitted before ``fit``.
+        """
+        probability: FloatArray = expit(self.score(X).values)
+        return probability
+
+    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+        assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
+        self._check_parameters()
+        if y.min() == y.max():
+            raise InputError(
+                f"{self.card.name} learns from both normal images and anomalies; all {len(y)} "
+                f"labels are {y[0]}."
+            )
+        encoder = EfficientNetLite(self.encoder)
+        self.encoder_hash_ = encoder.fingerprint
+        self._learned = _chosen(y, self.max_images, self.seed)
+        X, y = X[self._learned], y[self._learned]
+        self.weight_ = float((y == 0).sum() / y.sum())
+        self._fold = fold_of_rows(len(y), min(self.members, len(y)), self.seed, y)
+        device = pick_device(self.device)
+        lower = _Lower(encoder.classifier(), self.stages).to(device)
+        seen = self._seen(lower, X, device)
+        with seeded(self.seed, device):
+            heads = [
+                self._trained(member, encoder, seen, y, device) for member in range(self.members)
+            ]
+        whole = _Whole(lower.cpu(), heads).eval()
+        outputs = [f"cells{member}" for member in range(self.members)]
+        self.graph_ = export_graph(whole, self.size, outputs, self.device)
+
+    def _seen(self, lower: nn.Module, X: ImageArray, device: torch.device) -> Tensor:
+        """Return the features (n, 4, channels, rows, columns) that stay, float16, mirrored."""
+        found = []
+        for picture in pictures(X, self.size, "looking at"):
+            image = torch.from_numpy(picture)[None]
+            mirrored = torch.cat([image.flip(axes) for axes in _FLIPS]).to(device)
+            with torch.no_grad():
+                found.append(lower(mirrored).half().cpu())
+        return torch.stack(found)
+
+    def _trained(
+        self,
+        member: int,
+        encoder: EfficientNetLite,
+        seen: Tensor,
+        y: IntArray,
+        device: torch.device,
+    ) -> nn.Module:
+        """Return the upper stages, having learned from all folds but one."""
+        net = _Upper(encoder.classifier(), self.stages).to(device)
+        inside = np.flatnonzero(self._fold != member)
+        outside = np.flatnonzero(self._fold == member)
+        if not len(outside) or len(np.unique(y[inside])) < 2:  # too few to leave any out
+            inside = outside = np.arange(len(y))
+        times = max(1, int(_SHARE * self.weight_))
+        shown = np.repeat(inside, np.where(y[inside] == 1, times, 1))
+        loss = self._loss(net, seen, torch.from_numpy(y).float(), self.weight_ / times)
+        # The loop takes rows of numbers: here each is the number of an image.
+        numbers = np.concatenate([shown, outside]).astype(float)[:, None]
+        fold = np.repeat([1, 0], [len(shown), len(outside)])
+        rows = Rows(numbers, fold, 1, lambda x: x, device, self.seed)
+        schedule = Schedule(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            check_every=max(1, -(-self.steps // _CHECKS)),
+            patience=_CHECKS,
+            max_held_out=256,
+        )
+        single = Single(net)
+        player = single.player(net, lambda x: loss(x, len(_FLIPS)))
+        train(single, [player], rows, lambda x: loss(x[0], 1)[None], schedule)
+        return net.cpu().eval()
+
+    def _loss(
+        self, net: nn.Module, seen: Tensor, y: Tensor, weight: float
+    ) -> Callable[[Tensor, int], Tensor]:
+        """Return the mean loss, a scalar, of images by their numbers (k, 1) and of mirrorings."""
+
+        def loss(numbers: Tensor, mirrorings: int) -> Tensor:
+            at = numbers[:, 0].long().cpu()
+            way = torch.randint(mirrorings, (len(at),))
+            labels = y[at].to(numbers.device)
+            logits = net(seen[at, way].to(numbers.device).float()).mean((1, 2))
+            weights = torch.where(labels == 1, weight, 1.0)
+            total = binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
+            return total / weights.sum()
+
+        return loss
+
+    def _score(self, X: ImageArray) -> Scores:
+        maps = np.stack([self._cells(picture).mean(axis=0) for picture in self._read(X)])
+        return Scores(maps.mean(axis=(1, 2), dtype=np.float64), maps)
+
+    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
+        fold = np.full(len(X), -1)
+        fold[self.__dict__.pop("_learned")] = self.__dict__.pop("_fold")
+        scores = np.empty(len(X))
+        for i, picture in enumerate(self._read(X)):
+            cells = self._cells(picture)
+            unseen = cells if fold[i] < 0 else cells[fold[i]]
+            scores[i] = unseen.mean(dtype=np.float64)
+        return scores
+
+    def _read(self, X: ImageArray) -> Any:
+        return pictures(X, self.size, "scoring")
+
+    def _cells(self, picture: Any) -> MapArray:
+        """Return the log odds (members, rows, columns) of a picture's cells by each network."""
+        found = self.graph_.run(picture)
+        cells = np.stack([found[f"cells{member}"] for member in range(self.members)])
+        # A loss that counts anomalies so many times raises their odds as many times.
+        return cells - np.float32(np.log(self.weight_))
+
+    def _check_parameters(self) -> None:
+        if self.encoder not in NAMES:
+            raise ParameterError(f"encoder is {self.encoder!r}; it must be one of {NAMES}.")
+        if self.size < 64 or self.size % 32:
+            raise ParameterError(f"size is {self.size}; it must be a multiple of 32, 64 or more.")
+        if not 1 <= self.stages <= 5:
+            raise ParameterError(f"stages must be from 1 to 5; got {self.stages}.")
+        for name in ("steps", "batch_size"):
+            check_count(name, getattr(self, name))
+        for name in ("members", "max_images"):
+            if not getattr(self, name) >= 2:
+                raise ParameterError(f"{name} must be at least 2; got {getattr(self, name)}.")
+        if not self.learning_rate > 0:
+            raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
+
+
+class _Lower(nn.Module):
+    """The stages that stay: from pictures (n, size, size, 3) to features of patches."""
+
+    def __init__(self, net: Any, stages: int) -> None:
+        super().__init__()
+        self.net = net
+        self.end = _last_that_stays(net, stages)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = (images.permute(0, 3, 1, 2) - 127.0) / 128.0
+        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
+        for block in self.net._blocks[: self.end + 1]:
+            x = block(x)
+        features: Tensor = x
+        return features
+
+
+class _Upper(nn.Module):
+    """The stages that learn, and the head: from those features to logits of cells."""
+
+    def __init__(self, net: Any, stages: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*net._blocks[_last_that_stays(net, stages) + 1 :])
+        self.last = nn.Sequential(net._conv_head, net._bn1, net._swish)
+        self.head = nn.Conv2d(net._conv_head.out_channels, 1, 1)
+        nn.init.zeros_(self.head.weight)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in the mode of evaluation: norms keep the statistics that they were trained on."""
+        return super().train(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.last(self.blocks(features)))[:, 0]
+        return logits
+
+
+class _Whole(nn.Module):
+    """All networks as one, from pictures to each one's logits of cells."""
+
+    def __init__(self, lower: nn.Module, heads: list[nn.Module]) -> None:
+        super().__init__()
+        self.lower = lower
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        features = self.lower(images)
+        return tuple(head(features) for head in self.heads)
+
+
+def _last_that_stays(net: Any, stages: int) -> int:
+    """Return the number of the last block before the stages that learn."""
+    return Stages(net).ends[-1 - stages]
+
+
+def _chosen(y: IntArray, at_most: int, seed: int) -> IntArray:
+    """Return at most so many numbers of images, anomalies up to half of them first.
+
+    >>> _chosen(np.array([0, 0, 0, 0, 1, 0]), 2, seed=0).tolist()[1]
+    4
+    """
+    odd, usual = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
+    kept = odd[choose_rows(len(odd), max(at_most // 2, at_most - len(usual)), seed)]
+    others = usual[choose_rows(len(usual), at_most - len(kept), seed)]
+    return np.sort(np.concatenate([kept, others]))
