@@ -15,10 +15,13 @@ class Source(Settings):
 
     ``live``: whether it goes on for ever; one that is not ends when all is read. ``ordered``:
     whether an entity's events are samples in order, of which one alone means little.
+    ``names_files``: whether its events name files of this machine that may be opened; those of
+    senders elsewhere must not.
     """
 
     live: ClassVar[bool] = True
     ordered: ClassVar[bool] = False
+    names_files: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, offset: Offset) -> AsyncIterator[Batch]:

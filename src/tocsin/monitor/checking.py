@@ -56,9 +56,9 @@ def _store(settings: config.Config) -> str:
 def _model(monitor: config.Monitor) -> str:
     source = monitor.source.describe()
     try:
-        scorer = open_model(monitor.model, monitor.context)
+        scorer = open_model(monitor.model, monitor.context, monitor.source)
     except NotAModel:
-        untrained(monitor.training)
+        untrained(monitor)
         after = monitor.training.after
         return f"{source}; there is no model yet: trained from the first {after:,} events"
     return f"{source}; scored by {scorer.name}"

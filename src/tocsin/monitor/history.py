@@ -87,7 +87,7 @@ def replay(
     ):
         process = Process(name, monitor, mine, _router(settings), settings.storm)
         try:
-            process.serve(open_model(monitor.model, monitor.context))
+            process.serve(open_model(monitor.model, monitor.context, monitor.source))
         except NotAModel as error:
             raise NotAModel(f"{error} `tocsin train {name}` trains one.") from error
         started = time.monotonic()
@@ -155,7 +155,7 @@ def _let_in(
     eased = monitor.model_copy(update={"late": None})
     process = Process(name, eased, stores, _router(settings), settings.storm)
     with suppress(NotAModel):
-        process.serve(open_model(monitor.model, monitor.context))
+        process.serve(open_model(monitor.model, monitor.context, monitor.source))
     fields = getattr(monitor.source, "fields", Fields())
     size = monitor.batch.events
     for some in (held[i : i + size] for i in range(0, len(held), size)):

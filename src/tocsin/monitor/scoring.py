@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from tocsin.base.source import Source
 from tocsin.errors import InputError, MissingExtra, ParameterError
 from tocsin.pipeline import (
     AnyPipeline,
@@ -228,18 +229,29 @@ class Points(Scorer):
         return reasons, {"event": plain(batch.frame.iloc[i].to_dict())}, _sentence(reasons)
 
 
-def open_model(path: Path, context: int) -> Scorer:
-    """Return the saved pipeline of a folder, ready to score.
+def open_model(path: Path, context: int, source: Source | None = None) -> Scorer:
+    """Return the saved pipeline of a folder, ready to score the events of a source.
 
     Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for a model that cannot
-    score single events.
+    score single events, or not those of the source.
     """
     name = f"{path.name}@{folder.fingerprint(path)}"
     try:
         pipeline = load(path, runtime="onnx")
     except (ParameterError, MissingExtra):
         pipeline = load(path)
+    if source is not None:
+        check_source(pipeline.modality, source)
     return scorer(pipeline, name, context)
+
+
+def check_source(modality: str, source: Source) -> None:
+    """Raise ParameterError for a model of images where senders elsewhere would name the files."""
+    if modality == "images" and not source.names_files:
+        raise ParameterError(
+            f"A model of images opens the files that events name, and {source.describe()} may not "
+            "choose them; collect images by a source of the type folder."
+        )
 
 
 def scorer(pipeline: AnyPipeline, name: str, context: int) -> Scorer:

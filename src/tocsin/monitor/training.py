@@ -15,7 +15,7 @@ from tocsin.errors import InputError, Refused
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.health import bearable
 from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
-from tocsin.monitor.scoring import new_pipeline, scorer, training_data
+from tocsin.monitor.scoring import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.stores import Stores
 from tocsin.pipeline import AnyPipeline
 from tocsin.progress import report
@@ -45,7 +45,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     """
     monitor = settings_of(settings, name)
     training = monitor.training
-    pipeline = untrained(training)
+    pipeline = untrained(monitor)
     with Stores.opened(settings.store) as stores:
         batches = [
             Batch(stored.frame, stored.times, entities=stored.entities)
@@ -114,8 +114,10 @@ def _prove(
         )
 
 
-def untrained(training: config.Training) -> AnyPipeline:
-    """Return the pipeline that is to be trained. Raises ParameterError for unknown settings."""
+def untrained(monitor: config.Monitor) -> AnyPipeline:
+    """Return the pipeline that is to be trained. Raises ParameterError for settings that cannot."""
+    training = monitor.training
+    check_source(training.modality, monitor.source)
     own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
     if training.modality != "series":
         own["training"] = "clean" if training.clean else "mixed"

@@ -222,7 +222,8 @@ class Watch:
             wanted = fingerprint(path)
             if wanted in (self._model, self._refused):
                 return True
-            scorer = await asyncio.to_thread(open_model, path, self.settings.context)
+            settings = self.settings
+            scorer = await asyncio.to_thread(open_model, path, settings.context, settings.source)
             if fingerprint(path) != wanted:
                 return True  # it was replaced meanwhile: next time
         except NotAModel:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ class Folder(Source):
     that changes later is read again from its beginning; one that cannot be read is refused as a
     whole. ``pattern``: which names count. Links that lead out of the folder are not followed.
     """
+
+    names_files: ClassVar[bool] = True
 
     path: Path
     pattern: str = "*"
