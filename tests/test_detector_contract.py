@@ -14,16 +14,17 @@ from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 SLOW = {
-    "foundation",
-    "embedded",
-    "text_classifier",
-    "text_likelihood",
-    "text_neighbours",
+    ("series", "foundation"),
+    ("text", "embedded"),
+    ("text", "text_classifier"),
+    ("text", "text_likelihood"),
+    ("text", "text_neighbours"),
+    ("images", "auto"),
 }
 """Detectors that take seconds for each check: run with -m slow."""
 
 CASES = [
-    pytest.param(modality, name, check, marks=pytest.mark.slow if name in SLOW else ())
+    pytest.param(modality, name, check, marks=pytest.mark.slow if (modality, name) in SLOW else ())
     for modality in ("tables", "series", "text", "logs", "images")
     for name in registry.names(modality)
     for check in dict(checks_for(modality))
