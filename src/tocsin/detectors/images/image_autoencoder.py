@@ -32,7 +32,7 @@ class ImageAutoencoder(Reconstruction):
     >>> good = np.random.default_rng(0).integers(90, 110, (8, 64, 64), dtype=np.uint8)
     >>> odd = good[:1].copy()
     >>> odd[0, 20:30, 40:50] = 255
-    >>> detector = ImageAutoencoder(size=64, width=4, steps=20).fit(good)
+    >>> detector = ImageAutoencoder(size=64, width=4, steps=10).fit(good)
     >>> scores = detector.score([*good[1:3], *odd])
     >>> int(scores.values.argmax()), scores.parts.shape
     (2, (3, 16, 16))
@@ -75,7 +75,7 @@ class ImageAutoencoder(Reconstruction):
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return a short training of small networks on small pictures."""
-        return {"size": 64, "width": 4, "steps": 40, "batch_size": 8}
+        return {"size": 64, "width": 4, "steps": 25, "batch_size": 8}
 
     def _network(self) -> nn.Module:
         return _Autoencoder(self.width, self.latent, self._mean, self._spread)

@@ -85,7 +85,7 @@ class StudentTeacher(NeuralMapDetector):
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return a short training of narrow students on small pictures."""
-        return {"size": 64, "width": 8, "steps": 40}
+        return {"size": 64, "width": 8, "steps": 25}
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> None:
         self._check_parameters()
