@@ -52,6 +52,15 @@ def test_few_good_images_are_enough(name: str, shots: int) -> None:
     assert area(detector) > 0.9
 
 
+@pytest.mark.parametrize("shots", [1, 3])
+def test_a_threshold_from_few_images_finds_the_crack(shots: int) -> None:
+    memory = registry.create("patch_memory", "images", size=96)
+    pipeline = tocsin.ImagePipeline(memory, training="clean", false_alarms=0.01)
+    pipeline.fit([brick(i) for i in range(shots)])
+    found = pipeline.detect([brick(50), brick(51), cracked(52)])
+    assert found.anomalies[0] == 2
+
+
 def test_the_heat_is_where_the_crack_is() -> None:
     detector = registry.create("patch_fusion", "images", size=96)
     maps = detector.fit([brick(i) for i in range(12)]).score([cracked(50)]).parts

@@ -61,6 +61,9 @@ FRAMES = {
         }
     ),
     "other names": pd.DataFrame({"_time": [1.0, 2, 3], "_id": ["x", "y", "z"], "ä b": [1, 2, 3]}),
+    "joined texts": pd.concat(
+        [pd.DataFrame({"path": [name]}) for name in ("a.png", "b.png", "ü.png")], ignore_index=True
+    ),
     "filtered": pd.DataFrame({"a": np.arange(9.0)}).iloc[[2, 5, 7]],
 }
 

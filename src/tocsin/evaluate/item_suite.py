@@ -134,9 +134,9 @@ def created(modality: Modality, name: str, told: Mapping[str, Any]) -> Detector:
     return detector
 
 
-def decided(normal: FloatArray, scores: FloatArray) -> Decision:
+def decided(normal: FloatArray, scores: FloatArray, method: str = "conformal") -> Decision:
     """Return which scores (n,) are anomalies at the budget, by those of normal items (m,)."""
-    return decide.decide(decide.create().fit(normal), scores, BUDGET)
+    return decide.decide(decide.create(method).fit(normal), scores, BUDGET)
 
 
 def print_tasks(rows: Sequence[Row], console: Console) -> None:

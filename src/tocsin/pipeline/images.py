@@ -158,7 +158,10 @@ class ImagePipeline(BasePipeline):
         self.preparer_ = preparer
         self.calibration_ = create_calibration(self.calibration)
         scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
+        normal = scores if known is None else scores[known == 0]
+        # Of a handful of good images their shifted copies say more of what is usual.
+        taken = getattr(self.detector_, "chosen_", self.detector_)
+        self.calibration_.fit(getattr(taken, "copies_scores_", normal))
         return prepared, known
 
     def _scored(

@@ -114,4 +114,7 @@ def _columns(frame: pd.DataFrame) -> pa.RecordBatch:
         # The same without what pandas says about itself: a third of the time.
         arrays = [pa.array(column.to_numpy()) for _, column in frame.items()]
         return pa.RecordBatch.from_arrays(arrays, names=names)
-    return pa.RecordBatch.from_pandas(frame, preserve_index=False, nthreads=1)
+    # By way of a table: texts of batches that were joined are in pieces, which a batch refuses.
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
+    arrays = [column.combine_chunks() for column in table.columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=table.schema)

@@ -27,7 +27,7 @@ class PatchGaussian(Stateful):
     mean_: Features
     whitening_: NDArray[np.float16]
 
-    def __init__(self, shrinkage: float = 0.5) -> None:
+    def __init__(self, shrinkage: float = 1.0) -> None:
         self.shrinkage = shrinkage
 
     def expect(self, images: int) -> Self:

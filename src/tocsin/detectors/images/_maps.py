@@ -21,7 +21,7 @@ _HOTTEST = 0.003  # the share of a map whose mean is the score of the image
 _LEAST_CELLS = 3
 _BLUR = 1.0  # cells, of what is known of a position
 _SMOOTH = 0.7  # cells
-_PRIOR = 8.0  # images that what is known of all positions counts for
+_PRIOR = 20.0  # images that what is known of all positions counts for
 
 
 class MapDetector(ImageDetector):

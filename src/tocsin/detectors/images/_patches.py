@@ -56,6 +56,8 @@ class PatchDetector(MapDetector):
     graph_: Graph
     encoder_hash_: str
     scale_: Features
+    copies_scores_: FloatArray
+    """Of few images the scores of their copies as well, each by a model without that image."""
     views_: list[Joined]
 
     def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
@@ -111,7 +113,10 @@ class PatchDetector(MapDetector):
                 view.calibrate(i, features)
         self.views_ = [view.joined() for view in every]
         maps = np.mean([view.calibrated() for view in every], axis=0)
-        self._own_scores = image_scores(maps[::copies])
+        every_score = image_scores(maps)
+        self._own_scores = every_score[::copies]
+        if copies > 1:
+            self.copies_scores_ = every_score
 
     def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         learned, own = self.__dict__.pop("_learned"), self.__dict__.pop("_own_scores")
