@@ -17,6 +17,9 @@ from tocsin.types import FloatArray, ImageArray, MapArray, Scores
 Picture = NDArray[np.float32]
 """An image as a detector looks at it: (size, size, 3), float32 from 0 to 255."""
 
+FEW = 8
+"""Good images; of fewer, shifted and dimmed copies are learned from as well."""
+
 _HOTTEST = 0.003  # the share of a map whose mean is the score of the image
 _LEAST_CELLS = 3
 _BLUR = 1.0  # cells, of what is known of a position
@@ -89,3 +92,14 @@ def pictures(X: ImageArray, size: int, doing: str) -> Iterator[Picture]:
     for i, image in enumerate(X, 1):
         yield resized(read_image(image), size)
         report(f"{doing} images", i, len(X))
+
+
+def variants(picture: Picture, count: int, seed: int) -> Iterator[Picture]:
+    """Yield a picture and copies of it that are shifted by a few pixels, dimmer or brighter."""
+    yield picture
+    random = np.random.default_rng(seed)
+    for _ in range(count - 1):
+        shift = random.integers(-4, 5, size=2)
+        padded = np.pad(picture, ((4, 4), (4, 4), (0, 0)), mode="edge")
+        moved = padded[4 + shift[0] :, 4 + shift[1] :][: len(picture), : len(picture)]
+        yield np.clip(moved * random.uniform(0.95, 1.05), 0, 255).astype(np.float32)

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from tocsin.base import State, fold_of_rows
 from tocsin.detectors.images._maps import (
+    FEW,
     MapDetector,
     Picture,
     PositionCalibration,
     image_scores,
     pictures,
+    variants,
 )
-from tocsin.detectors.images._patches import _variants as variants
 from tocsin.detectors.scaling import choose_rows
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
@@ -29,7 +30,6 @@ from tocsin.nn.single import Single
 from tocsin.nn.training import Player, Rows, Schedule, train
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
-_FEW = 8  # good images; of fewer, shifted and dimmed copies are learned from as well
 _CHECKS = 8  # of the held-out loss while a network is trained
 _HELD_OUT = 32  # pictures that it is taken on, at most
 _LEAST_SIZE = 64
@@ -116,7 +116,7 @@ class NeuralMapDetector(MapDetector):
         device = pick_device(self.device)
         self._learned = choose_rows(len(X), self.max_images, self.seed)
         X = X[self._learned]
-        copies = -(-_FEW // len(X))
+        copies = -(-FEW // len(X))
         fold = self._folds(len(X), copies)
         images = torch.from_numpy(self._cached(X, copies))
         with seeded(self.seed, device):
@@ -223,8 +223,8 @@ class NeuralMapDetector(MapDetector):
             raise ParameterError(
                 f"size is {self.size}; it must be a multiple of 32, {_LEAST_SIZE} or more."
             )
-        if not 2 <= self.members <= _FEW:
-            raise ParameterError(f"members must be from 2 to {_FEW}; got {self.members}.")
+        if not 2 <= self.members <= FEW:
+            raise ParameterError(f"members must be from 2 to {FEW}; got {self.members}.")
         for name in ("steps", "batch_size", "max_images"):
             if not getattr(self, name) >= 1:
                 raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")

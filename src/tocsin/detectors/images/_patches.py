@@ -11,11 +11,13 @@ from tocsin.base import State, Stateful
 from tocsin.detectors.images._bank import Features, PatchBank
 from tocsin.detectors.images._gaussian import PatchGaussian
 from tocsin.detectors.images._maps import (
+    FEW,
     MapDetector,
     Picture,
     PositionCalibration,
     image_scores,
     pictures,
+    variants,
 )
 from tocsin.detectors.scaling import choose_rows
 from tocsin.encoders.images import export, open_encoder
@@ -24,7 +26,6 @@ from tocsin.nn.graph import Graph
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
 _STRIDE = 8  # pixels of a cell
-_FEW = 8  # good images; of fewer, shifted and dimmed copies are learned from as well
 _SCALED_BY = 16  # images that the scale of the features is taken from
 
 
@@ -98,7 +99,7 @@ class PatchDetector(MapDetector):
 
     def _learn(self, X: ImageArray, views: Sequence[View]) -> None:
         """Learn each half, score it by the other, and learn the whole."""
-        copies = -(-_FEW // len(X))
+        copies = -(-FEW // len(X))
         n = len(X) * copies
         half = _halves(len(X), copies, self.seed)
         self.scale_ = self._scale(X, copies)
@@ -144,7 +145,7 @@ class PatchDetector(MapDetector):
 
     def _features(self, X: ImageArray, copies: int, doing: str) -> Iterator[dict[str, Features]]:
         for picture in pictures(X, self.size, doing):
-            for variant in _variants(picture, copies, self.seed):
+            for variant in variants(picture, copies, self.seed):
                 yield self._patches(variant)
 
     def _scale(self, X: ImageArray, copies: int) -> Features:
@@ -243,14 +244,3 @@ def _halves(n: int, copies: int, seed: int) -> IntArray:
         return np.arange(copies) % 2
     half = np.random.default_rng(seed).permutation(n) % 2
     return np.repeat(half, copies)
-
-
-def _variants(picture: Picture, count: int, seed: int) -> Iterator[Picture]:
-    """Yield a picture and copies of it that are shifted by a few pixels, dimmer or brighter."""
-    yield picture
-    random = np.random.default_rng(seed)
-    for _ in range(count - 1):
-        shift = random.integers(-4, 5, size=2)
-        padded = np.pad(picture, ((4, 4), (4, 4), (0, 0)), mode="edge")
-        moved = padded[4 + shift[0] :, 4 + shift[1] :][: len(picture), : len(picture)]
-        yield np.clip(moved * random.uniform(0.95, 1.05), 0, 255).astype(np.float32)
