@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin import registry
 from tocsin.detectors.images import _networks, image_classifier
-from tocsin.detectors.images._maps import image_scores
+from tocsin.detectors.images._maps import image_scores, pictures
 from tocsin.errors import InputError, NotFitted, ParameterError, UnknownName
 from tocsin.store.folder import load_state, save_state
 
@@ -91,7 +91,7 @@ def test_the_graph_gives_what_the_networks_in_torch_give(name, monkeypatch):
     images = [*bricks(8), *scratched(4)[0]]
     labels = [0] * 8 + [1] * 4 if name == "image_classifier" else None
     detector = small(name, steps=5).fit(images, labels)
-    picture = np.repeat(images[-1][..., None], 3, axis=2).astype(np.float32)
+    picture = next(pictures(images[-1:], detector.size, "scoring"))
     with torch.no_grad():
         wanted = [each[0].numpy() for each in kept[0](torch.from_numpy(picture)[None])]
     for one, other in zip(wanted, detector.graph_.run(picture).values(), strict=True):
