@@ -25,7 +25,7 @@ from scipy.ndimage import median_filter
 
 from tocsin import registry
 from tocsin.base import SeriesDetector
-from tocsin.detectors.windows import average_over_windows, dominant_period
+from tocsin.detectors.windows import autocorrelation, average_over_windows, dominant_period
 from tocsin.types import FloatArray, IntArray
 
 SERIES = (
@@ -81,9 +81,9 @@ KINDS = (
         lambda x, at, own, sd: _shifted(own, at, 50, max(1, dominant_period(own) // 2)),
     ),
     Kind(
-        "cross-channel: 50 points of another time",
+        "cross-channel: 50 points mirrored at the mean",
         50,
-        lambda x, at, own, sd: _shifted(own, at, 50, 2 * 50 + 117),
+        lambda x, at, own, sd: 2 * own.mean() - x,
     ),
 )
 
@@ -145,7 +145,9 @@ def planted(
 ) -> Iterator[tuple[FloatArray, IntArray]]:
     """Yield copies of the testing part with faults in one channel each, and where they begin."""
     rng = np.random.default_rng(KINDS.index(kind))
-    channels = [c for c, x in enumerate(training.T) if np.mean(np.diff(x) != 0) > 0.5]
+    channels = channels_for(training, kind)
+    if not len(channels):
+        return
     room = len(testing) // FAULTS
     for _ in range(COPIES):
         X = testing.copy()
@@ -156,6 +158,30 @@ def planted(
             span = slice(at, at + kind.length)
             X[span, channel] = kind.change(own[span], at, own, training[:, channel].std())
         yield X, places
+
+
+def channels_for(training: FloatArray, kind: Kind) -> IntArray:
+    """Return the channels in which such a fault is one: its size is unusual there.
+
+    They move at most steps, by more than 2 sd at fewer than 1 of 1,000. Only what is periodic has
+    a phase, and only a channel of which the others explain half of the variance a relation.
+    """
+    sd = training.std(axis=0)
+    steps = np.abs(np.diff(training, axis=0))
+    fit = (np.mean(steps > 0, axis=0) > 0.5) & (np.mean(steps > 2 * sd, axis=0) < 0.001)
+    if kind.name.startswith("phase"):
+        fit &= [is_periodic(x) for x in training.T]
+    if kind.name.startswith("cross"):
+        Z = (training - training.mean(axis=0)) / np.where(sd > 0, sd, 1)
+        fit &= 1 / np.diag(np.linalg.inv(np.cov(Z.T) + 1e-3 * np.eye(len(sd)))) < 0.5
+    return np.flatnonzero(fit)
+
+
+def is_periodic(x: FloatArray) -> bool:
+    """Return whether x is like itself a period later, and unlike itself half a period later."""
+    period = dominant_period(x)
+    correlation = autocorrelation(x, period)
+    return bool(correlation[period] > 0.3 and correlation[period // 2] < 0)
 
 
 def detector_scorer(name: str, training: FloatArray) -> Scorer:

@@ -28,8 +28,8 @@ NAMES = (
     "rounded",
 )
 
-_POINTS = 3
-"""The first so many signs are of single points, the others of stretches."""
+_MOST = np.log([np.inf, np.inf, np.inf, 2.0, 4.0, 2.0, 2.0, 2.0])
+"""Signs of stretches count no more than at so many times their limits, by their logarithms."""
 
 DAMPED = (20, 50)
 """Damped sensors are looked for over so many steps."""
@@ -43,9 +43,8 @@ _SPIKE = 2.0
 _MARGIN = 1.25
 """A sign is what exceeds the highest of training by a quarter."""
 
-_JUMP, _GROWTH, _MOST = 0.5, 2.0, 2.0
-"""What a sign adds at its limit, for each factor of e beyond, and up to which ratio if it is of
-a stretch."""
+_JUMP, _GROWTH = 0.5, 2.0
+"""What a sign adds at its limit, and for each factor of e beyond."""
 
 _LEAST = 1e-3
 """Nothing below a thousandth of a channel's spread is a sign of anything."""
@@ -131,7 +130,7 @@ class Excess:
     """What signs beyond their limits add to the score, ``values`` (n,), in which ``channel`` (n,).
 
     Half a 99 % quantile of the views' scores, and two of them for each factor of e beyond the
-    limit; signs of stretches add no more than they do at twice the limit. 0 below the limits.
+    limit; signs of stretches add no more than they do at a few times the limit.
     """
 
     values: FloatArray
@@ -143,7 +142,7 @@ class Excess:
         ratio = magnitudes / (limits[:, :-1] * limits[:, -1:])[:, None]
         beyond = np.log(np.maximum(1.0, ratio.max(axis=2)))
         beyond[_crowded(beyond > 0)] = 0.0
-        beyond[_POINTS:] = np.minimum(beyond[_POINTS:], np.log(_MOST))
+        beyond = np.minimum(beyond, _MOST[:, None])
         sign, at = beyond.argmax(axis=0), np.arange(beyond.shape[1])
         highest = beyond[sign, at]
         adds = np.where(highest > 0, _JUMP + _GROWTH * highest, 0.0)
