@@ -82,7 +82,7 @@ class FusedViews(SeriesDetector):
         )
         adds = smooth(rises.T, self.period_ // 8).T / (len(rises) * self.usual_[0])
         sights = [sight for sight, _ in seen]
-        beyond = Excess.of(learned.magnitudes(X), self.limits_)
+        beyond = learned.beyond(X, self.limits_)
         expected = learned.expected(X, next(s for s in sights if s and s.match))
         parts = _parts(sights, adds, beyond, learned.units.judged) / self.usual_[1]
         return Scores(parts.sum(axis=1), parts, expected)
@@ -104,7 +104,7 @@ class FusedViews(SeriesDetector):
 
     def _beyond(self, stretches: Sequence[FloatArray]) -> Excess:
         """Return what exceeds the limits in stretches that begin with the training series."""
-        seen = [Excess.of(self._learned().magnitudes(X), self.limits_) for X in stretches]
+        seen = [self._learned().beyond(X, self.limits_) for X in stretches]
         values, channel = (
             np.concatenate([getattr(each, name) for each in seen]) for name in ("values", "channel")
         )
@@ -130,7 +130,7 @@ class FusedViews(SeriesDetector):
         views: dict[Any, View] = {}
         for view in self._views(scene):
             if isinstance(view, WindowView):
-                view = WindowView(min(view.length, most), form=view.form)
+                view = replace(view, length=min(view.length, most))
                 views.setdefault((view.length, view.form), view)
             else:
                 view = replace(view, smoothing=min(view.smoothing, most))
@@ -161,8 +161,7 @@ def _parts(
         if sight is not None:
             own = sight.parts + np.finfo(np.float64).tiny
             parts[:, judged] += own / own.sum(axis=1, keepdims=True) * add[:, None]
-    channel = np.flatnonzero(judged)[beyond.channel]
-    parts[np.arange(len(parts)), channel] += beyond.values
+    parts[np.arange(len(parts)), beyond.channel] += beyond.values
     return parts
 
 

@@ -13,7 +13,7 @@ from tocsin.detectors.series._points import despiked
 from tocsin.detectors.series._signs import Excess, Signs, limits_of, spike_limit
 from tocsin.detectors.series._units import Units
 from tocsin.detectors.series._views import Scene, Sight, View, WindowView
-from tocsin.types import FloatArray, IntArray
+from tocsin.types import BoolArray, FloatArray, IntArray
 
 _MOST_WINDOWS = 4000
 """Of the training series each view looks at so many windows, to learn what is usual."""
@@ -49,6 +49,10 @@ class Learned:
             seen.append((sight, scale))
         return seen
 
+    def beyond(self, X: FloatArray, limits: FloatArray) -> Excess:
+        """Return what signs beyond their limits add in a stretch (n, channels)."""
+        return Excess.of(self.magnitudes(X), limits, self.units.judged)
+
     def magnitudes(self, X: FloatArray) -> FloatArray:
         """Return the signs' magnitudes (signs, n, judged channels) in a stretch."""
         return self.signs.look(self.units.scaled(X)[:, self.units.judged])
@@ -80,12 +84,13 @@ class HeldOut:
     """Training points as models see them that have not learned from their block.
 
     ``raw`` (views, n): each view's scores; ``magnitudes`` (signs, n, judged channels);
-    ``block`` (n,).
+    ``block`` (n,); ``judged``: which of all channels.
     """
 
     raw: FloatArray
     magnitudes: FloatArray
     block: IntArray
+    judged: BoolArray
 
     @classmethod
     def of(
@@ -115,7 +120,7 @@ class HeldOut:
         magnitudes = np.empty((len(pieces[0][2]), n, int(units.judged.sum())))
         for place, seen, signs in pieces:
             raw[:, place], magnitudes[:, place] = seen, signs
-        return cls(raw, magnitudes, block)
+        return cls(raw, magnitudes, block, units.judged)
 
     def beyond(self) -> Excess:
         """Return what exceeds the limits of the other blocks."""
@@ -123,7 +128,7 @@ class HeldOut:
         for number in np.unique(self.block):
             own = self.block == number
             others = self.magnitudes[:, ~own] if not own.all() else self.magnitudes
-            seen = Excess.of(self.magnitudes[:, own], limits_of(others))
+            seen = Excess.of(self.magnitudes[:, own], limits_of(others), self.judged)
             values[own], channel[own] = seen.values, seen.channel
         return Excess(values, channel)
 

@@ -17,7 +17,11 @@ NEIGHBOURS = 3
 """A point is compared with the median of so many points on either side."""
 
 STEP = 12
-"""The medians of so many points before and after a point tell whether the level steps there."""
+"""The means of so many points before and after a point tell whether the level steps there."""
+
+_SORTING = [(0, 5), (1, 3), (2, 4), (1, 2), (3, 4), (0, 3), (2, 5), (0, 1), (2, 3), (4, 5)]
+_SORTING += [(1, 2), (3, 4)]
+"""Which two of six values to bring in order, one after the other, until all are."""
 
 
 def beside(X: FloatArray) -> FloatArray:
@@ -68,13 +72,14 @@ def residual_weights(gram: FloatArray, ridge: float = 1e-3) -> FloatArray:
     return np.asarray(precision / np.diag(precision))
 
 
-def step(X: FloatArray) -> FloatArray:
-    """Return by how much the level steps at each point: medians of the points before and after."""
-    if len(X) < 2 * STEP:
-        return np.zeros_like(X)
-    medians = np.median(sliding_window_view(X, STEP, axis=0), axis=-1)
-    steps = np.abs(medians[STEP:] - medians[:-STEP])
-    seen = np.zeros((len(X) + 1, X.shape[1]))
+def step(clean: FloatArray) -> FloatArray:
+    """Return by how much the level steps at each point: means of the points before and after."""
+    if len(clean) < 2 * STEP:
+        return np.zeros_like(clean)
+    total = np.concatenate([np.zeros((1, clean.shape[1])), np.cumsum(clean, axis=0)])
+    means = (total[STEP:] - total[:-STEP]) / STEP
+    steps = np.abs(means[STEP:] - means[:-STEP])
+    seen = np.zeros((len(clean) + 1, clean.shape[1]))
     seen[STEP : STEP + len(steps)] = steps
     return np.maximum(seen[:-1], seen[1:])
 
@@ -83,9 +88,11 @@ def _median_beside(X: FloatArray) -> FloatArray:
     """Return the median of the three points on either side of each, mirrored at the ends."""
     if len(X) < 2:
         return X
-    windows = sliding_window_view(_padded(X, NEIGHBOURS), 2 * NEIGHBOURS + 1, axis=0)
-    others = np.delete(windows, NEIGHBOURS, axis=-1)
-    return np.asarray(np.median(others, axis=-1))
+    padded, n = _padded(X, NEIGHBOURS), len(X)
+    others = [padded[at : at + n] for at in range(2 * NEIGHBOURS + 1) if at != NEIGHBOURS]
+    for i, j in _SORTING:
+        others[i], others[j] = np.minimum(others[i], others[j]), np.maximum(others[i], others[j])
+    return np.asarray((others[NEIGHBOURS - 1] + others[NEIGHBOURS]) / 2)
 
 
 def _padded(X: FloatArray, reach: int) -> FloatArray:

@@ -87,7 +87,7 @@ class Signs:
                 points.beside(X),
                 points.between(X, clean, self.between),
                 np.zeros_like(X) if alone else np.abs(X @ self.across),
-                points.step(X),
+                points.step(clean),
                 spread.stuck(X, self.still),
                 *(spread.damped(X, width, self.still) for width in DAMPED),
                 spread.rounded(X),
@@ -108,11 +108,11 @@ def limit(magnitudes: FloatArray) -> FloatArray:
     beyond, the limit is the third highest of them, one more left out for every 2,000.
     """
     n = len(magnitudes)
-    middle, high = np.quantile(magnitudes, [0.5, 0.9], axis=0)
+    places = [(n - 1) // 2, (9 * (n - 1)) // 10, max(0, n - 3 - n // 2000)]
+    ordered = np.partition(np.ascontiguousarray(magnitudes.T), places, axis=-1)
+    middle, high, highest = (ordered[..., at] for at in places)
     tail = high + (high - middle) * np.log(100) / np.log(5)
-    left_out = min(n - 1, 2 + n // 2000)
-    highest = -np.partition(-magnitudes, left_out, axis=0)[left_out]
-    return _MARGIN * np.maximum(np.maximum(tail, highest), _LEAST)
+    return np.asarray(_MARGIN * np.maximum(np.maximum(tail, highest), _LEAST))
 
 
 def limits_of(magnitudes: FloatArray) -> FloatArray:
@@ -137,8 +137,11 @@ class Excess:
     channel: IntArray
 
     @classmethod
-    def of(cls, magnitudes: FloatArray, limits: FloatArray) -> Excess:
-        """Return what exceeds ``limits_of`` training in magnitudes (signs, n, channels)."""
+    def of(cls, magnitudes: FloatArray, limits: FloatArray, judged: BoolArray) -> Excess:
+        """Return what exceeds ``limits_of`` training in magnitudes (signs, n, judged channels).
+
+        ``judged`` says which of all channels they are of.
+        """
         ratio = magnitudes / (limits[:, :-1] * limits[:, -1:])[:, None]
         beyond = np.log(np.maximum(1.0, ratio.max(axis=2)))
         beyond[_crowded(beyond > 0)] = 0.0
@@ -146,7 +149,8 @@ class Excess:
         sign, at = beyond.argmax(axis=0), np.arange(beyond.shape[1])
         highest = beyond[sign, at]
         adds = np.where(highest > 0, _JUMP + _GROWTH * highest, 0.0)
-        return cls(adds, ratio.argmax(axis=2)[sign, at])
+        channel = np.flatnonzero(judged)[ratio.argmax(axis=2)[sign, at]]
+        return cls(adds, channel)
 
 
 def _crowded(high: BoolArray) -> BoolArray:
