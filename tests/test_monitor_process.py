@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection
 
+import tocsin
 from monitors import START, batch, configured, events, model, process, stored, told, train
 from servers import free_port
 from tocsin import config
@@ -321,3 +322,19 @@ def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
     again.serve(scorer())
     last = parts[-1]
     assert one.scorer.judge(last).scores.tolist() == again.scorer.judge(last).scores.tolist()
+
+
+def test_texts_are_scored_by_the_column_that_was_trained_on(tmp_path: Path) -> None:
+    from tocsin.monitor.scoring import scorer
+
+    mails = pd.DataFrame(
+        {
+            "sender": [f"person{i % 7}@example.com" for i in range(60)],
+            "body": [f"The meeting of group {i % 9} is moved to room {i % 5}" for i in range(60)],
+        }
+    )
+    pipeline = tocsin.TextPipeline("text_neighbours", training="clean").fit(mails)
+    assert pipeline.preparer_.column_ == "body"
+    batch = Batch(mails[:5], np.full(5, START))
+    expected = pipeline.score(mails["body"][:5].tolist()).values
+    assert scorer(pipeline, "mails", 1).judge(batch).scores.tolist() == expected.tolist()
