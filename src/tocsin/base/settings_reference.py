@@ -105,9 +105,8 @@ def _default(field: FieldInfo) -> str:
     elif isinstance(value, tuple | list):
         shown = ", ".join(map(str, value))
     elif isinstance(value, float):
-        shown = f"{value:g}" + (
-            " s" if "duration" in _kind(field.annotation, field.metadata) else ""
-        )
+        is_duration = "duration" in _kind(field.annotation, field.metadata)
+        shown = _duration(value) if is_duration else f"{value:g}"
     else:
         shown = str(value)
     return shown
