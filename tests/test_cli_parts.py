@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tocsin.base.settings_reference import settings_of
 from tocsin.cli import app
+from tocsin.settings.reference import settings_of
 from tocsin.sources.kafka import Kafka
 
 

@@ -30,8 +30,8 @@ def responders(name: Name = None, as_json: options.Json = False) -> None:
 def settings_page() -> str:
     """Return docs/settings.md: every setting of tocsin.yaml, read from the fields."""
     from tocsin import registry
-    from tocsin.base.settings_reference import nested_in
     from tocsin.config import Config
+    from tocsin.settings.reference import nested_in
 
     parts = [
         "# Settings",
@@ -54,7 +54,7 @@ def settings_page() -> str:
 
 
 def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
-    from tocsin.base.settings_reference import explanation_of, settings_of
+    from tocsin.settings.reference import explanation_of, settings_of
 
     yield f"## {title}"
     yield explanation_of(model)
@@ -65,8 +65,8 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 def _list_or_show(kind: Kind, name: str | None, *, as_json: bool) -> None:
     from tocsin import registry
-    from tocsin.base.settings_reference import explanation_of, nested_in, settings_of
     from tocsin.cli import show
+    from tocsin.settings.reference import explanation_of, nested_in, settings_of
 
     if name is None:
         known = {each: registry.find_part(kind, each) for each in registry.part_names(kind)}
@@ -91,6 +91,6 @@ def _list_or_show(kind: Kind, name: str | None, *, as_json: bool) -> None:
 
 
 def _summary(model: type[BaseModel]) -> str:
-    from tocsin.base.settings_reference import explanation_of
+    from tocsin.settings.reference import explanation_of
 
     return explanation_of(model).partition("\n")[0].partition(". ")[0].rstrip(".")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tocsin.base.settings import UNITS, Secret, seconds
+from tocsin.settings import UNITS, Secret, seconds
 
 REQUIRED = "required"
 
