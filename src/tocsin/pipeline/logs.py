@@ -136,7 +136,7 @@ class LogPipeline(BasePipeline):
         source = RawLogs(X)
         logs = self._learn(source, labels)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
         found = _Found(source, logs, scores, decision, self.notes_)
         return self._detection(found, _ranked(found), self.reasons if explain else 0)
 
@@ -193,9 +193,8 @@ class LogPipeline(BasePipeline):
         self.preparer_, self.read_notes_ = preparer, source.notes
         self.labelled_ = known is not None
         self.detector_ = detector.fit(logs.sessions, known)
-        self.calibration_ = create_calibration(self.calibration)
+        self._calibrate(logs.sessions, known)
         scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
         self.background_ = Background(self.seed)
         self.background_.fit(logs.sessions[self._examples(scores, known)])
         return logs

@@ -13,7 +13,8 @@ from sklearn.base import OutlierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from tocsin.base import Detector, check_labels
+from tocsin.base import Detector, check_labels, scores_by_a_copy
+from tocsin.base.held_out import Relearn
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
@@ -102,9 +103,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self.preparer_ = TablePreparer(scale=self.scale)
         matrix = self.preparer_.fit_transform(table)
         self.detector_ = detector.fit(matrix, known)
-        self.calibration_ = create_calibration(self.calibration)
-        scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
+        self._calibrate(
+            matrix, known, self._relearning(table, known), novel=self.preparer_.meets_new_values
+        )
         self.background_ = _background(matrix, known, self.seed)
         return self
 
@@ -132,7 +133,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         table = self.fit(X, labels=labels)._table(X)
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
         return self._detection(table, matrix, scores, decision, explain=explain)
 
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
@@ -191,6 +192,25 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     def offset_(self) -> float:
         """Minus the threshold under the budget as it is set now."""
         return -self.decide(Scores(np.zeros(1))).threshold
+
+    def _relearning(self, table: Any, known: IntArray | None) -> Relearn:
+        """Return what prepares and learns anew from some normal rows, and scores others."""
+        normal = np.arange(len(table)) if known is None else np.flatnonzero(known == 0)
+        if isinstance(table, pd.DataFrame):  # what was dropped of all rows says nothing in some
+            kinds = np.array(self.preparer_.kinds_)
+            table = table.loc[:, kinds != "dropped"]
+
+        def scores(inside: IntArray, outside: IntArray) -> FloatArray:
+            kept, left_out = (_rows(table, normal[places]) for places in (inside, outside))
+            preparer = TablePreparer(scale=self.scale)
+            try:
+                matrix = preparer.fit_transform(kept)
+            except InputError:  # no column varies in these rows: prepared as in all of them
+                preparer = self.preparer_
+                matrix = preparer.transform(kept)
+            return scores_by_a_copy(self.detector_, matrix, preparer.transform(left_out))
+
+        return scores
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -279,6 +299,10 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _rows(table: Any, places: IntArray) -> Any:
+    return table.iloc[places] if isinstance(table, pd.DataFrame) else table[places]
 
 
 def _background(matrix: FloatArray, labels: IntArray | None, seed: int) -> FloatArray:

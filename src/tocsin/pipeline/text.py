@@ -116,7 +116,7 @@ class TextPipeline(BasePipeline):
         """Fit, and return the answer for the training texts, each scored leaving itself out."""
         texts = self._learn(X, labels)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
         return self._detection(
             texts, scores, decision, None, self.reasons if explain else 0, self.notes_
         )
@@ -146,9 +146,8 @@ class TextPipeline(BasePipeline):
         known = None if labels is None else check_labels(labels, len(texts))
         self.detector_ = detector.fit(texts, known)
         self.preparer_ = preparer
-        self.calibration_ = create_calibration(self.calibration)
+        self._calibrate(texts, known)
         scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
         self.background_ = Background(self.seed)
         self.background_.fit(texts[self._examples(scores, known)], statistics)
         return texts

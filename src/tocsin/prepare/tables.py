@@ -24,6 +24,9 @@ _COUNTER_ROWS = 50
 """In a table of at least so many rows, an integer that grows by one a row is a row number."""
 
 
+_NEW_SHARE = 0.005
+
+
 class TablePreparer(Stateful):
     """Turns a table (n rows) into a float64 matrix (n, m) that is finite and C-contiguous.
 
@@ -192,6 +195,19 @@ class TablePreparer(Stateful):
                 cells[column] = encoder.to_units(row[start : start + encoder.width])
             start += encoder.width
         return cells
+
+    @property
+    def meets_new_values(self) -> bool:
+        """Whether more than 0.5 % of new rows are expected to have a category never seen.
+
+        That is the share of rows whose value occurs once (Good, The population frequencies of
+        species, 1953). The matrix of the training rows knows all values, that of new ones not.
+        """
+        return any(
+            (encoder.counts_ == 1).sum() > _NEW_SHARE * encoder.counts_.sum()
+            for _, encoder in self._encoders()
+            if isinstance(encoder, Categories)
+        )
 
     def get_state(self) -> State:
         """Return the fitted attributes as arrays, JSON values and nested states."""
