@@ -7,7 +7,9 @@ before them, whole blocks are left out, with a gap on either side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import binom, rankdata
@@ -45,8 +47,9 @@ def correlation_length(items: FloatArray) -> int:
 
     Dependence is there where the ranks of a column are correlated with those one item earlier,
     or where the nearest neighbours of items are their neighbours in time, beyond what shuffled
-    items show. It reaches to the first lag at which no column's autocorrelation exceeds 0.1. In
-    a table that is sorted by a column of many values the order is no time, and says nothing.
+    items show. It reaches to the first lag at which no column's autocorrelation exceeds 0.1. Of
+    groups of rows (see ``group_starts``) only what depends within them counts. In a table that is
+    sorted by a column of many values the order is no time, and says nothing.
 
     >>> rng = np.random.default_rng(0)
     >>> correlation_length(rng.normal(size=(500, 3)))
@@ -58,17 +61,16 @@ def correlation_length(items: FloatArray) -> int:
     if n < FEWEST_ITEMS:
         return 0
     part = _middle(items)
-    ranks = rankdata(part, axis=0)
     if _is_sorted(part):
         return 0
+    ranks = _within_groups(rankdata(part, axis=0), group_starts(part))
     correlations = _autocorrelations(ranks[:, _telling(part)])
     sure = correlations[1] > max(_LEAST, _SURE / np.sqrt(len(part)))
     if not sure.any():
         return _NEAR if _neighbours_are_near(ranks) else 0
-    low = (correlations[:, sure] < _LEAST).all(axis=1)
-    length = int(np.argmax(low)) if low.any() else len(low)
-    # What reaches as far as could be looked may reach over everything.
-    return n if length >= len(low) else length
+    low = np.flatnonzero((correlations[:, sure] < _LEAST).all(axis=1))
+    # What reaches farther than could be looked may reach over everything.
+    return int(low[0]) if len(low) else n
 
 
 def independent_count(scores: FloatArray) -> float:
@@ -91,26 +93,50 @@ def independent_count(scores: FloatArray) -> float:
     return float(max(n / max(time, 1.0), 1.0))
 
 
-def blocks(n: int, length: int) -> list[Fold]:
+def group_starts(items: FloatArray) -> list[int]:
+    """Return where groups of rows (n, d) begin that stand one after the other, the first at 0.
+
+    They are told by a column each of whose values stands in one run of rows, as the name of a
+    machine does, or by one that grows and seldom falls back, as the seconds of a recording do.
+
+    >>> group_starts(np.repeat([[8.0], [10.0]], 60, axis=0))
+    [0, 60]
+    """
+    least = FEWEST_ITEMS
+    for column in items.T:
+        steps = np.diff(column)
+        changes, falls = np.flatnonzero(steps) + 1, np.flatnonzero(steps < 0) + 1
+        in_runs = len(changes) <= len(np.unique(column))
+        starts = changes if in_runs else falls if len(changes) > _MANY_VALUES else falls[:0]
+        edges = [0, *starts.tolist(), len(items)]
+        if len(starts) and np.diff(edges).min() >= least:
+            return edges[:-1]
+    return [0]
+
+
+def blocks(n: int, length: int, starts: Sequence[int] = (0,)) -> list[Fold]:
     """Return folds of n items, each a contiguous block, learning from all but it and a gap.
 
     There are 5 to 10, as many as are four correlation lengths long; the gap on either side is
-    one such length, at most the block's own.
+    one such length, at most the block's own. Of several groups, which begin at ``starts``, each
+    is cut so, and a fold leaves out one block of each, the next one of the next group.
 
     >>> [len(fold.outside) for fold in blocks(100, 5)]
     [20, 20, 20, 20, 20]
     >>> blocks(100, 5)[0].inside[0]
     np.int64(25)
     """
-    count = min(int(np.clip(n // max(_LENGTHS_PER_BLOCK * length, 1), *_BLOCKS)), n)
-    edges = np.linspace(0, n, count + 1).astype(np.int64)
-    every = np.arange(n)
-    folds = []
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
-        gap = min(length, end - first)
-        inside = np.concatenate([every[: max(first - gap, 0)], every[end + gap :]])
-        folds.append(Fold(inside, every[first:end]))
-    return folds
+    sizes = np.diff([*starts, n])
+    count = int(np.clip(sizes.min() // max(_LENGTHS_PER_BLOCK * length, 1), *_BLOCKS))
+    inside, outside = np.ones((count, n), dtype=np.bool_), np.zeros((count, n), dtype=np.bool_)
+    for group, (start, size) in enumerate(zip(starts, sizes.tolist(), strict=True)):
+        edges = np.linspace(start, start + size, count + 1).astype(np.int64).tolist()
+        for place, (first, end) in enumerate(pairwise(edges)):
+            fold, gap = (place + group) % count, min(length, end - first)
+            inside[fold, max(first - gap, start) : min(end + gap, start + size)] = False
+            outside[fold, first:end] = True
+    pairs = zip(inside, outside, strict=True)
+    return [Fold(np.flatnonzero(known), np.flatnonzero(new)) for known, new in pairs]
 
 
 def contiguous_folds(n: int, folds: int, length: int) -> IntArray:
@@ -132,6 +158,15 @@ def _middle(items: FloatArray) -> FloatArray:
     if part.shape[1] <= _MOST_COLUMNS:
         return part
     return part[:, np.linspace(0, part.shape[1] - 1, _MOST_COLUMNS).astype(np.int64)]
+
+
+def _within_groups(ranks: FloatArray, starts: list[int]) -> FloatArray:
+    if len(starts) == 1:
+        return ranks
+    sizes = np.diff([*starts, len(ranks)])
+    means = np.add.reduceat(ranks, starts) / sizes[:, None]
+    centred: FloatArray = ranks - np.repeat(means, sizes, axis=0)
+    return centred
 
 
 def _telling(items: FloatArray) -> BoolArray:

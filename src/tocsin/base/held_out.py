@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from tocsin.base.dependence import Fold, blocks, correlation_length, independent_count
+from tocsin.base.dependence import (
+    Fold,
+    blocks,
+    correlation_length,
+    group_starts,
+    independent_count,
+)
 from tocsin.base.detector import Detector, fold_of_rows
 from tocsin.types import FloatArray, IntArray
 
@@ -48,15 +54,15 @@ def held_out_scores(
     With ``novel``, new items have values that ``own`` knows nothing of, as a preparation that
     has seen all items knows all their categories: then parts drawn at random are left out.
     """
-    length = 0
+    length, starts = 0, [0]
     if isinstance(items, np.ndarray) and items.dtype != object:
-        length = correlation_length(items)
+        length, starts = correlation_length(items), group_starts(items)
     length = length or correlation_length(own[:, None])
     if not length and not novel:
         return HeldOut(own, float(len(own)))
     if length and not novel and getattr(detector, "holds_out_blocks_", False):
         return HeldOut(own, independent_count(own), ordered=True)
-    folds = blocks(len(own), length) if length else _random_folds(len(own))
+    folds = blocks(len(own), length, starts) if length else _random_folds(len(own))
     learn = _copies(detector, items) if relearn is None else relearn
     scores = np.empty(len(own))
     for fold in folds:
