@@ -168,6 +168,17 @@ def refuse(kind: str, **options: object) -> None:
         )
 
 
+def check_adapt(kind: str, *, apart: bool) -> None:
+    """Raise ParameterError where levels cannot be followed: other data, nothing to compare with."""
+    if kind != "tables":
+        raise ParameterError(f"--adapt follows the levels of tables; this is taken as {kind}.")
+    if not apart:
+        raise ParameterError(
+            "--adapt follows levels that differ from those of normal rows: give these with --train "
+            "or --train-rows."
+        )
+
+
 def first_lines(data: Path, count: int) -> list[RawLine]:
     """Return the first lines of logs."""
     from itertools import islice

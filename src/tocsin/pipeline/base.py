@@ -16,11 +16,11 @@ from sklearn.exceptions import NotFittedError
 from tocsin import __version__, registry
 from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
-from tocsin.decide import Budget, Calibration, decide
+from tocsin.decide import Budget, Calibration, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.store import folder
-from tocsin.types import Card, Decision, FloatArray, IntArray, Modality, Scores
+from tocsin.types import Card, Decision, Drift, FloatArray, IntArray, Modality, Scores
 
 
 class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
@@ -228,6 +228,16 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if type(calibration) is not type(wanted := create_calibration(self.calibration)):
             calibration = wanted.set_state(calibration.get_state())
         return decide(calibration, values, self.budget.rate)
+
+    def _drifting(self, decision: Decision) -> Drift | None:
+        """Return where more items are flagged, in their order, than the budget allows."""
+        rate, known = decision.false_alarm_rate, self.calibration_
+        stretch = drifting_stretch(decision.is_anomaly, rate, known)
+        if stretch is None:
+            return None
+        first, last = stretch
+        flagged = int(decision.is_anomaly[first : last + 1].sum())
+        return Drift(first, last, flagged, item=self.item)
 
     def _counted(self, labels: ArrayLike | None) -> Calibration:
         """Return a calibration by the normal training items' own scores, to judge these."""

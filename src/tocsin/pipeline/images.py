@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -105,7 +106,10 @@ class ImagePipeline(BasePipeline):
         prepared, scores, maps = self._scored(X, most=MOST_EXPLAINED if explain else 0)
         decision = self.decide(scores)
         maps = {place: heat for place, heat in maps.items() if decision.is_anomaly[place]}
-        return self._detection(prepared, scores, decision, maps, prepared.notes)
+        drift = self._drifting(decision)
+        notes = prepared.notes if drift is None else (*prepared.notes, str(drift))
+        found = self._detection(prepared, scores, decision, maps, notes)
+        return found if drift is None else replace(found, drift=drift)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True

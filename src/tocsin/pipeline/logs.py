@@ -226,13 +226,15 @@ class LogPipeline(BasePipeline):
             return warning
         from scipy.stats import betabinom
 
-        now, n, known = int(decision.is_anomaly.sum()), len(scores.values), self.calibration_.n_
-        rate = decision.false_alarm_rate
+        now, n, rate = int(decision.is_anomaly.sum()), len(scores.values), decision.false_alarm_rate
+        known = self.calibration_.independent_
+        worth = known / self.calibration_.n_
         if now <= _DRIFT_FACTOR * rate * n:
             return None
         # A threshold that so many training scores exceed is exceeded with a beta-distributed rate.
         above = rate * (known + 1)
-        if betabinom.sf(now - 1, n, above, known + 1 - above) >= _DRIFT_P:
+        alarms, items = round(now * worth), max(round(n * worth), 1)
+        if betabinom.sf(alarms - 1, items, above, known + 1 - above) >= _DRIFT_P:
             return None
         return (
             f"{now / n:.1%} of these {n:,} sessions are flagged, and the budget is {rate:.2%} of "

@@ -21,6 +21,7 @@ from tocsin.readers.text import read_texts
 from tocsin.types import (
     Decision,
     Detection,
+    Drift,
     Explanation,
     FloatArray,
     IntArray,
@@ -168,8 +169,11 @@ class TextPipeline(BasePipeline):
                 f"There are rows 0 to {len(texts) - 1:,}; there is no row {beyond[0]:,}."
             )
         scores = self.detector_.score(texts)
-        notes = tuple(dict.fromkeys([*self.notes_, *remarks]))
-        return self._detection(texts, scores, self.decide(scores), rows, reasons, notes)
+        decision = self.decide(scores)
+        drift = self._drifting(decision)
+        told = [] if drift is None else [str(drift)]
+        notes = tuple(dict.fromkeys([*self.notes_, *remarks, *told]))
+        return self._detection(texts, scores, decision, rows, reasons, notes, drift)
 
     def _detection(
         self,
@@ -179,6 +183,7 @@ class TextPipeline(BasePipeline):
         rows: Sequence[int] | IntArray | None,
         reasons: int,
         notes: tuple[str, ...],
+        drift: Drift | None = None,
     ) -> TextDetection:
         every: IntArray = np.arange(len(texts))
         if rows is None:
@@ -199,7 +204,15 @@ class TextPipeline(BasePipeline):
             if (near := self.background_.nearest(texts[row])) is not None:
                 nearest[row] = near
         return TextDetection(
-            scores, decision, every, explanations, notes, texts=texts, marks=marks, nearest=nearest
+            scores,
+            decision,
+            every,
+            explanations,
+            notes,
+            drift,
+            texts=texts,
+            marks=marks,
+            nearest=nearest,
         )
 
     def _state(self) -> dict[str, Any]:
