@@ -309,3 +309,11 @@ def numbers(text: str) -> list[int]:
         return [int(word) for word in names(text)]
     except ValueError as error:
         raise ParameterError(f'Expected whole numbers, as in 0,1,2; got "{text}".') from error
+
+
+def unlabelled(modality: str) -> list[str]:
+    """Return the names of a modality's detectors that learn without labels and name no other."""
+    from tocsin import registry
+
+    found = [name for name in registry.names(modality) if name != "pyod"]
+    return [name for name in found if not registry.find(name, modality).needs_labels]
