@@ -10,19 +10,16 @@ import numpy as np
 from sklearn.base import clone
 
 from tocsin.base.dependence import (
-    Fold,
     blocks,
     correlation_length,
     group_starts,
     independent_count,
 )
-from tocsin.base.detector import Detector, fold_of_rows
+from tocsin.base.detector import Detector
 from tocsin.types import FloatArray, IntArray
 
 Relearn = Callable[[IntArray, IntArray], FloatArray]
 """Learns anew from the items of some positions, and returns the scores of those of others."""
-
-_RANDOM_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +47,23 @@ def held_out_scores(
 
     ``own`` (n,) are the detector's scores of them, each left out by itself. Where items depend
     on those before them, by the columns of a matrix or by these scores, contiguous blocks are
-    left out instead, with a gap. ``relearn`` learns anew, by default a copy of the detector.
-    With ``novel``, new items have values that ``own`` knows nothing of, as a preparation that
-    has seen all items knows all their categories: then parts drawn at random are left out.
+    left out instead, with a gap. ``relearn`` learns anew, by default a copy of the detector;
+    detectors that hold out blocks by themselves need no more, unless the items are ``novel``,
+    prepared by what a preparation of all of them knows.
     """
     length, starts = 0, [0]
     if isinstance(items, np.ndarray) and items.dtype != object:
         length, starts = correlation_length(items), group_starts(items)
     length = length or correlation_length(own[:, None])
-    if not length and not novel:
+    if not length:
         return HeldOut(own, float(len(own)))
-    if length and not novel and getattr(detector, "holds_out_blocks_", False):
+    if not novel and getattr(detector, "holds_out_blocks_", False):
         return HeldOut(own, independent_count(own), ordered=True)
-    folds = blocks(len(own), length, starts) if length else _random_folds(len(own))
     learn = _copies(detector, items) if relearn is None else relearn
     scores = np.empty(len(own))
-    for fold in folds:
+    for fold in blocks(len(own), length, starts):
         scores[fold.outside] = learn(fold.inside, fold.outside)
-    return HeldOut(scores, independent_count(scores), ordered=bool(length))
+    return HeldOut(scores, independent_count(scores), ordered=True)
 
 
 def scores_by_a_copy(detector: Detector, known: Any, new: Any) -> FloatArray:
@@ -82,8 +78,3 @@ def scores_by_a_copy(detector: Detector, known: Any, new: Any) -> FloatArray:
 
 def _copies(detector: Detector, items: Any) -> Relearn:
     return lambda inside, outside: scores_by_a_copy(detector, items[inside], items[outside])
-
-
-def _random_folds(n: int) -> list[Fold]:
-    fold = fold_of_rows(n, min(_RANDOM_FOLDS, n))
-    return [Fold(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in np.unique(fold)]

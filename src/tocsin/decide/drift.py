@@ -32,6 +32,11 @@ def drifting_stretch(
     (900, 999)
     """
     first, last = _largest_excess(is_anomaly, _FACTOR * rate)
+    # Single alarms before the change would lengthen it: half of its own share bounds it better.
+    share = is_anomaly[first : last + 1].mean()
+    start, end = _largest_excess(is_anomaly[first : last + 1], max(share / 2, _FACTOR * rate))
+    if end - start + 1 >= FEWEST_ITEMS:
+        first, last = first + start, first + end
     length, flagged = last - first + 1, int(is_anomaly[first : last + 1].sum())
     if length < FEWEST_ITEMS or flagged <= _FACTOR * rate * length:
         return None

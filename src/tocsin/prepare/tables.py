@@ -23,7 +23,6 @@ _FEW_PER_GROUP = 10
 """Columns whose values have at least so many rows each tell within what others may grow."""
 _MOST_GROUPINGS = 10
 _LOOKED_AT = 5_000  # first rows, in which a column that only grows does so too
-_NEW_SHARE = 0.005
 
 
 class TablePreparer(Stateful):
@@ -199,16 +198,12 @@ class TablePreparer(Stateful):
 
     @property
     def meets_new_values(self) -> bool:
-        """Whether more than 0.5 % of new rows are expected to have a category never seen.
+        """Whether new rows are expected to have categories never seen.
 
-        That is the share of rows whose value occurs once (Good, The population frequencies of
-        species, 1953). The matrix of the training rows knows all values, that of new ones not.
+        The matrix of the training rows knows all their values, that of new rows does not.
         """
-        return any(
-            (encoder.counts_ == 1).sum() > _NEW_SHARE * encoder.counts_.sum()
-            for _, encoder in self._encoders()
-            if isinstance(encoder, Categories)
-        )
+        encoders = (encoder for _, encoder in self._encoders())
+        return any(isinstance(each, Categories) and each.once_is_unseen_ for each in encoders)
 
     def get_state(self) -> State:
         """Return the fitted attributes as arrays, JSON values and nested states."""
