@@ -25,7 +25,7 @@ $(VENV)/.developer: $(VENV)/.user
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,platform,series,text,image]'
 	@touch $@
 
-demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch this machine.
+demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch a service that breaks.
 	@$(BIN)/python examples/demo.py $(OUT)
 	@echo && $(BIN)/python examples/live.py $(OUT)
 
