@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 EACH = 20
 
@@ -21,7 +22,7 @@ class Shop(BaseHTTPRequestHandler):
 
     prices: Path
     log: Path
-    answered: list[tuple[str, int, int]] = []
+    answered: ClassVar[list[tuple[str, int, int]]] = []
 
     def do_GET(self) -> None:
         """Answer 200 with the price, 404 for what the shop does not have, 500 without prices."""
