@@ -130,7 +130,7 @@ def test_partitions_are_not_counted_beside_their_disk(
 @pytest.mark.parametrize(
     ("samples", "percents"),
     [
-        ([(10, 90), (20, 180), (40, 160)], [10, 100]),  # idle time steps back
+        ([(10, 90), (20, 180), (40, 170)], [10, 100]),  # idle time steps back
         ([(10, 90), (10, 90), (9, 90), (19, 100)], [0, 0, 50]),  # nothing, busy time steps back
         ([(1e6, 9e6), (5, 5), (10, 10)], [0, 50]),  # reset
     ],
