@@ -2,7 +2,7 @@
 
 Run by ``make demo``; needs nothing but the installed package. All of it is real: the shop
 (``shop.py``) is a web service, customers ask it for prices, `tocsin up` follows its log, and the
-file with its prices is deleted. What is measured are counts per 20 requests, so that however busy
+file with its prices is deleted. What is measured are counts per 10 requests, so that however busy
 the machine is, only the fault looks like one. A local webhook takes the alarm and checks its
 signature.
 """
@@ -30,7 +30,7 @@ from urllib.request import urlopen
 
 from tocsin.responders.webhook import verify
 
-LINES = 100
+LINES = 80
 LONGEST = 150.0
 
 CONFIG = """\

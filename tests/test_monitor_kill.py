@@ -11,6 +11,7 @@ import pytest
 
 from monitors import (
     Client,
+    Endless,
     batch,
     configured,
     events,
@@ -25,7 +26,7 @@ from monitors import (
 )
 from servers import free_port
 
-BAD = tuple(n for start in range(150, 60_000, 400) for n in range(start, start + 40, 4))
+BAD = frozenset(n for start in range(150, 200_000, 400) for n in range(start, start + 40, 4))
 ALARMS = "    alarms: {open: 2, of: 4, close_after: 6, cooldown: 0}"
 
 
@@ -43,34 +44,29 @@ def clean_run(folder: Path, found: list[dict[str, object]]) -> list[tuple[object
 
 def killed(folder: Path, kills: int, seed: int) -> None:
     """Kill a process at random points of its work, and compare with a run that nothing disturbs."""
-    found = events(400 * kills + 1_000, bad=BAD)
-    expected = clean_run(folder / "clean", found)
     port = free_port()
     path = configured(folder, f"{{type: socket, port: {port}}}", monitor=ALARMS)
     draw = random.Random(seed)  # noqa: S311
-    client = Client(port, found, window=100).start()
-    done, before, up = 0, 0, start(path)
-    while not client.is_done:
-        if done < kills:
-            until(lambda seen=before: client.acknowledged > seen, 60, said(path))
-            time.sleep(draw.uniform(0.0, 0.15))
-            if client.is_done:
-                break
-            os.kill(up.pid, signal.SIGKILL)
-            up.join()
-            done, before, up = done + 1, client.acknowledged, start(path)
-        else:
-            until(lambda: client.is_done, 60, said(path))
-    up.kill()
-    up.join()
+    client = Endless(port, BAD, window=100)  # so that every kill falls into the work
+    client.start()
+    for _ in range(kills):
+        before, up = client.acknowledged, start(path)
+        until(lambda seen=before: client.acknowledged > seen, 60, said(path))
+        time.sleep(draw.uniform(0.0, 0.15))
+        os.kill(up.pid, signal.SIGKILL)
+        up.join()
+    with running(path):
+        until(lambda: client.acknowledged >= 400 * kills + 1_000, 60, said(path))
+        client.finish()
+        until(lambda: client.is_done, 60, said(path))
+    expected = clean_run(folder / "clean", client.found)
     kept = stores(path)
     ids = stored(kept)
-    assert len(ids) == len(set(ids)) == len(found), "every event once"
-    assert ids == [each["id"] for each in found]
+    assert len(ids) == len(set(ids)) == len(client.found), "every event once"
+    assert ids == [each["id"] for each in client.found]
     assert told(kept) == expected
     assert len(expected) > kills
-    assert done >= min(kills, 2), f"only {done} kills fell into the work"
-    assert kept.counters.read()["m"]["events"] == len(found)
+    assert kept.counters.read()["m"]["events"] == len(client.found)
 
 
 def test_killed_thrice_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
@@ -83,15 +79,18 @@ def test_killed_fifty_times_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
 
 
 def test_lines_of_a_file_count_once_through_kills(tmp_path: Path) -> None:
-    log, found = tmp_path / "in.jsonl", events(30_000, bad=BAD)
-    log.write_text("".join(json.dumps({**e, "id": None}) + "\n" for e in found))
+    log, found = tmp_path / "in.jsonl", []
     path = configured(tmp_path, f"{{type: file, path: '{log}'}}", monitor=ALARMS)
-    kept, seen = stores(path), 0
-    for _ in range(3):
+    kept, seen, kills = stores(path), 0, 0
+    while kills < 3:
+        more = events(10_000, start=len(found), bad=BAD)
+        with log.open("a") as file:
+            file.write("".join(json.dumps({**each, "id": None}) + "\n" for each in more))
+        found += more
         with running(path):
             until(lambda n=seen: kept.events.count("m") > n, 60, said(path))
         seen = kept.events.count("m")
-    assert seen < len(found), "killed at work"
+        kills += seen < len(found)  # else the work was done before
     with running(path):
         until(lambda: kept.events.count("m") >= len(found), 60, said(path))
     values = [a for each in kept.events.read("m") for a in each.frame["a"].tolist()]
