@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -130,7 +130,7 @@ class Client:
         self.stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> Client:
+    def start(self) -> Self:
         self._thread.start()
         return self
 

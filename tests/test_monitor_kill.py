@@ -4,9 +4,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from monitors import (
@@ -47,8 +50,7 @@ def killed(folder: Path, kills: int, seed: int) -> None:
     port = free_port()
     path = configured(folder, f"{{type: socket, port: {port}}}", monitor=ALARMS)
     draw = random.Random(seed)  # noqa: S311
-    client = Endless(port, BAD, window=100)  # so that every kill falls into the work
-    client.start()
+    client = Endless(port, BAD, window=100).start()  # so that every kill falls into the work
     for _ in range(kills):
         before, up = client.acknowledged, start(path)
         until(lambda seen=before: client.acknowledged > seen, 60, said(path))
@@ -125,6 +127,23 @@ def test_a_second_process_waits_and_takes_over(tmp_path: Path) -> None:
     assert stored(stores(path)) == [each["id"] for each in found]
 
 
+def stop_between_transactions(pid: int, store: Path) -> None:
+    """Stop a process while it does not hold the lock of its store, so that others can write."""
+
+    def is_stopped() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        try:
+            with closing(sqlite3.connect(store, timeout=0, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+        return True
+
+    until(is_stopped)
+
+
 def test_a_process_that_was_held_up_does_not_write_over_its_successor(tmp_path: Path) -> None:
     port = free_port()
     path = configured(tmp_path, f"{{type: socket, port: {port}}}")
@@ -132,7 +151,7 @@ def test_a_process_that_was_held_up_does_not_write_over_its_successor(tmp_path: 
     with running(path, lease=0.6) as first:
         client = Client(port, found[:200]).start()
         until(lambda: client.is_done)
-        os.kill(first.pid, signal.SIGSTOP)
+        stop_between_transactions(first.pid, tmp_path / "tocsin.db")
         text = path.read_text().replace(str(port), str(other := free_port()))
         path.write_text(text)
         with running(path, lease=0.6):
