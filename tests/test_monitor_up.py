@@ -276,7 +276,7 @@ def test_a_burst_is_held_up_in_bounded_memory(tmp_path: Path, port: int) -> None
         until(lambda: small.is_done, what=said(path))
         memory = psutil.Process(up.pid).memory_info
         before, most = memory().rss, 0
-        client = Client(port, found, window=len(found)).start()
+        client = Client(port, found, window=len(found), patience=60).start()
         while not client.is_done:
             most = max(most, memory().rss)
             time.sleep(0.05)
