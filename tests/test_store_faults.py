@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -242,11 +243,13 @@ def test_a_writer_killed_at_any_point_loses_and_doubles_nothing(tmp_path: Path) 
     context = multiprocessing.get_context("fork")
     chance = np.random.default_rng(0)
     expected = 0
-    for _ in range(10):
+    for turn in range(10):
         reading, writing = os.pipe()
         process = context.Process(target=write_for_ever, args=(path, expected, writing))
         process.start()
         os.close(writing)
+        if turn % 2:  # at work for certain; else perhaps while it opens the store
+            select.select([reading], [], [], 20)
         time.sleep(chance.uniform(0.02, 0.25))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
