@@ -76,7 +76,7 @@ class FusedViews(SeriesDetector):
 
     def _score(self, stretch: Stretch) -> Scores:
         X, learned = stretch.values, self._learned()
-        seen = learned.sights(X, self.scales_)
+        seen = learned.sights(X, self.scales_, self.usual_[0])
         rises = np.stack(
             [np.zeros(len(X)) if s is None else rise(s.values, scale) for s, scale in seen]
         )

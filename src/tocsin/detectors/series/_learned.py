@@ -32,21 +32,21 @@ class Learned:
         self._short: dict[tuple[int, int], tuple[WindowMemory, FloatArray]] = {}
 
     def sights(
-        self, X: FloatArray, scales: FloatArray, most: int | None = None
+        self, X: FloatArray, scales: FloatArray, usual: float = 1.0, most: int | None = None
     ) -> list[tuple[Sight | None, FloatArray]]:
         """Return what each view sees of a stretch (n, channels), and the scale of its scores.
 
-        ``scales`` (views, 2) are those of whole windows; where a stretch is shorter, it is
-        compared with parts of the training windows as long as itself.
+        ``scales`` (views, 2) are those of means over many windows; a stretch shorter than two of
+        them is judged as single windows are, of its own length where it is shorter than one,
+        which rise above the ``usual`` score as rarely.
         """
         clean = within(self._clean(self.units.scaled(X)))
         seen: list[tuple[Sight | None, FloatArray]] = []
         for number, (memory, scale) in enumerate(zip(self.memories, scales, strict=True)):
-            sight = memory.look(clean, most)
-            if sight is None and isinstance(memory, WindowMemory):
-                short, scale = self._shortened(number, memory, len(X))
-                sight = short.look(clean)
-            seen.append((sight, scale))
+            if isinstance(memory, WindowMemory) and len(X) < 2 * memory.view.length and most is None:
+                length = min(len(X), memory.view.length)
+                memory, scale = self._shortened(number, memory, length, usual)
+            seen.append((memory.look(clean, most), scale))
         return seen
 
     def beyond(self, X: FloatArray, limits: FloatArray) -> Excess:
@@ -72,10 +72,10 @@ class Learned:
         return despiked(Z, self._spike, self.units.usual)
 
     def _shortened(
-        self, number: int, memory: WindowMemory, length: int
+        self, number: int, memory: WindowMemory, length: int, usual: float
     ) -> tuple[WindowMemory, FloatArray]:
         if (number, length) not in self._short:
-            self._short[number, length] = memory.shortened(length)
+            self._short[number, length] = memory.shortened(length, usual)
         return self._short[number, length]
 
 
@@ -112,7 +112,7 @@ class HeldOut:
             for place, piece, inner in own:
                 seen = [
                     np.zeros(len(piece)) if sight is None else sight.values
-                    for sight, _ in learned.sights(piece, none, most)
+                    for sight, _ in learned.sights(piece, none, most=most)
                 ]
                 block[place] = number
                 pieces.append((place, np.stack(seen)[:, inner], learned.magnitudes(piece)[:, inner]))

@@ -100,14 +100,21 @@ class WindowMemory:
             Match(begin, self._begin[nearest], length, self.view.form != "raw"),
         )
 
-    def shortened(self, length: int) -> tuple[WindowMemory, FloatArray]:
-        """Return the memory of shorter windows, and the scale of their distances."""
+    def shortened(self, length: int, usual: float) -> tuple[WindowMemory, FloatArray]:
+        """Return the memory of shorter windows, and the scale of their distances.
+
+        It is such that 1 of 200 training windows rises above ``usual``: a stretch of one window
+        has no others to average, and all its views may be alike.
+        """
         short = WindowMemory(replace(self.view, length=length), self.training)
         begin = self.training.spans(0, length, _SAMPLE)
         Q = short.view.cut(short._smoothed, begin)
         nearest = nearest_outside(flat(Q), flat(short._windows), begin, short._begin, length)
         parts = ((Q - short._windows[nearest]) ** 2).mean(axis=1, dtype=np.float64)
-        return short, scale_of(np.sqrt(parts.sum(axis=1)))
+        values = np.sqrt(parts.sum(axis=1))
+        scale, high = scale_of(values), np.quantile(values, 0.995)
+        scale[1] = max(scale[1], (high - scale[0]) / (BEND * np.expm1(usual)))
+        return short, scale
 
 
 class ForecastMemory:
