@@ -213,8 +213,9 @@ def trees(training: FloatArray) -> Scorer:
 
     model = HalfSpaceTrees(seed=0)
     for event in events(training):
-        model.learn_one(event)
-    return lambda X: np.array([model.score_one(event) for event in events(X)])
+        model.learn_one(event)  # type: ignore[no-untyped-call]
+    judge: Callable[[dict[int, float]], float] = model.score_one
+    return lambda X: np.array([judge(event) for event in events(X)])
 
 
 def profile(training: FloatArray, length: int = 50) -> Scorer:

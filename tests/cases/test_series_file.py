@@ -32,7 +32,7 @@ def test_a_stretch_alone_and_within_a_longer_file(channels: int, period: int) ->
 @pytest.mark.parametrize("first", [1003, 1011, 5000, 9999])
 @pytest.mark.parametrize("n", [1, 3, 8, 24, 60])
 def test_a_short_normal_file_in_another_phase(first: int, n: int) -> None:
-    """A few normal hours, at any phase and shorter than a window or a period: hardly any flagged."""
+    """A few normal hours in any phase, fewer than a window or a period: hardly any flagged."""
     detector = Auto().fit(wave(0, 600, 0))
     limit = np.quantile(detector.training_scores_, 0.99)
     flagged = [detector.score(wave(first + 7 * s, n, s)).values > limit for s in range(1, 6)]

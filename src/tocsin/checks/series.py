@@ -140,7 +140,7 @@ def check_labelled_points_are_bridged(subject: Subject) -> None:
 
 
 def _is_stream(subject: Subject) -> bool:
-    return subject.detector.get_params().get("mode") == "streaming"
+    return bool(subject.detector.get_params().get("mode") == "streaming")
 
 
 def _require_close(given: FloatArray, wanted: FloatArray) -> None:

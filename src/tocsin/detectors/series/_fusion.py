@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tocsin.detectors.series._learned import Learned, training_scene
 from tocsin.detectors.series._memory import rise, scale_of
 from tocsin.detectors.series._signs import Excess, limits_of
 from tocsin.detectors.series._units import Units
-from tocsin.detectors.series._views import Scene, Sight, View, WindowView, clipped
+from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView, clipped
 from tocsin.detectors.windows import dominant_period, smooth
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
@@ -68,11 +68,13 @@ class FusedViews(SeriesDetector):
         self.beyond_, self.channel_ = beyond.values, beyond.channel
         rises = np.stack([rise(*each) for each in zip(held_out.raw, self.scales_, strict=True)])
         pieces = np.split(rises, self.ends_[:-1], axis=1)
-        fused = np.concatenate([smooth(piece.T, self.period_ // 8).T.mean(axis=0) for piece in pieces])
+        fused = np.concatenate(
+            [smooth(piece.T, self.period_ // 8).T.mean(axis=0) for piece in pieces]
+        )
         usual = _quantile(fused)
         values = fused / usual + beyond.values
         self.usual_ = np.array([usual, _quantile(values)])
-        return values / self.usual_[1]
+        return np.asarray(values / self.usual_[1])
 
     def _score(self, stretch: Stretch) -> Scores:
         X, learned = stretch.values, self._learned()
@@ -83,9 +85,14 @@ class FusedViews(SeriesDetector):
         adds = smooth(rises.T, self.period_ // 8).T / (len(rises) * self.usual_[0])
         sights = [sight for sight, _ in seen]
         beyond = learned.beyond(X, self.limits_)
-        expected = learned.expected(X, next(s for s in sights if s and s.match))
         parts = _parts(sights, adds, beyond, learned.units.judged) / self.usual_[1]
+        expected = learned.expected(X, _first_match(sights))
         return Scores(parts.sum(axis=1), parts, expected)
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self._known = None
+        return super().set_state(state)
 
     def score_together(self, X: Any) -> Scores:
         """Return the scores of a series that begins with the training series, all in view."""
@@ -93,8 +100,8 @@ class FusedViews(SeriesDetector):
         series, known = np.concatenate(stretches), len(self.series_)
         scene = Scene.of(series, known, np.cumsum([len(each) for each in stretches]))
         sights = [view(scene) for view in self._views(scene)]
-        match = next(sight.match for sight in sights if sight.match)
-        expected = clipped(match.expected(scene.series, scene.series), 1) * scene.unit
+        nearest = _first_match(sights).expected(scene.series, scene.series)
+        expected = clipped(nearest, 1) * scene.unit
         adds = fuse(sights, known, scene_period(scene))
         beyond = self._beyond(stretches)
         parts = _parts(sights, adds, beyond, scene.judged)
@@ -126,15 +133,15 @@ class FusedViews(SeriesDetector):
     def _learned_views(self) -> list[View]:
         """Return the views without those that differ only in what they compare with."""
         scene = self._training_scene()
-        most = max(1, scene.longest // _INDEPENDENT)
+        most = max(1, min(scene.longest // 2, scene.known // _INDEPENDENT))
         views: dict[Any, View] = {}
         for view in self._views(scene):
             if isinstance(view, WindowView):
-                view = replace(view, length=min(view.length, most))
-                views.setdefault((view.length, view.form), view)
+                windows = replace(view, length=min(view.length, most))
+                views.setdefault((windows.length, windows.form), windows)
             else:
-                view = replace(view, smoothing=min(view.smoothing, most))
-                views.setdefault(view.lags, view)
+                forecast = replace(view, smoothing=min(view.smoothing, most))
+                views.setdefault(forecast.lags, forecast)
         return list(views.values())
 
 
@@ -147,9 +154,16 @@ def fuse(sights: Sequence[Sight], known: int, period: int) -> FloatArray:
     return np.asarray(adds / _quantile(adds.sum(axis=0)[:known]))
 
 
+def _first_match(sights: Sequence[Sight | None]) -> Match:
+    """Return what the first view of windows compared."""
+    return next(sight.match for sight in sights if sight and sight.match)
+
+
 def scene_period(scene: Scene) -> int:
-    """Return the dominant period of the first channel that is judged."""
-    return dominant_period(scene.series[:, scene.judged][:, 0])
+    """Return the dominant period of the first channel that is judged, in the longest stretch."""
+    lengths = np.diff(scene.ends, prepend=0)
+    end = int(scene.ends[lengths.argmax()])
+    return dominant_period(scene.series[end - scene.longest : end, scene.judged][:, 0])
 
 
 def _parts(

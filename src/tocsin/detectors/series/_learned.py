@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,11 @@ from tocsin.detectors.series._memory import Memory, Training, WindowMemory, memo
 from tocsin.detectors.series._points import despiked
 from tocsin.detectors.series._signs import Excess, Signs, limits_of, spike_limit
 from tocsin.detectors.series._units import Units
-from tocsin.detectors.series._views import Scene, Sight, View, WindowView
+from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView
 from tocsin.types import BoolArray, FloatArray, IntArray
+
+_LEAST_CUT = 80
+"""Of several stretches a shorter one is held out as a whole."""
 
 _MOST_WINDOWS = 4000
 """Of the training series each view looks at so many windows, to learn what is usual."""
@@ -43,10 +46,10 @@ class Learned:
         clean = within(self._clean(self.units.scaled(X)))
         seen: list[tuple[Sight | None, FloatArray]] = []
         for number, (memory, scale) in enumerate(zip(self.memories, scales, strict=True)):
-            if isinstance(memory, WindowMemory) and len(X) < 2 * memory.view.length and most is None:
-                length = min(len(X), memory.view.length)
-                memory, scale = self._shortened(number, memory, length, usual)
-            seen.append((memory.look(clean, most), scale))
+            own, unit = memory, scale
+            if most is None and isinstance(memory, WindowMemory):
+                own, unit = self._fitting(number, memory, scale, len(X), usual)
+            seen.append((own.look(clean, most), unit))
         return seen
 
     def beyond(self, X: FloatArray, limits: FloatArray) -> Excess:
@@ -57,11 +60,10 @@ class Learned:
         """Return the signs' magnitudes (signs, n, judged channels) in a stretch."""
         return self.signs.look(self.units.scaled(X)[:, self.units.judged])
 
-    def expected(self, X: FloatArray, sight: Sight) -> FloatArray:
+    def expected(self, X: FloatArray, match: Match) -> FloatArray:
         """Return the nearest training windows (n, channels) in place of a stretch."""
-        assert sight.match is not None
         Z = within(self._clean(self.units.scaled(X)))
-        return self.units.restored(sight.match.expected(Z, self.training.series))
+        return self.units.restored(match.expected(Z, self.training.series))
 
     def held_out(self) -> HeldOut:
         """Return the training points as they look without their blocks."""
@@ -71,9 +73,13 @@ class Learned:
         """Return scaled values without glitches: single ones beyond all that is usual."""
         return despiked(Z, self._spike, self.units.usual)
 
-    def _shortened(
-        self, number: int, memory: WindowMemory, length: int, usual: float
+    def _fitting(
+        self, number: int, memory: WindowMemory, scale: FloatArray, n: int, usual: float
     ) -> tuple[WindowMemory, FloatArray]:
+        """Return the memory and the scale for a stretch of n points."""
+        if n >= 2 * memory.view.length:
+            return memory, scale
+        length = min(n, memory.view.length)
         if (number, length) not in self._short:
             self._short[number, length] = memory.shortened(length, usual)
         return self._short[number, length]
@@ -93,10 +99,8 @@ class HeldOut:
     judged: BoolArray
 
     @classmethod
-    def of(
-        cls, stretches: Sequence[FloatArray], units: Units, views: Sequence[View]
-    ) -> HeldOut:
-        """Return how each fifth of every stretch looks beside the others.
+    def of(cls, stretches: Sequence[FloatArray], units: Units, views: Sequence[View]) -> HeldOut:
+        """Return how each fifth looks beside the others: of every stretch, or of short ones.
 
         Up to a window around a block is left out with it; its windows reach into that.
         """
@@ -110,17 +114,26 @@ class HeldOut:
             learned = Learned(others or stretches, units, views)
             none = np.zeros((len(learned.memories), 2))
             for place, piece, inner in own:
-                seen = [
-                    np.zeros(len(piece)) if sight is None else sight.values
-                    for sight, _ in learned.sights(piece, none, most=most)
-                ]
+                sights = learned.sights(piece, none, most=most)
+                scores = [np.zeros(len(piece)) if s is None else s.values for s, _ in sights]
                 block[place] = number
-                pieces.append((place, np.stack(seen)[:, inner], learned.magnitudes(piece)[:, inner]))
+                magnitudes = learned.magnitudes(piece)[:, inner]
+                pieces.append((place, np.stack(scores)[:, inner], magnitudes))
+        return cls._joined(pieces, block, units.judged)
+
+    @classmethod
+    def _joined(
+        cls,
+        pieces: Sequence[tuple[slice, FloatArray, FloatArray]],
+        block: IntArray,
+        judged: BoolArray,
+    ) -> HeldOut:
+        n = len(block)
         raw = np.empty((len(pieces[0][1]), n))
-        magnitudes = np.empty((len(pieces[0][2]), n, int(units.judged.sum())))
-        for place, seen, signs in pieces:
-            raw[:, place], magnitudes[:, place] = seen, signs
-        return cls(raw, magnitudes, block, units.judged)
+        magnitudes = np.empty((len(pieces[0][2]), n, int(judged.sum())))
+        for place, scores, signs in pieces:
+            raw[:, place], magnitudes[:, place] = scores, signs
+        return cls(raw, magnitudes, block, judged)
 
     def beyond(self) -> Excess:
         """Return what exceeds the limits of the other blocks."""
@@ -150,10 +163,13 @@ def _without(
     of the piece are the block's.
     """
     others, own, first = [], [], 0
+    total = sum(map(len, stretches))
     for X in stretches:
         n = len(X)
         start, end = round(number * n / BLOCKS), round((number + 1) * n / BLOCKS)
-        margin = min(reach, n // (2 * BLOCKS))
+        if n < _LEAST_CUT and len(stretches) > 1:
+            start, end = 0, n if (2 * first + n) * BLOCKS // (2 * total) == number else 0
+        margin = min(reach, n // (2 * BLOCKS)) if end > start else 0
         low, high = max(0, start - margin), min(n, end + margin)
         others += [part for part in (X[:low], X[high:]) if len(part)]
         if end > start:

@@ -122,7 +122,7 @@ class ForecastMemory:
 
     def __init__(self, view: ForecastView, training: Training) -> None:
         self.view, self.judged = view, training.judged
-        lags = np.array([lag for lag in view.lags if lag <= training.longest // 4])
+        lags = np.array([lag for lag in view.lags if lag <= max(1, training.longest // 4)])
         at = training.spans(int(lags.max()), 1, 20_000)
         X = training.series
         self._forecast = Forecast.of(X, X[:, self.judged], at, lags, view.ridge)
@@ -135,7 +135,9 @@ class ForecastMemory:
         at = np.arange(first, n)
         errors = np.abs(X[at][:, self.judged] - self._forecast(X, at))
         parts = np.concatenate([np.repeat(errors[:1], first, axis=0), errors])
-        return Sight(smooth(parts.max(axis=1), self.view.smoothing), smooth(parts, self.view.smoothing))
+        return Sight(
+            smooth(parts.max(axis=1), self.view.smoothing), smooth(parts, self.view.smoothing)
+        )
 
 
 Memory = WindowMemory | ForecastMemory

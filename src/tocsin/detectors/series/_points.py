@@ -54,7 +54,7 @@ def between(X: FloatArray, clean: FloatArray, weights: FloatArray) -> FloatArray
     reach = len(weights) // 2
     windows = sliding_window_view(_padded(clean, reach), len(weights), axis=0)
     residual = np.einsum("nck,kc->nc", windows, weights) + (X - clean) * weights[reach]
-    return np.abs(residual)
+    return np.asarray(np.abs(residual))
 
 
 def across_weights(stretches: Sequence[FloatArray]) -> FloatArray:
@@ -62,7 +62,7 @@ def across_weights(stretches: Sequence[FloatArray]) -> FloatArray:
 
     The residual is that of a ridge regression of a channel on all others at the same time.
     """
-    return residual_weights(sum(X.T @ X for X in stretches))
+    return residual_weights(np.sum([X.T @ X for X in stretches], axis=0))
 
 
 def residual_weights(gram: FloatArray, ridge: float = 1e-3) -> FloatArray:
@@ -97,5 +97,5 @@ def _median_beside(X: FloatArray) -> FloatArray:
 
 def _padded(X: FloatArray, reach: int) -> FloatArray:
     """Return a series mirrored at both ends, so that each point has so many on either side."""
-    mode = "reflect" if len(X) > 1 else "edge"
-    return np.pad(X, ((reach, reach), (0, 0)), mode=mode)
+    around = ((reach, reach), (0, 0))
+    return np.pad(X, around, mode="reflect") if len(X) > 1 else np.pad(X, around, mode="edge")

@@ -1,4 +1,4 @@
-"""Signs that a point is wrong whatever the windows around it look like, beyond what training showed.
+"""Signs that a point is wrong, whatever the windows around it look like.
 
 A sign gives each point of each channel a magnitude; its limit is what about one training point in
 a thousand exceeds. Only what exceeds the limit counts, so that where nothing is odd the windows

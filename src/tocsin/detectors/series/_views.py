@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,13 +111,6 @@ class Sight:
     match: Match | None = None
 
 
-class View(Protocol):
-    """A way to look at a scene."""
-
-    def __call__(self, scene: Scene) -> Sight:
-        """Return what is seen."""
-
-
 @dataclass(frozen=True)
 class WindowView:
     """The distance of each window to its nearest neighbour outside an exclusion zone.
@@ -190,7 +183,7 @@ class ForecastView:
         X, inputs = scene.scaled(self.among), scene.scaled(self.among, judged=False)
         n = len(X)
         known = scene.known if self.among == "training" else n
-        lags = np.array([lag for lag in self.lags if lag <= known // 4])
+        lags = np.array([lag for lag in self.lags if lag <= max(1, min(known, scene.longest) // 4)])
         most = int(lags.max())
         at = scene.uncrossed(np.arange(most, n), most, 1)
         learn = at[at < known]
@@ -228,6 +221,10 @@ class Forecast:
             past = _lagged(inputs, at[rows], self.lags) - self.centre
             forecasts[rows] = past @ self.weights + self.level
         return forecasts
+
+
+View = WindowView | ForecastView
+"""A way to look at a scene."""
 
 
 def nearest_outside(
