@@ -127,6 +127,7 @@ class FusedViews(SeriesDetector):
         return self._known
 
     def _training_scene(self) -> Scene:
+        """Return the training series as the views see it, without glitches."""
         stretches = np.split(self.series_, self.ends_[:-1])
         return training_scene(stretches, Units.of(self.series_))
 
