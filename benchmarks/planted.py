@@ -44,7 +44,7 @@ SERIES = (
 )
 MOST_POINTS = 6_000
 RATE = 0.01
-COPIES, FAULTS = 3, 4
+COPIES, FAULTS = 2, 6
 """Each kind is planted into so many copies, so many times into each."""
 
 Scorer = Callable[[FloatArray], FloatArray]

@@ -21,8 +21,9 @@ from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 _MOST_WEIGHT = 2.0
 """A view whose peak is twice as high as its second one counts twice; more counts no more."""
 
-_INDEPENDENT = 8
-"""The training series is so many windows long at least, so that it tells how they vary."""
+_INDEPENDENT = (8, 16)
+"""The training series of one channel, or of several, is at least so many windows long, so that it
+tells how they vary."""
 
 
 class FusedViews(SeriesDetector):
@@ -134,12 +135,13 @@ class FusedViews(SeriesDetector):
     def _learned_views(self) -> list[View]:
         """Return the views without those that differ only in what they compare with."""
         scene = self._training_scene()
-        most = max(1, min(scene.longest // 2, scene.known // _INDEPENDENT))
+        windows = _INDEPENDENT[len(scene.judged) > 1]
+        most = max(1, min(scene.longest // 2, scene.known // windows))
         views: dict[Any, View] = {}
         for view in self._views(scene):
             if isinstance(view, WindowView):
-                windows = replace(view, length=min(view.length, most))
-                views.setdefault((windows.length, windows.form), windows)
+                shorter = replace(view, length=min(view.length, most))
+                views.setdefault((shorter.length, shorter.form), shorter)
             else:
                 forecast = replace(view, smoothing=min(view.smoothing, most))
                 views.setdefault(forecast.lags, forecast)

@@ -37,11 +37,12 @@ DAMPED = (20, 50)
 _AROUND, _CROWD = 601, 2 / 3
 """Where so many of the points around show a sign, it is another regime, for windows to judge."""
 
-_SPIKE = 2.0
+_SPIKE = 2.5
 """Values so many limits from their neighbours are taken out before others are compared."""
 
-_MARGIN = 1.25
-"""A sign is what exceeds the highest of training by a quarter."""
+_MARGIN = np.array([1.25, 1.25, 1.25, 1.25, 2.0, 1.25, 1.25, 1.6])
+"""A sign is what exceeds the highest of training by a quarter. Values that are held for a while
+(analysers, slow sensors) are equal by chance: stuck and rounded ones take more."""
 
 _JUMP, _GROWTH = 0.5, 2.0
 """What a sign adds at its limit, and for each factor of e beyond."""
@@ -56,13 +57,15 @@ class Signs:
 
     ``spike`` (channels,): how far from its neighbours a value is taken out before the values
     beside it are judged. ``between`` and ``across``: weights of residuals. ``still``
-    (channels,): what is no change at all.
+    (channels,): what is no change at all. ``moving`` (channels,): 1 for those that change at most
+    steps; others hold their values, and a few equal ones are no sign of being stuck.
     """
 
     spike: FloatArray
     between: FloatArray
     across: FloatArray
     still: FloatArray
+    moving: FloatArray
 
     @classmethod
     def of(cls, stretches: Sequence[FloatArray]) -> Signs:
@@ -76,6 +79,7 @@ class Signs:
             points.between_weights(clean, min(8, max(1, n // 12))),
             points.across_weights(clean),
             0.05 * np.maximum(np.mean(changes, axis=0), _LEAST),
+            (np.mean(changes > 0, axis=0) > 0.5).astype(np.float64),
         )
 
     def look(self, X: FloatArray) -> FloatArray:
@@ -88,7 +92,7 @@ class Signs:
                 points.between(X, clean, self.between),
                 np.zeros_like(X) if alone else np.abs(X @ self.across),
                 points.step(clean),
-                spread.stuck(X, self.still),
+                spread.stuck(X, self.still) * self.moving,
                 *(spread.damped(X, width, self.still) for width in DAMPED),
                 spread.rounded(X),
             ]
@@ -112,7 +116,7 @@ def limit(magnitudes: FloatArray) -> FloatArray:
     ordered = np.partition(np.ascontiguousarray(magnitudes.T), places, axis=-1)
     middle, high, highest = (ordered[..., at] for at in places)
     tail = high + (high - middle) * np.log(100) / np.log(5)
-    return np.asarray(_MARGIN * np.maximum(np.maximum(tail, highest), _LEAST))
+    return np.asarray(np.maximum(np.maximum(tail, highest), _LEAST))
 
 
 def limits_of(magnitudes: FloatArray) -> FloatArray:
@@ -120,9 +124,9 @@ def limits_of(magnitudes: FloatArray) -> FloatArray:
 
     The last one is the limit of the highest channel, in units of the channels' own limits.
     """
-    own = np.stack([limit(sign) for sign in magnitudes])
+    own = _MARGIN[:, None] * np.stack([limit(sign) for sign in magnitudes])
     highest = (magnitudes / own[:, None]).max(axis=2)
-    return np.column_stack([own, np.maximum(1.0, [limit(sign) / _MARGIN for sign in highest])])
+    return np.column_stack([own, np.maximum(1.0, [limit(sign) for sign in highest])])
 
 
 @dataclass(frozen=True)
