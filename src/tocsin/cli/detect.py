@@ -38,6 +38,7 @@ def detect(
     calibration: options.Calibration = "extreme_value",
     scale: options.Scale = "standard",
     seed: options.Seed = 0,
+    adapt: options.Adapt = False,
     report: options.Report = None,
     png: options.Picture = None,
     out: options.Out = None,
@@ -60,12 +61,15 @@ def detect(
     from tocsin.cli.drawing import draw, refuse_pictures
     from tocsin.cli.promise import sentence
     from tocsin.cli.writer import Writer
+    from tocsin.pipeline import Pipeline
 
     logs = {"format": format, "session": session, "window": window}
     taken, frame, known = building.take(
         data, kind, text=text, time=time, logs=logs, label=label, labels=labels
     )
     refuse_pictures(taken, png, overlays)
+    if adapt:
+        building.check_adapt(taken, apart=train is not None or train_rows is not None)
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
@@ -93,7 +97,11 @@ def detect(
             normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
             frame = building.align(made, frame)
-            detection = made.detect(frame)
+            detection = (
+                made.detect(frame, adapt=adapt)
+                if isinstance(made, Pipeline)
+                else made.detect(frame)
+            )
     if save is not None:
         made.save(save)
     if out is not None:
