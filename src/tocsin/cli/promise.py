@@ -50,8 +50,9 @@ def _worth(made: AnyPipeline, detection: Detection) -> str:
         return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
     rate, known = detection.decision.false_alarm_rate, made.calibration_
     if rate < known.resolution:
+        worth = f", worth {known.independent_:,.0f} independent ones,"
         return (
-            f"{known.n_:,} {made.item} are too few to promise {rate:.2%}, so that those flagged "
+            f"{known.n_:,} {made.item}{worth if known.independent_ < known.n_ else ''} are too few to promise {rate:.2%}, so that those flagged "
             "are the most unusual ones, and no more"
         )
     return (
