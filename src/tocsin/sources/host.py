@@ -76,8 +76,8 @@ class Host(Source):
 class _Sample:
     """What was counted up to a moment.
 
-    ``at``: seconds of the monotonic clock. ``counters``: of each column and device. ``used``: bytes of the file system, by its number.
-    ``idle``, ``spent``: seconds of all processors.
+    ``at``: seconds of the monotonic clock. ``counters``: of each column and device. ``used``:
+    bytes of the file system, by its number. ``idle``, ``spent``: seconds of all processors.
     """
 
     at: float
