@@ -155,7 +155,7 @@ class Pyod(TableDetector):
         if (missing := np.flatnonzero(np.isnan(values))).size:
             raise InputError(
                 f"PyOD's {type(self._model).__name__} gives no score (NaN) for {missing.size:,} of "
-                f"{len(values):,} rows, the first of them row {missing[0]:,}, often where rows are "
+                f"{len(values):,} rows, often where rows are "
                 "copies of one another. Take another detector, or one row of each."
             )
         return Scores(np.nan_to_num(values))
