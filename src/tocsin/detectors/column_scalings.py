@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtri
 
+from tocsin.detectors.categories import Categories
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.types import FloatArray
 
@@ -161,6 +162,37 @@ class ArcsinhScaling:
     def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coordinates, and the deviation over that of the other rows."""
         return self.standard.leave_one_out(self._compress(X))
+
+
+class MixedScaling:
+    """Arcsinh scaling; a category, whatever its number of columns, varies as one column does.
+
+    Scaled one by one, the columns of a category of many values would outweigh all others.
+
+    >>> X = np.array([[1.0, 1, 0, 0], [2, 0, 1, 0], [3, 0, 0, 1], [4, 1, 0, 0]])
+    >>> MixedScaling(X).transform(X)[:, 1:].var(axis=0).sum().round(6)
+    np.float64(1.0)
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        categories = Categories(reference)
+        self.others = categories.others
+        self.arcsinh = ArcsinhScaling(reference[:, self.others])
+        self.weight = np.ones(reference.shape[1])
+        for block in categories.blocks:
+            self.weight[block] = 1 / np.sqrt(reference[:, block].var(axis=0).sum())
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        Z = standardise(X, np.zeros(X.shape[1]), 1 / self.weight)
+        Z[:, self.others] = self.arcsinh.transform(X[:, self.others])
+        return Z
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates and stretch (n, d), which is 1 for the columns of categories."""
+        Z, stretch = self.transform(X), np.ones(X.shape)
+        stretch[:, self.others] = self.arcsinh.leave_one_out(X[:, self.others])[1]
+        return Z, stretch
 
 
 class HeavyTailScaling:

@@ -6,8 +6,7 @@ without hidden files and folders; files of other endings are passed over, and so
 lead out of the folder. EXIF orientation is applied, what is transparent is laid over middle grey,
 so that images score alike that look alike, and grey is spread over three channels. Of 16 bits all
 are kept, as fractions of 255, but 8 of CMYK and of premultiplied alpha; 32 bits a channel are
-refused, for nothing says what their range is. An image of more than 80 million pixels is refused before it is decoded,
-one with a side of less than 16 pixels is too small to look at.
+refused, for nothing X
 """
 
 from __future__ import annotations

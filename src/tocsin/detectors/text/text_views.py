@@ -32,7 +32,7 @@ from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArra
 
 _FEW = 5
 _SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
-_MOST_IN_GROUP = 3  # a group of more than one text in so many is what the texts are like
+_MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
 
 class TextViews(TextDetector):
@@ -52,8 +52,9 @@ class TextViews(TextDetector):
     10, as neighbours. p-values come from scores of training texts that are left out.
 
     Anomalies that are nearly the same hide one another. In "mixed" training a group of near
-    duplicates as large as half the number of neighbours, but of no more than a third of the
-    texts, is learned from as one text, and ``warnings_`` tells of it.
+    duplicates as large as half the number of neighbours is learned from as one text, and
+    ``warnings_`` tells of it; unless such groups hold more than a third of the texts, which
+    then come from templates.
 
     ``encoder``: "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
     network; None leaves out the views of embeddings, as does a missing package for "minilm",
@@ -242,9 +243,14 @@ def readable_texts(X: TextArray) -> TextArray:
 
 
 def _hiding(group: IntArray, k: int) -> list[IntArray]:
-    """Return the texts of each group that could hide its own among k neighbours, a minority."""
+    """Return the texts of each group that could hide its own among k neighbours.
+
+    None where such groups hold more than a third of the texts: these come from templates.
+    """
     size = np.bincount(group)
-    large = np.flatnonzero((2 * size >= k) & (_MOST_IN_GROUP * size <= len(group)))
+    large = np.flatnonzero(2 * size >= k)
+    if _MOST_IN_GROUPS * size[large].sum() > len(group):
+        return []
     return [np.flatnonzero(group == number) for number in large]
 
 
