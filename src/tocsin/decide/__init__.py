@@ -10,6 +10,7 @@ from tocsin.decide.conformal import Conformal
 from tocsin.decide.extreme_value import ExtremeValue
 from tocsin.decide.false_discovery import false_discoveries
 from tocsin.decide.quantile import Quantile
+from tocsin.decide.standing_out import stand_out
 from tocsin.errors import UnknownName
 from tocsin.types import Decision
 
@@ -23,6 +24,7 @@ __all__ = [
     "decide",
     "false_discoveries",
     "methods",
+    "stand_out",
 ]
 
 _METHODS: dict[str, type[Calibration]] = {

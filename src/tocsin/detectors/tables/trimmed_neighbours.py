@@ -22,8 +22,8 @@ class TrimmedNeighbours(Neighbours):
     The rows are ranked by an isolation forest and by histograms; the share ``trim`` with the
     highest mean rank is dropped, the columns are scaled robustly on the rest (arcsinh of the
     distance from the median), and every row, dropped or not, is compared with the rest. It
-    takes ``k`` neighbours, or one in 40 of the rest where that is more: clumps of anomalies
-    grow with the data. Categories, as ``TablePreparer`` writes them
+    takes ``k`` neighbours, but at most half of the rest, or one in 40 of the rest where that is
+    more: clumps of anomalies grow with the data. Categories, as ``TablePreparer`` writes them
     down, are no reason to drop a row: of each value that is about as frequent as others at least
     half of the rows stay, and a row is compared with half as many rows as share its value, if
     these are fewer than k. Other parameters, ``parts`` and ``expected`` as in ``neighbours``.
@@ -60,7 +60,8 @@ class TrimmedNeighbours(Neighbours):
         self.trim = trim
 
     def _count(self) -> int:
-        return max(self.k, len(self.reference_) // 40)
+        rows = len(self.reference_)
+        return max(min(self.k, rows // 2), rows // 40, 1)
 
     def _prepare(self) -> None:
         super()._prepare()
