@@ -31,6 +31,7 @@ from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
 _FEW = 5
+_FEWER = 12  # of few unlabelled texts, one in so many
 _SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
 _MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
@@ -149,7 +150,7 @@ class TextViews(TextDetector):
         self.warnings_ = []
         self.encoder_hash_ = self._learn_encoder()
         chosen = normal[choose_rows(len(normal), self.max_reference, self.seed)]
-        k = _FEW if self.training == "clean" else max(2 * _FEW, len(chosen) // _SHARE)
+        k = _FEW if self.training == "clean" else _neighbours(len(chosen))
         learned = np.zeros(len(X), dtype=bool)
         learned[chosen] = True
         if self.training != "clean":
@@ -167,7 +168,10 @@ class TextViews(TextDetector):
         for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
             calibration = self.calibrations_[name] = Calibration().fit(own[learned])
-            spoken[name] = -np.log(calibration.p_values(own))
+            p_values = calibration.p_values(own)
+            if self.training != "clean":  # an anomaly among them may be the tail by itself
+                p_values[learned] = calibration.left_out(own[learned])
+            spoken[name] = -np.log(p_values)
         return read, spoken
 
     def _spoken(self, read: dict[Material, Any]) -> dict[str, FloatArray]:
@@ -240,6 +244,11 @@ def readable_texts(X: TextArray) -> TextArray:
     texts = np.empty(len(X), dtype=object)
     texts[:] = [text[:LONGEST].encode(errors="replace").decode() for text in X]
     return texts
+
+
+def _neighbours(texts: int) -> int:
+    """Return how many neighbours tell the most of so many unlabelled texts."""
+    return max(3, min(2 * _FEW, texts // _FEWER), texts // _SHARE)
 
 
 def _hiding(group: IntArray, k: int) -> list[IntArray]:
