@@ -31,7 +31,9 @@ def parts(seed: int, rows: int = 36) -> pd.DataFrame:
 def invoices(seed: int, rows: int = 36) -> pd.DataFrame:
     """Return amounts that are skewed."""
     random = np.random.default_rng(seed)
-    return pd.DataFrame({"amount": random.lognormal(5, 0.4, rows), "days": random.poisson(14, rows)})
+    return pd.DataFrame(
+        {"amount": random.lognormal(5, 0.4, rows), "days": random.poisson(14, rows)}
+    )
 
 
 MAKERS = {"months": (months, "sales"), "parts": (parts, "length"), "invoices": (invoices, "amount")}

@@ -49,8 +49,9 @@ def written(kind: str, number: int, seed: int, uneven: bool, notes: int) -> tupl
 
     def one() -> str:
         chosen = templates[random.choice(len(templates), p=share / share.sum())]
-        return chosen.format(thing=random.choice(THINGS), name=random.choice(NAMES),
-                             number=random.integers(1, 400), digit=random.integers(1, 9))  # fmt: skip
+        number, digit = random.integers(1, 400), random.integers(1, 9)
+        thing, name = random.choice(THINGS), random.choice(NAMES)
+        return chosen.format(thing=thing, name=name, number=number, digit=digit)
 
     texts = [one() for _ in range(number)]
     for note in range(notes):
@@ -82,7 +83,7 @@ def test_the_poem_among_templates_is_first(
 def test_few_anomalies_that_are_alike_do_not_hide() -> None:
     """Twelve copies of one advertisement among varied texts are learned from as one text."""
     random = np.random.default_rng(0)
-    words = "river stone cloud bread green walk light song winter table glass paper".split()
+    words = ["river", "stone", "cloud", "bread", "green", "walk", "light", "song", "glass"]
     texts = [" ".join(random.choice(words, 9)) for _ in range(200)]
     for i in range(12):
         texts[10 * i] = f"WIN a FREE prize now!!! Call 0800-{i}"

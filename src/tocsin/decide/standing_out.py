@@ -29,8 +29,8 @@ def stand_out(scores: ArrayLike, rate: float) -> Decision:
     extreme-value tail of the rest at the rate 0.005/n; the largest such m counts, up to a tenth
     of the items (after the generalised extreme Studentised deviate test: Rosner, Technometrics
     1983). The tail of so few scores is itself uncertain: of files of 36 ordinary scores 1 % had
-    an alarm with an exponential tail, 11 % with a lognormal one. The p-value of an anomaly is that of
-    the tail, of any other item the share of items that score at least as high.
+    an alarm with an exponential tail, 11 % with a lognormal one. The p-value of an anomaly is
+    that of the tail, of any other item the share of items that score at least as high.
 
     Raises InputError for scores that are not finite, ParameterError for a rate outside (0, 1).
 

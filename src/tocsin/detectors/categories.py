@@ -24,7 +24,7 @@ class Categories:
 
     def __init__(self, X: FloatArray) -> None:
         high = X.max(axis=0)
-        indicators = (X.min(axis=0) == 0) & (high > 0) & ((X == 0) | (X == high)).all(axis=0)
+        indicators = (X.min(axis=0) == 0) & (high > 0) & ((X == 0) | (high == X)).all(axis=0)
         self.blocks: list[slice] = []
         self.others: BoolArray = np.ones(X.shape[1], dtype=bool)
         first = 0

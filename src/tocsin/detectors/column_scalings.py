@@ -15,7 +15,6 @@ from tocsin.detectors.categories import Categories
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.types import FloatArray
 
-
 _FEW_ROWS = 80
 
 

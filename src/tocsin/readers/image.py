@@ -222,7 +222,7 @@ def _sixteen_bits(file: Image.Image, name: str) -> NDArray[np.uint16] | None:
         return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16)[..., None]
     raw = _raw_mode(file)
     if raw.startswith("LA;16"):
-        file._mode = "RGBA"  # type: ignore[attr-defined]
+        file._mode = "RGBA"
         _set_raw_mode(file, "RGBA")
         values = np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16)
         return values[..., ::2] * np.uint16(256) + values[..., 1::2]
@@ -259,7 +259,8 @@ def _opaque(image: NDArray[Any], full: int) -> NDArray[Any]:
         return colours
     opacity = image[..., -1:].astype(np.float32) / np.float32(full)
     mixed = colours * opacity + np.float32(_GREY * full) * (1 - opacity)
-    return (np.rint(mixed) if image.dtype.kind == "u" else mixed).astype(image.dtype)
+    whole: NDArray[Any] = np.rint(mixed) if image.dtype.kind == "u" else mixed
+    return whole.astype(image.dtype)
 
 
 def _of_array(image: NDArray[Any]) -> Pixels:

@@ -78,10 +78,11 @@ class TrimmedNeighbours(Neighbours):
             raise ParameterError(f"trim is {self.trim}; it must be in [0, 1).")
         categories = Categories(X)
         looked_at = X[:, categories.others] if categories.others.any() else X
-        suspicion = sum(
+        forest, histograms = (
             rankdata(detector.fit(looked_at).training_scores_)
             for detector in (IsolationForest(seed=self.seed), Hbos())
         )
+        suspicion = forest + histograms
         keep = max(2, round((1 - self.trim) * len(X)))
         kept = np.zeros(len(X), dtype=bool)
         kept[np.argsort(suspicion, kind="stable")[:keep]] = True

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from tocsin.base import Stateful
-from tocsin.types import FloatArray, IntArray
+from tocsin.types import FloatArray
 
 _TAIL = 0.05  # of the scores are its tail, but 10 scores, and at most a quarter
 _SCORES_OF_TAIL, _MOST_OF_TAIL = 10, 0.25
@@ -38,16 +38,17 @@ class Calibration(Stateful):
         share = max(_TAIL, min(_SCORES_OF_TAIL / len(scores), _MOST_OF_TAIL))
         self.tail_ = float(np.quantile(scores, 1 - share))
         beyond = np.maximum(scores - self.tail_, 0)
-        self.rate_ = float(self._rate(beyond.sum(), np.count_nonzero(beyond)))
+        self.rate_ = float(self._rate(beyond.sum(), (beyond > 0).sum(dtype=np.float64)))
         return self
 
     def left_out(self, scores: FloatArray) -> FloatArray:
         """Return the p-values (n,) of the scores it was fitted on, each by the tail of others."""
         beyond = np.maximum(scores - self.tail_, 0)
-        others = self._rate(beyond.sum() - beyond, np.count_nonzero(beyond) - (beyond > 0))
+        inside = (beyond > 0).astype(np.float64)
+        others = self._rate(beyond.sum() - beyond, inside.sum() - inside)
         return self._p_values(scores, others)
 
-    def _rate(self, total: FloatArray, count: IntArray) -> FloatArray:
+    def _rate(self, total: FloatArray, count: FloatArray) -> FloatArray:
         """Return the rate at which p falls off, from what scores exceed the tail's begin by."""
         # Where nothing is beyond, anything new that is will be very unlikely.
         least = 1e-3 * abs(self.tail_) + 1e-9

@@ -33,6 +33,7 @@ from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArra
 _FEW = 5
 _FEWER = 12  # of few unlabelled texts, one in so many
 _SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
+_TEMPLATES = 3  # groups or more
 _MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
 
@@ -54,8 +55,8 @@ class TextViews(TextDetector):
 
     Anomalies that are nearly the same hide one another. In "mixed" training a group of near
     duplicates as large as half the number of neighbours is learned from as one text, and
-    ``warnings_`` tells of it; unless such groups hold more than a third of the texts, which
-    then come from templates.
+    ``warnings_`` tells of it; not a group of more than a third of the texts, and none where
+    three or more groups hold more than a third together: such texts come from templates.
 
     ``encoder``: "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
     network; None leaves out the views of embeddings, as does a missing package for "minilm",
@@ -254,13 +255,15 @@ def _neighbours(texts: int) -> int:
 def _hiding(group: IntArray, k: int) -> list[IntArray]:
     """Return the texts of each group that could hide its own among k neighbours.
 
-    None where such groups hold more than a third of the texts: these come from templates.
+    A group of more than a third of the texts is what they are like; three or more groups that
+    hold so many together are templates, and then none is returned.
     """
     size = np.bincount(group)
     large = np.flatnonzero(2 * size >= k)
-    if _MOST_IN_GROUPS * size[large].sum() > len(group):
+    if len(large) >= _TEMPLATES and _MOST_IN_GROUPS * size[large].sum() > len(group):
         return []
-    return [np.flatnonzero(group == number) for number in large]
+    minor = large[_MOST_IN_GROUPS * size[large] <= len(group)]
+    return [np.flatnonzero(group == number) for number in minor]
 
 
 def _left_out(view: View, X: Any, learned: BoolArray) -> FloatArray:
