@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.base.dependence import contiguous_folds, correlation_length
     from tocsin.base.detector import (
         Detector,
         State,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         fold_of_rows,
         out_of_fold_scores,
     )
+    from tocsin.base.held_out import HeldOut, held_out_scores, scores_by_a_copy
     from tocsin.base.items import (
         ImageDetector,
         LogDetector,
@@ -25,30 +27,49 @@ if TYPE_CHECKING:
         check_sessions,
         check_texts,
     )
-    from tocsin.base.series import SeriesDetector, StreamingDetector, check_series
+    from tocsin.base.series import (
+        SeriesDetector,
+        StreamingDetector,
+        Stretch,
+        Stretches,
+        as_stretches,
+        check_series,
+        join_scores,
+    )
     from tocsin.base.tables import TableDetector, check_matrix
 
 __all__ = [
     "Detector",
+    "HeldOut",
     "ImageDetector",
     "LogDetector",
     "SeriesDetector",
     "State",
     "Stateful",
     "StreamingDetector",
+    "Stretch",
+    "Stretches",
     "TableDetector",
     "TextDetector",
+    "as_stretches",
     "check_images",
     "check_labels",
     "check_matrix",
     "check_series",
     "check_sessions",
     "check_texts",
+    "contiguous_folds",
+    "correlation_length",
     "fold_of_rows",
+    "held_out_scores",
+    "join_scores",
     "out_of_fold_scores",
+    "scores_by_a_copy",
 ]
 
 _HOMES = {
+    "dependence": ("contiguous_folds", "correlation_length"),
+    "held_out": ("HeldOut", "held_out_scores", "scores_by_a_copy"),
     "detector": (
         "Detector",
         "State",
@@ -65,7 +86,15 @@ _HOMES = {
         "check_sessions",
         "check_texts",
     ),
-    "series": ("SeriesDetector", "StreamingDetector", "check_series"),
+    "series": (
+        "SeriesDetector",
+        "StreamingDetector",
+        "Stretch",
+        "Stretches",
+        "as_stretches",
+        "check_series",
+        "join_scores",
+    ),
     "tables": ("TableDetector", "check_matrix"),
 }
 
