@@ -30,7 +30,8 @@ def stand_out(scores: ArrayLike, rate: float) -> Decision:
     of the items (after the generalised extreme Studentised deviate test: Rosner, Technometrics
     1983). The tail of so few scores is itself uncertain: of files of 36 ordinary scores 1 % had
     an alarm with an exponential tail, 11 % with a lognormal one. The p-value of an anomaly is
-    that of the tail, of any other item the share of items that score at least as high.
+    0.005/n, for the tail tells no more; of any other item it is the share of items that score at
+    least as high.
 
     Raises InputError for scores that are not finite, ParameterError for a rate outside (0, 1).
 
@@ -47,9 +48,7 @@ def stand_out(scores: ArrayLike, rate: float) -> Decision:
         threshold = _beyond(rest := ordered[:-m], level)
         is_anomaly = values > threshold
         if is_anomaly.sum() == m:
-            p_values[is_anomaly] = np.minimum(
-                ExtremeValue().fit(rest).p_values(values[is_anomaly]), level
-            )
+            p_values[is_anomaly] = level
             break
     return Decision(p_values, threshold, values > threshold, float(rate))
 
