@@ -77,7 +77,8 @@ def test_the_poem_among_templates_is_first(
     detection = TextPipeline().fit_detect(texts, explain=False)
     assert detection.scores.values.argmax() == odd
     assert detection.decision.is_anomaly[odd]
-    assert not any("nearly the same" in note for note in detection.notes)
+    if not uneven:  # one small group beside one large one may as well be a clump of anomalies
+        assert not any("nearly the same" in note for note in detection.notes)
 
 
 def test_few_anomalies_that_are_alike_do_not_hide() -> None:
