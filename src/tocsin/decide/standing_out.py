@@ -45,7 +45,7 @@ def stand_out(scores: ArrayLike, rate: float) -> Decision:
     p_values = Quantile().fit(values).p_values(values)
     threshold = NEVER
     for m in range(math.ceil(_MOST * len(values)) if len(values) >= _LEAST else 0, 0, -1):
-        threshold = _beyond(_rest := ordered[:-m], level)
+        threshold = _beyond(ordered[:-m], level)
         is_anomaly = values > threshold
         if is_anomaly.sum() == m:
             p_values[is_anomaly] = level
