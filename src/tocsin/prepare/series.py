@@ -185,6 +185,7 @@ class SeriesPreparer(Stateful):
         self._summarise(points.values, remarks)
         self.usual_gap_: int | None = None
         series = self._fill(points, layout, observed, remarks)
+        self.entities_ = len(series)
         self.notes_.extend(written(remarks))
         return series
 
