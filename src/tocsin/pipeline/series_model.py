@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -59,7 +60,8 @@ class SeriesModel(Stateful):
         own, counts = self.detector_.training_scores_, self.detector_.held_out_
         if known is not None:
             counts = counts & (known == 0)
-        self.calibration_.fit(own[counts])
+        filled = np.concatenate([each.filled for each in series])[inside]
+        self.calibration_.fit(own[counts & ~filled])
         self.alarms_.fit(alarm_heights(_pieces(own, counts, stretches), MERGED_WITHIN))
         self.points_ = int(counts.sum())
         together = self.detector_.score_together(stretches)
@@ -75,9 +77,8 @@ class SeriesModel(Stateful):
         stretches = self._stretches(series)
         nowhere = np.empty((0, series.values.shape[1]))
         nothing = Scores(np.empty(0), nowhere, nowhere)
-        return self._at_all_points(
-            series, self.detector_.score(stretches) if stretches else nothing
-        )
+        found = self.detector_.score(stretches) if stretches else nothing
+        return self._at_all_points(series, found)
 
     def answer(self, series: PreparedSeries, scores: Scores, decision: Decision) -> Answer:
         """Return what there is to say of one series."""
