@@ -10,9 +10,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from tocsin.base.settings import Secret
 from tocsin.base.source import Source
 from tocsin.errors import InputError
+from tocsin.settings import Secret
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.base.source import Source
 from tocsin.errors import InputError, UnreadableFile
+from tocsin.settings import Duration
 from tocsin.sources._records import Fields, lines_of, rows_of
 from tocsin.types import Batch, Offset, Rejection
 

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.errors import InputError, MissingExtra
+from tocsin.settings import Duration
 from tocsin.sources._listening import ListeningSource
 from tocsin.types import Batch, Offset
 
