@@ -109,18 +109,23 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         notes = [*self._fitted().preparation_notes]
         if reason := getattr(self.detector_, "reason_", None):
             notes.append(f"{self.detector_name}: {reason}")
-        if self.budget.rate < self.calibration_.resolution:
-            told = (
-                "extrapolated, and no promise"
-                if self.calibration == "extreme_value"
-                else 'out of reach; calibration "extreme_value" extrapolates'
-            )
-            notes.append(
-                f"calibrated on {self.calibration_.n_:,} {self.item}, which can promise a "
-                f"false-alarm rate of {self.calibration_.resolution:.2%}; "
-                f"{self.budget.rate:.2%} is {told}"
-            )
+        notes += self._promise()
         return tuple(notes)
+
+    def _promise(self) -> list[str]:
+        """Return what the calibration can promise, where that is less than it seems."""
+        if self.budget.rate >= self.calibration_.resolution:
+            return []
+        told = (
+            "extrapolated, and no promise"
+            if self.calibration == "extreme_value"
+            else 'out of reach; calibration "extreme_value" extrapolates'
+        )
+        return [
+            f"calibrated on {self.calibration_.n_:,} {self.item}, which can promise a "
+            f"false-alarm rate of {self.calibration_.resolution:.2%}; "
+            f"{self.budget.rate:.2%} is {told}"
+        ]
 
     def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.base import Detector, SeriesDetector, check_labels
-from tocsin.decide import Budget
+from tocsin.decide import Budget, decide
 from tocsin.decide import create as create_calibration
+from tocsin.decide.alarm_rate import LEAST_ALARMS, alarm_heights, point_rate
 from tocsin.errors import ParameterError, SchemaMismatch
-from tocsin.pipeline.answers import Answer, join, join_scores, split_decision
+from tocsin.pipeline.answers import MERGED_WITHIN, Answer, join, join_scores, split_decision
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.series_model import SeriesModel
 from tocsin.prepare.gaps import Missing
@@ -120,7 +121,8 @@ class SeriesPipeline(BasePipeline):
         Raises as ``score`` does.
         """
         series, remarks = self._fitted().preparer_.prepare(X)
-        return self._detection(self._answers(series), remarks, explain=explain)
+        strangers = self._strangers(series)
+        return self._detection(self._answers(series), [*remarks, *strangers], explain=explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -167,6 +169,33 @@ class SeriesPipeline(BasePipeline):
                 "come in a day."
             )
         return Budget.per_day(self.alarms_per_day, rows).rate
+
+    def _promise(self) -> list[str]:
+        if (allowed := self._alarms_per_point()) is None:
+            return super()._promise()
+        points = sum(model.points_ for model in self.models_.values())
+        days = points / (self._rows_per_day() or 1.0)
+        least = LEAST_ALARMS / days
+        told = "; fewer are extrapolated, and no promise"
+        return [
+            f"at most {self.alarms_per_day:g} alarms per day: intervals of all series together, "
+            f"counted on {days:,.3g} days of training, which support no less than {least:.2g} per "
+            f"day{told if points * allowed < LEAST_ALARMS else ''}"
+        ]
+
+    def _strangers(self, series: Sequence[PreparedSeries]) -> list[str]:
+        """Return a note about the entities that the shared model was not trained on."""
+        model = self.models_.get(SHARED)
+        if model is None:
+            return []
+        new = [each.entity for each in series if not model.levels_.knows(each.entity)]
+        if not new:
+            return []
+        how = "judged as those of training are"
+        if model.levels_.differ:
+            how = "scaled by their own values, as training shows that entities differ"
+        shown = ", ".join(f'"{name}"' for name in new[:5]) + (" …" if len(new) > 5 else "")
+        return [f"{len(new):,} of {len(series):,} entities not in training ({shown}): {how}"]
 
     def _rate_of(self, model: SeriesModel) -> float:
         """Return the share of points that may be flagged by a model."""
@@ -232,7 +261,11 @@ class SeriesPipeline(BasePipeline):
         known = None if labels is None else np.concatenate(labels)
         normal = np.ones(len(values), dtype=np.bool_) if known is None else known == 0
         calibration = create_calibration(self.calibration).fit(values[normal])
-        return self._decide_training(calibration, values, known)
+        if (allowed := self._alarms_per_point()) is None:
+            return self._decide_training(calibration, values, known)
+        heights = alarm_heights([each.values for each in scores], MERGED_WITHIN)
+        threshold = heights[min(int(allowed * len(values)), len(heights) - 1)]
+        return decide(calibration, values, point_rate(calibration, threshold))
 
     def _detection(
         self, answers: Sequence[Answer], remarks: Sequence[str], *, explain: bool
