@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from tocsin.prepare import grid, schema
 from tocsin.prepare.channels import (
     Channels,
     Remarks,
-    codes_of,
     find_entity,
     frame_of,
     growth_of,
@@ -34,6 +33,7 @@ from tocsin.prepare.gaps import (
     spans,
     usual_gap,
 )
+from tocsin.prepare.rows import Rows, long_enough, sorted_rows
 from tocsin.prepare.tables import Table, quoted
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
@@ -69,29 +69,6 @@ class PreparedSeries:
         for start, end, _ in self.spans:
             inside[start:end] = True
         return inside
-
-
-class _Rows(NamedTuple):
-    """Rows of a table, sorted by entity and time: first those usable, then one a place."""
-
-    values: FloatArray  # (n, channels), NaN where missing
-    times: IntArray  # (n,) nanoseconds, or the number of the row
-    entities: IntArray  # (n,) position in names
-    names: list[str | None]
-    numbers: IntArray  # (n,) the row of the table
-
-    @property
-    def first(self) -> BoolArray:
-        return np.asarray(np.diff(self.entities, prepend=-1) != 0)
-
-    def take(self, where: IntArray | BoolArray) -> _Rows:
-        return _Rows(
-            self.values[where],
-            self.times[where],
-            self.entities[where],
-            self.names,
-            self.numbers[where],
-        )
 
 
 class SeriesPreparer(Stateful):
@@ -169,7 +146,7 @@ class SeriesPreparer(Stateful):
         self.channels_ = Channels()
         self.channels_.fit(frame.drop(columns=self._roles()), remarks)
         self.columns_ = self.channels_.names_
-        rows = _long_enough(self._read(frame, moments, remarks), remarks)
+        rows = long_enough(self._read(frame, moments, remarks), remarks)
         self.step_ = None
         if self.time_:
             differences = np.diff(rows.times, prepend=0)[~rows.first]
@@ -253,34 +230,13 @@ class SeriesPreparer(Stateful):
             remarks["ignored: training did not have it"].extend(extra)
         return frame
 
-    def _read(self, frame: pd.DataFrame, moments: Moments | None, remarks: Remarks) -> _Rows:
+    def _read(self, frame: pd.DataFrame, moments: Moments | None, remarks: Remarks) -> Rows:
         """Return the usable rows, sorted."""
-        n = len(frame)
         values = self.channels_.read(frame, remarks)
-        times: IntArray = np.arange(n)
-        usable = np.ones(n, dtype=np.bool_)
-        if moments is not None:
-            usable &= ~np.isnat(moments)
-            times = moments.astype(np.int64)
-            _refuse(frame[self.time_], usable, "time", remarks)
-        entities: IntArray = np.zeros(n, dtype=np.int64)
-        names: list[str | None] = [None]
-        if self.entity_:
-            entities, names[:] = codes_of(frame[self.entity_])
-            _refuse(frame[self.entity_], entities >= 0, "entity", remarks)
-            usable &= entities >= 0
-        numbers = np.flatnonzero(usable)
-        if not numbers.size:
-            raise InputError("No row has both a readable time and an entity.")
-        rows = _Rows(values, times, entities, names, np.arange(n))
-        by_entity = numbers[np.argsort(entities[numbers], kind="stable")]
-        back = (np.diff(times[by_entity]) < 0) & (np.diff(entities[by_entity]) == 0)
-        if back.any():
-            remarks[f"{grid.counted(int(back.sum()), 'row')} went back in time: sorted"] = []
-            by_entity = numbers[np.lexsort((times[numbers], entities[numbers]))]
-        return rows if np.array_equal(by_entity, rows.numbers) else rows.take(by_entity)
+        times = None if moments is None else (frame[self.time_], moments)
+        return sorted_rows(values, times, frame[self.entity_] if self.entity_ else None, remarks)
 
-    def _place(self, rows: _Rows, remarks: Remarks) -> tuple[_Rows, grid.Layout]:
+    def _place(self, rows: Rows, remarks: Remarks) -> tuple[Rows, grid.Layout]:
         """Return one row a place of the grid, the mean of those there, and where they lie."""
         step = None if self.step_ is None else self.step_ * 1e9
         shown = LONGEST_SHOWN if self.missing == "anomaly" else 0
@@ -298,7 +254,7 @@ class SeriesPreparer(Stateful):
         """A gap of more points cuts the series."""
         return LONGEST_SHOWN if self.missing == "zero" else grid.LONGEST_GAP
 
-    def _settle_clock(self, points: _Rows, layout: grid.Layout) -> None:
+    def _settle_clock(self, points: Rows, layout: grid.Layout) -> None:
         """Learn when training began, and how much time passes between points."""
         self.origin_: int | None = None
         self.pace_: float | None = None
@@ -307,7 +263,7 @@ class SeriesPreparer(Stateful):
             breaks = points.first | layout.cut
             self.pace_ = grid.pace(points.times, layout.places, breaks, self.step_ * 1e9)
 
-    def _increase(self, points: _Rows, remarks: Remarks) -> None:
+    def _increase(self, points: Rows, remarks: Remarks) -> None:
         """Turn counters into their increase, in place."""
         per = 1e9 if self.step_ is None else self.step_ * 1e9
         for i in self.counters_:
@@ -338,7 +294,7 @@ class SeriesPreparer(Stateful):
                 remarks["is constant"].append(name)
 
     def _fill(
-        self, points: _Rows, layout: grid.Layout, observed: BoolArray, remarks: Remarks
+        self, points: Rows, layout: grid.Layout, observed: BoolArray, remarks: Remarks
     ) -> list[PreparedSeries]:
         """Fill what is missing, and cut the whole into its series."""
         places = layout.places
@@ -423,26 +379,6 @@ class SeriesPreparer(Stateful):
         return notes
 
 
-def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
-    """Drop the entities with one point; raise InputError if nothing is left to learn from."""
-    points = rows.first | (np.diff(rows.times, prepend=0) > 0)
-    long = np.bincount(rows.entities[points], minlength=len(rows.names)) >= 2
-    if not long.any():
-        raise InputError(
-            "A series to learn from has at least 2 points of different times; this table has "
-            f"{grid.counted(len(points), 'usable row')} at "
-            f"{grid.counted(int(points.sum()), 'time')} in "
-            f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
-            'time="none" to take the rows in their order.'
-        )
-    if long.all():
-        return rows
-    short = [str(name) for name, enough in zip(rows.names, long, strict=True) if not enough]
-    shown = ", ".join(f'"{name}"' for name in short[:5])
-    remarks[f"series with fewer than 2 points dropped, {len(short):,} in all: {shown}"] = []
-    return rows.take(long[rows.entities])
-
-
 def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
     if name == "none":
         return None
@@ -452,17 +388,3 @@ def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
             f"{quoted(list(frame.columns))}."
         )
     return name
-
-
-def _refuse(cells: pd.Series[Any], usable: BoolArray, role: str, remarks: Remarks) -> None:
-    """Count the rows that cannot be used; raise InputError if they are more than half."""
-    bad = np.flatnonzero(~usable)
-    if 2 * bad.size > usable.size:
-        raise InputError(
-            f'{bad.size:,} of {usable.size:,} rows of column "{cells.name}" cannot be read as '
-            f'{role}, the first is row {bad[0]} (counted from 0): "{cells.iloc[bad[0]]}". '
-            f"Name another column with {role}=, or correct them."
-        )
-    if bad.size:
-        count = grid.counted(bad.size, "row")
-        remarks[f"{count} without a readable {role} dropped, the first is row {bad[0]}"] = []
