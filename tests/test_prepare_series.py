@@ -220,6 +220,17 @@ def test_counters_become_their_increase():
 
 
 @pytest.mark.parametrize(
+    "idle",
+    [np.arange(N) % 24 < 14, RNG.random(N) < 0.7, np.arange(N) % 8 > 0],
+    ids=["odometer at night", "errors", "deliveries"],
+)
+def test_counters_may_rest(idle):
+    growth = np.where(idle, 0, RNG.integers(1, 9, N)).astype(float)
+    series = only(SeriesPreparer().fit_transform(hourly(total=100 + np.cumsum(growth))))
+    np.testing.assert_allclose(series.values[1:, 0], growth[1:])
+
+
+@pytest.mark.parametrize(
     "channel",
     [
         np.ones(N),

@@ -92,9 +92,9 @@ class SeriesPreparer(Stateful):
       unless training has ten or more: then those longer than three times their 90 % quantile.
     - missing and infinite values: straight lines over time inside, the nearest value at the
       ends, the training median where an entity has none.
-    - counters: a channel that only grows, but for resets to at most a tenth, in at least half
-      of the steps and in every quarter of the data, becomes its increase a step (a second
-      without a step); after a reset that is the new value.
+    - counters: a channel that only grows, but for resets to at most a tenth, at least 20 times
+      and in every quarter of the data, becomes its increase per step (per second without a
+      step); after a reset that is the new value.
     - other columns: booleans and columns of two texts are 0 and 1 (by alphabet), text that
       reads as numbers is read; the rest, and columns without a value, are dropped.
 
