@@ -23,6 +23,7 @@ from tocsin.prepare.channels import (
     looks_like_series,
     written,
 )
+from tocsin.prepare.frames import Table, quoted
 from tocsin.prepare.gaps import (
     LONGEST_SHOWN,
     Gaps,
@@ -34,7 +35,6 @@ from tocsin.prepare.gaps import (
     usual_gap,
 )
 from tocsin.prepare.rows import Rows, long_enough, sorted_rows
-from tocsin.prepare.tables import Table, quoted
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
