@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.series_model import SeriesModel
 from tocsin.prepare.gaps import Missing
 from tocsin.prepare.series import PreparedSeries, SeriesPreparer
-from tocsin.types import Decision, IntArray, Scores, SeriesDetection
+from tocsin.types import Decision, Drift, FloatArray, IntArray, Scores, SeriesDetection
 
 SECONDS_A_DAY = 86_400
 
@@ -121,8 +122,15 @@ class SeriesPipeline(BasePipeline):
         Raises as ``score`` does.
         """
         series, remarks = self._fitted().preparer_.prepare(X)
-        strangers = self._strangers(series)
-        return self._detection(self._answers(series), [*remarks, *strangers], explain=explain)
+        answers = self._answers(series)
+        drift, told = self._drift(answers)
+        remarks = [*told, *remarks, *self._strangers(series)]
+        return replace(self._detection(answers, remarks, explain=explain), drift=drift)
+
+    def decide(self, scores: Scores) -> Decision:
+        """Return which scores are anomalies, by the first model where each entity has its own."""
+        model = next(iter(self._fitted().models_.values()))
+        return self._decide_new(model, scores.values)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -146,12 +154,16 @@ class SeriesPipeline(BasePipeline):
         """The share of points that may be flagged, of the first model where each has its own."""
         if self.alarms_per_day is None or not hasattr(self, "models_"):
             return super().budget
-        return Budget(self._rate_of(next(iter(self.models_.values()))))
+        allowed = self._alarms_per_point()
+        return Budget(next(iter(self.models_.values())).rate_of(allowed or 0.0))
 
     @property
     def preparation_notes(self) -> list[str]:
         """What was found, guessed, dropped or filled in preparation."""
-        return self.preparer_.notes_
+        notes = [*self.preparer_.notes_]
+        if SHARED in self.models_ and self.models_[SHARED].levels_.differ:
+            notes.append("entities differ in level or spread: each is judged in units of its own")
+        return notes
 
     def _rows_per_day(self) -> float | None:
         step = None if not hasattr(self, "preparer_") else self.preparer_.step_
@@ -197,10 +209,22 @@ class SeriesPipeline(BasePipeline):
         shown = ", ".join(f'"{name}"' for name in new[:5]) + (" …" if len(new) > 5 else "")
         return [f"{len(new):,} of {len(series):,} entities not in training ({shown}): {how}"]
 
-    def _rate_of(self, model: SeriesModel) -> float:
-        """Return the share of points that may be flagged by a model."""
+    def _decide_new(self, model: SeriesModel, values: FloatArray) -> Decision:
         allowed = self._alarms_per_point()
-        return self.false_alarms if allowed is None else model.rate_of(allowed)
+        return model.decide(values, self.calibration, self.false_alarms, allowed)
+
+    def _drift(self, answers: Sequence[Answer]) -> tuple[Drift | None, list[str]]:
+        """Return the drift with the most flagged points, if any, and what to say of it."""
+        worst, note, first = None, "", 0
+        for answer in answers:
+            own = self._model_of(answer.series.entity).drift(answer, self.columns)
+            if own is not None and (worst is None or own.flagged > worst.flagged):
+                times, entity = answer.series.times, answer.series.entity
+                since = "" if times is None else f" (from {_time(times[own.first])} on)"
+                note = f"{own}{since}" if entity is None else f"{entity}: {own}{since}"
+                worst = replace(own, first=first + own.first, last=first + own.last)
+            first += len(answer.series.values)
+        return worst, [note] if worst else []
 
     def _learn(self, X: Any, labels: ArrayLike | None) -> list[_Learned]:
         if self.models not in (None, "shared", "each"):
@@ -245,12 +269,10 @@ class SeriesPipeline(BasePipeline):
 
     def _answers(self, series: Sequence[PreparedSeries]) -> list[Answer]:
         models = [self._model_of(each.entity) for each in series]
-        rates = {id(model): self._rate_of(model) for model in models}
         answers = []
         for each, model in zip(series, models, strict=True):
             scores = model.score(each)
-            decision = model.decide(scores.values, self.calibration, rates[id(model)])
-            answers.append(model.answer(each, scores, decision))
+            answers.append(model.answer(each, scores, self._decide_new(model, scores.values)))
         return answers
 
     def _decide_together(
@@ -292,3 +314,7 @@ class SeriesPipeline(BasePipeline):
 def _labels_of(series: PreparedSeries, labels: IntArray) -> IntArray:
     """Return the label of each point; a point that was filled in is taken as normal."""
     return np.where(series.rows >= 0, labels[series.rows], 0)
+
+
+def _time(time: np.datetime64) -> str:
+    return str(np.datetime_as_string(time, unit="s")).replace("T", " ")

@@ -9,16 +9,21 @@ from typing import Any, Self
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stateful, Stretch
-from tocsin.decide import Calibration, decide
+from tocsin.base.dependence import independent_count
+from tocsin.decide import Calibration, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
 from tocsin.decide.alarm_rate import alarm_heights, point_rate, threshold_for
+from tocsin.decide.independent import decide_dependent
 from tocsin.decide.intervals import runs
 from tocsin.errors import CorruptModel, InputError
 from tocsin.explain.series import Band
 from tocsin.pipeline.answers import MERGED_WITHIN, Answer
+from tocsin.pipeline.drift import moved_columns
 from tocsin.prepare.levels import Levels
 from tocsin.prepare.series import PreparedSeries
-from tocsin.types import BoolArray, Decision, FloatArray, IntArray, Scores
+from tocsin.types import BoolArray, Decision, Drift, FloatArray, IntArray, Scores
+
+_BACKGROUND = 1000
 
 
 class SeriesModel(Stateful):
@@ -33,6 +38,7 @@ class SeriesModel(Stateful):
     alarms_: Calibration
     points_: int
     levels_: Levels
+    background_: FloatArray
     band_: Band
 
     def __init__(self, detector: SeriesDetector, method: str) -> None:
@@ -60,12 +66,15 @@ class SeriesModel(Stateful):
         own, counts = self.detector_.training_scores_, self.detector_.held_out_
         if known is not None:
             counts = counts & (known == 0)
-        filled = np.concatenate([each.filled for each in series])[inside]
-        self.calibration_.fit(own[counts & ~filled])
+        counted = counts & ~np.concatenate([each.filled for each in series])[inside]
+        self.calibration_.fit(own[counted], independent_count(own[counted]))
         self.alarms_.fit(alarm_heights(_pieces(own, counts, stretches), MERGED_WITHIN))
         self.points_ = int(counts.sum())
         together = self.detector_.score_together(stretches)
-        self.band_.fit(np.concatenate([stretch.values for stretch in stretches]), together)
+        seen = np.concatenate([stretch.values for stretch in stretches])
+        self.band_.fit(seen, together)
+        some = np.linspace(0, len(seen) - 1, min(len(seen), _BACKGROUND)).astype(np.int64)
+        self.background_ = seen[some]
         if labels is not None:
             together = replace(together, values=own)
         ends = np.cumsum([each.inside.sum() for each in series])[:-1]
@@ -105,12 +114,31 @@ class SeriesModel(Stateful):
             expected[inside] = scores.expected
         return Scores(values, parts, expected)
 
-    def decide(self, values: FloatArray, method: str, rate: float) -> Decision:
-        """Return which scores (n,) of new points are anomalies at a false-alarm rate."""
+    def decide(
+        self, values: FloatArray, method: str, false_alarms: float, alarms: float | None
+    ) -> Decision:
+        """Return which scores (n,) of new points are anomalies.
+
+        ``alarms``: how many intervals are allowed per point; None where a share of points is.
+        """
         calibration = self.calibration_
         if type(calibration) is not type(wanted := create_calibration(method)):
             calibration = wanted.set_state(calibration.get_state())
-        return decide(calibration, values, rate)
+        if alarms is None:
+            return decide_dependent(calibration, values, false_alarms)
+        return decide(calibration, values, self.rate_of(alarms))
+
+    def drift(self, answer: Answer, channels: Sequence[str]) -> Drift | None:
+        """Return where more points of a series are flagged than the budget allows, if anywhere."""
+        decision = answer.decision
+        flagged = decision.is_anomaly & ~answer.series.filled
+        stretch = drifting_stretch(flagged, decision.false_alarm_rate, self.calibration_)
+        if stretch is None:
+            return None
+        inside = slice(stretch[0], stretch[1] + 1)
+        groups = np.arange(len(channels))
+        moved = moved_columns(self.background_, answer.seen[inside], groups, list(channels))
+        return Drift(*stretch, int(flagged[inside].sum()), tuple(moved), item="points")
 
     def rate_of(self, alarms_per_point: float) -> float:
         """Return the share of points above the threshold of so many alarms, counted held out."""
@@ -133,7 +161,7 @@ class SeriesModel(Stateful):
             )
         for name in ("detector_", "calibration_", "alarms_", "levels_", "band_"):
             getattr(self, name).set_state(state[name])
-        self.points_ = state["points_"]
+        self.points_, self.background_ = state["points_"], state["background_"]
         return self
 
 
