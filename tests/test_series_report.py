@@ -40,13 +40,13 @@ def made(n=600, entities=(None,), timed=True, channels=("speed", "load"), thresh
         np.arange(total),
         {},
         ("One point a minute.",),
-        tuple(channels),
-        values,
-        values - 0.3,
-        values + 0.3,
-        times if timed else None,
-        None if entities == (None,) else np.repeat(np.array(entities, dtype=object), n),
-        tuple(found[::-1]) if threshold < NEVER else (),
+        channels=tuple(channels),
+        values=values,
+        low=values - 0.3,
+        high=values + 0.3,
+        times=times if timed else None,
+        entities=None if entities == (None,) else np.repeat(np.array(entities, dtype=object), n),
+        intervals=tuple(found[::-1]) if threshold < NEVER else (),
     )
 
 

@@ -70,10 +70,11 @@ def test_scores_do_not_depend_on_the_file(hourly: SeriesPipeline, cut: int) -> N
     np.testing.assert_allclose(whole[cut + 110 : cut + 140], part[110:140], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("idle", [False, True], ids=["always", "by day only"])
-def test_totals_go_on(idle: bool) -> None:
+def test_totals_go_on(idle: bool, seed: int) -> None:
     """A total that only grows is its increase: a later file is normal, a jump in it is not."""
-    rng = np.random.default_rng(9)
+    rng = np.random.default_rng(seed)
     hours = np.arange(960)
     growth = rng.poisson(np.where(idle & (hours % 24 < 10), 0, 40)).astype(float)
     times = START + pd.to_timedelta(hours, unit="h")
@@ -82,6 +83,27 @@ def test_totals_go_on(idle: bool) -> None:
     assert pipeline.detect(frame[720:]).decision.is_anomaly.mean() <= 0.03
     frame.loc[830:, "total"] += 900
     assert pipeline.detect(frame[720:]).intervals[0].peak == 110
+
+
+@pytest.mark.parametrize("entities", [1, 3])
+def test_a_new_level_is_drift(entities: int) -> None:
+    """A later file at another level is reported as drift, with the channel and since when."""
+    rng = np.random.default_rng(5)
+    names = [f"m{i}" for i in range(entities)]
+    frames = [
+        load_of(i, 0, 960).assign(m=name, pa=rng.normal(size=960)) for i, name in enumerate(names)
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    later = frame["time"] >= START + pd.Timedelta(hours=720)
+    pipeline = SeriesPipeline("autoregression", entity="m").fit(frame[~later])
+    assert pipeline.detect(frame[later]).drift is None
+    moved = (frame["m"] == names[-1]) & (frame["time"] >= START + pd.Timedelta(hours=800))
+    frame.loc[moved, "pa"] += 8
+    found = pipeline.detect(frame[later])
+    assert found.drift is not None
+    assert found.drift.columns == ("pa",)
+    assert abs(found.drift.first - (240 * (entities - 1) + 80)) <= 10
+    assert any("drift" in note and "2026-02-07" in note for note in found.notes)
 
 
 def test_an_earlier_model_is_refused(tmp_path, hourly: SeriesPipeline, monkeypatch) -> None:
