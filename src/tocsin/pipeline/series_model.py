@@ -129,15 +129,23 @@ class SeriesModel(Stateful):
         return decide(calibration, values, self.rate_of(alarms))
 
     def drift(self, answer: Answer, channels: Sequence[str]) -> Drift | None:
-        """Return where more points of a series are flagged than the budget allows, if anywhere."""
-        decision = answer.decision
-        flagged = decision.is_anomaly & ~answer.series.filled
-        stretch = drifting_stretch(flagged, decision.false_alarm_rate, self.calibration_)
+        """Return where more points of a series are flagged than the budget allows, if anywhere.
+
+        Few independent points make that improbable only if it goes on for long; where a channel
+        moved and stays there to the end of the series, it counts at once.
+        """
+        rate = answer.decision.false_alarm_rate
+        flagged = answer.decision.is_anomaly & ~answer.series.filled
+        each = create_calibration().set_state(self.calibration_.get_state())
+        each.independent_ = float(each.n_)
+        sure = drifting_stretch(flagged, rate, self.calibration_)
+        stretch = sure or drifting_stretch(flagged, rate, each)
         if stretch is None:
             return None
-        inside = slice(stretch[0], stretch[1] + 1)
-        groups = np.arange(len(channels))
+        inside, groups = slice(stretch[0], stretch[1] + 1), np.arange(len(channels))
         moved = moved_columns(self.background_, answer.seen[inside], groups, list(channels))
+        if not sure and not (moved and inside.stop == len(flagged)):
+            return None
         return Drift(*stretch, int(flagged[inside].sum()), tuple(moved), item="points")
 
     def rate_of(self, alarms_per_point: float) -> float:
