@@ -20,7 +20,7 @@ def decide_dependent(calibration: Calibration, scores: ArrayLike, rate: float) -
     >>> from tocsin.decide import Conformal
     >>> calibration = Conformal().fit(np.arange(99.0), independent=9)
     >>> decide_dependent(calibration, [97.5, 60.0, 10.0], rate=0.2).p_values.round(2).tolist()
-    [0.11, 0.46, 0.91]
+    [0.11, 0.45, 0.91]
     """
     n, m = calibration.n_, calibration.independent_
     edges = np.array([0.0, 1 / (n + 1), 1.0])
