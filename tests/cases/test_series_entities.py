@@ -88,7 +88,8 @@ def test_one_store_of_many(count: int, days: int, odd: int, day: int) -> None:
 
 def test_fifteen_hundred_stores() -> None:
     """Fifteen hundred series of thirty points share a model in bounded time."""
-    found = detect(stores(2, 1500, 30, 777, 13), modality="series", entity="store_id")
+    frame = stores(2, 1500, 30, 777, 13)
+    found = detect(frame, modality="series", entity="store_id", detector="kmeans_windows")
     assert isinstance(found, SeriesDetection)
     assert found.intervals[0].entity == "777"
     assert found.intervals[0].peak_time == START + pd.Timedelta(days=13)
