@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tocsin.base.dependence import independent_count
 from tocsin.decide import create, decide, methods
 from tocsin.decide.alarm_rate import alarm_heights, point_rate, threshold_for
 from tocsin.decide.calibration import NEVER
@@ -26,15 +27,17 @@ def test_dependent_scores_are_counted_by_those_that_are_independent(method, inde
             assert decision.p_values == pytest.approx(expected.p_values)
 
 
-def test_plateaus_keep_the_promise_when_counted_once():
+@pytest.mark.parametrize("width", [20, 100])
+def test_scores_alike_keep_the_promise(width):
     rng = np.random.default_rng(1)
-    shares = []
+    shares, each = [], []
     for _ in range(300):
-        plateaus = np.repeat(rng.exponential(size=10), 100)
-        new = np.repeat(rng.exponential(size=10), 100)
-        calibration = create("conformal").fit(plateaus, independent=10)
-        shares.append(decide_dependent(calibration, new, 0.1).is_anomaly.mean())
-    assert 0.05 < np.mean(shares) <= 0.11
+        known, new = (np.convolve(rng.normal(size=1000), np.ones(width), "same") for _ in "ab")
+        calibration = create("extreme_value").fit(known, independent_count(known))
+        shares.append(decide_dependent(calibration, new, 0.02).is_anomaly.mean())
+        each.append(decide(calibration, new, 0.02).is_anomaly.mean())
+    assert 0.01 < np.mean(shares) <= 0.022
+    assert np.mean(shares) < np.mean(each)
 
 
 def test_alarm_heights_count_intervals():
