@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,16 @@ def test_the_picture_shows_the_channels_that_weigh_most():
     assert "channel 0" in svg
     assert [name in svg for name in names].count(True) == 3
     assert "channel 0" in interval_plot(detection, detection.intervals[0])
+
+
+def test_no_line_leads_across_a_gap():
+    whole = made(n=120, channels=("speed",))
+    times = whole.times.copy()
+    times[60:] += np.timedelta64(1, "D")
+    cut = replace(whole, times=times)
+    lines = [re.findall(r'<path d="M [^"]*" clip-path', series_plot(each)) for each in (whole, cut)]
+    moves = [sum(line.count("M") for line in each) for each in lines]
+    assert moves[1] == moves[0] + 2
 
 
 def test_an_unknown_entity_is_refused():

@@ -283,7 +283,8 @@ class SeriesPipeline(BasePipeline):
         known = None if labels is None else np.concatenate(labels)
         normal = np.ones(len(values), dtype=np.bool_) if known is None else known == 0
         calibration = create_calibration(self.calibration).fit(values[normal])
-        if (allowed := self._alarms_per_point()) is None:
+        allowed = self._alarms_per_point()
+        if allowed is None or allowed * len(values) < 1:
             return self._decide_training(calibration, values, known)
         heights = alarm_heights([each.values for each in scores], MERGED_WITHIN)
         threshold = heights[min(int(allowed * len(values)), len(heights) - 1)]
