@@ -50,8 +50,13 @@ def _worth(made: AnyPipeline, detection: Detection) -> str:
         return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
     rate, known = detection.decision.false_alarm_rate, made.calibration_
     if rate < known.resolution:
+        independent = (
+            f", about {known.independent_:,.0f} independent,"
+            if known.independent_ < known.n_
+            else ""
+        )
         return (
-            f"{known.n_:,} {made.item} are too few to promise {rate:.2%}, so that those flagged "
+            f"{known.n_:,} {made.item}{independent} are too few to promise {rate:.2%}, so that those flagged "
             "are the most unusual ones, and no more"
         )
     return (
