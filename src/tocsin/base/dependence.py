@@ -143,8 +143,8 @@ def blocks(n: int, length: int, starts: Sequence[int] = (0,)) -> list[Fold]:
 def contiguous_folds(n: int, folds: int, length: int) -> IntArray:
     """Return the fold (n,) of each item: contiguous, with gaps between them that are in none (−1).
 
-    >>> contiguous_folds(12, 2, length=2).tolist()
-    [0, 0, 0, 0, 0, -1, -1, 1, 1, 1, 1, 1]
+    >>> contiguous_folds(16, 2, length=2).tolist()
+    [0, 0, 0, 0, 0, 0, 0, -1, -1, 1, 1, 1, 1, 1, 1, 1]
     """
     fold = np.arange(n) * folds // n
     gap = min(length, n // (4 * folds))
