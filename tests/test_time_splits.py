@@ -60,7 +60,7 @@ def test_sets_are_read_in_each_of_the_three_layouts(folder):
 def test_rates_roc_and_recall_are_measured_on_later_normal_rows(folder):
     found = run_time_splits(folder, (0.01, 0.05), ["neighbours"])
     assert [row["dataset"] for row in found[::2]] == ["runs", "split", "whole"]
-    assert [row["normals"] for row in found[::2]] == [200, 250, 136]
+    assert [row["normals"] for row in found[::2]] == [200, 200, 136]
     for row in found:
         low, high = limits(row["budget"])
         assert row["inside"] == (low <= row["rate"] <= high)
