@@ -258,8 +258,9 @@ def test_many_categories_count_by_frequency():
     assert matrix.shape[1] == 2
     assert matrix[:, 0].std() == pytest.approx(1)
     new = preparer.transform(pd.DataFrame({"u": ["stranger"], "y": [0.0]}))[0, own]
-    assert new[0] < matrix[:, 0].min()
-    assert new[1] > 0
+    # A dozen training rows have a value of their own: a new one is no more unusual than those.
+    assert new[0] == matrix[:, 0].min()
+    assert new[1] == matrix[:, 1].max() > 0
 
 
 def test_dates_convert_to_utc_across_a_clock_change():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tocsin.pipeline.series import Models
     from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
+    from tocsin.prepare.gaps import Missing
     from tocsin.readers.log import RawLine
     from tocsin.types import Detection, IntArray
 
@@ -228,6 +229,7 @@ def pipeline(
     time: str | None,
     entity: str | None,
     models: Models | None,
+    missing: Missing,
     logs: Mapping[str, Any],
     seed: int,
     false_alarms: float | None,
@@ -244,7 +246,9 @@ def pipeline(
     stated = false_alarms is not None or budget["alarms_per_day"] is not None
     budget["false_alarms"] = 0.01 if false_alarms is None else false_alarms
     if kind == "series":
-        return SeriesPipeline(made, time=time, entity=entity, models=models, seed=seed, **budget)
+        return SeriesPipeline(
+            made, time=time, entity=entity, models=models, missing=missing, seed=seed, **budget
+        )
     training: Training = "guess" if clean is None else "clean" if clean else "mixed"
     if kind == "logs":
         return LogPipeline(

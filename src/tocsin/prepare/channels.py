@@ -17,8 +17,8 @@ from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.01
-"""A counter shows so many increases, and is reset in at most this share of the steps."""
+LEAST_OF_A_COUNTER, MOST_RESETS = 20, 0.01
+"""A counter grows so many times, and is reset in at most this share of the steps."""
 
 EXACT = 0.01
 """The times of one series of several are told from those of all by a step so exact."""
@@ -254,9 +254,7 @@ def is_counter(column: FloatArray, entities: IntArray) -> bool:
     growth, reset = growth_of(seen)
     same = np.diff(entities[known]) == 0
     growth, reset = growth[same], reset[same]
-    if growth.size < LEAST_OF_A_COUNTER or growth.min() < 0:
-        return False
-    if reset.mean() > MOST_RESETS or 2 * (growth > 0).sum() < growth.size:
+    if (growth > 0).sum() < LEAST_OF_A_COUNTER or growth.min() < 0 or reset.mean() > MOST_RESETS:
         return False
     quarters = [float(part.mean()) for part in np.array_split(growth, 4)]
     return min(quarters) > 0.1 * max(quarters)
