@@ -330,8 +330,7 @@ class SeriesPreparer(Stateful):
         notes = []
         if self.when_:
             columns = quoted(self.when_.columns)
-            style = self.when_.style_
-            style = f"{style} since 1970" if style in ("s", "ms", "us", "ns") else style
+            style = self.when_.words
             step = "no common step: each event is a point"
             if self.step_ is not None:
                 step = f"sampled every {duration(self.step_)}"
