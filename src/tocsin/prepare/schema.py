@@ -195,11 +195,11 @@ def _infer_numbers(
     found = numerals.find(texts, counts, decimal)
     if found is None:
         return None
-    read = ~np.isnan(found.values)
+    read = ~np.isnan(found.values) | np.isinf(parsed)
     if not _are_numbers(texts, counts, read):
         return None
     words = texts[~read]
-    notes = [f"{remark}" for remark in found.remarks]
+    notes = list(found.remarks)
     unusual = read & np.isnan(parsed)
     style = "plain"
     if unusual.any() or found.style != numerals.Style():
@@ -264,7 +264,7 @@ def _some(words: NDArray[np.object_]) -> str:
 
 def _parse_plain(texts: NDArray[np.object_]) -> FloatArray:
     parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
-    return parsed.to_numpy(dtype=np.float64)
+    return parsed.to_numpy(dtype=np.float64, copy=True)
 
 
 def _parse_numbers(texts: NDArray[np.object_], style: str) -> FloatArray:

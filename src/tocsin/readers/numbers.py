@@ -126,6 +126,11 @@ def mark_of(cells: list[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def is_written(text: str) -> bool:
+    """Return whether a text is a number, whatever its marks, sign and unit, or a duration."""
+    return bool(_split(text) or _span(_tidy(text)))
+
+
 def grouped_by_points(texts: list[str]) -> bool:
     """Return whether texts such as 1.031 beside 711 are thousands rather than fractions."""
     cells = [cell for text in texts if (cell := _split(text))]
