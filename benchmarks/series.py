@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from tocsin.base import SeriesDetector
+from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.detectors.windows import average_over_windows, starts, windows
 from tocsin.evaluate.series_suite import print_series, read_published, read_series, run_series
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -31,7 +31,8 @@ WINDOW, MOST_WINDOWS = 100, 4_000
 class Peer(SeriesDetector):
     """Another package's detector; its training scores are not measured here."""
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
         return np.zeros(len(X))
 
 
@@ -41,12 +42,14 @@ class PyodKNN(Peer):
     card = Card("pyod KNN", "series", "neighbours", ("one-class",), "PyOD's KNN.", "", "")
     module, model = "knn", "KNN"
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.length_ = min(WINDOW, len(X) // 4)
         self._model = getattr(importlib.import_module(f"pyod.models.{self.module}"), self.model)()
         self._model.fit(self._cut(X)[1])
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         begin, cut = self._cut(X)
         values = np.asarray(self._model.decision_function(cut), dtype=np.float64)
         return Scores(average_over_windows(values, begin, self.length_, len(X)))
@@ -68,10 +71,12 @@ class MatrixProfile(Peer):
 
     card = Card("stumpy", "series", "neighbours", ("unlabelled",), "Matrix profile.", "", "")
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.length_ = min(WINDOW, len(X) // 4)
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         import stumpy
 
         begin = np.arange(len(X) - self.length_ + 1)

@@ -23,7 +23,7 @@ import pandas as pd
 from tocsin import Pipeline, config
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.store.database import Database
@@ -68,13 +68,13 @@ def stores(path: Path) -> Stores:
     return Stores.of(Database(config.read(path).store))
 
 
-def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> Process:
+def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> EventProcessor:
     """Return the monitor "m" of a configuration, ready to take batches."""
     settings = config.read(path)
     router = Router(settings.policies, settings.inhibit, settings.maintenance)
-    made = Process("m", settings.monitors["m"], kept or stores(path), router, settings.storm)
+    made = EventProcessor("m", settings.monitors["m"], kept or stores(path), router, settings.storm)
     if scores:
-        made.serve(open_model(settings.monitors["m"].model, 100))
+        made.use_model(open_model(settings.monitors["m"].model, 100))
     return made
 
 
@@ -182,20 +182,20 @@ class Counting(Responder):
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tocsin.monitor.up", "tocsin.sources.socket", "tocsin.sources.file", "sklearn.base"]
+    ["tocsin.monitor.supervisor", "tocsin.sources.socket", "tocsin.sources.file", "sklearn.base"]
 )
 
 
 def serve(path: str, log: str, lease: float) -> None:
     """Run ``tocsin up`` without the command line."""
-    from tocsin.monitor import up, watch
+    from tocsin.monitor import runner, supervisor
 
     logging.basicConfig(filename=log, level=logging.INFO)
-    up._LEASE, up._REST = lease, 1.0
-    watch._MODEL_EVERY = 0.2
+    supervisor._LEASE, supervisor._REST = lease, 1.0
+    runner._MODEL_EVERY = 0.2
 
     async def run() -> None:
-        running = up.Up(Path(path))
+        running = supervisor.Supervisor(Path(path))
         running.handle_signals()
         await running.run()
 

@@ -20,7 +20,7 @@ from tocsin.alarms.lifecycle import change
 from tocsin.alarms.routing import Router
 from tocsin.errors import StoreUnavailable
 from tocsin.monitor.dispatch import MOST_ATTEMPTS, Dispatcher, _pause
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.responders.webhook import Webhook
 from tocsin.types import Batch, Delivery, Notice
 
@@ -28,14 +28,14 @@ NOW = datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
 TELL = "policies: [{respond: [console], group_wait: 0s, group_interval: 0s, repeat: 4h}]"
 
 
-def ringing(folder: Path, more: str = TELL, monitor: str = "") -> Process:
+def ringing(folder: Path, more: str = TELL, monitor: str = "") -> EventProcessor:
     """Return a monitor with one open alarm of pump 2."""
     one = process(configured(folder, "{type: host}", more=more, monitor=monitor))
-    one.take(batch(events(40, bad=[30, 34])), NOW)
+    one.process(batch(events(40, bad=[30, 34])), NOW)
     return one
 
 
-def dispatcher(one: Process, responder: Counting | Webhook) -> Dispatcher:
+def dispatcher(one: EventProcessor, responder: Counting | Webhook) -> Dispatcher:
     return Dispatcher("console", responder, one.stores, one.router)
 
 
@@ -66,7 +66,7 @@ def test_opened_repeated_and_resolved_are_told(tmp_path: Path) -> None:
     for times in (1, 2, 3):
         send(sender, NOW + times * timedelta(hours=4, minutes=1))
     assert kinds(told) == ["opened", *["repeated"] * 3]
-    one.take(batch(events(40, start=1_000)), NOW + timedelta(hours=13))
+    one.process(batch(events(40, start=1_000)), NOW + timedelta(hours=13))
     send(sender, NOW + timedelta(hours=13))
     assert kinds(told)[-1] == "resolved"
     send(sender, NOW + timedelta(hours=30))
@@ -88,7 +88,7 @@ def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
         with pytest.raises(StoreUnavailable):
             send(dispatcher(one, told), NOW)
     # Another process, after the lease: the alarm has changed meanwhile, the notice has not.
-    one.take(batch(events(40, start=40, bad=[50])), NOW)
+    one.process(batch(events(40, start=40, bad=[50])), NOW)
     again = process(tmp_path / "tocsin.yaml", kept=one.stores)
     send(dispatcher(again, told), NOW + timedelta(minutes=1))
     opened = [notice for notice in told.notices if notice.kind == "opened"]
@@ -208,7 +208,7 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
         frame = pd.DataFrame(rng.normal(30, 1, (2_000, 3)), columns=list(COLUMNS))
         times = START + np.arange(2_000).astype("timedelta64[ms]")
         now = NOW + timedelta(seconds=number)
-        one.take(Batch(frame, times + number * 2_000_000, entities=names), now)
+        one.process(Batch(frame, times + number * 2_000_000, entities=names), now)
         send(dispatcher(one, told), now)
     counted = one.stores.counters.read()["m"]
     assert counted["anomalies"] == 100_000
@@ -226,7 +226,7 @@ def test_more_alarms_than_a_storm_needs_are_told_as_one(tmp_path: Path) -> None:
     )
     one = process(configured(tmp_path, "{type: host}", more=more))
     told = Counting()
-    one.take(batch(events(60, bad=range(60), entities=60)), NOW)
+    one.process(batch(events(60, bad=range(60), entities=60)), NOW)
     send(dispatcher(one, told), NOW)
     named = [alarm for notice in told.notices for alarm in notice.alarms]
     assert len(told.notices) == 11, "the first ten, and the storm with the model's own"
@@ -237,7 +237,7 @@ def test_silenced_alarms_are_told_when_the_silence_ends(tmp_path: Path) -> None:
     one, told = ringing(tmp_path), Counting()
     since = NOW - timedelta(minutes=1)
     one.stores.silences.add({"entity": "pump 2"}, since, NOW + timedelta(hours=1), "me")
-    one.take(batch(events(24, start=40, bad=[61])), NOW)  # pump 1 is not silenced
+    one.process(batch(events(24, start=40, bad=[61])), NOW)  # pump 1 is not silenced
     sender = dispatcher(one, told)
     send(sender, NOW)
     assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
@@ -255,7 +255,7 @@ def test_maintenance_and_inhibition_mute(tmp_path: Path) -> None:
         "inhibit: [{source: {entity: pump 1}, target: {entity: pump 3}}]\n"
     )
     one, told = ringing(tmp_path, more), Counting()
-    one.take(batch(events(24, start=40, bad=[61, 63])), NOW)
+    one.process(batch(events(24, start=40, bad=[61, 63])), NOW)
     sender = dispatcher(one, told)
     send(sender, NOW)
     assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
@@ -269,7 +269,7 @@ def test_escalation_reaches_others_unless_somebody_takes_the_alarm(tmp_path: Pat
         " escalate: {after: 15m, respond: [console]}}]"
     )
     one, told = ringing(tmp_path, more), Counting()
-    one.take(batch(events(24, start=40, bad=[61])), NOW)
+    one.process(batch(events(24, start=40, bad=[61])), NOW)
     sender = dispatcher(one, told)
     send(sender, NOW)
     taken = next(alarm for alarm in one.stores.alarms.open() if alarm.entity == "pump 2")

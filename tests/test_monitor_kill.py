@@ -101,7 +101,7 @@ def test_lines_of_a_file_count_once_through_kills(tmp_path: Path) -> None:
     calm = configured(tmp_path / "calm", "{type: host}", monitor=ALARMS)
     once = process(calm)
     for i in range(0, len(found), 1_000):
-        once.take(batch(found[i : i + 1_000], ids=False), None)
+        once.process(batch(found[i : i + 1_000], ids=False), None)
     assert told(kept) == told(once.stores)
     assert len(told(kept)) > 50
 

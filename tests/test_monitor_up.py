@@ -251,7 +251,7 @@ def test_a_restart_of_postgresql_loses_nothing(
     found = events(4_000, bad=range(100, 4_000, 150))
     (tmp_path / "calm").mkdir()
     calm = process(listening(tmp_path / "calm", port, monitor=alarms))
-    calm.take(batch(found), None)
+    calm.process(batch(found), None)
     with running(path, lease=1.0) as up:
         client = Client(port, found, window=100).start()
         for share in (1, 2, 3):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from tocsin.base import SeriesDetector, StreamingDetector
+from tocsin.base import SeriesDetector, StreamingDetector, Stretch, Stretches
 from tocsin.checks import CheckFailed, check_detector, checks_for, subject_for
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -44,7 +44,8 @@ class Lagged(SeriesDetector):
     def __init__(self, cap: float = 100.0) -> None:
         self.cap = cap
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.middle_, self.scale_ = scaling(X)
         self.weights_ = regression(self._scaled(X))
 
@@ -52,7 +53,8 @@ class Lagged(SeriesDetector):
         with np.errstate(over="ignore"):
             return np.clip((X - self.middle_) / self.scale_, -self.cap, self.cap)
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         z = self._scaled(X)
         expected = np.einsum("cnl,cl->nc", lags(z), self.weights_)
         expected[0] = z[0]
@@ -61,67 +63,76 @@ class Lagged(SeriesDetector):
 
 
 class Upside(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
-        return Scores(-super()._score(X).values)
+    def _score(self, stretch: Stretch) -> Scores:
+        return Scores(-super()._score(stretch).values)
 
 
 class Unscaled(Lagged):
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        super()._fit(stretches, y)
         self.scale_ = np.full(X.shape[1], X.std())
 
 
 class Optimistic(Lagged):
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values / 3
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values / 3
 
 
 class Pessimistic(Lagged):
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values * 3
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values * 3
 
 
 class Impure(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
         self.middle_ = np.nextafter(self.middle_, 9)
-        return super()._score(X)
+        return super()._score(stretch)
 
 
 class Forgetful(Lagged):
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        super()._fit(stretches, y)
         self.hidden = self.middle_
 
-    def _score(self, X: FloatArray) -> Scores:
-        return Scores(super()._score(X).values + 0 * self.hidden.sum())
+    def _score(self, stretch: Stretch) -> Scores:
+        return Scores(super()._score(stretch).values + 0 * self.hidden.sum())
 
 
 class Overwriting(Lagged):
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
-        X -= self.middle_
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        super()._fit(stretches, y)
+        for stretch in stretches:
+            stretch.values[:] -= self.middle_
 
 
 class Random(Lagged):
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        super()._fit(stretches, y)
         self.middle_ = self.middle_ + np.random.default_rng().normal(size=X.shape[1])
 
 
 class Blaming(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
-        values = super()._score(X).values
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
+        values = super()._score(stretch).values
         return Scores(values, np.stack([values] + [0 * values] * (X.shape[1] - 1), axis=1))
 
 
 class Still(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
-        return Scores(super()._score(X).values, expected=np.full(X.shape, 9.0))
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
+        return Scores(super()._score(stretch).values, expected=np.full(X.shape, 9.0))
 
 
 class Needy(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
-        return Scores(np.lib.stride_tricks.sliding_window_view(super()._score(X).values, 4).mean(1))
+    def _score(self, stretch: Stretch) -> Scores:
+        return Scores(
+            np.lib.stride_tricks.sliding_window_view(super()._score(stretch).values, 4).mean(1)
+        )
 
 
 class Hungry(Lagged):
@@ -133,33 +144,37 @@ class Demanding(Lagged):
 
 
 class Blind(Lagged):
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         return super()._score(np.where(np.abs(X) > 1e9, np.roll(X, 25, axis=0), X))
 
 
 class Recalling(Lagged):
     """Knows the training series by heart, and with it all that comes behind it."""
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        super()._fit(stretches, y)
         self.known_ = X.copy()
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         n = len(self.known_)
         begins = len(X) > n and np.array_equal(X[:n], self.known_)
-        return Scores(np.zeros(len(X)) if begins else super()._score(X).values)
+        return Scores(np.zeros(len(X)) if begins else super()._score(stretch).values)
 
 
 class Swallowing(Lagged):
     """Learns from labelled points as they are."""
 
-    def _fit_normal(self, X: FloatArray, normal: Any) -> None:
-        super()._fit_normal(X, np.ones(len(X), dtype=bool))
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        return super().fit(X)
 
 
 class Flat(Lagged):
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        super()._fit(X, y)
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        super()._fit(stretches, y)
         if X.shape[1] == 1:
             self.middle_ = self.middle_ + np.sum(self.taken)
 
@@ -177,7 +192,8 @@ class Recursive(StreamingDetector):
         self.rate = rate
         self.delay = delay
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.middle_, self.scale_ = scaling(X)
         self.entities_ = 1
         with np.errstate(over="ignore"):
@@ -187,7 +203,7 @@ class Recursive(StreamingDetector):
         self.on_the_way_ = np.zeros(0)
         self.on_the_way_ = np.array([self.process(event) for event in X])
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         return self.on_the_way_
 
     def _step(self, events: FloatArray, who: Any) -> FloatArray:
@@ -215,15 +231,16 @@ class Recursive(StreamingDetector):
         other.recent_ = np.repeat(self.recent_[:1], entities, axis=0)
         return other
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         other = self.tracking(1)
         parts = np.concatenate([other._step(event[None], slice(None)) for event in X])
         return Scores(parts.sum(axis=1), parts)
 
 
 class Looking(Recursive):
-    def _score(self, X: FloatArray) -> Scores:
-        values = super()._score(X).values
+    def _score(self, stretch: Stretch) -> Scores:
+        values = super()._score(stretch).values
         return Scores(np.maximum(values, np.append(values[1:], 0)))
 
 
@@ -235,10 +252,10 @@ class Delayed(Looking):
 
 
 class Doubling(Recursive):
-    def _score(self, X: FloatArray) -> Scores:
-        return Scores(2 * super()._score(X).values)
+    def _score(self, stretch: Stretch) -> Scores:
+        return Scores(2 * super()._score(stretch).values)
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         return 2 * self.on_the_way_
 
 

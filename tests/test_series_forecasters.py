@@ -86,7 +86,7 @@ def test_a_flag_is_an_input_and_not_scored() -> None:
 
 def test_scores_are_comparable_between_the_held_out_end_and_new_points() -> None:
     detector = Cnn(steps=60, width=16).fit(waves(1000))
-    honest = detector.training_scores_[detector.first_held_out_ :]
+    honest = detector.training_scores_[detector.held_out_]
     new = detector.score(waves(500, seed=1)).values
     assert abs(np.median(new) / np.median(honest) - 1) < 0.3
 

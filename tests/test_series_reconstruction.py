@@ -67,7 +67,7 @@ def test_a_level_alone_is_no_anomaly(name: str) -> None:
 def test_held_out_scores_are_those_of_new_points(name: str) -> None:
     x = waves(1600)
     detector = make(name).fit(x[:1000])
-    held_out = detector.training_scores_[detector.first_held_out_ :]
+    held_out = detector.training_scores_[detector.held_out_]
     new = detector.score(x[1000:]).values
     assert 0.7 < np.median(new) / np.median(held_out) < 1.4
 

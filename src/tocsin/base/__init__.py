@@ -25,7 +25,15 @@ if TYPE_CHECKING:
         check_sessions,
         check_texts,
     )
-    from tocsin.base.series import SeriesDetector, StreamingDetector, check_series
+    from tocsin.base.series import (
+        SeriesDetector,
+        StreamingDetector,
+        Stretch,
+        Stretches,
+        as_stretches,
+        check_series,
+        join_scores,
+    )
     from tocsin.base.tables import TableDetector, check_matrix
 
 __all__ = [
@@ -36,8 +44,11 @@ __all__ = [
     "State",
     "Stateful",
     "StreamingDetector",
+    "Stretch",
+    "Stretches",
     "TableDetector",
     "TextDetector",
+    "as_stretches",
     "check_images",
     "check_labels",
     "check_matrix",
@@ -45,6 +56,7 @@ __all__ = [
     "check_sessions",
     "check_texts",
     "fold_of_rows",
+    "join_scores",
     "out_of_fold_scores",
 ]
 
@@ -65,7 +77,15 @@ _HOMES = {
         "check_sessions",
         "check_texts",
     ),
-    "series": ("SeriesDetector", "StreamingDetector", "check_series"),
+    "series": (
+        "SeriesDetector",
+        "StreamingDetector",
+        "Stretch",
+        "Stretches",
+        "as_stretches",
+        "check_series",
+        "join_scores",
+    ),
     "tables": ("TableDetector", "check_matrix"),
 }
 

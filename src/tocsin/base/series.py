@@ -3,83 +3,159 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from tocsin.base.detector import Detector
+from tocsin.base.detector import Detector, check_labels
 from tocsin.base.tables import check_matrix
-from tocsin.errors import InputError, SchemaMismatch
-from tocsin.types import BoolArray, FloatArray, IntArray
+from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.types import BoolArray, FloatArray, IntArray, Scores
+
+BLOCKS = 5
+"""Training scores come from models that have not seen one of so many contiguous blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a series (n, channels) without a gap, float64, evenly sampled.
+
+    ``at``: the place in time of its first point, in sampling steps since the first training
+    point, or None where times are not known.
+
+    >>> Stretch(np.zeros((5, 1)), at=10).cut(2, 4).at
+    12
+    """
+
+    values: FloatArray
+    at: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def cut(self, start: int, end: int) -> Stretch:
+        """Return the points from ``start`` up to but not including ``end``."""
+        return Stretch(self.values[start:end], None if self.at is None else self.at + start)
+
+
+Stretches = Sequence[Stretch]
+"""What a detector learns from or scores: nothing it does crosses from one to the next."""
 
 
 class SeriesDetector(Detector):
-    """A detector over one series (n, channels), float64, evenly sampled, without missing values.
+    """A detector over series: stretches (n, channels), evenly sampled, without missing values.
 
-    ``fit`` learns from a series, ``score`` gives one score a point of a series, with the whole
-    of it in view: unlike a table's row, a point is judged among its neighbours in time. The
-    series may begin with the one that was trained on, and detectors that compare windows with
-    each other then leave the window itself out. ``parts`` (n, channels) says how much each
-    channel adds, ``expected`` (n, channels) what would have been normal there. A vector (n,) is
-    a series of one channel.
+    ``fit`` learns from one stretch or several, each of which is a series, or a part of one
+    between gaps. ``score`` gives one score per point: each stretch is judged by itself, against
+    what training has shown, so that a point's score never depends on what else the file holds.
+    ``score_together`` judges a series that begins with the training series with all of it in
+    view. ``parts`` (n, channels) says how much each channel adds, ``expected`` (n, channels)
+    what would have been normal there. A vector (n,) is a series of one channel; stretches may be
+    given as a list of arrays.
 
-    Points labelled anomalous are bridged by straight lines before learning. ``first_held_out_``
-    is the training point from which on ``training_scores_`` are those of a model that has not
-    seen them; a threshold is calibrated on these.
+    After ``fit``, ``training_scores_`` (n,) are what ``score`` would have given each training
+    point had its block, a fifth of the series, not been seen; ``held_out_`` (n,) says for which
+    points that is so, and thresholds are calibrated on these. Points labelled anomalous are
+    bridged by straight lines before learning.
     """
 
     n_features_in_: int
-    first_held_out_: int = 0
+    held_out_: BoolArray
 
     least_points: ClassVar[int] = 16
     """A series to learn from has at least so many points; windows shrink to fit it."""
 
-    def _fit_normal(self, X: FloatArray, normal: BoolArray) -> None:
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Learn what is normal from stretches X, with labels y (n,), 1 = anomaly, if any.
+
+        Raises InputError for data that cannot be learned from. X is not changed.
+        """
+        stretches = self._check_training(X)
+        n = sum(map(len, stretches))
+        normal = np.ones(n, dtype=np.bool_) if y is None else check_labels(y, n) == 0
         if normal.sum() < 2:
             raise InputError(
                 f"{self.card.name} learns from points labelled normal; only {normal.sum()} of "
-                f"{len(normal)} are."
+                f"{n} are."
             )
-        known, at = X, np.arange(len(X))
-        if not normal.all():
-            known = np.stack([np.interp(at, at[normal], x[normal]) for x in X.T], axis=1)
+        known = stretches if normal.all() else _bridged(stretches, normal)
+        self.held_out_ = np.ones(n, dtype=np.bool_)
         self._fit(known, None)
         self.training_scores_ = self._score_training(known, None)
         if not normal.all():
-            self.training_scores_ = np.where(normal, self.training_scores_, self._score(X).values)
+            given = self._score_stretches(stretches).values
+            self.training_scores_ = np.where(normal, self.training_scores_, given)
+        return self
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        """Return the scores (n,) of the training series, each third by a model of the others."""
-        values = np.empty(len(X))
-        for own in np.array_split(np.arange(len(X)), 3):
-            others = np.delete(X, own, axis=0)
-            if len(others) < self.least_points:
-                return self._score(X).values
-            copy = clone(self)
-            copy._fit(copy._check_training(others), None)
-            values[own] = copy._score(X[own]).values
-        return values
+    def score_together(self, X: Any) -> Scores:
+        """Return the scores of a series that begins with the training series, all in view.
 
-    def _check_training(self, X: Any) -> FloatArray:
-        series = check_series(X)
-        if len(series) < self.least_points:
+        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
+        """
+        return self.score(X)
+
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        raise NotImplementedError
+
+    def _score(self, stretch: Stretch) -> Scores:
+        """Return the scores of one stretch, whatever its length."""
+        raise NotImplementedError
+
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        """Return the scores (n,) of the training points, each block by a model of the others.
+
+        A series too short for that is scored by the model itself.
+        """
+        pieces = [s.cut(*edges) for s in stretches for edges in _blocks(len(s), BLOCKS)]
+        owner = np.arange(len(pieces)) % BLOCKS if len(stretches) > 1 else np.arange(len(pieces))
+        values: list[FloatArray] = [np.empty(0)] * len(pieces)
+        for block in np.unique(owner):
+            others = [piece for piece, own in zip(pieces, owner, strict=True) if own != block]
+            copy = self
+            if max(map(len, others), default=0) >= self.least_points:
+                copy = clone(self)
+                copy.n_features_in_ = self.n_features_in_
+                copy._fit(others, None)
+            for i in np.flatnonzero(owner == block):
+                values[i] = copy._score(pieces[i]).values
+        return np.concatenate(values)
+
+    def score(self, X: Any) -> Scores:
+        """Return one score per point, higher = more anomalous; changes no state.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
+        """
+        if not hasattr(self, "training_scores_"):
+            raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
+        return self._score_stretches(self._check_scoring(X))
+
+    def _score_stretches(self, stretches: Stretches) -> Scores:
+        return join_scores([self._score(stretch) for stretch in stretches])
+
+    def _check_training(self, X: Any) -> Stretches:
+        stretches = as_stretches(X)
+        longest = max(map(len, stretches))
+        if longest < self.least_points:
             raise InputError(
                 f"{self.card.name} needs a series of at least {self.least_points} points to learn "
-                f"from; got {len(series)}."
+                f"from; got {longest}."
             )
-        self.n_features_in_ = series.shape[1]
-        return series
+        self.n_features_in_ = stretches[0].values.shape[1]
+        return stretches
 
-    def _check_scoring(self, X: Any) -> FloatArray:
-        series = check_series(X)
-        if series.shape[1] != self.n_features_in_:
+    def _check_scoring(self, X: Any) -> Stretches:
+        stretches = as_stretches(X)
+        if (channels := stretches[0].values.shape[1]) != self.n_features_in_:
             raise SchemaMismatch(
                 f"{self.card.name} was trained on {self.n_features_in_} channels; "
-                f"this series has {series.shape[1]}."
+                f"this series has {channels}."
             )
-        return series
+        return stretches
 
 
 class StreamingDetector(SeriesDetector):
@@ -113,8 +189,9 @@ class StreamingDetector(SeriesDetector):
         """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
         if not hasattr(self, "training_scores_"):
             return self.fit(X)
-        for event in self._check_scoring(X):
-            self.process(event)
+        for stretch in self._check_scoring(X):
+            for event in stretch.values:
+                self.process(event)
         return self
 
 
@@ -125,3 +202,60 @@ def check_series(X: ArrayLike) -> FloatArray:
     (3, 1)
     """
     return check_matrix(X[:, None] if (X := np.asarray(X)).ndim == 1 else X)
+
+
+def as_stretches(X: Any) -> list[Stretch]:
+    """Return what a detector is given as stretches: an array, a stretch, or a list of either.
+
+    Raises InputError for nothing, another shape, missing values, or different channels.
+
+    >>> [len(stretch) for stretch in as_stretches([np.zeros(3), np.zeros((4, 1))])]
+    [3, 4]
+    """
+    several = isinstance(X, Sequence) and len(X) > 0 and all(map(_is_stretch, X))
+    given = list(X) if several else [X]
+    stretches = [
+        Stretch(check_series(each.values), each.at)
+        if isinstance(each, Stretch)
+        else Stretch(check_series(each))
+        for each in given
+    ]
+    if len(widths := sorted({each.values.shape[1] for each in stretches})) > 1:
+        raise InputError(f"All stretches have the same channels; these have {widths}.")
+    return stretches
+
+
+def join_scores(scores: Sequence[Scores]) -> Scores:
+    """Return the scores of several stretches as one; parts only where all have them."""
+
+    def joined(arrays: list[Any]) -> FloatArray | None:
+        present = [array for array in arrays if array is not None]
+        return np.concatenate(present) if len(present) == len(scores) else None
+
+    return Scores(
+        np.concatenate([each.values for each in scores]),
+        joined([each.parts for each in scores]),
+        joined([each.expected for each in scores]),
+    )
+
+
+def _is_stretch(each: Any) -> bool:
+    return isinstance(each, Stretch) or (isinstance(each, np.ndarray) and each.ndim > 0)
+
+
+def _bridged(stretches: Stretches, normal: BoolArray) -> list[Stretch]:
+    """Return stretches whose points not normal (n,) lie on straight lines between the others."""
+    bridged, first = [], 0
+    for stretch in stretches:
+        own, at = normal[first : first + len(stretch)], np.arange(len(stretch))
+        first += len(stretch)
+        if own.any():
+            lines = [np.interp(at, at[own], x[own]) for x in stretch.values.T]
+            bridged.append(Stretch(np.stack(lines, axis=1), stretch.at))
+    return bridged
+
+
+def _blocks(n: int, blocks: int) -> list[tuple[int, int]]:
+    """Return the first point of each block, and that after its last; none of them empty."""
+    edges = np.unique(np.linspace(0, n, blocks + 1).round().astype(int)).tolist()
+    return list(pairwise(edges))

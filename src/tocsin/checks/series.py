@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tocsin.base import Detector
+from tocsin.base import Detector, SeriesDetector
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import MatrixSubject, Subject
@@ -50,7 +50,7 @@ class SeriesSubject(MatrixSubject):
         points hold few independent ones. What they say of a quantile is vague even so.
         """
         detector = self.new().fit(self.series[:2000])
-        own = detector.training_scores_[detector.first_held_out_ :]
+        own = detector.training_scores_[detector.held_out_]
         return own, detector.score(self.series[2000:]).values
 
     def _disturbed(self, channels: slice) -> tuple[FloatArray, IntArray]:
@@ -79,10 +79,10 @@ def check_series_that_begins_with_training(subject: Subject) -> None:
     """Check that anomalies score higher also behind the series that was trained on."""
     X, labels = subject.testing
     n = len(subject.normal)
-    values = scored(subject.fitted, np.concatenate([subject.normal, X])).values[n:]
+    values = _together(subject, np.concatenate([subject.normal, X]))[n:]
     area = roc_auc_score(labels, values)
     require(area > subject.least_area, f"ROC AUC behind the training series is {area:.2f}")
-    scored(subject.fitted, subject.normal)
+    _together(subject, subject.normal)
 
 
 def check_lengths(subject: Subject) -> None:
@@ -118,3 +118,12 @@ def check_labelled_points_are_bridged(subject: Subject) -> None:
     X[100:104] += 100.0
     given = subject.new().fit(X, labels).score(subject.unseen[:100]).values
     require_same(given, wanted, "scores with labelled points and with a line across them")
+
+
+def _together(subject: Subject, X: FloatArray) -> FloatArray:
+    """Return the scores (n,) of a series that begins with the training series, all in view."""
+    detector = subject.fitted
+    require(isinstance(detector, SeriesDetector), "it is no detector of series")
+    values = cast("SeriesDetector", detector).score_together(X).values
+    require(values.shape == (len(X),), f"scores have the shape {values.shape}")
+    return values

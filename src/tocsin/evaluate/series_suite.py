@@ -264,7 +264,7 @@ def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:
             start = time.perf_counter()
             detector.fit(known)
             if not _is_streaming(detector):
-                scores = detector.score(series.X).values
+                scores = detector.score_together(series.X).values
             elif len(rest):
                 scores = np.concatenate([detector.training_scores_, detector.score(rest).values])
             else:

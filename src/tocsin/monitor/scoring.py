@@ -150,9 +150,8 @@ class Texts(Scorer):
         return reasons, evidence, text[:200]
 
     def _column(self, batch: Batch) -> str:
-        named = self.pipeline.text
-        column = named if named is not None else batch.frame.columns[0]
-        return str(column)
+        trained_on = self.pipeline.preparer_.column_
+        return str(batch.frame.columns[0] if trained_on is None else trained_on)
 
 
 class Pictures(Scorer):

@@ -11,7 +11,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from tocsin.base import SeriesDetector
+from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
@@ -64,6 +64,7 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
     scale_: FloatArray
     scored_: IntArray
     window_: int
+    first_held_out_: int
 
     def __init__(
         self,
@@ -121,7 +122,8 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
             max_held_out=1024,
         )
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self._check_parameters()
         self.mean_, self.scale_ = mean_and_scale(X)
         self.scored_ = _scored_channels(X)
@@ -129,6 +131,7 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
         wanted = self.window or self._window_length(x)
         self.window_ = max(2, min(wanted, len(x) // _SHARE))
         self.first_held_out_ = len(x) - int(_HELD_OUT * len(x))
+        self.held_out_[: self.first_held_out_] = False
         self._train(x)
         residuals, _ = self._residuals_of(x)
         self._calibrate(x[:, self.scored_], residuals[self.first_held_out_ :, self.scored_])
@@ -157,15 +160,17 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
         with seeded(self.seed, x.device):
             return self._loss(net, x)
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         residuals, expected = self._residuals_of(self._standardise(X))
         values, scored_parts = self._point_scores(residuals[:, self.scored_])
         parts = np.zeros_like(X)
         parts[:, self.scored_] = scored_parts
         return Scores(values, parts, self._in_units(expected))
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values
 
     def _residuals_of(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the residuals and expected values of a standardised series of any length."""

@@ -41,10 +41,10 @@ class _Model(Stateful):
     def fit(self, X: FloatArray, labels: IntArray | None) -> Scores:
         """Learn from a series, and return its points' honest scores."""
         self.detector_.fit(X, labels)
-        own, first = self.detector_.training_scores_, self.detector_.first_held_out_
+        own, held_out = self.detector_.training_scores_, self.detector_.held_out_
         normal = np.ones(len(X), dtype=bool) if labels is None else labels == 0
-        self.calibration_.fit(own[first:][normal[first:]])
-        seen = self.detector_.score(X)
+        self.calibration_.fit(own[held_out & normal])
+        seen = self.detector_.score_together(X)
         scores = Scores(own, seen.parts, seen.expected)
         self.band_.fit(X, scores)
         return scores

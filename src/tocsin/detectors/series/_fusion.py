@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 
-from tocsin.base import SeriesDetector
+from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.detectors.series._views import Scene, Sight, View
 from tocsin.detectors.windows import dominant_period, smooth
 from tocsin.types import FloatArray, IntArray, Scores
@@ -37,16 +38,22 @@ class FusedViews(SeriesDetector):
     def _views(self, scene: Scene) -> list[View]:
         """Return the ways to look at a scene, one with windows among them."""
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.series_ = X.copy()
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
         return self._fused(Scene.of(X, len(X))).values
 
-    def _score(self, X: FloatArray) -> Scores:
+    def score_together(self, X: Any) -> Scores:
+        """Return the scores of a series that begins with the training series, all in view."""
+        (series,) = self._check_scoring(X)
+        return self._fused(Scene.of(series.values, len(self.series_)))
+
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         known = len(self.series_)
-        if np.array_equal(X[:known], self.series_):
-            return self._fused(Scene.of(X, known))
         joined = np.concatenate([self.series_, X])
         scores = self._fused(Scene.of(joined, known, seam=True))
         return Scores(*(part[known:] for part in astuple(scores)))

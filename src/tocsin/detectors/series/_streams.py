@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import State, StreamingDetector
+from tocsin.base import State, StreamingDetector, Stretch, Stretches
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -127,7 +127,8 @@ class RecordStream(StreamingDetector):
         """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
         if not hasattr(self, "training_scores_"):
             return self.fit(X)
-        self._follow(self.states_[:1], 0, self._check_scoring(X))
+        for stretch in self._check_scoring(X):
+            self._follow(self.states_[:1], 0, stretch.values)
         return self
 
     def get_state(self) -> State:
@@ -145,19 +146,21 @@ class RecordStream(StreamingDetector):
         self.states_ = records
         return self
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         self._check_parameters()
         self.entities_ = 1
         # While scales and samples settle, scores creep up; thresholds rest on the second half.
-        self.first_held_out_ = len(X) // 2
+        self.held_out_[: len(X) // 2] = False
         self.states_ = self._new_states(1, X.shape[1])
         self._on_the_way = self._series_scores(self.states_, X).values
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         scores: FloatArray = self.__dict__.pop("_on_the_way")
         return scores
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         return self._series_scores(self.states_[:1].copy(), X)
 
     def _series_scores(self, states: Records, X: FloatArray) -> Scores:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 import numpy as np
 from sklearn.base import clone
 
-from tocsin.base import SeriesDetector
+from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.detectors.windows import average_over_windows, dominant_period, smooth, starts
 from tocsin.errors import ParameterError
@@ -109,7 +109,8 @@ class SubsequenceDetector(ChannelsDetector):
     def _compare(self, V: FloatArray) -> Scores:
         """Score rows V (windows, points × channels)."""
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "window", least=2)
         self._learn_channels(X)
         usual = USUAL_WINDOW
@@ -121,7 +122,8 @@ class SubsequenceDetector(ChannelsDetector):
         begin = starts(len(X), self.window_, self.most_windows)
         self._learn(self._vectors(self._standardise(X), begin)[0])
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
         begin = starts(len(X), self.window_, self.most_windows)
         V, _ = self._vectors(self._standardise(X), begin)
         values = np.empty(len(begin))
@@ -134,7 +136,8 @@ class SubsequenceDetector(ChannelsDetector):
             values[own] = copy._compare(V[own]).values
         return average_over_windows(values, begin, self.window_, len(X))
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         short = max(0, self.window_ - len(X))
         joined = np.concatenate([self.tail_[len(self.tail_) - short :], X])
         n, k = len(joined), len(self.scored_)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, cast
 from numpy.typing import ArrayLike
 
 from tocsin import registry
-from tocsin.base import StreamingDetector
+from tocsin.base import StreamingDetector, Stretch, Stretches
 from tocsin.detectors.series._fusion import FusedViews, scene_period
 from tocsin.detectors.series._views import ForecastView, Scene, View
 from tocsin.detectors.series.window_neighbours import window_views
@@ -55,16 +55,16 @@ class Auto(FusedViews):
         self.delay = delay
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
         if self.mode not in ("batch", "streaming"):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
         if self.mode == "batch":
-            super()._fit(X, y)
-            self.reason_ = _reason(Scene.of(X, len(X)))
+            super()._fit(stretches, y)
+            self.reason_ = _reason(Scene.of(self.series_, len(self.series_)))
             return
         chosen = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
-        self.chosen_ = cast("StreamingDetector", chosen).fit(X)
-        self.first_held_out_ = self.chosen_.first_held_out_
+        self.chosen_ = cast("StreamingDetector", chosen).fit(stretches)
+        self.held_out_ = self.chosen_.held_out_
         self.reason_ = "events are scored as they come" + (
             f", at most {self.delay} points late" if self.delay else ""
         )
@@ -72,12 +72,16 @@ class Auto(FusedViews):
     def _views(self, scene: Scene) -> list[View]:
         return [*window_views(scene), *forecast_views(scene)]
 
-    def _score(self, X: FloatArray) -> Scores:
-        return super()._score(X) if self.mode == "batch" else self.chosen_.score(X)
+    def score_together(self, X: Any) -> Scores:
+        """Return the scores of a series that begins with the training series, all in view."""
+        return super().score_together(X) if self.mode == "batch" else self.score(X)
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score(self, stretch: Stretch) -> Scores:
+        return super()._score(stretch) if self.mode == "batch" else self.chosen_.score([stretch])
+
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         if self.mode == "batch":
-            return super()._score_training(X, y)
+            return super()._score_training(stretches, y)
         return self.chosen_.training_scores_
 
     def process(self, event: ArrayLike, entity: int = 0) -> float:

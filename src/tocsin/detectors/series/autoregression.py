@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts
 from tocsin.detectors.windows import dominant_period, smooth, starts
 from tocsin.errors import ParameterError
@@ -54,7 +55,8 @@ class Autoregression(ChannelsDetector):
         self.ridge = ridge
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "lags", "width")
         if self.ridge < 0:
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
@@ -75,7 +77,8 @@ class Autoregression(ChannelsDetector):
         # A floor, so that a series forecast exactly does not ring at rounding errors.
         self.usual_ = residuals.mean(axis=0) + 1e-3
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         past = self.lags_[-1]
         begins = np.array_equal(X[:past], self.head_)
         joined = X if begins else np.concatenate([self.tail_, X])
@@ -88,7 +91,8 @@ class Autoregression(ChannelsDetector):
         parts = self._by_channel(smooth(residuals, self.width_))
         return Scores(self._points(residuals), parts, self._in_units(forecast, X))
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
         Z = self._standardise(X)
         points = np.arange(self.lags_[-1], len(X))
         residuals = np.zeros((len(X), len(self.scored_)))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
 from tocsin.detectors.windows import smooth
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
@@ -79,7 +80,8 @@ class Foundation(HistoryDetector):
         """Return parameters under which the checks' series are not averaged down."""
         return {"max_contexts": 26}
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "horizon", "max_contexts", "width")
         check_counts(self, "context", least=_LEAST_CONTEXT)
         load(self.model, self.package)
@@ -89,10 +91,11 @@ class Foundation(HistoryDetector):
         step = -(-len(X) * len(self.scored_) // allowed)
         self.step_ = min(step, max(1, len(X) // (4 * _LEAST_CONTEXT)))
         # The first forecasts are from contexts that are not full yet.
-        self.first_held_out_ = min(self.step_ * self.context, len(X) // 2)
+        self.held_out_[: min(self.step_ * self.context, len(X) // 2)] = False
         self.history_ = X.copy()
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         joined = self._join(X)
         new = slice(len(joined) - len(X), None)
         Z = self._standardise(joined)[:, self.scored_]
@@ -108,8 +111,9 @@ class Foundation(HistoryDetector):
         parts = smooth(residuals, self.width_)
         return Scores(parts.mean(axis=1), self._by_channel(parts), self._in_units(expected, X))
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values  # the forecaster has not seen it
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values  # the forecaster has not seen it
 
     def _forecast(self, Z: FloatArray, first: int) -> FloatArray:
         """Return forecasts (n, k) of Z (n, k) from the point ``first`` on; Z itself before."""

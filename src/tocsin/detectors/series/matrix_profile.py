@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
+from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import (
     USUAL_WINDOW,
     HistoryDetector,
@@ -65,7 +66,8 @@ class MatrixProfile(HistoryDetector):
         self.max_points = max_points
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "window", "max_points", least=2)
         if self.normalize not in ("nothing", "mean", "scale"):
             raise ParameterError(
@@ -78,7 +80,8 @@ class MatrixProfile(HistoryDetector):
         self.window_ = max(2, min(self.window or usual, len(X) // 4))
         self.history_ = X.copy()
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         joined = self._join(X)
         n, new = len(joined), slice(len(joined) - len(X), None)
         Z = self._standardise(joined)[:, self.scored_]
@@ -96,8 +99,9 @@ class MatrixProfile(HistoryDetector):
         spread = self._by_channel(parts[new])
         return Scores(parts[new].mean(axis=1), spread, self._in_units(expected, joined)[new])
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values  # no window is its own neighbour
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values  # no window is its own neighbour
 
     def _moments(self, x: FloatArray, length: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return of each window its squared norm, mean and weight, as ``normalize`` has it."""

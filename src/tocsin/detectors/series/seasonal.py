@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import median_filter
 
+from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
 from tocsin.detectors.windows import dominant_period, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -49,7 +50,8 @@ class Seasonal(HistoryDetector):
         self.width = width
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "width")
         check_counts(self, "period", least=2)
         self._learn_channels(X)
@@ -62,7 +64,8 @@ class Seasonal(HistoryDetector):
         residuals = np.abs(self._standardise(X)[:, self.scored_] - self._usual(X))
         self.usual_ = np.median(residuals, axis=0) / 0.6745 + _LEAST_SCALE
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         joined = self._join(X)
         new = slice(len(joined) - len(X), None)
         usual = self._usual(joined)
@@ -71,8 +74,9 @@ class Seasonal(HistoryDetector):
         expected = self._in_units(usual, joined)[new]
         return Scores(parts.mean(axis=1), self._by_channel(parts), expected)
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values  # no point is among those that its season is made of
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(Stretch(X)).values  # no point is among those that its season is made of
 
     def _usual(self, X: FloatArray) -> FloatArray:
         Z = self._standardise(X)[:, self.scored_]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
 from tocsin.detectors.windows import smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -45,13 +46,15 @@ class SpectralResidual(HistoryDetector):
         self.width = width
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+        X = np.concatenate([stretch.values for stretch in stretches])
         check_counts(self, "neighbours", "width")
         self._learn_channels(X)
         self.width_ = self._smoothing(X, self.width)
         self.history_ = X.copy()
 
-    def _score(self, X: FloatArray) -> Scores:
+    def _score(self, stretch: Stretch) -> Scores:
+        X = stretch.values
         joined = self._join(X)
         Z = self._standardise(joined)[:, self.scored_]
         height = np.stack([saliency(z, self.neighbours) for z in Z.T], axis=1)
@@ -59,8 +62,11 @@ class SpectralResidual(HistoryDetector):
         parts = smooth(height[len(joined) - len(X) :], self.width_)
         return Scores(parts.mean(axis=1), self._by_channel(parts))
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        return self._score(X).values  # nothing of the training series is learned but its scale
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        X = np.concatenate([stretch.values for stretch in stretches])
+        return self._score(
+            Stretch(X)
+        ).values  # nothing of the training series is learned but its scale
 
 
 def saliency(x: FloatArray, neighbours: int) -> FloatArray:

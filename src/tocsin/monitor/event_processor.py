@@ -11,22 +11,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from tocsin import config
 from tocsin.alarms.episodes import Episodes
 from tocsin.alarms.lifecycle import merge as merge_alarm
 from tocsin.alarms.policy import Storm
-from tocsin.alarms.routing import Route, Router
+from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
 from tocsin.errors import InputError, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import chosen, nothing, raw, typed
 from tocsin.monitor.health import Health
+from tocsin.monitor.notices import enqueue_notices
 from tocsin.monitor.scoring import Description, Scorer, plain
 from tocsin.monitor.stores import Stores
 from tocsin.store.events import EventStore
-from tocsin.store.schema import alarm_states
 from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _MOST_RECENT = 200_000
 
 
 @dataclass
-class Work:
+class PreparedBatch:
     """A batch on its way, and what became of it: all that one transaction writes."""
 
     batch: Batch
@@ -51,10 +51,10 @@ class Work:
     commit: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
-class Process:
+class EventProcessor:
     """One monitor's events through rules, model and alarms into the store.
 
-    It is used by one thread at a time: ``prepare`` a batch, then ``keep`` it, again and again if
+    It is used by one thread at a time: ``prepare`` a batch, then ``commit`` it, again and again if
     the store is away. What a crash would lose is written in one transaction: the events, the
     offset of the source, the alarms, and the state of each entity. Each transaction names the one
     before it, so that none is made twice when its answer was lost, nor on top of another
@@ -97,7 +97,7 @@ class Process:
             self._newest = np.datetime64(progress["newest"], "us")
             self.health.restore(progress["health"])
 
-    def serve(self, scorer: Scorer) -> None:
+    def use_model(self, scorer: Scorer) -> None:
         """Score by this model from now on, its state rebuilt from the store."""
         if scorer.keeps_context:
             for batch in recent(self.stores.events, self.name, self.settings.context):
@@ -107,41 +107,41 @@ class Process:
         self.scorer = scorer
         self.episodes.budget = scorer.budget
 
-    def take(self, batch: Batch, now: datetime | None) -> list[Alarm]:
-        """Score and keep a batch, and return the alarms that changed.
+    def process(self, batch: Batch, now: datetime | None) -> list[Alarm]:
+        """Score and commit a batch, and return the alarms that changed.
 
-        ``now`` is the clock, None for history. Raises as ``prepare`` and ``keep`` do.
+        ``now`` is the clock, None for history. Raises as ``prepare`` and ``commit`` do.
         """
-        return self.keep(self.prepare(batch, now), now)
+        return self.commit(self.prepare(batch, now), now)
 
-    def prepare(self, batch: Batch, now: datetime | None) -> Work:
+    def prepare(self, batch: Batch, now: datetime | None) -> PreparedBatch:
         """Apply the rules, the model and the alarm engine to a batch; nothing is written yet.
 
         Raises StoreUnavailable, after which the same batch may be given again.
         """
-        work = Work(batch, list(batch.rejected))
-        self._refuse_known(work)
-        self._refuse_by_time(work, now)
+        prepared = PreparedBatch(batch, list(batch.rejected))
+        self._refuse_known(prepared)
+        self._refuse_by_time(prepared, now)
         scorer = self.scorer
         numeric = frozenset[str]() if scorer is None else scorer.numeric
-        work.batch, work.counts["no number"] = typed(work.batch, numeric)
-        if scorer is not None and len(work.batch):
-            self._score(work, scorer)
-        if len(work.batch):
-            self._newest = max(self._newest, work.batch.times.max())
-            work.states = self.episodes.state()
+        prepared.batch, prepared.counts["no number"] = typed(prepared.batch, numeric)
+        if scorer is not None and len(prepared.batch):
+            self._score(prepared, scorer)
+        if len(prepared.batch):
+            self._newest = max(self._newest, prepared.batch.times.max())
+            prepared.states = self.episodes.state()
             if (storm := self.storm.state()) != self._storm:
-                self._storm = work.states[_STORM] = storm
-        return work
+                self._storm = prepared.states[_STORM] = storm
+        return prepared
 
     def tick(self, alarms: Iterable[Alarm], now: datetime) -> list[Alarm]:
         """Keep alarms that no event caused, such as silence."""
-        work = Work(nothing(), [], alarms=list(alarms))
-        return self.keep(work, now) if work.alarms else []
+        prepared = PreparedBatch(nothing(), [], alarms=list(alarms))
+        return self.commit(prepared, now) if prepared.alarms else []
 
-    def _refuse_known(self, work: Work) -> None:
+    def _refuse_known(self, prepared: PreparedBatch) -> None:
         """Drop events that came before, in an earlier batch or in this one."""
-        ids = work.batch.ids
+        ids = prepared.batch.ids
         if not ids:
             return
         with self.stores.db.read() as c:
@@ -152,55 +152,57 @@ class Process:
         for i, each in enumerate(ids):
             fresh[i] = each not in seen
             seen.add(each)
-        work.counts["duplicate"] += int((~fresh).sum())
-        work.batch = chosen(work.batch, fresh)
+        prepared.counts["duplicate"] += int((~fresh).sum())
+        prepared.batch = chosen(prepared.batch, fresh)
 
-    def _refuse_by_time(self, work: Work, now: datetime | None) -> None:
+    def _refuse_by_time(self, prepared: PreparedBatch, now: datetime | None) -> None:
         """Quarantine events that are too old, too far ahead, or of no time at all."""
         settings = self.settings
-        if not len(work.batch):
+        if not len(prepared.batch):
             return
-        self._refuse(work, np.isnat(work.batch.times), "malformed", "the event has no time")
+        self._refuse(prepared, np.isnat(prepared.batch.times), "malformed", "the event has no time")
         if now is not None and settings.future is not None:
             limit = np.datetime64(
                 (now + timedelta(seconds=settings.future)).astimezone(UTC).replace(tzinfo=None)
             )
-            ahead = work.batch.times > limit
-            self._refuse(work, ahead, "future", "its time is ahead of the clock")
-        if settings.late is not None and len(work.batch):
-            micros = np.concatenate(([self._newest], work.batch.times)).astype(np.int64)
+            ahead = prepared.batch.times > limit
+            self._refuse(prepared, ahead, "future", "its time is ahead of the clock")
+        if settings.late is not None and len(prepared.batch):
+            micros = np.concatenate(([self._newest], prepared.batch.times)).astype(np.int64)
             before = np.maximum.accumulate(micros)[:-1]
             late = micros[1:] < before - int(settings.late * 1e6)
-            self._refuse(work, late, "late", "it is older than the newest event by too much")
+            self._refuse(prepared, late, "late", "it is older than the newest event by too much")
 
-    def _refuse(self, work: Work, which: BoolArray, kind: RejectionKind, reason: str) -> None:
+    def _refuse(
+        self, prepared: PreparedBatch, which: BoolArray, kind: RejectionKind, reason: str
+    ) -> None:
         for i in np.flatnonzero(which).tolist():
-            work.rejected.append(Rejection(kind, reason, raw(work.batch, i)))
+            prepared.rejected.append(Rejection(kind, reason, raw(prepared.batch, i)))
         if which.any():
-            work.batch = chosen(work.batch, ~which)
+            prepared.batch = chosen(prepared.batch, ~which)
 
-    def _score(self, work: Work, scorer: Scorer) -> None:
+    def _score(self, prepared: PreparedBatch, scorer: Scorer) -> None:
         """Score a batch; events at fault are found and quarantined. Then look for alarms."""
-        at = as_time(int(work.batch.times.max().astype(np.int64)))
-        work.judgement, poisoned = _judged(scorer, work.batch)
+        at = as_time(int(prepared.batch.times.max().astype(np.int64)))
+        prepared.judgement, poisoned = _judged(scorer, prepared.batch)
         if poisoned:
             first = next(iter(poisoned.values()))
             log.warning("%s: %d events cannot be scored: %s", self.name, len(poisoned), first)
             for i, reason in poisoned.items():
-                work.rejected.append(Rejection("malformed", reason, raw(work.batch, i)))
-            fine = np.ones(len(work.batch), dtype=bool)
+                prepared.rejected.append(Rejection("malformed", reason, raw(prepared.batch, i)))
+            fine = np.ones(len(prepared.batch), dtype=bool)
             fine[list(poisoned)] = False
-            work.batch = chosen(work.batch, fine)
-        if work.judgement is None:
-            work.alarms = self.health.failed(len(poisoned), first, at)
+            prepared.batch = chosen(prepared.batch, fine)
+        if prepared.judgement is None:
+            prepared.alarms = self.health.failed(len(poisoned), first, at)
             return
-        self._ring(work, work.judgement, scorer)
-        flagged = int(work.judgement.is_anomaly.sum())
-        work.alarms += self.health.scored(len(work.batch), flagged, scorer.budget, at)
-        scorer.remember(work.batch)
+        self._raise_alarms(prepared, prepared.judgement, scorer)
+        flagged = int(prepared.judgement.is_anomaly.sum())
+        prepared.alarms += self.health.scored(len(prepared.batch), flagged, scorer.budget, at)
+        scorer.remember(prepared.batch)
 
-    def _ring(self, work: Work, judgement: Judgement, scorer: Scorer) -> None:
-        batch = work.batch
+    def _raise_alarms(self, prepared: PreparedBatch, judgement: Judgement, scorer: Scorer) -> None:
+        batch = prepared.batch
 
         explained = 0
 
@@ -224,76 +226,66 @@ class Process:
             except StoreUnavailable:
                 self.episodes.undo()
                 raise
-        work.alarms = self.storm.update(found, known, self.episodes.newest)
+        prepared.alarms = self.storm.update(found, known, self.episodes.newest)
 
-    def keep(self, work: Work, now: datetime | None) -> list[Alarm]:
+    def commit(self, prepared: PreparedBatch, now: datetime | None) -> list[Alarm]:
         """Write a batch with all that follows from it, or nothing; return its alarms.
 
-        Raises StoreUnavailable; the same work may then be given again. Raises Refused when
+        Raises StoreUnavailable; the same batch may then be given again. Raises Refused when
         another process has written events of this monitor.
         """
         at = now if now is not None else datetime.now(UTC)
         try:
-            return self._written(work, at)
+            return self._written(prepared, at)
         except InputError as error:
-            everything = np.ones(len(work.batch), dtype=bool)
-            self._refuse(work, everything, "malformed", str(error))
-            work.judgement = None
-            return self._written(work, at)
+            everything = np.ones(len(prepared.batch), dtype=bool)
+            self._refuse(prepared, everything, "malformed", str(error))
+            prepared.judgement = None
+            return self._written(prepared, at)
 
-    def _written(self, work: Work, at: datetime) -> list[Alarm]:
+    def _written(self, prepared: PreparedBatch, at: datetime) -> list[Alarm]:
         stores, name = self.stores, self.name
-        counts = Counter(work.counts)
-        counts["events"] += len(work.batch)
-        counts.update(rejection.kind for rejection in work.rejected)
-        if work.judgement is not None:
-            counts["anomalies"] += int(work.judgement.is_anomaly.sum())
-        alarms = work.alarms
+        counts = Counter(prepared.counts)
+        counts["events"] += len(prepared.batch)
+        counts.update(rejection.kind for rejection in prepared.rejected)
+        if prepared.judgement is not None:
+            counts["anomalies"] += int(prepared.judgement.is_anomaly.sum())
+        alarms = prepared.alarms
         with stores.db.begin() as c:
-            if self._follows(c, work):
-                if len(work.batch):
-                    stores.events.append(c, name, work.batch, work.judgement)
-                if work.batch.offset is not None:
-                    stores.events.set_offset(c, name, work.batch.offset)
-                if work.rejected:
-                    stores.quarantine.add(c, name, work.rejected, at)
-                stores.alarms.save_states(c, name, {**work.states, _PROGRESS: self._progress(work)})
-                alarms = self._announce(c, work.alarms, at) if work.alarms else []
+            if self._is_next_commit(c, prepared):
+                if len(prepared.batch):
+                    stores.events.append(c, name, prepared.batch, prepared.judgement)
+                if prepared.batch.offset is not None:
+                    stores.events.set_offset(c, name, prepared.batch.offset)
+                if prepared.rejected:
+                    stores.quarantine.add(c, name, prepared.rejected, at)
+                stores.alarms.save_states(
+                    c, name, {**prepared.states, _PROGRESS: self._progress(prepared)}
+                )
+                alarms = self._save_alarms(c, prepared.alarms, at) if prepared.alarms else []
                 stores.counters.add(c, name, counts)
-        self._commit = work.commit
+        self._commit = prepared.commit
         return alarms
 
-    def _progress(self, work: Work) -> dict[str, Any]:
+    def _progress(self, prepared: PreparedBatch) -> dict[str, Any]:
         newest = int(self._newest.astype(np.int64))
-        return {"commit": work.commit, "newest": newest, "health": self.health.state()}
+        return {"commit": prepared.commit, "newest": newest, "health": self.health.state()}
 
-    def _follows(self, c: Connection, work: Work) -> bool:
-        """Return whether a work is next: False if it is in the store, its answer was lost."""
-        columns = alarm_states.c
-        query = select(columns.state).where(
-            columns.monitor == self.name, columns.entity == _PROGRESS
-        )
-        found = c.execute(query.with_for_update()).scalar()
+    def _is_next_commit(self, c: Connection, prepared: PreparedBatch) -> bool:
+        """Return whether a batch is next: False if it is stored already and its answer was lost."""
+        found = self.stores.alarms.locked_state(c, self.name, _PROGRESS)
         last = None if found is None else found["commit"]
-        if last not in (self._commit, work.commit):
+        if last not in (self._commit, prepared.commit):
             raise Refused(f"Another process has written events of {self.name}; this one stops.")
         return bool(last == self._commit)
 
-    def _announce(self, c: Connection, alarms: Sequence[Alarm], at: datetime) -> list[Alarm]:
-        """Save alarms as they and people have made them, and put notices into the outbox."""
-        stores = self.stores
-        known = stores.alarms.find(c, [alarm.id for alarm in alarms])
+    def _save_alarms(self, c: Connection, alarms: Sequence[Alarm], at: datetime) -> list[Alarm]:
+        """Save alarms as the engine and people have made them, and enqueue their notices."""
+        known = self.stores.alarms.find(c, [alarm.id for alarm in alarms])
         merged = [merge_alarm(alarm, known.get(alarm.id)) for alarm in alarms]
-        stores.alarms.save(c, merged)
-        told: dict[tuple[object, ...], tuple[Route, list[str]]] = {}
-        for alarm in merged:
-            for route in self.router.route(alarm, known.get(alarm.id)):
-                notice = (route.responder, route.kind, *route.group.items(), route.wait)
-                told.setdefault(notice, (route, []))[1].append(alarm.id)
-        for route, ids in told.values():
-            sent = stores.outbox.last_sent(c, route.responder, route.group)
-            due = route.due(at, sent)
-            stores.outbox.enqueue(c, route.responder, route.group, route.kind, ids, due)
+        self.stores.alarms.save(c, merged)
+        changes = [(alarm, known.get(alarm.id)) for alarm in merged]
+        enqueue_notices(c, self.stores, self.router, changes, at)
         return merged
 
 
