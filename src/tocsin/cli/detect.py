@@ -99,6 +99,8 @@ def detect(
         else:
             normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
+            if train is not None and taken in ("tables", "series") and data.is_file():
+                frame = building.read(data, label, labels, model=made)[0]
             frame = building.align(made, frame)
             detection = made.detect(frame)
     if save is not None:

@@ -32,7 +32,7 @@ def score(
     """Score new rows with a trained model: tables and images in bounded memory, all else whole."""
     from tocsin.cli import show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, load
+    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, known_of, load
     from tocsin.readers.table import iter_table, read_table
 
     pipeline = load(model)
@@ -43,7 +43,7 @@ def score(
     if not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
             reads = isinstance(pipeline, LogPipeline | TextPipeline | ImagePipeline)
-            detection = pipeline.detect(data if reads else read_table(data))
+            detection = pipeline.detect(data if reads else read_table(data, known=known_of(pipeline)))
             writer.write(detection)
         _print_whole(detection, pipeline.detector_name, top, as_json=as_json)
         if out is not None and not as_json:
@@ -51,7 +51,7 @@ def score(
         return
     ranking = Ranking(top)
     with show.progress("Scoring"), Writer(out) as writer:
-        for chunk in iter_table(data, chunk_rows=chunk_rows):
+        for chunk in iter_table(data, chunk_rows, known=known_of(pipeline)):
             frame = pipeline.preparer_.align(chunk)
             writer.write(ranking.add(frame, pipeline.detect(frame, explain=False)))
     name, best = pipeline.detector_name, ranking.best(pipeline)

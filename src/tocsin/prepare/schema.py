@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tocsin.errors import SchemaMismatch
 from tocsin.readers import numbers as numerals
 from tocsin.readers import times
+from tocsin.readers.delimited import Known
 from tocsin.types import FloatArray
 
 Kind = Literal["numeric", "category", "date", "boolean", "dropped"]
@@ -108,11 +109,23 @@ def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     codes, texts = pd.factorize(_texts(values))
     style = column.style
-    if style == "plain" and values.attrs.get("decimal") == ",":
-        style = "comma"
+    if (decimal := values.attrs.get("decimal")) and style != "boolean":
+        _, _, unit = style.partition(" ")
+        style = f"{'comma' if decimal == ',' else 'plain'} {unit}".strip()
     parsed = _parse_numbers(texts, style)
     _refuse_unread(values, codes, texts, np.isnan(parsed), column, "numbers")
     return np.append(parsed, np.nan)[codes]
+
+
+def new_words(values: pd.Series[Any], column: Column) -> str:
+    """Return which texts of a numeric column, that had such in training, are none of those."""
+    if not column.missing or pd.api.types.is_numeric_dtype(values.dtype):
+        return ""
+    texts = pd.unique(_texts(values))
+    texts = np.array([text for text in texts if text is not None], dtype=object)
+    known = MISSING_WORDS.union(word.strip().lower() for word in column.missing)
+    unread = texts[np.isnan(_parse_numbers(texts, column.style))]
+    return _some(np.array([t for t in unread if t.strip().lower() not in known], dtype=object))
 
 
 def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
@@ -136,11 +149,30 @@ def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     return np.append(parsed, np.datetime64("NaT", "s"))[codes]
 
 
-def categories(values: pd.Series[Any]) -> NDArray[np.object_]:
-    """Return a column as text (n,), None where missing; 3.0 and 3 read the same."""
-    texts = _texts(values)
-    texts[np.array([text in _NO_TEXT for text in texts], dtype=bool)] = None
-    return texts
+def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
+    """Return a column as text (n,), None where missing; 3.0 and 3 read the same.
+
+    Numbers are those of the texts ``seen`` in training that have their value: 1 is 001 there.
+    """
+    codes, found = pd.factorize(_texts(values))
+    texts = np.array([None if text in _NO_TEXT else text for text in found] + [None], dtype=object)
+    if len(seen) and pd.api.types.is_numeric_dtype(values.dtype):
+        parsed = _parse_plain(np.array(seen, dtype=object))
+        written = {value: text for value, text in zip(parsed.tolist(), seen, strict=True)}
+        known = set(seen)
+        for i, text in enumerate(found):
+            if text not in known:
+                texts[i] = written.get(float(text), text)
+    return texts[codes]
+
+
+def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) -> Known:
+    """Return what a reader of files has to know of the columns of a table."""
+    about = list(zip(columns, kinds, styles, strict=True))
+    return Known(
+        frozenset(name for name, kind, _ in about if kind in ("category", "date")),
+        frozenset(name for name, _, style in about if style.startswith("comma")),
+    )
 
 
 def require(present: Iterable[str], wanted: Sequence[str]) -> None:
@@ -200,7 +232,7 @@ def _infer_numbers(
         return None
     words = texts[~read]
     notes = list(found.remarks)
-    unusual = read & np.isnan(parsed)
+    unusual = read & (np.isnan(parsed) | (parsed != found.values))
     style = "plain"
     if unusual.any() or found.style != numerals.Style():
         first = int(np.flatnonzero(unusual if unusual.any() else read)[0])

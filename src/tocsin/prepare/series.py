@@ -26,6 +26,7 @@ from tocsin.prepare.channels import (
 )
 from tocsin.prepare.tables import Table, quoted
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["PreparedSeries", "SeriesPreparer", "looks_like_series"]
@@ -172,6 +173,11 @@ class SeriesPreparer(Stateful):
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
         return self._fill(points, places, observed, remarks), written(remarks)
+
+    @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return self.channels_.known(self._roles())
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""

@@ -15,6 +15,7 @@ from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Cell, Dates, Numbers, Scale
 from tocsin.prepare.schema import Column
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 Table = pd.DataFrame | ArrayLike
@@ -105,7 +106,8 @@ class TablePreparer(Stateful):
                 "or an identifier. Give more rows (1 sample shows no variation), or other columns."
             )
         matrix = self._encode(frame)
-        self.notes_ = [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ = list(frame.attrs.get("notes", ()))
+        self.notes_ += [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")
@@ -148,6 +150,10 @@ class TablePreparer(Stateful):
             count = f"{missing[position]:,}"
             remark = f"had no missing values in training; {count} filled with the median"
             remarks[remark].append(self.columns_[self.numeric_[position]])
+        for column in self.numeric_.tolist():
+            if words := schema.new_words(frame.iloc[:, column], self._column(column)):
+                remark = f"has texts that are no numbers, {words}, missing"
+                remarks[remark].append(self.columns_[column])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
                 unseen = int(encoder.unseen(self._read(frame, column)).sum())
@@ -193,6 +199,11 @@ class TablePreparer(Stateful):
             start += encoder.width
         return cells
 
+    @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return schema.known(self.columns_, self.kinds_, self.styles_)
+
     def get_state(self) -> State:
         """Return the fitted attributes as arrays, JSON values and nested states."""
         encoders = {key: encoder.get_state() for key, encoder in self.encoders_.items()}
@@ -209,7 +220,7 @@ class TablePreparer(Stateful):
         return self
 
     def _infer(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
-        numeric = Column("numeric")
+        numeric = Column("numeric", "comma" if frame.attrs.get("decimal") == "," else "plain")
         found = [
             numeric if isinstance(dtype, np.dtype) and dtype.kind in "iuf" else None
             for dtype in frame.dtypes
@@ -334,7 +345,8 @@ class TablePreparer(Stateful):
         cells = frame.iloc[:, column]
         if self.kinds_[column] == "date":
             return schema.dates(cells, self._column(column))
-        return schema.categories(cells)
+        encoder = getattr(self, "encoders_", {}).get(str(column))
+        return schema.categories(cells, encoder.values_ if encoder else ())
 
     def _read_numbers(self, frame: pd.DataFrame) -> FloatArray:
         dtypes = frame.dtypes.to_numpy()[self.numeric_]

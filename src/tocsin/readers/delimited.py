@@ -50,11 +50,11 @@ class Known:
     """What a model knows of the columns of its files.
 
     ``texts``: columns whose cells come as they are written, also where they look like numbers.
-    ``decimal``: the decimal mark of a file that does not show its own.
+    ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
     """
 
     texts: frozenset[str] = frozenset()
-    decimal: str = ""
+    commas: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ def read_delimited(
     known = known or Known()
     dialect = _dialect(path, encoding, known)
     texts = known.texts.union(dialect.texts)
+    if dialect.decimal == "." and dialect.shown != ".":
+        texts |= known.commas
     if chunk_rows is None:
         with _rows(path, encoding, dialect, texts) as frames:
             frame = frames.read()
@@ -208,7 +210,8 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     names = head.names or tuple(rows[0])
     cells = [cell.strip() for row in rows[1:_LOOKED_AT] for cell in row]
     shown = mark_of(cells) or ""
-    decimal = "," if separator != "," and (shown or known.decimal) == "," else "."
+    comma = shown == "," or (not shown and bool(known.commas))
+    decimal = "," if separator != "," and comma else "."
     # Columns without names are often written with their numbers as names.
     counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
     header = not head.names and (
@@ -282,7 +285,7 @@ def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
 
 def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
     for separator in _UNUSUAL:
-        share, width = _fit(parsed[separator])
+        share, _, width = _fit(parsed[separator])
         if share == 1.0 and width >= 3 and len(parsed[separator]) >= 3:
             raise unreadable(
                 path,
@@ -307,13 +310,14 @@ def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], 
     return [rows[i] for i in kept] or [[""]], [ends[i] for i in kept] or [1]
 
 
-def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """Return how well rows share one number of fields, the first one's if above 1, and that."""
-    rows = rows[titles(rows) :]
+def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
+    """Return how well rows below titles share the first one's number of fields, less titles, it."""
+    above = titles(rows)
+    rows = rows[above:]
     width = len(rows[0])
     if width == 1:
-        return 0.0, 1
-    return sum(len(row) == width for row in rows) / len(rows), width
+        return 0.0, 0, 1
+    return sum(len(row) == width for row in rows) / len(rows), -above, width
 
 
 def numbered_names(width: int) -> list[str]:

@@ -105,7 +105,7 @@ def titles(rows: list[list[str]]) -> int:
         if len(row) == width and (len(filled) > 1 or width < 3):
             below = rows[skip:]
             alike = all(len(other) == width for other in below)
-            named = len(filled) == len(set(filled)) and not any(map(is_number, filled))
+            named = len(filled) == len(set(filled)) and not any(map(is_written, filled))
             return skip if alike and named and len(below) > _LEAST_ROWS else 0
     return 0
 
