@@ -8,7 +8,7 @@ DATA ?= data
 SEEDS ?= 0,1,2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo programs test slow check bench clean
+.PHONY: help demo programs test slow check bench docs clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -58,6 +58,9 @@ check: $(VENV)/.developer  ## Lint, format, types, layers, documentation tests.
 
 bench: $(VENV)/.developer  ## Measure against PyOD; DATA=folder of NAME.npz files with X and y.
 	@$(BIN)/python benchmarks/tables.py --data $(DATA) --seeds $(SEEDS) --json $(OUT)/tables.json
+
+docs: $(VENV)/.developer  ## Write docs/settings.md from the settings' fields.
+	@$(BIN)/python -c 'from tocsin.cli.parts import settings_page; print(settings_page(), end="")' > docs/settings.md
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

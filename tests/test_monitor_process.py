@@ -1,5 +1,6 @@
 """What becomes of events: rules, odd values, models that fail, and replays."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -338,3 +339,64 @@ def test_texts_are_scored_by_the_column_that_was_trained_on(tmp_path: Path) -> N
     batch = Batch(mails[:5], np.full(5, START))
     expected = pipeline.score(mails["body"][:5].tolist()).values
     assert scorer(pipeline, "mails", 1).judge(batch).scores.tolist() == expected.tolist()
+
+
+def test_events_of_times_that_no_clock_shows_are_malformed(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    found = batch(events(12))
+    times = found.times.copy()
+    times[[0, 11]] = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
+    one.process(Batch(found.frame, times, found.ids, found.entities), None)
+    assert stored(one.stores) == [f"e{i}" for i in range(1, 11)]
+    assert one.stores.counters.read()["m"]["malformed"] == 2
+
+
+def test_an_entity_as_long_as_a_book_is_cut_and_told_apart(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    found = events(20, bad=range(20))
+    for i, each in enumerate(found):
+        each["entity"] = "x" * 20_000 + str(i)
+    one.process(batch(found), NOW)
+    entities = [name for kept in one.stores.events.read("m") for name in kept.entities or ()]
+    assert len(set(entities)) == 20
+    assert max(map(len, entities)) <= 256
+
+
+@pytest.mark.parametrize("where", ["alarms", "store"])
+def test_events_that_no_rule_foresaw_are_quarantined_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    one = process(configured(tmp_path, HOST))
+    one.process(batch(events(20)), NOW)
+    poison = {"e33", "e34", "e57"}
+
+    def refuse(ids: Any) -> None:
+        if poison & set(ids or ()):
+            raise ZeroDivisionError("what nobody foresaw")
+
+    if where == "store":
+        append = one.stores.events.append
+        monkeypatch.setattr(
+            type(one.stores.events),
+            "append",
+            lambda self, c, name, part, found: (refuse(part.ids), append(c, name, part, found)),
+        )
+    else:
+        score = type(one)._raise_alarms
+        monkeypatch.setattr(
+            type(one),
+            "_raise_alarms",
+            lambda self, held, *rest: (refuse(held.batch.ids), score(self, held, *rest))[1],
+        )
+    changed = one.process(batch(events(60, start=20, bad=[40])), NOW)
+    assert [alarm.entity for alarm in changed if alarm.kind == "anomaly"] == ["pump 0"]
+    kept = set(stored(one.stores))
+    assert kept == {f"e{i}" for i in range(80)} - poison
+    quarantined = {json.loads(each.raw)["id"] for each in one.stores.quarantine.list()}
+    assert quarantined == poison
+    assert all("what nobody foresaw" in each.reason for each in one.stores.quarantine.list())
+    (tmp_path / "calm").mkdir()
+    calm = process(configured(tmp_path / "calm", HOST))
+    rest = [each for each in events(80, bad=[40]) if each["id"] not in poison]
+    calm.process(batch(rest), NOW)
+    assert [a.id for a in calm.stores.alarms.list()] == [a.id for a in one.stores.alarms.list()]

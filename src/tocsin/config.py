@@ -15,9 +15,9 @@ from tocsin import registry
 from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Duration, PathSetting, Settings
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, UnknownName
+from tocsin.settings import Duration, PathSetting, Settings
 
 DEFAULT = Path("tocsin.yaml")
 """Where the configuration is looked for."""

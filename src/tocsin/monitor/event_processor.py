@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,10 +21,11 @@ from tocsin.alarms.policy import Storm
 from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
-from tocsin.errors import InputError, Refused, StoreUnavailable, TocsinError
-from tocsin.monitor.batches import chosen, nothing, raw, typed
+from tocsin.errors import Refused, StoreUnavailable, TocsinError
+from tocsin.monitor.batches import bounded, chosen, nothing, raw, typed
 from tocsin.monitor.health import Health
 from tocsin.monitor.notices import enqueue_notices
+from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
 from tocsin.monitor.scoring import Description, Scorer, plain
 from tocsin.monitor.stores import Stores
 from tocsin.store.events import EventStore
@@ -34,8 +36,15 @@ log = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
 """Alarms that one batch explains: each takes as long as scoring hundreds of events."""
 
+EARLIEST, LATEST = np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us")
+"""Events of other times are malformed: no clock shows them, and few stores can hold them."""
+
 _STORM, _PROGRESS = "storm", "progress"
 _MOST_RECENT = 200_000
+
+
+class _Rehearsed(Exception):
+    """Rolls the transaction of a rehearsal back."""
 
 
 @dataclass
@@ -74,20 +83,24 @@ class EventProcessor:
         self.stores = stores
         self.router = router
         self.scorer: Scorer | None = None
+        self._storm_settings = storm
+        self._begin_from_store()
+
+    def _begin_from_store(self) -> None:
+        """Set all state to what the last commit left."""
+        name, alarms = self.name, self.settings.alarms
         self.episodes = Episodes(
             name,
-            settings.alarms,
-            ordered=settings.source.ordered or settings.training.modality == "series",
-            budget=settings.training.false_alarms,
+            alarms,
+            ordered=self.settings.source.ordered or self.settings.training.modality == "series",
+            budget=self.settings.training.false_alarms,
         )
-        self.storm = StormControl(name, storm, settings.alarms.labels)
-        self.health = Health(name, settings.alarms.labels, stores.alarms.open(name))
+        self.storm = StormControl(name, self._storm_settings, alarms.labels)
+        self.health = Health(name, alarms.labels, self.stores.alarms.open(name))
         self._newest = np.datetime64(0, "us")
         self._commit: str | None = None
         self._storm: dict[str, Any] | None = None
-        self._restore(stores.alarms.states(name))
-
-    def _restore(self, states: dict[str, Any]) -> None:
+        states = self.stores.alarms.states(name)
         self.episodes.restore(states)
         if _STORM in states:
             self.storm.restore(states[_STORM])
@@ -99,27 +112,51 @@ class EventProcessor:
 
     def use_model(self, scorer: Scorer) -> None:
         """Score by this model from now on, its state rebuilt from the store."""
+        if self.scorer is not None:
+            self.health.renew()
+        self._take_over(scorer)
+
+    def _take_over(self, scorer: Scorer) -> None:
+        scorer.forget()
         if scorer.keeps_context:
             for batch in recent(self.stores.events, self.name, self.settings.context):
                 scorer.remember(batch)
-        if self.scorer is not None:
-            self.health.renew()
         self.scorer = scorer
         self.episodes.budget = scorer.budget
 
     def process(self, batch: Batch, now: datetime | None) -> list[Alarm]:
         """Score and commit a batch, and return the alarms that changed.
 
-        ``now`` is the clock, None for history. Raises as ``prepare`` and ``commit`` do.
+        Events that cannot be processed or stored are quarantined, and the others go on. ``now``
+        is the clock, None for history. Raises StoreUnavailable and Refused as ``commit`` does.
         """
+        try:
+            return self.commit(self.prepare(batch, now), now)
+        except PASSED_ON:
+            raise
+        except Exception as error:  # noqa: BLE001 - one event never stops the others
+            log.warning("%s: events cannot be processed: %r", self.name, error)
+        batch = without_poisoned(self, batch, now)
         return self.commit(self.prepare(batch, now), now)
+
+    def rehearse(self, batch: Batch, now: datetime | None) -> None:
+        """Process a batch and undo it all, in the store and here. Raises what that raises."""
+        try:
+            with suppress(_Rehearsed):
+                at = now if now is not None else datetime.now(UTC)
+                self._written(self.prepare(batch, now), at, rehearsal=True)
+        finally:
+            self._begin_from_store()
+            if self.scorer is not None:
+                self._take_over(self.scorer)
 
     def prepare(self, batch: Batch, now: datetime | None) -> PreparedBatch:
         """Apply the rules, the model and the alarm engine to a batch; nothing is written yet.
 
-        Raises StoreUnavailable, after which the same batch may be given again.
+        Raises StoreUnavailable, after which the same batch may be given again. After any other
+        error ``without_poisoned`` says which events are at fault.
         """
-        prepared = PreparedBatch(batch, list(batch.rejected))
+        prepared = PreparedBatch(bounded(batch), list(batch.rejected))
         self._refuse_known(prepared)
         self._refuse_by_time(prepared, now)
         scorer = self.scorer
@@ -161,6 +198,8 @@ class EventProcessor:
         if not len(prepared.batch):
             return
         self._refuse(prepared, np.isnat(prepared.batch.times), "malformed", "the event has no time")
+        outside = (prepared.batch.times < EARLIEST) | (prepared.batch.times >= LATEST)
+        self._refuse(prepared, outside, "malformed", "its time lies outside of 1900 to 2200")
         if now is not None and settings.future is not None:
             limit = np.datetime64(
                 (now + timedelta(seconds=settings.future)).astimezone(UTC).replace(tzinfo=None)
@@ -232,18 +271,14 @@ class EventProcessor:
         """Write a batch with all that follows from it, or nothing; return its alarms.
 
         Raises StoreUnavailable; the same batch may then be given again. Raises Refused when
-        another process has written events of this monitor.
+        another process has written events of this monitor. After any other error
+        ``without_poisoned`` says which events are at fault.
         """
-        at = now if now is not None else datetime.now(UTC)
-        try:
-            return self._written(prepared, at)
-        except InputError as error:
-            everything = np.ones(len(prepared.batch), dtype=bool)
-            self._refuse(prepared, everything, "malformed", str(error))
-            prepared.judgement = None
-            return self._written(prepared, at)
+        return self._written(prepared, now if now is not None else datetime.now(UTC))
 
-    def _written(self, prepared: PreparedBatch, at: datetime) -> list[Alarm]:
+    def _written(
+        self, prepared: PreparedBatch, at: datetime, *, rehearsal: bool = False
+    ) -> list[Alarm]:
         stores, name = self.stores, self.name
         counts = Counter(prepared.counts)
         counts["events"] += len(prepared.batch)
@@ -264,6 +299,8 @@ class EventProcessor:
                 )
                 alarms = self._save_alarms(c, prepared.alarms, at) if prepared.alarms else []
                 stores.counters.add(c, name, counts)
+            if rehearsal:
+                raise _Rehearsed
         self._commit = prepared.commit
         return alarms
 

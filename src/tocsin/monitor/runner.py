@@ -16,9 +16,10 @@ from typing import Any, TypeVar, cast
 from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
-from tocsin.errors import NotAModel, StoreUnavailable, TocsinError
+from tocsin.errors import NotAModel, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import merge
 from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.poisoned import without_poisoned
 from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
@@ -182,6 +183,7 @@ class MonitorRunner:
     async def _take(self, batch: Batch, now: datetime) -> None:
         """Score and keep a batch in the monitor's thread, again while the store is away."""
         prepared: list[PreparedBatch] = []  # scored once, however often it is tried to be kept
+        fine = False
 
         def step() -> None:
             if not prepared:
@@ -196,6 +198,21 @@ class MonitorRunner:
                 log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
+            except Exception as error:
+                if fine or isinstance(error, Refused):
+                    raise
+                log.warning("%s: events cannot be processed: %r", self.name, error)
+                batch, fine = await self._cleared(batch, now), True
+                prepared.clear()
+
+    async def _cleared(self, batch: Batch, now: datetime) -> Batch:
+        """Return a batch without the events that cannot be processed; waits for the store."""
+        while True:
+            try:
+                return await self._in_thread(without_poisoned, self.processor, batch, now)
+            except StoreUnavailable as error:
+                log.warning("%s: %s", self.name, error)
+                await asyncio.sleep(_LONGEST_WAIT)
 
     async def _in_thread(self, step: Callable[..., _Out], *given: Any) -> _Out:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step, *given)

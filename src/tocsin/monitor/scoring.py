@@ -63,6 +63,9 @@ class Scorer(ABC):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return why event ``i`` of a batch just judged is anomalous."""
 
+    def forget(self) -> None:  # noqa: B027 - most models have no state
+        """Drop all that was remembered."""
+
     def remember(self, batch: Batch) -> None:  # noqa: B027 - most models have no state
         """Take events into the state that scores rest on."""
 
@@ -187,6 +190,10 @@ class Points(Scorer):
         )
         self.context = context
         self._before: dict[str, pd.DataFrame] = {}
+
+    def forget(self) -> None:
+        """Drop the last events of all entities."""
+        self._before.clear()
 
     def remember(self, batch: Batch) -> None:
         """Keep the last events of each entity."""

@@ -15,11 +15,11 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Field
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Secret
-from tocsin.base.tls import Tls
 from tocsin.errors import ParameterError
 from tocsin.responders._sending import deadline, revealed, trouble, unrevealed
 from tocsin.responders._text import line
+from tocsin.settings import Secret
+from tocsin.settings.tls import Tls
 from tocsin.types import Delivery
 
 _AGAIN = {408, 425, 429, 503}

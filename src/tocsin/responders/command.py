@@ -13,10 +13,10 @@ from typing import IO, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from tocsin.base.settings import PathSetting
 from tocsin.errors import ParameterError
 from tocsin.responders._sending import Sender, trouble
 from tocsin.responders._text import line
+from tocsin.settings import PathSetting
 from tocsin.types import Delivery
 
 _TEMPFAIL = 75

@@ -13,8 +13,8 @@ import pandas as pd
 import psutil
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.base.source import Source
+from tocsin.settings import Duration
 from tocsin.types import Batch, Offset
 
 

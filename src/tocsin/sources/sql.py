@@ -13,9 +13,9 @@ from uuid import UUID
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
+from tocsin.settings import Duration, Secret
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset
