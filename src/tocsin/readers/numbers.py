@@ -37,6 +37,10 @@ _CELL = re.compile(
     r"\s*([+-])?\s*([^\d\s+-][^+]{0,14}?)?\s*([+-])?",  # sign, unit, sign
     re.ASCII,
 )
+_DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
+_SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
+_SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
+_SCALED = re.compile(rf"({'|'.join(map(re.escape, _SCALES))}) ?([^\d\s]{{0,4}})")
 _PARENTHESES = re.compile(r"([^()]{0,5})\(([^()]+)\)([^()]{0,5})")
 _DIGITS = {
     ".": re.compile(
@@ -139,7 +143,7 @@ def grouped_by_points(texts: list[str]) -> bool:
 
 def _split(text: str) -> Cell | None:
     """Return the parts of a number, None for what is none; durations are none here."""
-    text, negative = _tidy(text), False
+    text, negative = _DASHES.sub("", _tidy(text)), False
     if plain := _PLAIN.fullmatch(text):
         return Cell(bool(plain[1]), plain[2], "", "")
     if ")" in text and (inside := _PARENTHESES.fullmatch(text)):
@@ -151,6 +155,11 @@ def _split(text: str) -> Cell | None:
     signs = sign + inner + behind + last
     if len(signs) > 1 or (negative and signs) or (before and before not in CURRENCIES):
         return None
+    if scaled := _SCALED.fullmatch(after) if before or " " in after else None:
+        power = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}"
+        after = scaled[2]
+        if before and after:
+            return None
     if before and after and unit_of(before) != unit_of(after):
         return None
     if after and not _is_unit(after, text[found.end(4)] == " "):
