@@ -217,7 +217,9 @@ def test_sizes_and_durations_find_what_is_far_off(tmp_path):
     """One of 9.8 GB among kB and one of four hours among minutes are the first two."""
     rng = np.random.default_rng(0)
     size = [f"{x:.1f} kB" for x in rng.normal(650, 90, N)]
-    wait = [f"0:0{int(x)}:{int(y):02d}" for x, y in zip(rng.integers(3, 6, N), rng.integers(0, 60, N))]  # noqa: B905, E501
+    wait = [
+        f"0:0{int(x)}:{int(y):02d}" for x, y in zip(rng.integers(3, 6, N), rng.integers(0, 60, N))
+    ]  # noqa: B905, E501
     size[70], wait[110] = "9.8 GB", "4:00:00"
     path = save(tmp_path / "a.csv", {"size": size, "wait": wait})
     ranks = np.argsort(-tocsin.detect(path).scores.values)

@@ -80,7 +80,9 @@ def test_chunks_of_the_command_line(tmp_path, rows):
     save(ordered, tmp_path / "new.csv")
     run = CliRunner().invoke
     model, out = tmp_path / "model", tmp_path / "out.csv"
-    fitted = run(app, ["fit", str(tmp_path / "train.csv"), "--detector", "neighbours", "--out", str(model)])  # noqa: E501
+    fitted = run(
+        app, ["fit", str(tmp_path / "train.csv"), "--detector", "neighbours", "--out", str(model)]
+    )  # noqa: E501
     assert fitted.exit_code == 0, fitted.output
     arguments = ["score", str(model), str(tmp_path / "new.csv"), "--out", str(out)]
     scored = run(app, [*arguments, "--chunk-rows", str(rows)])

@@ -218,9 +218,9 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         counted or not all(is_number(cell.replace(decimal, ".")) for cell in rows[0])
     )
     between = units(rows) if header else 0
-    notes = [f"{above:,} lines above the names were left out"] if above else []
+    notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
-        f'the line "{separator.join(row)}" under the names was left out'
+        f'the line "{separator.join(row)}" under the names left out'
         for row in rows[1 : 1 + between]
     ]
     skipped = [*range(begin), *range(ends[0], ends[between])]
@@ -257,8 +257,6 @@ def _separate(
 ) -> tuple[str, list[list[str]], list[int]]:
     """Return the separator of a text, its records, and the number of lines up to each."""
     separators = (head.separator,) if head.separator else _SEPARATORS
-    if len(head.names) > 1 and text.split("\n", 1)[0].count(" ") == len(head.names) - 1:
-        separators = (*separators, " ")
     candidates = {*separators, *(() if head.separator else _UNUSUAL)}
     parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
     best = max(separators, key=lambda separator: _fit(parsed[separator][0]))

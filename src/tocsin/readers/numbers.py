@@ -330,7 +330,9 @@ def _span(text: str, two: tuple[float, float] = (3_600.0, 60.0)) -> tuple[float]
     if ":" in text:
         return _clock_span(text, two)
     if text[:1] == "P" and (found := _ISO_SPAN.fullmatch(text)):
-        days, hours, minutes, seconds = (float((p or "0").replace(",", ".")) for p in found.groups())
+        days, hours, minutes, seconds = (
+            float((p or "0").replace(",", ".")) for p in found.groups()
+        )
         return (86_400 * days + 3_600 * hours + 60 * minutes + seconds,)
     body = text.removeprefix("-")
     pieces = _PIECES.findall(body)

@@ -26,7 +26,7 @@ _LEAST_ROWS = 3
 class Head(NamedTuple):
     """What a file begins with.
 
-    ``separator``: as ``sep=`` names it, or "". ``lines``: how many lines that takes. ``comments``:
+    ``separator``: as ``sep=`` or comments name it, or "". ``lines``: how many lines ``sep=`` takes. ``comments``:
     whether lines that begin with # are comments. ``names``: those that comments hold, if any.
     """
 
@@ -73,25 +73,26 @@ def head_of(text: str) -> tuple[Head, str]:
         return Head(separator, int(bool(separator)), False, ()), "".join(lines)
     rows = [line for line in lines if not line.startswith("#")]
     comments = [line.rstrip("\r\n") for line in lines if line.startswith("#")]
-    body = "".join(rows)
     first = next((line for line in rows if line.strip()), "")
-    named = int(bool(separator))
-    return Head(separator, named, True, _names(comments, first, separator)), body
+    mark, names = _names(comments, first, separator)
+    return Head(mark or separator, int(bool(separator)), True, names), "".join(rows)
 
 
-def _names(comments: list[str], first: str, separator: str) -> tuple[str, ...]:
+def _names(comments: list[str], first: str, separator: str) -> tuple[str, tuple[str, ...]]:
+    """Return the names that comments above the first row hold, and what separates them."""
     for line in comments:
         if line.startswith("#fields\t"):
-            return tuple(line.split("\t")[1:])
+            return "\t", tuple(line.split("\t")[1:])
         if line.startswith("#Fields: "):
-            return tuple(line.split()[1:])
-    for mark in filter(None, (separator, ",", ";", "\t", "|")):
+            return " ", tuple(line.split()[1:])
+    for mark in filter(None, (separator, ";", "\t", "|", ",")):
         names = comments[-1].removeprefix("#").strip(" ").split(mark)
         cells = first.rstrip("\r\n").split(mark)
-        if len(names) == len(cells) > 1 and any(map(is_number, cells)):
+        if len(names) == len(cells) > 1 and any(map(is_written, cells)):
             clean = tuple(name.strip().strip('"') for name in names)
-            return () if any(map(is_number, clean)) else (clean[0] or "#", *clean[1:])
-    return ()
+            held = () if any(map(is_written, clean)) else (clean[0] or "#", *clean[1:])
+            return mark, held
+    return "", ()
 
 
 def titles(rows: list[list[str]]) -> int:
@@ -118,7 +119,9 @@ def units(rows: list[list[str]]) -> int:
         measured = [
             place
             for place in range(len(rows[0]))
-            if len(cells := [row[place] for row in below if row[place : place + 1] not in ([], [""])])
+            if len(
+                cells := [row[place] for row in below if row[place : place + 1] not in ([], [""])]
+            )
             >= min(_LEAST_ROWS, len(below))
             and all(map(is_written, cells))
         ]

@@ -129,9 +129,7 @@ def read_labels(path: str | Path) -> IntArray:
     return labels_of(frame.iloc[:, 0], str(path))
 
 
-def _frames(
-    path: Path, chunk_rows: int | None, known: Known | None
-) -> Iterator[pd.DataFrame]:
+def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator[pd.DataFrame]:
     reader = _READERS[_format(path)]
     delimited = reader is read_delimited
     frames = read_delimited(path, chunk_rows, known) if delimited else reader(path, chunk_rows)
@@ -254,7 +252,11 @@ def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
         given = cells[cells.notna()] if cells.dtype == object else cells[:0]
         lists = [each for each in given if isinstance(each, list | np.ndarray)]
         width = len(lists[0]) if lists else 0
-        if not 0 < width <= _WIDEST or len(lists) < len(given) or {len(x) for x in lists} != {width}:
+        if (
+            not 0 < width <= _WIDEST
+            or len(lists) < len(given)
+            or {len(x) for x in lists} != {width}
+        ):
             parts.append(cells.to_frame())
             continue
         try:

@@ -27,18 +27,18 @@ Moments = NDArray[np.datetime64]
 ISO = "ISO8601"
 
 _MONTHS = (
-    "jan ene gen january januar janvier",
-    "feb fév fev févr february februar",
-    "mar mär mrz march märz mars",
-    "apr abr avr april avril",
+    "jan ene gen january januar janvier enero gennaio",
+    "feb fév fev févr february februar février febrero febbraio",
+    "mar mär mrz mars march märz marzo",
+    "apr abr avr april avril abril aprile",
     "may mai mag mayo maggio",
-    "jun giu june juni juin",
-    "jul lug july juli juil juillet",
-    "aug ago août aou aoû",
-    "sep sept set september septembre",
-    "oct okt ott october oktober octobre",
-    "nov november novembre",
-    "dec dez dic déc december dezember décembre",
+    "jun giu june juni juin junio giugno",
+    "jul lug july juli juil juillet julio luglio",
+    "aug ago aoû aou août august agosto",
+    "sep sept set september septembre septiembre settembre",
+    "oct okt ott october oktober octobre octubre ottobre",
+    "nov november novembre noviembre",
+    "dec dez dic déc december dezember décembre diciembre dicembre",
 )
 _MONTH = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
 _ZONES = {

@@ -56,7 +56,25 @@ _CURRENCIES = {
 _PREFIXES = {"n": -9, "µ": -6, "u": -6, "m": -3, "": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
 _PREFIXED = (
-    *("m", "g", "l", "L", "V", "A", "W", "VA", "var", "Wh", "VAh", "Ah", "J", "eV", "N", "Nm", "Pa"),
+    *(
+        "m",
+        "g",
+        "l",
+        "L",
+        "V",
+        "A",
+        "W",
+        "VA",
+        "var",
+        "Wh",
+        "VAh",
+        "Ah",
+        "J",
+        "eV",
+        "N",
+        "Nm",
+        "Pa",
+    ),
     *("Hz", "Ω", "ohm", "Ohm", "F", "T", "bar", "B", "B/s", "Bps", "bit", "bit/s", "b/s", "bps"),
     *("m/s", "mol", "cd", "lm", "lx", "Sv", "Bq", "t", "W/m²", "W/m2", "g/l", "g/L", "g/m³"),
 )
