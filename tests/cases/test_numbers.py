@@ -95,6 +95,17 @@ def test_whole_thousands_in_a_file_with_and_without_fractions_beside_them(tmp_pa
     assert tocsin.detect(alone).anomalies[0] == tocsin.detect(path).anomalies[0] == PLANTED
 
 
+def test_thousands_that_begin_late_in_a_file(tmp_path):
+    """The first 20,000 rows are below a thousand: 1.031 after them is still about a thousand."""
+    values = [*range(100, 999)] * 23 + [1_031, 98_765, 1_360]
+    texts = [f"{value:,}".replace(",", ".") for value in values]
+    path = save(tmp_path / "a.csv", {"visits": texts, "mode": "x"}, "\t")
+    assert np.array_equal(read_back(path, "visits")[0], values)
+    halves = [f"{value / 2:g}" for value in values]
+    path = save(tmp_path / "b.csv", {"x": ["7"] * 9000 + halves, "mode": "x"}, "\t")
+    assert read_table(path)["x"].dtype == float
+
+
 @pytest.mark.parametrize(("group", "decimal", "separator"), [(".", ",", ";"), (",", ".", ",")])
 def test_three_decimals_are_fractions_where_the_column_or_the_file_shows_it(
     tmp_path, group, decimal, separator
@@ -148,7 +159,7 @@ def test_currencies_and_per_cent_are_no_part_of_the_number(tmp_path, money):
 @pytest.mark.parametrize(
     ("texts", "values"),
     [
-        (["-$6,878.63", "($9,400.10)", "$ (5.00)", "$-7", "8.50-"], [-6878.63, -9400.1, -5, -7, -8.5]),
+        (["-$6,878.63", "($9,400.10)", "$ (5.00)", "$-7", "8-"], [-6878.63, -9400.1, -5, -7, -8]),
         (["1,63,437", "9,87,65,432", "999", "12,34,567.5"], [163437, 98765432, 999, 1234567.5]),
         (["1'234.50", "1’234’567", "12.5"], [1234.5, 1234567, 12.5]),
         (["1 234,5", "1\u202f234,75", "7"], [1234.5, 1234.75, 7]),
@@ -217,9 +228,7 @@ def test_sizes_and_durations_find_what_is_far_off(tmp_path):
     """One of 9.8 GB among kB and one of four hours among minutes are the first two."""
     rng = np.random.default_rng(0)
     size = [f"{x:.1f} kB" for x in rng.normal(650, 90, N)]
-    wait = [
-        f"0:0{int(x)}:{int(y):02d}" for x, y in zip(rng.integers(3, 6, N), rng.integers(0, 60, N))
-    ]  # noqa: B905, E501
+    wait = [f"0:0{x // 60}:{x % 60:02d}" for x in rng.integers(180, 360, N)]
     size[70], wait[110] = "9.8 GB", "4:00:00"
     path = save(tmp_path / "a.csv", {"size": size, "wait": wait})
     ranks = np.argsort(-tocsin.detect(path).scores.values)

@@ -1,4 +1,4 @@
-"""What stands above the rows, and cells that hold more than one value: columns as a person sees them."""
+"""What stands above the rows, and cells of more than one value: columns as a person sees them."""
 
 import json
 

@@ -90,8 +90,8 @@ def read(
 ) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table without its label column, and its labels (n,) if it has any.
 
-    ``texts``: of a .txt file the lines. ``model``: read columns as those it learned. Raises UnreadableFile, and InputError when labels and
-    rows do not match.
+    ``texts``: of a .txt file the lines. ``model``: read columns as those it learned. Raises
+    UnreadableFile, and InputError when labels and rows do not match.
     """
     from tocsin.pipeline import known_of
     from tocsin.readers.table import read_labels, read_table, split_label

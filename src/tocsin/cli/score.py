@@ -43,9 +43,8 @@ def score(
     if not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
             reads = isinstance(pipeline, LogPipeline | TextPipeline | ImagePipeline)
-            detection = pipeline.detect(
-                data if reads else read_table(data, known=known_of(pipeline))
-            )
+            items = data if reads else read_table(data, known=known_of(pipeline))
+            detection = pipeline.detect(items)
             writer.write(detection)
         _print_whole(detection, pipeline.detector_name, top, as_json=as_json)
         if out is not None and not as_json:

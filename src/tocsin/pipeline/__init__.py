@@ -109,8 +109,9 @@ def detect(
 
 def known_of(pipeline: AnyPipeline) -> Known | None:
     """Return what a reader of files has to know to read new ones as this pipeline's training."""
-    tabular = isinstance(pipeline, Pipeline | SeriesPipeline)
-    return pipeline.preparer_.known if tabular else None
+    if not isinstance(pipeline, Pipeline | SeriesPipeline):
+        return None
+    return pipeline.preparer_.known
 
 
 def _read(data: Any, modality: str, known: Known | None = None) -> Any:

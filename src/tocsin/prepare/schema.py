@@ -77,20 +77,7 @@ def infer(values: pd.Series[Any]) -> Column:
         return Column("date", "ISO8601")
     if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         return Column("numeric")
-    if nested := _nested(values):
-        return Column("dropped", note=nested)
-    codes, found = pd.factorize(_texts(values))
-    known = np.array([text.strip().lower() not in MISSING_WORDS for text in found], dtype=bool)
-    texts = np.asarray(found, dtype=object)[known]
-    counts = np.bincount(codes[codes >= 0], minlength=len(found))[known].astype(np.int64)
-    if not texts.size:
-        return Column("dropped", note="every value is missing")
-    if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
-        return Column("boolean", "boolean")
-    decimal = values.attrs.get("decimal")
-    return (
-        _infer_numbers(texts, counts, decimal) or _infer_dates(texts, counts) or Column("category")
-    )
+    return Column("dropped", note=nested) if (nested := _nested(values)) else _infer_texts(values)
 
 
 def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
@@ -158,7 +145,7 @@ def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.o
     texts = np.array([None if text in _NO_TEXT else text for text in found] + [None], dtype=object)
     if len(seen) and pd.api.types.is_numeric_dtype(values.dtype):
         parsed = _parse_plain(np.array(seen, dtype=object))
-        written = {value: text for value, text in zip(parsed.tolist(), seen, strict=True)}
+        written = dict(zip(parsed.tolist(), seen, strict=True))
         known = set(seen)
         for i, text in enumerate(found):
             if text not in known:
@@ -204,6 +191,21 @@ def _text(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
+
+
+def _infer_texts(values: pd.Series[Any]) -> Column:
+    codes, found = pd.factorize(_texts(values))
+    known = np.array([text.strip().lower() not in MISSING_WORDS for text in found], dtype=bool)
+    texts = np.asarray(found, dtype=object)[known]
+    counts = np.bincount(codes[codes >= 0], minlength=len(found))[known].astype(np.int64)
+    if not texts.size:
+        return Column("dropped", note="every value is missing")
+    if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
+        return Column("boolean", "boolean")
+    decimal = values.attrs.get("decimal")
+    return (
+        _infer_numbers(texts, counts, decimal) or _infer_dates(texts, counts) or Column("category")
+    )
 
 
 def _nested(values: pd.Series[Any]) -> str:

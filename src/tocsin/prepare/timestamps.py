@@ -37,7 +37,7 @@ _NAMES = frozenset(
     | {"zeit", "datum", "zeitstempel", "uhrzeit", "fecha", "horodatage"}
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 _SAMPLE = 500
 _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
@@ -82,9 +82,9 @@ class TimeColumn(Stateful):
     def _add_clock(self, moments: Moments, frame: pd.DataFrame) -> Moments:
         if self.clock_ is None:
             return moments
-        texts = _texts(frame[self.clock_])
-        texts = texts.where(texts.str.count(":") > 1, texts + ":00")
-        return moments + pd.to_timedelta(texts, errors="coerce").to_numpy("timedelta64[ns]")
+        clocks = "1970-01-01 " + _texts(frame[self.clock_]).fillna("")
+        on_first_day = times.read(clocks.to_numpy(dtype=object), "%Y-%m-%d")
+        return moments + (on_first_day - np.datetime64(0, "us")).astype("timedelta64[ns]")
 
 
 def find_time(frame: pd.DataFrame) -> str | None:

@@ -84,10 +84,11 @@ def read_delimited(
     if chunk_rows is None:
         with _rows(path, encoding, dialect, texts) as frames:
             frame = frames.read()
-        doubtful = _doubtful(frame, dialect)
-        if doubtful:
-            with _rows(path, encoding, dialect, texts.union(doubtful)) as frames:
-                frame = frames.read()
+        for name in _doubtful(frame, dialect):
+            with _rows(path, encoding, dialect, frozenset([name]), columns=[name]) as frames:
+                cells = frames.read()[name]
+            if grouped_by_points(cells.dropna().unique().tolist()):
+                frame[name] = cells
         yield _finished(frame, dialect)
         return
     with _rows(path, encoding, dialect, texts, chunk_rows) as frames:
@@ -96,7 +97,12 @@ def read_delimited(
 
 
 def _rows(
-    path: Path, encoding: str, dialect: _Dialect, texts: frozenset[str], size: int | None = None
+    path: Path,
+    encoding: str,
+    dialect: _Dialect,
+    texts: frozenset[str],
+    size: int | None = None,
+    columns: list[str] | None = None,
 ) -> Any:
     """Return pandas' reader of the rows."""
     source: Any = path
@@ -111,9 +117,10 @@ def _rows(
         names=list(dialect.names) or None,
         skiprows=list(dialect.skipped) or None,
         encoding=encoding,
-        index_col=False,
+        index_col=False if columns is None else None,
+        usecols=columns,
         compression="gzip" if packed else None,
-        dtype=cast(Any, dict.fromkeys(_keys(texts, dialect), str)) or None,
+        dtype=cast("Any", dict.fromkeys(_keys(texts, dialect), str)) or None,
         low_memory=size is not None,
         **({"iterator": True} if size is None else {"chunksize": size}),
     )
@@ -126,11 +133,11 @@ def _keys(texts: frozenset[str], dialect: _Dialect) -> list[str | int]:
     return [int(name[1:]) for name in texts if re.fullmatch(r"x\d+", name)]
 
 
-def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> set[str]:
+def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> list[str]:
     """Return the columns whose fractions could be thousands, though the first rows had none."""
     if dialect.decimal == "," or not dialect.header:
-        return set()
-    found = set()
+        return []
+    found = []
     for name in frame.columns[(frame.dtypes == np.float64).to_numpy()]:
         if name in dialect.clear:
             continue
@@ -140,7 +147,7 @@ def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> set[str]:
             grouped = np.abs(values * 1000 - np.rint(values * 1000)) < 1e-6
         whole = values == np.rint(values)
         if grouped.all() and not whole.all() and whole.any() and np.abs(values).max() < 1000:
-            found.add(name)
+            found.append(name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Times written as numbers: counted from some year on, or digits of a calendar such as 202403011230.
+"""Times written as numbers: counted from some year on, or digits such as 202403011230.
 
 The one reader of such times, of files and of events. Their size tells which they are; the
 styles and the years that are told apart:
@@ -7,7 +7,7 @@ styles and the years that are told apart:
 - "webkit" µs and "filetime" 100 ns since 1601, "ticks" 100 ns since the year 1 (.NET);
 - "labview": seconds since 1904, from 2018 on;
 - "excel": days since 1899-12-30, from 1982 to 2036; "mjd": days since 1858-11-17, from 1995 to
-  2132; "julian": days since 4713 BC; "matlab": days since the year 0, from 1971 on;
+  2050; "julian": days since 4713 BC; "matlab": days since the year 0, from 1971 on;
 - "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S%f" (milliseconds), "%Y%j",
   "%y%m%d%H%M%S": digits of a calendar;
 - "elapsed": seconds from an unknown beginning, counted from 1970.
@@ -53,7 +53,7 @@ EPOCHS = {
 }
 """Ways to count time."""
 
-_DAYS = {"excel": (30_000, 50_000), "mjd": (50_000, 100_000), "matlab": (719_900, 760_000)}
+_DAYS = {"excel": (30_000, 50_000), "mjd": (50_000, 70_000), "matlab": (719_900, 760_000)}
 _DAYS |= {"julian": (2_430_000, 2_500_000)}
 _SIZES = (
     (7e17, "ns"),
@@ -101,7 +101,7 @@ def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
 
 
 def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Moments:
-    """Return times (n,) datetime64[us], NaT where a number is none of the style; ns exact of ``ns``.
+    """Return times (n,) datetime64[us], [ns] of "ns", NaT where a number is none of the style.
 
     ``exact`` (n,): the same numbers as integers, where they are integers. Fractions of days are
     rounded to milliseconds, those of seconds to microseconds.

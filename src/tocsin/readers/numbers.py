@@ -37,6 +37,9 @@ _CELL = re.compile(
     r"\s*([+-])?\s*([^\d\s+-][^+]{0,14}?)?\s*([+-])?",  # sign, unit, sign
     re.ASCII,
 )
+_WORD = re.compile(r"[^\W\d_][^\W\d_/.%²³·°-]{0,14}(?:[/.-][^\W\d_]{1,6}[.²³]?)?\.?")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS += ("mai", "okt", "dez")
 _DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
@@ -155,23 +158,23 @@ def _split(text: str) -> Cell | None:
     signs = sign + inner + behind + last
     if len(signs) > 1 or (negative and signs) or (before and before not in CURRENCIES):
         return None
-    if scaled := _SCALED.fullmatch(after) if before or " " in after else None:
-        power = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}"
-        after = scaled[2]
-        if before and after:
-            return None
-    if before and after and unit_of(before) != unit_of(after):
-        return None
-    if after and not _is_unit(after, text[found.end(4)] == " "):
-        return None
-    return Cell(negative or signs == "-", digits, power, before or after)
+    if (before or " " in after) and (scaled := _SCALED.fullmatch(after)):  # $1.2M, 3 Mio. €
+        power, after = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}", scaled[2]
+    unit = _unit_name(before, after, apart=text[found.end(4)] == " " if after else False)
+    return None if unit is None else Cell(negative or signs == "-", digits, power, unit)
 
 
-def _is_unit(name: str, apart: bool) -> bool:
-    """Return whether a text behind digits is a unit; an unknown one is a word, and set apart."""
-    if name in UNITS or name in ("%", "‰", "°", "K", "ppm", "dB", "dBm", "rpm", "h", "C", "F"):
-        return True
-    return apart and not any(mark in name for mark in "()'\"@#:;\\") and name[0].isalpha()
+def _unit_name(before: str, after: str, *, apart: bool) -> str | None:
+    """Return the unit before or behind digits, "" for none, None where it cannot be one.
+
+    An unknown one is a word behind digits and set apart, and no month as in "1 Mar".
+    """
+    if before and after:
+        return before if unit_of(before) == unit_of(after) else None
+    if not after or after in UNITS:
+        return before or after
+    word = apart and _WORD.fullmatch(after) and after[:3].lower() not in _MONTHS
+    return after if word and after.lower().strip(".") not in ("am", "pm") else None
 
 
 def _tidy(text: str) -> str:
@@ -330,10 +333,8 @@ def _span(text: str, two: tuple[float, float] = (3_600.0, 60.0)) -> tuple[float]
     if ":" in text:
         return _clock_span(text, two)
     if text[:1] == "P" and (found := _ISO_SPAN.fullmatch(text)):
-        days, hours, minutes, seconds = (
-            float((p or "0").replace(",", ".")) for p in found.groups()
-        )
-        return (86_400 * days + 3_600 * hours + 60 * minutes + seconds,)
+        parts = [float(part.replace(",", ".")) for part in found.groups("0")]
+        return (float(np.dot(parts, (86_400, 3_600, 60, 1))),)
     body = text.removeprefix("-")
     pieces = _PIECES.findall(body)
     if len(pieces) < 2 or _PIECES.sub("", body):

@@ -26,8 +26,8 @@ _LEAST_ROWS = 3
 class Head(NamedTuple):
     """What a file begins with.
 
-    ``separator``: as ``sep=`` or comments name it, or "". ``lines``: how many lines ``sep=`` takes. ``comments``:
-    whether lines that begin with # are comments. ``names``: those that comments hold, if any.
+    ``separator``: as ``sep=`` or comments name it, or "". ``lines``: how many ``sep=`` takes.
+    ``comments``: whether lines that begin with # are comments. ``names``: those they hold.
     """
 
     separator: str
@@ -116,15 +116,7 @@ def units(rows: list[list[str]]) -> int:
     found = 0
     for i in range(1, min(_MOST_UNITS + 1, len(rows) - _LEAST_ROWS)):
         below = rows[i + 1 : i + 200]
-        measured = [
-            place
-            for place in range(len(rows[0]))
-            if len(
-                cells := [row[place] for row in below if row[place : place + 1] not in ([], [""])]
-            )
-            >= min(_LEAST_ROWS, len(below))
-            and all(map(is_written, cells))
-        ]
+        measured = [place for place in range(len(rows[0])) if _is_measured(below, place)]
         cells = [rows[i][place].strip() for place in measured if place < len(rows[i])]
         words = [cell for cell in cells if cell]
         if not words or any(map(is_written, words)):
@@ -133,6 +125,12 @@ def units(rows: list[list[str]]) -> int:
         if known or len(words) > 1:
             found = i
     return found
+
+
+def _is_measured(rows: list[list[str]], place: int) -> bool:
+    """Return whether a column has numbers alone, and enough to tell."""
+    cells = [row[place] for row in rows if len(row) > place and row[place]]
+    return len(cells) >= min(_LEAST_ROWS, len(rows)) and all(map(is_written, cells))
 
 
 def is_number(cell: str) -> bool:

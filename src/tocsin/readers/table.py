@@ -47,7 +47,7 @@ from tocsin.readers.delimited import (
 )
 from tocsin.readers.labels import labels_of, split_label
 from tocsin.readers.times import of_object
-from tocsin.types import IntArray
+from tocsin.types import FloatArray, IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
 
@@ -245,29 +245,33 @@ def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose lists of numbers, of one length in a column, are columns a_0, a_1, …"""
-    parts = []
+    """Return a table whose lists of numbers, of one length in a column, are columns a_0, a_1 …."""
+    parts: list[pd.DataFrame] = []
     for name in frame.columns:
-        cells = frame[name]
-        given = cells[cells.notna()] if cells.dtype == object else cells[:0]
-        lists = [each for each in given if isinstance(each, list | np.ndarray)]
-        width = len(lists[0]) if lists else 0
-        if (
-            not 0 < width <= _WIDEST
-            or len(lists) < len(given)
-            or {len(x) for x in lists} != {width}
-        ):
-            parts.append(cells.to_frame())
-            continue
-        try:
-            values = np.full((len(cells), width), np.nan)
-            values[cells.notna().to_numpy()] = np.array(lists, dtype=np.float64)
-        except (TypeError, ValueError):  # lists of texts, or of lists
-            parts.append(cells.to_frame())
-            continue
-        names = [f"{name}_{i}" for i in range(width)]
-        parts.append(pd.DataFrame(values, columns=names, index=cells.index))
-    return pd.concat(parts, axis=1) if parts else frame
+        values = _stacked(frame[name])
+        if values is None:
+            parts.append(frame[[name]])
+        else:
+            names = [f"{name}_{i}" for i in range(values.shape[1])]
+            parts.append(pd.DataFrame(values, columns=names, index=frame.index))
+    return pd.concat(parts, axis=1)
+
+
+def _stacked(cells: pd.Series[Any]) -> FloatArray | None:
+    """Return the lists of a column as numbers (n, length), None where they are no such lists."""
+    if cells.dtype != object:
+        return None
+    given = cells[cells.notna()]
+    widths = {len(each) if isinstance(each, list | np.ndarray) else 0 for each in given}
+    width = widths.pop() if len(widths) == 1 else 0
+    if not 0 < width <= _WIDEST:
+        return None
+    values = np.full((len(cells), width), np.nan)
+    try:
+        values[cells.notna().to_numpy()] = np.array(given.tolist(), dtype=np.float64)
+    except (TypeError, ValueError):  # lists of texts, or of lists
+        return None
+    return values
 
 
 def _parquet(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:

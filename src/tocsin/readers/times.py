@@ -26,6 +26,8 @@ Moments = NDArray[np.datetime64]
 
 ISO = "ISO8601"
 
+_SAMPLE = 50
+
 _MONTHS = (
     "jan ene gen january januar janvier enero gennaio",
     "feb fév fev févr february februar février febrero febbraio",
@@ -41,15 +43,26 @@ _MONTHS = (
     "dec dez dic déc december dezember décembre diciembre dicembre",
 )
 _MONTH = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
-_ZONES = {
-    **dict.fromkeys(("Z", "UTC", "GMT", "WET", "UT"), 0),
-    **dict.fromkeys(("CET", "MEZ", "WEST", "BST"), 60),
-    **dict.fromkeys(("CEST", "MESZ", "EET", "SAST"), 120),
-    **dict.fromkeys(("EEST", "MSK"), 180),
-    **{"IST": 330, "HKT": 480, "SGT": 480, "JST": 540, "KST": 540, "AEST": 600, "AEDT": 660},
-    **{"NZST": 720, "NZDT": 780, "BRT": -180, "ART": -180, "EST": -300, "EDT": -240},
-    **{"CST": -360, "CDT": -300, "MST": -420, "MDT": -360, "PST": -480, "PDT": -420},
+_OFFSETS = {
+    0: "Z UTC GMT WET UT",
+    60: "CET MEZ WEST BST",
+    120: "CEST MESZ EET SAST",
+    180: "EEST MSK",
+    330: "IST",
+    480: "HKT SGT AWST",
+    540: "JST KST",
+    600: "AEST",
+    660: "AEDT",
+    720: "NZST",
+    780: "NZDT",
+    -180: "BRT ART",
+    -240: "EDT",
+    -300: "EST CDT",
+    -360: "CST MDT",
+    -420: "MST PDT",
+    -480: "PST",
 }
+_ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names.split()}
 _DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 _DAY_FIRST |= {day.lower(): month.lower() for day, month in _DAY_FIRST.items()}
 _MONTH_FIRST = frozenset(_DAY_FIRST.values())
@@ -188,7 +201,9 @@ def _iso(texts: Texts) -> Moments:
 
 
 def _spread(texts: Texts) -> Texts:
-    return texts[np.unique(np.linspace(0, len(texts) - 1, min(len(texts), 50)).astype(int))]
+    rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int))
+    sample: Texts = texts[rows]
+    return sample
 
 
 def _likeliest(texts: Texts, days: list[str]) -> tuple[str, str]:

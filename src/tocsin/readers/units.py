@@ -56,27 +56,8 @@ _CURRENCIES = {
 _PREFIXES = {"n": -9, "µ": -6, "u": -6, "m": -3, "": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
 _PREFIXED = (
-    *(
-        "m",
-        "g",
-        "l",
-        "L",
-        "V",
-        "A",
-        "W",
-        "VA",
-        "var",
-        "Wh",
-        "VAh",
-        "Ah",
-        "J",
-        "eV",
-        "N",
-        "Nm",
-        "Pa",
-    ),
-    *("Hz", "Ω", "ohm", "Ohm", "F", "T", "bar", "B", "B/s", "Bps", "bit", "bit/s", "b/s", "bps"),
-    *("m/s", "mol", "cd", "lm", "lx", "Sv", "Bq", "t", "W/m²", "W/m2", "g/l", "g/L", "g/m³"),
+    "m g l L V A W VA var Wh VAh Ah J eV N Nm Pa Hz Ω ohm Ohm F bar t mol lm lx Sv Bq m/s "
+    "B B/s Bps bit bit/s b/s bps W/m² W/m2 g/l g/L g/m³"
 )
 _SAME = {"L": "l", "Ohm": "Ω", "ohm": "Ω", "Bps": "B/s", "b/s": "bit/s", "bps": "bit/s"}
 _SAME |= {"g/L": "g/l", "W/m2": "W/m²"}
@@ -91,7 +72,7 @@ _SPANS = {
 
 def _table() -> dict[str, Unit]:
     units = {name: Unit(code) for code, names in _CURRENCIES.items() for name in names.split()}
-    for base in _PREFIXED:
+    for base in _PREFIXED.split():
         dimension = _SAME.get(base, base)
         units |= {p + base: Unit(dimension, 1.0, power) for p, power in _PREFIXES.items()}
     for base in ("B", "B/s", "bit", "bit/s"):
@@ -104,6 +85,7 @@ def _table() -> dict[str, Unit]:
     units |= {"cl": Unit("l", 1.0, -2), "dl": Unit("l", 1.0, -1), "km/h": Unit("m/s", 1 / 3.6)}
     units |= {"°C": Unit("°C"), "degC": Unit("°C"), "℃": Unit("°C")}
     units |= dict.fromkeys(("°F", "degF", "℉"), Unit("°C", 5 / 9, 0, -160 / 9))
+    units |= {name: Unit(name) for name in ("%", "‰", "°", "ppm", "ppb", "dB", "dBm", "rpm", "C")}
     units |= {"bytes": Unit("B"), "byte": Unit("B"), "Bytes": Unit("B"), "bits": Unit("bit")}
     return units
 

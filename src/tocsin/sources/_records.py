@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.settings import Settings
 from tocsin.readers import epochs
 from tocsin.readers import times as written
+from tocsin.settings import Settings
 from tocsin.types import Batch, FloatArray, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000
