@@ -119,6 +119,29 @@ def test_three_decimals_are_fractions_where_the_column_or_the_file_shows_it(
     assert np.array_equal(read_back(path, "level")[0], values.round(1))
 
 
+def test_columns_of_a_file_that_shows_the_other_mark(tmp_path):
+    """Thousands beside fractions of the same mark are thousands where they must be, and noted."""
+    rng = np.random.default_rng(0)
+    for mark, separator in ((".", ","), (".", ";"), (",", ";")):
+        values = amounts(digits=0)
+        values[3] = 1_360
+        texts = [f"{int(value):,}".replace(",", mark) for value in values]
+        other = [f"{x:.1f}".replace(".", mark) for x in rng.normal(5, 1, N)]
+        path = save(tmp_path / "a.csv", {"visits": texts, "price": other}, separator)
+        assert np.array_equal(read_back(path, "visits")[0], values)
+        assert "read as thousands" in "".join(TablePreparer().fit(read_table(path)).notes_)
+
+
+def test_three_decimals_alone_between_semicolons_are_fractions_and_noted(tmp_path):
+    """4,914 in a file with semicolons, no other number: about five."""
+    values = np.random.default_rng(0).normal(5, 0.2, N).round(3)
+    texts = [f"{value:.3f}".replace(".", ",") for value in values]
+    path = save(tmp_path / "a.csv", {"flow": texts, "mode": "x"}, ";")
+    frame = read_table(path)
+    assert np.array_equal(frame["flow"], values)
+    assert "fractions, not thousands" in "".join(TablePreparer().fit(frame).notes_)
+
+
 def test_what_nothing_decides_is_noted():
     """Commas before three digits everywhere: thousands, and the note says so."""
     column = schema.infer(pd.Series(["4,914", "5,031", "4,877"]))

@@ -96,7 +96,7 @@ def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     codes, texts = pd.factorize(_texts(values))
     style = column.style
-    if (decimal := values.attrs.get("decimal")) and style != "boolean":
+    if (decimal := _decimal(values)) and style != "boolean":
         _, _, unit = style.partition(" ")
         style = f"{'comma' if decimal == ',' else 'plain'} {unit}".strip()
     parsed = _parse_numbers(texts, style)
@@ -202,10 +202,18 @@ def _infer_texts(values: pd.Series[Any]) -> Column:
         return Column("dropped", note="every value is missing")
     if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
         return Column("boolean", "boolean")
-    decimal = values.attrs.get("decimal")
+    decimal = _decimal(values)
     return (
         _infer_numbers(texts, counts, decimal) or _infer_dates(texts, counts) or Column("category")
     )
+
+
+def _decimal(values: pd.Series[Any]) -> str | None:
+    """Return the decimal mark that the file of a column shows, None for none."""
+    decimal = values.attrs.get("decimal")
+    if decimal and values.name in values.attrs.get("grouped", ()):
+        return "." if decimal == "," else ","
+    return decimal
 
 
 def _nested(values: pd.Series[Any]) -> str:
@@ -272,7 +280,7 @@ def _could_be_thousands(texts: NDArray[np.object_], decimal: str | None) -> bool
     pointed = [text for text in texts[:: max(1, len(texts) // 500)] if "." in text]
     if not pointed or any(numerals.mark_of([text]) for text in pointed):
         return False
-    return decimal == "," or numerals.grouped_by_points(texts.tolist())
+    return decimal == "," or numerals.are_thousands(texts.tolist(), ".", surely=decimal == ".")
 
 
 def _infer_dates(texts: NDArray[np.object_], counts: NDArray[np.int64]) -> Column | None:

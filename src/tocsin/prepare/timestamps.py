@@ -84,7 +84,8 @@ class TimeColumn(Stateful):
             return moments
         clocks = "1970-01-01 " + _texts(frame[self.clock_]).fillna("")
         on_first_day = times.read(clocks.to_numpy(dtype=object), "%Y-%m-%d")
-        return moments + (on_first_day - np.datetime64(0, "us")).astype("timedelta64[ns]")
+        both: Moments = moments + (on_first_day - np.datetime64(0, "us")).astype("timedelta64[ns]")
+        return both
 
 
 def find_time(frame: pd.DataFrame) -> str | None:

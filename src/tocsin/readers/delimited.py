@@ -2,7 +2,8 @@
 
 Numbers that a computer writes come as numbers, all else as the text that stands in the file, for
 ``tocsin.readers.numbers`` and ``times`` to read by the whole column. The decimal mark that the
-file shows goes with the table as ``attrs["decimal"]``, what was skipped above the rows as
+file shows goes with the table as ``attrs["decimal"]``, the columns for which it is one of
+thousands all the same as ``attrs["grouped"]``, and what was left out or guessed as
 ``attrs["notes"]``.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import UnreadableFile
-from tocsin.readers.numbers import grouped_by_points, mark_of
+from tocsin.readers.numbers import are_thousands, mark_of
 from tocsin.readers.preamble import Head, Uncommented, head_of, is_number, titles, units
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -37,6 +38,8 @@ _SIGNATURES = {
     b"SQLite": "an SQLite database",
 }
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
+_THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
+_LEAST = 3
 _LOOKED_AT = 400  # records that are looked at cell by cell
 
 
@@ -87,7 +90,7 @@ def read_delimited(
         for name in _doubtful(frame, dialect):
             with _rows(path, encoding, dialect, frozenset([name]), columns=[name]) as frames:
                 cells = frames.read()[name]
-            if grouped_by_points(cells.dropna().unique().tolist()):
+            if are_thousands(cells.dropna().unique().tolist(), ".", surely=bool(dialect.shown)):
                 frame[name] = cells
         yield _finished(frame, dialect)
         return
@@ -156,6 +159,7 @@ def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
         frame = frame.set_axis(numbered_names(frame.shape[1]), axis=1)
     if dialect.shown:
         frame.attrs["decimal"] = dialect.shown
+        frame.attrs["grouped"] = tuple(dialect.texts)
     if dialect.notes:
         frame.attrs["notes"] = dialect.notes
     return frame
@@ -215,9 +219,10 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     rows, ends = rows[above:], ends[above:]
     _refuse_uneven(path, rows, len(head.names))
     names = head.names or tuple(rows[0])
-    cells = [cell.strip() for row in rows[1:_LOOKED_AT] for cell in row]
-    shown = mark_of(cells) or ""
-    comma = shown == "," or (not shown and bool(known.commas))
+    columns = _columns(names, rows[1:_LOOKED_AT])
+    shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
+    fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
+    comma = shown == "," or bool(fractions) or (not shown and bool(known.commas))
     decimal = "," if separator != "," and comma else "."
     # Columns without names are often written with their numbers as names.
     counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
@@ -232,7 +237,16 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     ]
     skipped = [*range(begin), *range(ends[0], ends[between])]
     offset = head.lines
-    texts, clear = _fractions(names, rows[1 + between : _LOOKED_AT]) if header else ([], [])
+    if fractions:
+        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
+    clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
+    texts = {
+        name: next(cell for cell in cells if decimal in cell)
+        for name, cells in columns.items()
+        if name not in clear and are_thousands(cells, decimal, surely=bool(shown or fractions))
+    }
+    if shown:
+        notes += [f'"{cell}" and the like were read as thousands' for cell in texts.values()]
     return _Dialect(
         separator,
         decimal,
@@ -240,23 +254,33 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         header,
         head.comments,
         (*range(offset), *(line + offset for line in skipped)),
-        shown,
-        frozenset(texts if decimal == "." and shown != "." else ()),
+        "," if fractions else shown,
+        frozenset(texts),
         frozenset(clear),
         tuple(notes),
     )
 
 
-def _fractions(names: tuple[str, ...], rows: list[list[str]]) -> tuple[list[str], list[str]]:
-    """Return the columns whose fractions could be thousands, and those whose cannot."""
-    doubtful, clear = [], []
-    for place, name in enumerate(names):
-        cells = [row[place].strip() for row in rows if place < len(row)]
-        if any("." in cell and mark_of([cell]) == "." for cell in cells):
-            clear.append(name)
-        elif grouped_by_points(cells):
-            doubtful.append(name)
-    return doubtful, clear
+def _columns(names: tuple[str, ...], rows: list[list[str]]) -> dict[str, list[str]]:
+    return {
+        name: [row[place].strip() for row in rows if place < len(row)]
+        for place, name in enumerate(names)
+    }
+
+
+def _fractions(columns: dict[str, list[str]]) -> str:
+    """Return a cell such as 4,914 of a column of such cells alone, beside no whole thousands.
+
+    Where fields are separated by semicolons because commas are taken, those are decimal commas.
+    """
+    found = ""
+    for cells in columns.values():
+        commas = [cell for cell in cells if _THREE.fullmatch(cell)]
+        if commas and any(cell.isdigit() for cell in cells):
+            return ""
+        if len(commas) >= _LEAST and len(commas) == len([cell for cell in cells if cell]):
+            found = found or commas[0]
+    return found
 
 
 def _separate(

@@ -38,7 +38,20 @@ _CELL = re.compile(
     re.ASCII,
 )
 _WORD = re.compile(r"[^\W\d_][^\W\d_/.%²³·°-]{0,14}(?:[/.-][^\W\d_]{1,6}[.²³]?)?\.?")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS: tuple[str, ...] = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
 _MONTHS += ("mai", "okt", "dez")
 _DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
@@ -138,10 +151,17 @@ def is_written(text: str) -> bool:
     return bool(_split(text) or _span(_tidy(text)))
 
 
-def grouped_by_points(texts: list[str]) -> bool:
-    """Return whether texts such as 1.031 beside 711 are thousands rather than fractions."""
-    cells = [cell for text in texts if (cell := _split(text))]
-    return bool(cells) and _mark(cells, None, []) == ","
+def are_thousands(texts: list[str], mark: str, *, surely: bool) -> bool:
+    """Return whether this mark is one of thousands in texts of a column, for all that they show.
+
+    >>> are_thousands(["1.031", "711", "98.760"], ".", surely=True)
+    True
+    """
+    cells = [cell for text in texts if mark in text and (cell := _split(text))]
+    if not cells or any(_shown(cell.digits) for cell in cells):
+        return False
+    unclear, whole = _unclear(cells), [text for text in texts if text.isdigit()]
+    return {found for _, found in unclear} == {mark} and _grouped(unclear, whole) > surely
 
 
 def _split(text: str) -> Cell | None:
@@ -222,11 +242,16 @@ def _shown(digits: str) -> str:
     return fits[0] if len(fits) == 1 and ("." in digits or "," in digits) else ""
 
 
+def _unclear(cells: list[Cell]) -> list[tuple[str, str]]:
+    """Return digits such as 1.031 and their mark, which could be of thousands or of fractions."""
+    return [(cell.digits, found[1]) for cell in cells if (found := _OPEN.fullmatch(cell.digits))]
+
+
 def _mark(cells: list[Cell], decimal: str | None, remarks: list[str]) -> str:
     """Return the decimal mark of a column: what it shows, else its file, else what is likely."""
     shown = [_shown(cell.digits) for cell in cells]
     points, commas = shown.count("."), shown.count(",")
-    unclear = [(cell.digits, found[1]) for cell in cells if (found := _OPEN.fullmatch(cell.digits))]
+    unclear = _unclear(cells)
     if points or commas:
         mark = "." if points >= commas else ","
         if points and commas and unclear:
@@ -234,36 +259,34 @@ def _mark(cells: list[Cell], decimal: str | None, remarks: list[str]) -> str:
         return mark
     if not unclear:
         return decimal or "."
-    if decimal:
-        return decimal
-    return _likely(unclear, [cell.digits for cell in cells if cell.digits.isdigit()], remarks)
-
-
-def _likely(unclear: list[tuple[str, str]], whole: list[str], remarks: list[str]) -> str:
-    """Return the decimal mark where each mark stands before three digits.
-
-    Whole numbers of four digits show that groups are not marked. Fractions of exactly three
-    digits, some of which end in 0, do not stand beside whole numbers: those are thousands.
-    """
     marks = {mark for _, mark in unclear}
+    grouped = _grouped(unclear, [cell.digits for cell in cells if cell.digits.isdigit()])
     if len(marks) > 1:
         remarks.append(f'"{unclear[0][0]}" and the like could be thousands or fractions')
-        return "."
+        return decimal or "."
     mark = marks.pop()
-    ungrouped = any(len(text) > 3 for text in whole)
-    beside = [text for text in whole if text != "0"]
-    if mark == ",":
-        grouped = not ungrouped
-    else:
-        zeros = any(text.endswith("0") for text, _ in unclear)
-        grouped = bool(beside) and not ungrouped and (zeros or 50 * len(beside) > len(unclear))
-    sort, other = ("thousands", "fractions") if grouped else ("fractions", "thousands")
+    other = "," if mark == "." else "."
+    if decimal and (decimal == other or grouped < 2):
+        return decimal
     if grouped or mark == ",":
-        remarks.append(
-            f'"{unclear[0][0]}" and the like were read as {sort}, not {other}: no other value '
-            "shows the decimal mark"
-        )
-    return ("." if mark == "," else ",") if grouped else mark
+        sort, less = ("thousands", "fractions") if grouped else ("fractions", "thousands")
+        remarks.append(f'"{unclear[0][0]}" and the like were read as {sort}, not {less}')
+    return other if grouped else mark
+
+
+def _grouped(unclear: list[tuple[str, str]], whole: list[str]) -> int:
+    """Return whether marks before three digits are of thousands: 0 no, 1 likely, 2 surely.
+
+    Whole numbers of four digits show that thousands have no mark. Fractions of exactly three
+    digits, some of which end in 0, do not stand beside whole numbers: those are thousands.
+    Commas alone are of thousands more often than of three decimals.
+    """
+    beside = [text for text in whole if text != "0"]
+    if any(len(text) > 3 for text in whole):
+        return 0
+    if beside and any(digits.endswith("0") for digits, _ in unclear):
+        return 2
+    return int(50 * len(beside) > len(unclear) or unclear[0][1] == ",")
 
 
 def _common_unit(

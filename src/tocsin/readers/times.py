@@ -42,7 +42,9 @@ _MONTHS = (
     "nov november novembre noviembre",
     "dec dez dic déc december dezember décembre diciembre dicembre",
 )
-_MONTH = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
+MONTHS = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
+"""Months by their names, in small letters."""
+
 _OFFSETS = {
     0: "Z UTC GMT WET UT",
     60: "CET MEZ WEST BST",
@@ -302,7 +304,7 @@ def _days(columns: dict[str, list[str | None]], known: NDArray[np.bool_]) -> Mom
     if any(columns["q"]):
         month = 3 * _numbers(columns["q"], 1) - 2
     elif any(columns["b"]):
-        month = np.array([_MONTH.get((name or "").lower(), 0) for name in columns["b"]])
+        month = np.array([MONTHS.get((name or "").lower(), 0) for name in columns["b"]])
     else:
         month = _numbers(columns["m"])
     return of_days(year, month, _numbers(columns["d"], 1), known)
