@@ -10,12 +10,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,7 @@ def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> E
 
 
 def events(
-    n: int, *, start: int = 0, bad: Sequence[int] = (), entities: int = 4
+    n: int, *, start: int = 0, bad: Collection[int] = (), entities: int = 4
 ) -> list[dict[str, Any]]:
     """Return events with ids, a second apart; those whose numbers are ``bad`` are anomalies."""
     rng = np.random.default_rng(start)
@@ -122,7 +122,7 @@ class Client:
         self, port: int, found: Sequence[dict[str, Any]], window: int = 200, patience: float = 3.0
     ) -> None:
         self.port = port
-        self.lines = [json.dumps(each).encode() + b"\n" for each in found]
+        self.lines = _encoded(found)
         self.window = window
         self.patience = patience
         self.acknowledged = 0
@@ -130,13 +130,17 @@ class Client:
         self.stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> Client:
+    def start(self) -> Self:
         self._thread.start()
         return self
 
     @property
     def is_done(self) -> bool:
         return self.acknowledged == len(self.lines)
+
+    def available(self, wanted: int) -> int:
+        """Return how many lines there are to be sent, at most so many as are wanted."""
+        return min(len(self.lines), wanted)
 
     def stop(self) -> None:
         self.stopping = True
@@ -155,7 +159,7 @@ class Client:
         first, sent, rest = self.acknowledged, self.acknowledged, b""
         peer.settimeout(self.patience)
         while not self.is_done and not self.stopping:
-            until_ = min(len(self.lines), self.acknowledged + self.window)
+            until_ = self.available(self.acknowledged + self.window)
             if sent < until_:
                 peer.sendall(b"".join(self.lines[sent:until_]))
                 sent = until_
@@ -165,6 +169,35 @@ class Client:
             *told, rest = (rest + data).split(b"\n")
             if told:
                 self.acknowledged = first + json.loads(told[-1])["kept"]
+
+
+class Endless(Client):
+    """Sends events for as long as nobody calls ``finish``, a thousand after the other."""
+
+    def __init__(self, port: int, bad: Collection[int] = (), **given: Any) -> None:
+        super().__init__(port, (), **given)
+        self.found: list[dict[str, Any]] = []
+        self.bad = bad
+        self.finished = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.finished and self.acknowledged == len(self.lines)
+
+    def available(self, wanted: int) -> int:
+        while len(self.lines) < wanted and not self.finished:
+            more = events(1_000, start=len(self.found), bad=self.bad)
+            self.found += more
+            self.lines += _encoded(more)
+        return super().available(wanted)
+
+    def finish(self) -> None:
+        """Make no more events; those that there are will still be sent."""
+        self.finished = True
+
+
+def _encoded(found: Sequence[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(each).encode() + b"\n" for each in found]
 
 
 class Counting(Responder):

@@ -22,6 +22,7 @@ from tocsin.errors import StoreUnavailable
 from tocsin.monitor.dispatch import MOST_ATTEMPTS, Dispatcher, _pause
 from tocsin.monitor.event_processor import EventProcessor
 from tocsin.responders.webhook import Webhook
+from tocsin.store.outbox import Pending
 from tocsin.types import Batch, Delivery, Notice
 
 NOW = datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
@@ -124,15 +125,21 @@ def test_pauses_of_several_notices_differ() -> None:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Callable[[str], str]]:
+def slow_answers() -> threading.Event:
+    """When the path /slow is answered."""
+    return threading.Event()
+
+
+@pytest.fixture
+def receiver(slow_answers: threading.Event) -> Iterator[Callable[[str], str]]:
     """A server that answers as its path says: /200, /500, /slow."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             if self.path == "/slow":
-                time.sleep(3)
-            self.send_response(int(self.path[1:]) if self.path != "/slow" else 200)
+                slow_answers.wait(20)
+            self.send_response(int(self.path[1:]) if self.path != "/slow" else 503)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -145,7 +152,7 @@ def receiver() -> Iterator[Callable[[str], str]]:
 
 
 def test_slow_and_failing_responders_delay_no_other(
-    tmp_path: Path, receiver: Callable[[str], str]
+    tmp_path: Path, receiver: Callable[[str], str], slow_answers: threading.Event
 ) -> None:
     more = "policies: [{respond: [fine, broken, slow, gone], group_wait: 0s}]\nresponders:\n"
     for name, url in (
@@ -154,27 +161,28 @@ def test_slow_and_failing_responders_delay_no_other(
         ("slow", receiver("slow")),
         ("gone", "http://127.0.0.1:9/"),
     ):
-        more += f"  {name}: {{type: webhook, url: '{url}', allow: [127.0.0.1], timeout: 1s}}\n"
+        more += f"  {name}: {{type: webhook, url: '{url}', allow: [127.0.0.1], timeout: 20s}}\n"
     one = ringing(tmp_path, more)
     responders = config.read(tmp_path / "tocsin.yaml").responders
     senders = [Dispatcher(n, r, one.stores, one.router) for n, r in responders.items()]
 
-    async def all_at_once() -> float:
+    def opened() -> dict[str, Pending]:
+        return {p.responder: p for p in one.stores.outbox.pending() if p.kind == "opened"}
+
+    async def all_at_once() -> None:
         tasks = [asyncio.create_task(sender.run()) for sender in senders]
-        started = time.monotonic()
-        while any(
-            p.responder == "fine" and p.kind == "opened" for p in one.stores.outbox.pending()
-        ):
+        while "fine" in opened():
             await asyncio.sleep(0.02)
-        took = time.monotonic() - started
-        await asyncio.sleep(1.5)
+        assert opened()["slow"].attempts == 0, "it still waits for its answer"
+        slow_answers.set()
+        while not all(p.attempts for p in opened().values()):
+            await asyncio.sleep(0.02)
         for sender in senders:
             sender.stop()
         await asyncio.gather(*tasks)
-        return took
 
-    assert asyncio.run(all_at_once()) < 1
-    waiting = {p.responder: p for p in one.stores.outbox.pending() if p.kind == "opened"}
+    asyncio.run(asyncio.wait_for(all_at_once(), 20))
+    waiting = opened()
     assert set(waiting) == {"broken", "slow", "gone"}
     assert all(p.attempts >= 1 and p.reason for p in waiting.values())
     assert "500" in waiting["broken"].reason
@@ -184,15 +192,16 @@ def test_a_responder_that_hangs_is_unknown_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tocsin.monitor.dispatch._GRACE", 0.1)
-    one, forever = ringing(tmp_path), threading.Event()
+    one, hanging, forever = ringing(tmp_path), threading.Event(), threading.Event()
 
     def hang(_: Notice) -> Delivery:
+        hanging.set()
         forever.wait(20)
+        hanging.clear()
         return Delivery("delivered")
 
-    started = time.monotonic()
     asyncio.run(dispatcher(one, Counting(hang, timeout=0.2)).send_due(NOW))
-    assert time.monotonic() - started < 2
+    assert hanging.is_set()
     forever.set()
     (dead,) = one.stores.outbox.dead()
     assert dead.status == "unknown"
@@ -203,7 +212,7 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
     told = Counting()
     rng = np.random.default_rng(0)
     names = tuple(f"pump {i % 50}" for i in range(2_000))
-    took = time.monotonic()
+    took = time.process_time()
     for number in range(50):
         frame = pd.DataFrame(rng.normal(30, 1, (2_000, 3)), columns=list(COLUMNS))
         times = START + np.arange(2_000).astype("timedelta64[ms]")
@@ -216,7 +225,7 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
     send(dispatcher(one, told), NOW + timedelta(hours=1))
     print(f"{len(told.notices)} notices of 100,000 anomalies")
     assert 1 <= len(told.notices) <= 50
-    assert time.monotonic() - took < 60
+    assert time.process_time() - took < 60
 
 
 def test_more_alarms_than_a_storm_needs_are_told_as_one(tmp_path: Path) -> None:

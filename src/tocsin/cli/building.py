@@ -110,6 +110,15 @@ def read(
     return frame, known
 
 
+def read_again(
+    made: AnyPipeline, data: Path, frame: Any, label: str | None, labels: Path | None
+) -> Any:
+    """Return a table as its pipeline, now trained, knows its columns; anything else as it is."""
+    if made.modality not in ("tables", "series") or not data.is_file():  # a pipe is read once
+        return frame
+    return read(data, label, labels, model=made)[0]
+
+
 def read_training(
     data: Path, label: str | None = None, *, texts: bool = False
 ) -> tuple[pd.DataFrame, IntArray | None]:
@@ -172,6 +181,17 @@ def refuse(kind: str, **options: object) -> None:
         raise ParameterError(
             f"{kind.capitalize()} take no {' and no '.join(given)}; say --as tables if this is a "
             "table."
+        )
+
+
+def check_adapt(kind: str, *, apart: bool) -> None:
+    """Raise ParameterError where levels cannot be followed: other data, nothing to compare with."""
+    if kind != "tables":
+        raise ParameterError(f"--adapt follows the levels of tables; this is taken as {kind}.")
+    if not apart:
+        raise ParameterError(
+            "--adapt follows levels that differ from those of normal rows: give these with --train "
+            "or --train-rows."
         )
 
 
@@ -305,3 +325,11 @@ def numbers(text: str) -> list[int]:
         return [int(word) for word in names(text)]
     except ValueError as error:
         raise ParameterError(f'Expected whole numbers, as in 0,1,2; got "{text}".') from error
+
+
+def unlabelled(modality: str) -> list[str]:
+    """Return the names of a modality's detectors that learn without labels and name no other."""
+    from tocsin import registry
+
+    found = [name for name in registry.names(modality) if name != "pyod"]
+    return [name for name in found if not registry.find(name, modality).needs_labels]

@@ -156,8 +156,9 @@ def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.o
 def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) -> Known:
     """Return what a reader of files has to know of the columns of a table."""
     about = list(zip(columns, kinds, styles, strict=True))
+    written = {name for name, kind, style in about if kind == "date" and style[:5] != "epoch"}
     return Known(
-        frozenset(name for name, kind, _ in about if kind in ("category", "date")),
+        frozenset(written.union(name for name, kind, _ in about if kind == "category")),
         frozenset(name for name, _, style in about if style.startswith("comma")),
     )
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.readers.times import MONTHS
 from tocsin.readers.units import CURRENCIES, MINUTES, UNITS, Unit, unit_of
 from tocsin.types import FloatArray
 
@@ -38,21 +39,7 @@ _CELL = re.compile(
     re.ASCII,
 )
 _WORD = re.compile(r"[^\W\d_][^\W\d_/.%²³·°-]{0,14}(?:[/.-][^\W\d_]{1,6}[.²³]?)?\.?")
-_MONTHS: tuple[str, ...] = (
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "may",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-)
-_MONTHS += ("mai", "okt", "dez")
+_MONTHS = frozenset(name[:3] for name in MONTHS)
 _DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
