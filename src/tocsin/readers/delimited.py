@@ -40,7 +40,7 @@ _SIGNATURES = {
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
 _LEAST = 3
-_LOOKED_AT = 400  # records that are looked at cell by cell
+_LOOKED_AT = 150  # records that are looked at cell by cell
 
 
 def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
