@@ -86,7 +86,9 @@ def test_a_logger_with_four_lines_of_names(tmp_path):
 def test_headers_of_zeek_and_of_web_servers(tmp_path):
     """#fields and #Fields: hold the names; a last # line is no row; - is missing."""
     zeek = "#separator \\x09\n#fields\tts\tuid\tbytes\n#types\ttime\tstring\tcount\n"
-    zeek += "".join(f"{1.7e9 + i:.6f}\tC{i}\t{'-' if i % 9 == 0 else 100 + i * 7 % 31}\n" for i in range(N))
+    zeek += "".join(
+        f"{1.7e9 + i:.6f}\tC{i}\t{'-' if i % 9 == 0 else 100 + i * 7 % 31}\n" for i in range(N)
+    )
     path = tmp_path / "conn.tsv"
     path.write_text(zeek + "#close\t2024-01-01-00-00-00\n")
     frame = read_table(path)
