@@ -98,6 +98,7 @@ def detect(
         else:
             normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
+            frame = building.read_again(made, data, frame, label, labels)
             frame = building.align(made, frame)
             detection = (
                 made.detect(frame, adapt=adapt)

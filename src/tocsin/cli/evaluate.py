@@ -154,7 +154,7 @@ def _items(
         items = LogItems(data, **logs)
         return "logs", items, items.labels(labels)
     taken, frame, y = building.take(
-        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
+        data, kind, text=text, time=time, logs=logs, label=label, labels=labels, model=trained
     )
     if y is None:
         raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")

@@ -36,6 +36,7 @@ from tocsin.prepare.gaps import (
 )
 from tocsin.prepare.rows import Rows, long_enough, sorted_rows
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["PreparedSeries", "SeriesPreparer", "looks_like_series"]
@@ -185,6 +186,11 @@ class SeriesPreparer(Stateful):
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
         return self._fill(points, layout, observed, remarks), written(remarks)
+
+    @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return self.channels_.known(self._roles())
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
@@ -365,8 +371,7 @@ class SeriesPreparer(Stateful):
         notes = []
         if self.when_:
             columns = quoted(self.when_.columns)
-            style = self.when_.style_
-            style = f"{style} since 1970" if style in ("s", "ms", "us", "ns") else style
+            style = self.when_.words
             step = "no common step: each event is a point"
             if self.step_ is not None:
                 step = f"sampled every {duration(self.step_)}"

@@ -17,6 +17,7 @@ from tocsin.prepare.encode import Categories, Cell, Dates, Numbers, Scale
 from tocsin.prepare.frames import Table, as_frame, holds_complex, quoted
 from tocsin.prepare.growing import EPOCHS, FIRST_ROWS, Growing, growing_columns, moments
 from tocsin.prepare.schema import Column
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 
@@ -103,7 +104,8 @@ class TablePreparer(Stateful):
                 "or an identifier. Give more rows (1 sample shows no variation), or other columns."
             )
         matrix = self._encode(frame)
-        self.notes_ = [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ = list(frame.attrs.get("notes", ()))
+        self.notes_ += [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")
@@ -146,6 +148,10 @@ class TablePreparer(Stateful):
             count = f"{missing[position]:,}"
             remark = f"had no missing values in training; {count} filled with the median"
             remarks[remark].append(self.columns_[self.numeric_[position]])
+        for column in self.numeric_.tolist():
+            if words := schema.new_words(frame.iloc[:, column], self._column(column)):
+                remark = f"has texts that are no numbers, {words}, missing"
+                remarks[remark].append(self.columns_[column])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
                 unseen = int(encoder.unseen(self._read(frame, column)).sum())
@@ -192,6 +198,11 @@ class TablePreparer(Stateful):
         return cells
 
     @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return schema.known(self.columns_, self.kinds_, self.styles_)
+
+    @property
     def meets_new_values(self) -> bool:
         """Whether new rows are expected to have categories never seen.
 
@@ -216,7 +227,7 @@ class TablePreparer(Stateful):
         return self
 
     def _infer(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
-        numeric = Column("numeric")
+        numeric = Column("numeric", "comma" if frame.attrs.get("decimal") == "," else "plain")
         found = [
             numeric if isinstance(dtype, np.dtype) and dtype.kind in "iuf" else None
             for dtype in frame.dtypes
@@ -350,7 +361,8 @@ class TablePreparer(Stateful):
         cells = frame.iloc[:, column]
         if self.kinds_[column] == "date":
             return self._moments(cells, column)
-        return schema.categories(cells)
+        encoder = getattr(self, "encoders_", {}).get(str(column))
+        return schema.categories(cells, encoder.values_ if encoder else ())
 
     def _moments(self, cells: pd.Series[Any], column: int) -> NDArray[np.datetime64]:
         style = self.styles_[column]
