@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, Self
@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from tocsin.base.detector import Detector, check_labels
 from tocsin.base.tables import check_matrix
-from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.errors import CorruptModel, InputError, NotFitted, SchemaMismatch
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 BLOCKS = 5
@@ -111,19 +111,29 @@ class SeriesDetector(Detector):
 
         A series too short for that is scored by the model itself.
         """
-        pieces = [s.cut(*edges) for s in stretches for edges in _blocks(len(s), BLOCKS)]
-        owner = np.arange(len(pieces)) % BLOCKS if len(stretches) > 1 else np.arange(len(pieces))
-        values: list[FloatArray] = [np.empty(0)] * len(pieces)
-        for block in np.unique(owner):
-            others = [piece for piece, own in zip(pieces, owner, strict=True) if own != block]
-            copy = self
-            if max(map(len, others), default=0) >= self.least_points:
-                copy = clone(self)
-                copy.n_features_in_ = self.n_features_in_
-                copy._fit(others, None)
-            for i in np.flatnonzero(owner == block):
-                values[i] = copy._score(pieces[i]).values
+        cuts = [_blocks(len(stretch), BLOCKS) for stretch in stretches]
+        values = [np.empty(len(stretch)) for stretch in stretches]
+        for block in range(BLOCKS):
+            held = [own[block] if block < len(own) else (0, 0) for own in cuts]
+            others = [
+                piece
+                for stretch, (start, end) in zip(stretches, held, strict=True)
+                for piece in (stretch.cut(0, start), stretch.cut(end, len(stretch)))
+                if len(piece)
+            ]
+            enough = max(map(len, others), default=0) >= self.least_points
+            model = self._refitted(others) if enough else self
+            for stretch, (start, end), own in zip(stretches, held, values, strict=True):
+                if end > start:
+                    own[start:end] = model._score(stretch.cut(start, end)).values
         return np.concatenate(values)
+
+    def _refitted(self, stretches: Stretches) -> Self:
+        """Return a copy that has learned from these stretches instead."""
+        copy: Self = clone(self)
+        copy.n_features_in_ = self.n_features_in_
+        copy._fit(stretches, None)
+        return copy
 
     def score(self, X: Any) -> Scores:
         """Return one score per point, higher = more anomalous; changes no state.
@@ -133,6 +143,18 @@ class SeriesDetector(Detector):
         if not hasattr(self, "training_scores_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
         return self._score_stretches(self._check_scoring(X))
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self.
+
+        Raises CorruptModel for the state of a version before series were cut into stretches.
+        """
+        if state and "held_out_" not in state:
+            raise CorruptModel(
+                f"This {self.card.name} was saved by an earlier version of Tocsin, whose series "
+                "models cannot be read any more. Train it again."
+            )
+        return super().set_state(state)
 
     def _score_stretches(self, stretches: Stretches) -> Scores:
         return join_scores([self._score(stretch) for stretch in stretches])
