@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,18 @@ _FLOOR = 1e-3
 """Added to usual residuals, in deviations: what is expected exactly has none."""
 
 
+class Usual(NamedTuple):
+    """What residuals are usual, in training: their size, their limit, and their mean.
+
+    ``size`` (scored,) in deviations; ``limit`` (scored,) and ``mean`` (scored + 1,), of each
+    channel and of all together, in units of the size.
+    """
+
+    size: FloatArray
+    limit: FloatArray
+    mean: FloatArray
+
+
 class ResidualDetector(ChannelsDetector):
     """A detector whose score is how far each point is from what it expects there.
 
@@ -31,43 +44,59 @@ class ResidualDetector(ChannelsDetector):
 
     width_: int
     usual_: FloatArray
-    high_: FloatArray
-    middle_: FloatArray
+    limit_: FloatArray
+    mean_residual_: FloatArray
 
     @abstractmethod
-    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
-        """Return residuals (n, scored), at least 0, and what is expected, both standardised."""
+    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray | None]:
+        """Return residuals (n, scored), at least 0, and what is expected, standardised."""
 
     @abstractmethod
-    def _joined(self, residuals: FloatArray) -> FloatArray:
+    def _together(self, residuals: FloatArray) -> FloatArray:
         """Return what all channels (n, scored) say together (n,)."""
 
-    def _learn_residuals(self, residuals: FloatArray, usual: FloatArray) -> None:
-        """Learn from training residuals (n, scored) and what is usual of them (scored,)."""
-        self.usual_ = usual + _FLOOR
+    @property
+    def _guessed(self) -> int:
+        """At so many points of a stretch, its first, what is expected is hardly known."""
+        return 0
+
+    def _learn_residuals(self, residuals: FloatArray, size: FloatArray) -> None:
+        """Learn from training residuals (n, scored), of a usual size (scored,)."""
+        self.usual_, self.limit_, self.mean_residual_ = self._usual_of(residuals, size)
+
+    def _usual_of(self, residuals: FloatArray, size: FloatArray) -> Usual:
+        size = size + _FLOOR
         rare = max(1, int(np.ceil(_RARE * len(residuals))))
         high = np.sort(residuals, axis=0)[max(0, len(residuals) - 1 - rare)]
-        self.high_ = _BEYOND * np.maximum(high / self.usual_, 1.0)
-        clipped = np.minimum(residuals / self.usual_, self.high_)
-        self.middle_ = np.append(clipped.mean(axis=0), self._joined(clipped).mean())
+        limit = _BEYOND * np.maximum(high / size, 1.0)
+        clipped = np.minimum(residuals / size, limit)
+        mean = np.append(clipped.mean(axis=0), self._together(clipped).mean())
+        return Usual(size, limit, mean)
 
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
         residuals, expected = self._residuals(stretch)
-        return self._scores(residuals, expected, stretch, severity)
+        usual = Usual(self.usual_, self.limit_, self.mean_residual_)
+        return self._scores(residuals, expected, usual, stretch, severity)
 
     def _scores(
-        self, residuals: FloatArray, expected: FloatArray, stretch: Stretch, severity: FloatArray
+        self,
+        residuals: FloatArray,
+        expected: FloatArray | None,
+        usual: Usual,
+        stretch: Stretch,
+        severity: FloatArray,
     ) -> Scores:
-        residuals = residuals / self.usual_
-        beyond = np.log2(np.maximum(residuals / self.high_, 1.0))
+        residuals = residuals / usual.size
+        beyond = np.log2(np.maximum(residuals / usual.limit, 1.0))
+        beyond[: self._guessed] = 0.0
         severity[:, self.scored_] = np.maximum(severity[:, self.scored_], beyond)
-        residuals = np.minimum(residuals, self.high_)
-        all_ways = np.column_stack([residuals, self._joined(residuals)])
-        smoothed = _smooth_among(all_ways, self.width_, self.middle_)
+        residuals = np.minimum(residuals, usual.limit)
+        each = np.column_stack([residuals, self._together(residuals)])
+        smoothed = _smooth_among(each, self.width_, usual.mean)
         return Scores(
             smoothed[:, -1],
             self._by_channel(smoothed[:, :-1]),
-            self._in_units(expected, stretch.values),
+            None if expected is None else self._in_units(expected, stretch.values),
         )
 
     def _severity(self, stretch: Stretch) -> FloatArray:

@@ -28,6 +28,9 @@ _CELLS = 4_000_000
 _REMEMBERED = 4_096
 """So many training points at most are searched for what may have come before a stretch."""
 
+_ALIKE = 0.1
+"""Levels are alike that are so far apart, in squared deviations summed over the channels."""
+
 _BEGINNING = 16
 """A stretch begins like the training series did elsewhere when so many points are alike."""
 
@@ -98,9 +101,9 @@ class ChannelsDetector(FaultAware):
         begin = Z[: min(_BEGINNING, len(known) - length)]
         views = sliding_window_view(known[length:, own], len(begin), axis=0)
         apart = views - begin[:, own].T
-        place = int(apart.var(axis=2).sum(axis=1).argmin())
-        if len(begin) < 3:  # too few to have a shape
-            place = int((apart**2).sum(axis=(1, 2)).argmin())
+        level, shape = (apart.mean(axis=2) ** 2).sum(axis=1), apart.var(axis=2).sum(axis=1)
+        # A shape of few points is alike in many places: the level counts if it is known at all.
+        place = int((shape + level if level.min() <= _ALIKE else shape).argmin())
         past = known[place : place + length].copy()
         past[:, own] -= apart[place].mean(axis=1)
         return past

@@ -94,11 +94,15 @@ class Autoregression(ResidualDetector):
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
         Z = self._standardise(stretch).values
         joined = np.concatenate([self._likely_past(Z, int(self.lags_[-1])), Z])
-        limit = self.high_ * self.usual_
+        limit = self.limit_ * self.usual_
         forecast = _forecast(joined, self.lags_, self.scored_, self.weights_, limit)
         return np.abs(Z[:, self.scored_] - forecast[-len(Z) :]), forecast[-len(Z) :]
 
-    def _joined(self, residuals: FloatArray) -> FloatArray:
+    @property
+    def _guessed(self) -> int:
+        return int(self.lags_[-1])
+
+    def _together(self, residuals: FloatArray) -> FloatArray:
         values: FloatArray = residuals.max(axis=1)
         return values
 

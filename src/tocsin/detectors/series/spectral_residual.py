@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
+from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.detectors.series._subsequences import check_counts
 from tocsin.detectors.windows import smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
+
+ComplexArray = NDArray[np.complex128]
+
+_SHORTEST, _LONGEST = 64, 512
+"""Spectra are of windows of four periods, but of so many points."""
+
+_AT_ONCE = 4_096
+"""Windows."""
 
 _MIRRORED = 256
 """So many points at most are mirrored at both ends, in value and time: level and slope go on."""
 
 
-class SpectralResidual(HistoryDetector):
+class SpectralResidual(ResidualDetector):
     """Saliency of each point: the series rebuilt from its phases and log-spectral residual.
 
     The log amplitude spectrum less its moving mean over ``neighbours`` frequencies keeps what is
     unusual in a series; transformed back with the phases, it peaks where that happens. Each
-    channel on its own; the whole series is in view, the training series before it. Saliencies,
+    channel on its own, each point in the window around it: four dominant periods, 64 to 512
+    points. ``score_together`` has the whole series in view instead. Saliencies,
     in units of their mean in training and smoothed over ``width`` points (None: the dominant
     period, at least 16; 100 for several channels), are ``parts`` (n, channels); the score is
     their mean over the channels. Raises ParameterError for a width or neighbours below 1.
@@ -46,27 +58,67 @@ class SpectralResidual(HistoryDetector):
         self.width = width
         self.seed = seed
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    window_: int
+    learned_: int
+
+    def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "neighbours", "width")
-        self._learn_channels(X)
-        self.width_ = self._smoothing(X, self.width)
-        self.history_ = X.copy()
+        self.width_ = self._usual_width(stretches, self.width)
+        window = int(np.clip(4 * self._period(stretches), _SHORTEST, _LONGEST))
+        self.window_ = max(4, 2 * (min(window, max(map(len, stretches))) // 2))
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        joined = self._join(X)
-        Z = self._standardise(joined)[:, self.scored_]
-        height = np.stack([saliency(z, self.neighbours) for z in Z.T], axis=1)
-        height /= height[: len(self.history_)].mean(axis=0) + 1e-9
-        parts = smooth(height[len(joined) - len(X) :], self.width_)
-        return Scores(parts.mean(axis=1), self._by_channel(parts))
+    def _learn_values(self, stretches: Stretches) -> None:
+        self.learned_ = sum(map(len, stretches))
+        heights = np.concatenate([self._heights(stretch.values) for stretch in stretches])
+        self._learn_residuals(heights, heights.mean(axis=0))
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._score(
-            Stretch(X)
-        ).values  # nothing of the training series is learned but its scale
+    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, None]:
+        return self._heights(self._standardise(stretch).values), None
+
+    def _together(self, residuals: FloatArray) -> FloatArray:
+        return np.asarray(residuals.mean(axis=1))
+
+    def _heights(self, Z: FloatArray) -> FloatArray:
+        n, half = len(Z), self.window_ // 2
+        if n <= half:
+            Z = np.concatenate([self._likely_past(Z, half), Z])
+        own = Z[:, self.scored_].T
+        heights = [local_saliency(z, self.window_, self.neighbours) for z in own]
+        return np.stack(heights, axis=1)[-n:]
+
+    def _judge_together(self, stretch: Stretch, severity: FloatArray) -> Scores:
+        Z = self._standardise(stretch).values[:, self.scored_]
+        heights = np.stack([saliency(z, self.neighbours) for z in Z.T], axis=1)
+        known = heights[: self.learned_]
+        usual = self._usual_of(known, known.mean(axis=0))
+        return self._scores(heights, None, usual, stretch, severity)
+
+
+def local_saliency(x: FloatArray, window: int, neighbours: int) -> FloatArray:
+    """Return the saliency (n,) of each point of a series (n,) in the window (even) around it.
+
+    >>> int(local_saliency(np.eye(1, 200, 50)[0], 64, 3).argmax())
+    50
+    """
+    half = window // 2
+    mirrored = np.pad(x, half, mode="reflect", reflect_type="odd")
+    views = sliding_window_view(mirrored, window)[: len(x)]
+    # The middle of the inverse transform alone: its terms have alternating signs.
+    terms = np.where(np.arange(half + 1) % 2, -2.0, 2.0) / window
+    terms[[0, -1]] /= 2
+    heights = np.empty(len(x))
+    for first in range(0, len(x), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        heights[rows] = np.abs((_residual(np.fft.rfft(views[rows]).T, neighbours).T @ terms).real)
+    return heights
+
+
+def _residual(spectrum: ComplexArray, neighbours: int) -> ComplexArray:
+    """Return spectra (frequencies, …) with what is usual in their amplitudes taken away."""
+    amplitude = np.abs(spectrum) + 1e-8
+    log_amplitude = np.log(amplitude)
+    residual = np.exp(log_amplitude - smooth(log_amplitude, neighbours))
+    return np.asarray(spectrum / amplitude * residual)
 
 
 def saliency(x: FloatArray, neighbours: int) -> FloatArray:
@@ -77,9 +129,5 @@ def saliency(x: FloatArray, neighbours: int) -> FloatArray:
     """
     more = min(len(x) - 1, _MIRRORED)
     mirrored = np.pad(x, more, mode="reflect", reflect_type="odd") if more else x
-    spectrum = np.fft.rfft(mirrored)
-    amplitude = np.abs(spectrum) + 1e-8
-    log_amplitude = np.log(amplitude)
-    residual = np.exp(log_amplitude - smooth(log_amplitude, neighbours))
-    rebuilt = np.fft.irfft(spectrum / amplitude * residual, len(mirrored))
+    rebuilt = np.fft.irfft(_residual(np.fft.rfft(mirrored), neighbours), len(mirrored))
     return np.abs(rebuilt[more : more + len(x)])
