@@ -81,10 +81,14 @@ class FaultAware(SeriesDetector):
         return self._add_faults(self._judge(clean, severity), severity)
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        values = super()._score_training(stretches, y)
-        self.unit_ = float(np.quantile(values, 1 - _RARE))
+        values = self._judge_training(stretches)
+        self.unit_ = float(np.quantile(values[self.held_out_], 1 - _RARE))
         worst = [self._severity(stretch).max(axis=1) for stretch in stretches]
         return values + _added(np.concatenate(worst), self.unit_)
+
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        """Return the scores (n,) of the training points before faults are added."""
+        return super()._score_training(stretches, None)
 
     def _severity(self, stretch: Stretch) -> FloatArray:
         """Return the severity (n, channels) of the faults of a training stretch."""

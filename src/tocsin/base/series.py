@@ -111,7 +111,7 @@ class SeriesDetector(Detector):
 
         A series too short for that is scored by the model itself.
         """
-        cuts = [_blocks(len(stretch), BLOCKS) for stretch in stretches]
+        cuts = [blocks_of(len(stretch)) for stretch in stretches]
         values = [np.empty(len(stretch)) for stretch in stretches]
         for block in range(BLOCKS):
             held = [own[block] if block < len(own) else (0, 0) for own in cuts]
@@ -277,7 +277,11 @@ def _bridged(stretches: Stretches, normal: BoolArray) -> list[Stretch]:
     return bridged
 
 
-def _blocks(n: int, blocks: int) -> list[tuple[int, int]]:
-    """Return the first point of each block, and that after its last; none of them empty."""
+def blocks_of(n: int, blocks: int = BLOCKS) -> list[tuple[int, int]]:
+    """Return the first point of each contiguous block, and that after its last; none is empty.
+
+    >>> blocks_of(10, 3)
+    [(0, 3), (3, 7), (7, 10)]
+    """
     edges = np.unique(np.linspace(0, n, blocks + 1).round().astype(int)).tolist()
     return list(pairwise(edges))

@@ -6,11 +6,11 @@ from abc import abstractmethod
 from typing import Self
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import clone
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.base.faults import FaultAware
+from tocsin.base.likely_past import REMEMBERED, likely_past
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.detectors.windows import average_over_windows, dominant_period, smooth, starts
 from tocsin.errors import ParameterError
@@ -24,15 +24,6 @@ USUAL_WINDOW = 100
 
 _CELLS = 4_000_000
 """So many numbers at most in the windows that are compared at once: 32 MB."""
-
-_REMEMBERED = 4_096
-"""So many training points at most are searched for what may have come before a stretch."""
-
-_ALIKE = 0.1
-"""Levels are alike that are so far apart, in squared deviations summed over the channels."""
-
-_BEGINNING = 16
-"""A stretch begins like the training series did elsewhere when so many points are alike."""
 
 
 class ChannelsDetector(FaultAware):
@@ -83,7 +74,7 @@ class ChannelsDetector(FaultAware):
         constant = X.min(axis=0) == X.max(axis=0)
         self.scale_[constant] = 1e-6 * np.where(X[0] == 0, 1.0, np.abs(X[0]))[constant]
         longest = max(stretches, key=len)
-        self.remembered_ = self._standardise(longest).values[-_REMEMBERED:]
+        self.remembered_ = self._standardise(longest).values[-REMEMBERED:]
 
     def _standardise(self, stretch: Stretch) -> Stretch:
         """Return a stretch with all channels standardised and clipped."""
@@ -91,22 +82,8 @@ class ChannelsDetector(FaultAware):
         return Stretch(Z, stretch.at)
 
     def _likely_past(self, Z: FloatArray, length: int) -> FloatArray:
-        """Return points (length, c) that may have come before a standardised series Z (n, c).
-
-        Those before the place in the training series that is most like the first points of Z,
-        at the level of Z.
-        """
-        known, own = self.remembered_, self.scored_
-        length = min(length, len(known) - 1)
-        begin = Z[: min(_BEGINNING, len(known) - length)]
-        views = sliding_window_view(known[length:, own], len(begin), axis=0)
-        apart = views - begin[:, own].T
-        level, shape = (apart.mean(axis=2) ** 2).sum(axis=1), apart.var(axis=2).sum(axis=1)
-        # A shape of few points is alike in many places: the level counts if it is known at all.
-        place = int((shape + level if level.min() <= _ALIKE else shape).argmin())
-        past = known[place : place + length].copy()
-        past[:, own] -= apart[place].mean(axis=1)
-        return past
+        """Return points (length, c) that may have come before a standardised series Z (n, c)."""
+        return likely_past(self.remembered_, Z, length, self.scored_)
 
     def _in_units(self, Z: FloatArray, X: FloatArray) -> FloatArray:
         """Return X with its scored channels replaced by standardised values Z (n, scored)."""
