@@ -68,6 +68,7 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
     scored_: IntArray
     window_: int
     usual_: FloatArray
+    mean_residual_: FloatArray
     remembered_: FloatArray
     net_: nn.ModuleList
 
@@ -97,22 +98,27 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         """Return the mean loss, a scalar, of windows x (batch, window, channels)."""
 
     @abstractmethod
-    def _residuals(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         """Return residuals (n, channels), at least 0, and expected values (n, channels).
 
         Of a standardised series x (n, channels) on the device, n ≥ the window, by one network
-        and in bounded memory.
+        and in bounded memory. ``at``: the place in time of its first point.
         """
 
     @abstractmethod
-    def _point_scores(
-        self, residuals: FloatArray, usual: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return scores (n,) and parts (n, k) from residuals (n, k) of the scored channels."""
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
+        """Return parts (n, k) from residuals (n, k) of the scored channels in usual units.
+
+        ``mean`` (k,): what they are on average.
+        """
+
+    @abstractmethod
+    def _together(self, parts: FloatArray) -> FloatArray:
+        """Return scores (n,) from parts (n, k)."""
 
     @abstractmethod
     def _usual(self, residuals: FloatArray) -> FloatArray:
-        """Return the usual residual (k,) of each channel, from held-out ones (h, k)."""
+        """Return a usual residual (k,) of each channel, from held-out ones (h, k)."""
 
     def _choose(self, x: FloatArray) -> None:
         """Set what is known of the longest standardised training stretch x (n, channels)."""
@@ -152,21 +158,20 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         )
         self.net_ = cast("nn.ModuleList", self._ready(nets, device))
         found = [
-            np.concatenate([self._residuals_of(net, self._standardise(s.values))[0] for s in stretches])
+            np.concatenate([self._residuals_of(net, stretch)[0] for stretch in stretches])
             for net in self.net_
         ]
-        own_channels = [residuals[:, self.scored_] for residuals in found]
-        self.usual_ = np.stack(
-            [self._usual(x[own]) for x, own in zip(own_channels, held, strict=True)]
-        )
-        self._on_training = own_channels, held, lengths
+        self.usual_ = np.stack([self._usual(x[own]) for x, own in zip(found, held, strict=True)])
+        pairs = zip(found, held, self.usual_, strict=True)
+        self.mean_residual_ = np.stack([(x[own] / size).mean(axis=0) for x, own, size in pairs])
+        self._on_training = found, held, lengths
 
     def _judge_training(self, stretches: Stretches) -> FloatArray:
         residuals, held, lengths = self.__dict__.pop("_on_training")
         edges = np.cumsum(lengths)[:-1]
         each = [
-            np.concatenate([self._point_scores(x, usual)[0] for x in np.split(own, edges)])
-            for own, usual in zip(residuals, self.usual_, strict=True)
+            np.concatenate([self._together(self._parts(x, i)) for x in np.split(own, edges)])
+            for i, own in enumerate(residuals)
         ]
         values = np.mean(each, axis=0)
         for own, points in zip(each, held, strict=True):
@@ -202,27 +207,32 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
             return self._loss(net, x)
 
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
-        x = self._standardise(stretch.values)
-        values, parts, expected = np.zeros(len(x)), np.zeros_like(x), np.zeros_like(x)
-        for net, usual in zip(self.net_, self.usual_, strict=True):
-            residuals, own_expected = self._residuals_of(net, x)
-            own_values, own_parts = self._point_scores(residuals[:, self.scored_], usual)
-            values += own_values / len(self.net_)
-            parts[:, self.scored_] += own_parts / len(self.net_)
-            expected += own_expected / len(self.net_)
+        X, members = stretch.values, len(self.net_)
+        values, parts, expected = np.zeros(len(X)), np.zeros_like(X), np.zeros_like(X)
+        for i, net in enumerate(self.net_):
+            residuals, own_expected = self._residuals_of(net, stretch)
+            own_parts = self._parts(residuals, i)
+            values += self._together(own_parts) / members
+            parts[:, self.scored_] += own_parts / members
+            expected += own_expected / members
         return Scores(values, parts, self._in_units(expected))
 
-    def _residuals_of(self, net: nn.Module, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the residuals and expected values of a standardised series of any length."""
+    def _parts(self, residuals: FloatArray, member: int) -> FloatArray:
+        return self._point_scores(residuals / self.usual_[member], self.mean_residual_[member])
+
+    def _residuals_of(self, net: nn.Module, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        """Return the residuals (n, scored) and expected values (n, c) of a stretch."""
+        x, at = self._standardise(stretch.values), stretch.at or 0
         n, missing = len(x), max(0, self.window_ - len(x))
         if missing:
-            x = np.concatenate([self._likely_past(x, missing), x])
+            past = self._likely_past(x, missing)
+            x, at = np.concatenate([past, x]), at - len(past)
         device = next(net.parameters()).device
         with torch.inference_mode():
             given = torch.from_numpy(x.astype(np.float32)).to(device)
-            residuals, expected = self._residuals(net, given)
+            residuals, expected = self._residuals(net, given, at)
         return (
-            to_numpy(residuals)[-n:].astype(np.float64),
+            to_numpy(residuals)[-n:, self.scored_].astype(np.float64),
             to_numpy(expected)[-n:].astype(np.float64),
         )
 

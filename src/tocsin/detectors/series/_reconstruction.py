@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
 from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining, overlapped
 from tocsin.types import FloatArray
@@ -76,7 +76,7 @@ class WindowReconstruction(NeuralSeriesDetector):
         level = actual.mean(1, keepdim=True)
         return actual, self._rebuild(net, (actual - level).flatten(1)).view(actual.shape) + level
 
-    def _residuals(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         def rebuilt_and_error(windows: Tensor) -> Tensor:
             actual, rebuilt = self._reconstruct(net, windows)
             # One error a window: a point is as odd as the windows that it makes odd.
@@ -96,11 +96,12 @@ class WindowReconstruction(NeuralSeriesDetector):
         usual: FloatArray = np.quantile(residuals, 0.99, axis=0) + _FLOOR
         return usual
 
-    def _point_scores(
-        self, residuals: FloatArray, usual: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        parts = smooth(residuals / usual, self.period_)
-        return parts.max(axis=1), parts
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
+        return smooth_among(residuals, self.period_, mean)
+
+    def _together(self, parts: FloatArray) -> FloatArray:
+        values: FloatArray = parts.max(axis=1)
+        return values
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

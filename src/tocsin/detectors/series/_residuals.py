@@ -6,10 +6,11 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch
 from tocsin.detectors.series._subsequences import ChannelsDetector
-from tocsin.detectors.windows import smooth
+from tocsin.detectors.windows import smooth_among
 from tocsin.types import FloatArray, Scores
 
 _RARE = 0.002
@@ -17,6 +18,8 @@ _RARE = 0.002
 
 _BEYOND = 1.5
 """A residual so many times above any usual one in training is a fault of that very point."""
+
+_NEIGHBOURS = 5
 
 _FLOOR = 1e-3
 """Added to usual residuals, in deviations: what is expected exactly has none."""
@@ -38,8 +41,8 @@ class ResidualDetector(ChannelsDetector):
     """A detector whose score is how far each point is from what it expects there.
 
     Residuals, in units of what is usual in training, are smoothed over ``width_`` points. One
-    far above all of training is counted at its very point, as the fault of a single value, and
-    smoothed only as much of it as may be usual: so no peak is moved or drowned.
+    far above all of training and the others around it is a fault of that very point, too: so
+    no peak is moved or drowned.
     """
 
     width_: int
@@ -54,6 +57,11 @@ class ResidualDetector(ChannelsDetector):
     @abstractmethod
     def _together(self, residuals: FloatArray) -> FloatArray:
         """Return what all channels (n, scored) say together (n,)."""
+
+    @property
+    def _pointed(self) -> bool:
+        """Whether a residual belongs to a single point, and not to what is around it."""
+        return True
 
     @property
     def _guessed(self) -> int:
@@ -86,13 +94,14 @@ class ResidualDetector(ChannelsDetector):
         stretch: Stretch,
         severity: FloatArray,
     ) -> Scores:
-        residuals = residuals / usual.size
-        beyond = np.log2(np.maximum(residuals / usual.limit, 1.0))
-        beyond[: self._guessed] = 0.0
+        residuals = np.maximum(residuals / usual.size, np.finfo(np.float64).tiny)
+        around = median_filter(residuals, size=(_NEIGHBOURS, 1), mode="mirror")
+        alone = residuals > np.maximum(usual.limit, 2 * around)
+        alone[: self._guessed] = False
+        beyond = np.where(alone & self._pointed, np.log2(residuals / usual.limit), 0.0)
         severity[:, self.scored_] = np.maximum(severity[:, self.scored_], beyond)
-        residuals = np.minimum(residuals, usual.limit)
         each = np.column_stack([residuals, self._together(residuals)])
-        smoothed = _smooth_among(each, self.width_, usual.mean)
+        smoothed = smooth_among(each, self.width_, usual.mean)
         return Scores(
             smoothed[:, -1],
             self._by_channel(smoothed[:, :-1]),
@@ -103,15 +112,3 @@ class ResidualDetector(ChannelsDetector):
         clean, severity = self._without_glitches(stretch)
         self._judge(clean, severity)
         return severity
-
-
-def _smooth_among(x: FloatArray, width: int, usual: FloatArray) -> FloatArray:
-    """Return the centred moving mean of x (n, k); what is not there counts as usual (k,).
-
-    A mean over the few points at an end would be unsteady, and end above any threshold.
-
-    >>> _smooth_among(np.array([[4.0], [1.0]]), 3, np.array([1.0])).ravel().tolist()
-    [2.0, 2.0]
-    """
-    beyond = np.broadcast_to(usual, (width, len(usual)))
-    return smooth(np.concatenate([beyond, x, beyond]), width)[width : width + len(x)]

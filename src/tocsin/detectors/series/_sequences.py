@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
 from tocsin.nn.network import to_numpy
 from tocsin.nn.series import NeuralSeriesDetector
@@ -87,14 +87,18 @@ class SequenceDetector(NeuralSeriesDetector):
         """Return the scored channels of windows x (batch, length, channels)."""
         return x[..., torch.from_numpy(self.scored_).to(x.device)]
 
-    def _residuals(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         before, size, after = self._margins()
         past = x[:0]
         if after == 0:  # what is expected from the past alone needs one before the first point
             likely = self._likely_past(to_numpy(x).astype(np.float64), before)
             past = torch.from_numpy(likely).to(x)
+        joined = torch.cat([past, x])
         ways = _by_stretches(
-            torch.cat([past, x]), before, size, after, lambda windows: self._expected(net, windows)
+            joined,
+            (before, size, after),
+            lambda windows: self._expected(net, windows),
+            (at - len(past)) % size,
         )[len(past) :]
         expected, residuals = x.clone(), torch.zeros_like(x)
         expected[:, self.scored_] = ways.mean(2)
@@ -108,32 +112,39 @@ class SequenceDetector(NeuralSeriesDetector):
         usual: FloatArray = residuals.mean(axis=0) + _FLOOR
         return usual
 
-    def _point_scores(
-        self, residuals: FloatArray, usual: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
         width = max(self.period_, _SHORTEST_SMOOTHING)
-        parts = smooth(smooth(residuals / usual, width), width)
-        return parts.mean(axis=1), parts
+        return smooth_among(smooth_among(residuals, width, mean), width, mean)
+
+    def _together(self, parts: FloatArray) -> FloatArray:
+        values: FloatArray = parts.mean(axis=1)
+        return values
 
 
 def _by_stretches(
-    x: Tensor, before: int, size: int, after: int, expected: Callable[[Tensor], Tensor]
+    x: Tensor,
+    margins: tuple[int, int, int],
+    expected: Callable[[Tensor], Tensor],
+    begun: int = 0,
 ) -> Tensor:
     """Return what is expected at each point of a series x (n, channels), in parallel stretches.
 
-    Each stretch of ``size`` points is seen in a window with the points around it, which at the
-    ends of the series is moved inwards.
+    ``margins``: each stretch of ``size`` points is seen in a window with points before and after
+    it, which at the ends of the series is moved inwards. ``begun``: so many points of the first
+    stretch are before the series.
     """
     n, channels = x.shape
+    before, size, after = margins
     length = min(before + size + after, n)
-    starts = torch.arange(0, n, size, device=x.device).sub(before).clamp(0, n - length)
+    starts = torch.arange(-begun, n, size, device=x.device).sub(before).clamp(0, n - length)
     points = torch.arange(n, device=x.device)
-    within = points - starts[points // size]
+    stretch = (points + begun) // size
+    within = points - starts[stretch]
     offsets = torch.arange(length, device=x.device)
     batch = max(1, _AT_ONCE // (length * channels))
     pieces = []
     for first in range(0, len(starts), batch):
-        own = slice(first * size, (first + batch) * size)
+        own = (stretch >= first) & (stretch < first + batch)
         windows = x[starts[first : first + batch, None] + offsets]
-        pieces.append(expected(windows)[points[own] // size - first, within[own]])
+        pieces.append(expected(windows)[stretch[own] - first, within[own]])
     return torch.cat(pieces)

@@ -75,6 +75,10 @@ class SpectralResidual(ResidualDetector):
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, None]:
         return self._heights(self._standardise(stretch).values), None
 
+    @property
+    def _pointed(self) -> bool:
+        return False
+
     def _together(self, residuals: FloatArray) -> FloatArray:
         return np.asarray(residuals.mean(axis=1))
 
