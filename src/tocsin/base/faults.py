@@ -32,8 +32,8 @@ class FaultAware(SeriesDetector):
 
     A *glitch* is a value, or two, much further from the median of the five around it than
     training values usually are; what the model sees, and learns from, is that median in its
-    place. Values *far out* of the training range and values *stuck* at one another are told
-    by the same simple means. Each has a severity, the logarithm (base 2) of how far it exceeds
+    place. Values *stuck* at one another and, in stretches too short to have neighbours, values
+    *far out* of the training range are told by the same simple means. Each has a severity, the logarithm (base 2) of how far it exceeds
     its limit. To the model's score a fault adds the highest usual training score, 1 + severity
     times: it stands out at its very point, whatever the model averages over.
 
@@ -118,8 +118,9 @@ class FaultAware(SeriesDetector):
         """Return a stretch with medians in place of glitches, and the severity of all faults."""
         X = _tame(stretch.values)
         middle, jumps = _from_neighbours(X)
-        excess = np.maximum(jumps / self.wild_, np.abs(X - self.median_) / self.far_)
-        excess = np.maximum(excess, _runs(stretch.values) / self.stuck_)
+        excess = np.maximum(jumps / self.wild_, _runs(stretch.values) / self.stuck_)
+        if len(X) < _NEIGHBOURS:  # too few to be each other's neighbours
+            excess = np.maximum(excess, np.abs(X - self.median_) / self.far_)
         severity = np.log2(np.maximum(excess, 1.0))
         return Stretch(np.where(jumps > self.wild_, middle, stretch.values), stretch.at), severity
 
