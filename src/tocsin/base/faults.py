@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import median_filter
 
-from tocsin.base.series import SeriesDetector, Stretch, Stretches
+from tocsin.base.series import SeriesDetector, Stretch, Stretches, join_scores
 from tocsin.types import FloatArray, IntArray, Scores
 
 _RARE = 0.002
@@ -58,18 +59,24 @@ class FaultAware(SeriesDetector):
         the detector may add to it what it finds.
         """
 
-    def _judge_together(self, stretch: Stretch, severity: FloatArray) -> Scores:
-        """Return the scores of a stretch that begins with the training series."""
-        return self._judge(stretch, severity)
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        """Return the scores of stretches that begin with those of training, all in view."""
+        return [self._judge(*each) for each in zip(stretches, severities, strict=True)]
 
     def score_together(self, X: Any) -> Scores:
-        """Return the scores of a series that begins with the training series, all in view.
+        """Return the scores of series that begin with those trained on, all in view.
 
         Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
         """
-        (stretch,) = self._check_scoring(X)
-        clean, severity = self._without_glitches(stretch)
-        return self._add_faults(self._judge_together(clean, severity), severity)
+        self._check_fitted()
+        pairs = [self._without_glitches(stretch) for stretch in self._check_scoring(X)]
+        clean, severities = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        found = self._judge_together(clean, severities)
+        return join_scores(
+            [self._add_faults(*each) for each in zip(found, severities, strict=True)]
+        )
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
         self.unit_ = 0.0

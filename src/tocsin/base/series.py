@@ -140,9 +140,12 @@ class SeriesDetector(Detector):
 
         Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
         """
+        self._check_fitted()
+        return self._score_stretches(self._check_scoring(X))
+
+    def _check_fitted(self) -> None:
         if not hasattr(self, "training_scores_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
-        return self._score_stretches(self._check_scoring(X))
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self.
@@ -185,9 +188,11 @@ class StreamingDetector(SeriesDetector):
 
     The state has a fixed size for each entity that is tracked, whatever the number of events.
     ``fit`` starts anew and runs through a series; ``training_scores_`` are the scores on the
-    way. ``score`` tells what the events X would score if they came next, and leaves the state
-    as it is: the first k scores of X are those of its first k events. ``process`` and
-    ``process_many`` score and learn.
+    way. ``score`` tells what the events X would score if they came now, and leaves the state
+    as it is: the first k scores of X are those of its first k events. A stretch whose place in
+    time is that of the next event goes on; any other is a new recording, whose first events are
+    not compared with what came last. ``score_together`` runs through series from the start.
+    ``process`` and ``process_many`` score and learn.
     """
 
     entities_: int = 1

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import State, StreamingDetector, Stretch, Stretches
+from tocsin.base import State, StreamingDetector, Stretch, Stretches, join_scores
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -140,6 +140,15 @@ class RecordStream(StreamingDetector):
         other.states_ = np.repeat(self.states_[:1], entities, axis=0)
         return other
 
+    def score_together(self, X: Any) -> Scores:
+        """Return the scores on the way through series that begin with those trained on.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
+        """
+        self._check_fitted()
+        stretches = self._check_scoring(X)
+        return self._scores_from_start(self._new_states(1, self.n_features_in_), stretches)
+
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
         if not hasattr(self, "training_scores_"):
@@ -169,11 +178,7 @@ class RecordStream(StreamingDetector):
         self._check_parameters()
         self.entities_ = 1
         self.states_ = self._new_states(1, self.n_features_in_)
-        self._on_the_way = []
-        for i, stretch in enumerate(stretches):
-            if i:
-                self._begin(self.states_)
-            self._on_the_way.append(self._series_scores(self.states_, stretch.values).values)
+        self._on_the_way = self._scores_from_start(self.states_, stretches).values
         last, count = stretches[-1], sum(map(len, stretches))
         self.begun_ = 0 if last.at is None else last.at + len(last) - count
         # While scales and samples settle, scores creep up; thresholds rest on the second half.
@@ -182,8 +187,17 @@ class RecordStream(StreamingDetector):
             self.held_out_[begin : begin + WARM_UP] = False
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        scores: list[FloatArray] = self.__dict__.pop("_on_the_way")
-        return np.concatenate(scores)
+        scores: FloatArray = self.__dict__.pop("_on_the_way")
+        return scores
+
+    def _scores_from_start(self, states: Records, stretches: Stretches) -> Scores:
+        """Return the scores on the way through stretches, and learn from them."""
+        scores = []
+        for i, stretch in enumerate(stretches):
+            if i:
+                self._begin(states)
+            scores.append(self._series_scores(states, stretch.values))
+        return join_scores(scores)
 
     def _score(self, stretch: Stretch) -> Scores:
         """Return the scores of what comes next, or of a recording that begins anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -92,17 +93,40 @@ class MatrixProfile(ChannelsDetector):
             expected[:, j] = self._nearest(x, known, nearest, length, step, n)
         return self._joined(parts, expected, stretch)
 
-    def _judge_together(self, stretch: Stretch, severity: FloatArray) -> Scores:
-        n, step = len(stretch), self._thinning(len(stretch))
-        coarse = self._coarse(self._standardise(stretch).values, step)
-        length = max(1, self.window_ // step)
-        parts, expected = np.empty((n, coarse.shape[1])), np.empty((n, coarse.shape[1]))
-        for j, x in enumerate(coarse.T):
-            x = np.ascontiguousarray(x)
-            squared, nearest = _profile(x, length, *self._moments(x, length))
-            parts[:, j] = self._of_points(squared, length, step, n)
-            expected[:, j] = self._nearest(x, x, nearest, length, step, n)
-        return self._joined(parts, expected, stretch)
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        step = min(self._thinning(sum(map(len, stretches))), min(map(len, stretches)))
+        coarse = [self._coarse(self._standardise(each).values, step) for each in stretches]
+        found = []
+        for i, stretch in enumerate(stretches):
+            n, others = len(stretch), coarse[:i] + coarse[i + 1 :]
+            length = max(1, min(self.window_ // step, len(coarse[i])))
+            parts, expected = np.empty((n, len(self.scored_))), np.empty((n, len(self.scored_)))
+            for j, x in enumerate(np.ascontiguousarray(coarse[i].T)):
+                theirs = [np.ascontiguousarray(other[:, j]) for other in others]
+                squared, nearest = self._profile(x, theirs, length)
+                parts[:, j] = self._of_points(squared, length, step, n)
+                known = np.concatenate([x, *theirs])
+                expected[:, j] = self._nearest(x, known, nearest, length, step, n)
+            found.append(self._joined(parts, expected, stretch))
+        return found
+
+    def _profile(
+        self, x: FloatArray, others: list[FloatArray], length: int
+    ) -> tuple[FloatArray, IntArray]:
+        """Return the distances of windows of x to those elsewhere in x and in other series."""
+        own = self._moments(x, length)
+        squared, nearest = _profile(x, length, *own)
+        known = np.concatenate([np.empty(0), *others])
+        if len(known) >= length:
+            sizes = np.array(list(map(len, others)))
+            theirs = self._moments(known, length)
+            elsewhere, where = _join(x, own, known, theirs, sizes, length)
+            nearest = np.where(elsewhere < squared, where + len(x), nearest)
+            squared = np.minimum(squared, elsewhere)
+        # Where there is nothing to compare with, nothing is odd.
+        return np.where(np.isfinite(squared), squared, 0.0), nearest
 
     def _thinning(self, n: int) -> int:
         """Return over how many points a series of n is averaged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -98,16 +99,24 @@ class Seasonal(ResidualDetector):
     def _together(self, residuals: FloatArray) -> FloatArray:
         return np.asarray(residuals.mean(axis=1))
 
-    def _judge_together(self, stretch: Stretch, severity: FloatArray) -> Scores:
-        Z = self._standardise(stretch).values[:, self.scored_]
-        expected = np.empty(Z.shape)
-        for j, period in enumerate(self.periods_.tolist()):
-            line = trend(Z[:, j], period)
-            expected[:, j] = line + season(Z[:, j] - line, period)
-        residuals = np.abs(Z - expected)
-        known = residuals[: self.learned_]
-        usual = self._usual_of(known, np.median(known, axis=0) / 0.6745 + _LEAST_SCALE)
-        return self._scores(residuals, expected, usual, stretch, severity)
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        standardised = [self._standardise(stretch) for stretch in stretches]
+        expected = [self._expected(stretch) for stretch in standardised]
+        for stretch, usual in zip(standardised, expected, strict=True):
+            for j, (own, period) in enumerate(zip(self.scored_, self.periods_, strict=True)):
+                if len(stretch) > 2 * period:
+                    line = trend(stretch.values[:, own], int(period))
+                    usual[:, j] = line + season(stretch.values[:, own] - line, int(period))
+        residuals = [
+            np.abs(stretch.values[:, self.scored_] - usual)
+            for stretch, usual in zip(standardised, expected, strict=True)
+        ]
+        known = np.concatenate(residuals)[: self.learned_]
+        size = self._usual_of(known, np.median(known, axis=0) / 0.6745 + _LEAST_SCALE)
+        each = zip(residuals, expected, stretches, severities, strict=True)
+        return [self._scores(r, usual, size, stretch, sev) for r, usual, stretch, sev in each]
 
     def _expected(self, stretch: Stretch) -> FloatArray:
         """Return trend and season (n, scored) of a standardised stretch."""

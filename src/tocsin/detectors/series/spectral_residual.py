@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -90,12 +92,17 @@ class SpectralResidual(ResidualDetector):
         heights = [local_saliency(z, self.window_, self.neighbours) for z in own]
         return np.stack(heights, axis=1)[-n:]
 
-    def _judge_together(self, stretch: Stretch, severity: FloatArray) -> Scores:
-        Z = self._standardise(stretch).values[:, self.scored_]
-        heights = np.stack([saliency(z, self.neighbours) for z in Z.T], axis=1)
-        known = heights[: self.learned_]
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        heights = []
+        for stretch in stretches:
+            own = self._standardise(stretch).values[:, self.scored_].T
+            heights.append(np.stack([saliency(z, self.neighbours) for z in own], axis=1))
+        known = np.concatenate(heights)[: self.learned_]
         usual = self._usual_of(known, known.mean(axis=0))
-        return self._scores(heights, None, usual, stretch, severity)
+        each = zip(heights, stretches, severities, strict=True)
+        return [self._scores(own, None, usual, stretch, sev) for own, stretch, sev in each]
 
 
 def local_saliency(x: FloatArray, window: int, neighbours: int) -> FloatArray:
