@@ -39,8 +39,8 @@ SLOWEST_ERROR = 1 / 2_000
 FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
-STRANGE = 10.0
-"""An error so many times the usual one may be that of a glitch."""
+STRANGE, OUTLANDISH = 10.0, 30.0
+"""An error so many times the usual one, so many scales from the mean, may be that of a glitch."""
 LONG, STUCK = 3, 10.0
 """Equal values are stuck when they last so many times longer than any did before."""
 PEAK_FADES, SMOOTHING = 0.99, 0.7
@@ -111,7 +111,7 @@ def update(s, x, delay):  # type: ignore[no-untyped-def]
         level = np.log1p(abs(z) / 2)
         if filled:
             surprise = np.log1p(abs(error) / max(s.error, FLOOR))
-            strange = s.known >= FIRST_ESTIMATE and abs(error) > STRANGE * max(s.error, FLOOR)
+            strange = abs(z) > OUTLANDISH and abs(error) > STRANGE * max(s.error, FLOOR)
         surprise = max(surprise, _stuck(s, x))
     expected = s.mean + scale * forecast
     rows = delay + 1
