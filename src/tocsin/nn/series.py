@@ -76,7 +76,7 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         self,
         *,
         window: int | None = None,
-        steps: int = 300,
+        steps: int = 250,
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         device: str = "auto",

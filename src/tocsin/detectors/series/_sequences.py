@@ -47,7 +47,7 @@ class SequenceDetector(NeuralSeriesDetector):
         self,
         *,
         window: int | None = None,
-        steps: int = 225,
+        steps: int = 180,
         batch_size: int = 32,
         learning_rate: float = 4e-3,
         device: str = "auto",

@@ -16,6 +16,8 @@ from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _FLAT = 0.05  # of a channel's deviation: windows flatter than this are not blown up further
 
+_ROUNDING = 1e-12  # squared deviations: what is left of nothing by computing products
+
 
 class MatrixProfile(ChannelsDetector):
     """Distance of each window to its nearest neighbour that begins at least a window away.
@@ -138,7 +140,8 @@ class MatrixProfile(ChannelsDetector):
 
     def _of_points(self, squared: FloatArray, length: int, step: int, n: int) -> FloatArray:
         begin = np.arange(len(squared)) * step
-        return average_over_windows(np.sqrt(squared / length), begin, length * step, n)
+        mean = np.where(squared > _ROUNDING * length, squared / length, 0.0)
+        return average_over_windows(np.sqrt(mean), begin, length * step, n)
 
     def _joined(self, parts: FloatArray, expected: FloatArray, stretch: Stretch) -> Scores:
         in_units = self._in_units(expected, stretch.values)
