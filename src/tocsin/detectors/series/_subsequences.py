@@ -11,6 +11,7 @@ from sklearn.base import clone
 from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
+from tocsin.base.series import blocks_of
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.detectors.windows import average_over_windows, dominant_period, smooth, starts
 from tocsin.errors import ParameterError
@@ -100,6 +101,17 @@ class ChannelsDetector(FaultAware):
         everywhere[:, self.scored_] = parts
         return everywhere
 
+    def _leave_out_edges(self, stretches: Stretches, window: int) -> None:
+        """Leave the ends of blocks, which few windows cover, out of what calibrates."""
+        held_out = []
+        for stretch in stretches:
+            own = np.ones(len(stretch), dtype=np.bool_)
+            for start, end in blocks_of(len(stretch)):
+                if end - start > 3 * window:
+                    own[start : start + window] = own[end - window : end] = False
+            held_out.append(own)
+        self.held_out_ = np.concatenate(held_out)
+
     def _usual_width(self, stretches: Stretches, width: int | None) -> int:
         """Return the width, or the period of a single channel, over which scores are smoothed."""
         several = self.n_features_in_ > 1
@@ -134,7 +146,7 @@ class SubsequenceDetector(ChannelsDetector):
 
     window_: int
     points_: int
-    middle_score_: float
+    middle_score_: float | None
 
     @abstractmethod
     def _learn_rows(self, V: FloatArray) -> None:
@@ -159,9 +171,14 @@ class SubsequenceDetector(ChannelsDetector):
         for stretch, count in zip(whole, counts, strict=True):
             begin = starts(len(stretch), self.window_, max(1, int(count * share)))
             rows.append(self._vectors(self._smoothed(stretch.values), begin)[0])
-        V = np.concatenate(rows)
-        self._learn_rows(V)
-        self.middle_score_ = float(np.median(self._compare(V[:: 1 + len(V) // 500]).values))
+        self._learn_rows(np.concatenate(rows))
+        self.middle_score_ = None
+
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        values = super()._judge_training(stretches)
+        self.middle_score_ = float(np.median(values))
+        self._leave_out_edges(stretches, self.window_)
+        return values
 
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
         Z = self._standardise(stretch).values
@@ -186,16 +203,21 @@ class SubsequenceDetector(ChannelsDetector):
             of_points = [average_over_windows(x, begin, length, n) for x in parts.T]
             spread = self._by_channel(np.stack(of_points, axis=1)[short:])
         expected = self._expected(smoothed) if rows.expected is not None else None
-        # Where few windows cover a point, its mean is unsteady: the usual score steadies it.
-        covering = np.minimum(np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)), len(begin))
-        weight = 1 - np.minimum(covering, length) / length
         means = average_over_windows(values, begin, length, n)
-        means += (self.middle_score_ - means) * weight / (covering + weight)
         return Scores(
-            means[short:],
+            self._steadied(means, len(begin), length)[short:],
             spread,
             None if expected is None else self._in_units(expected[short:], stretch.values),
         )
+
+    def _steadied(self, means: FloatArray, windows: int, length: int) -> FloatArray:
+        """Return means (n,) nearer to the usual score where few windows cover a point."""
+        if self.middle_score_ is None:  # a model of some of the blocks
+            return means
+        n = len(means)
+        covering = np.minimum(np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)), windows)
+        weight = 1 - np.minimum(covering, length) / length
+        return np.asarray(means + (self.middle_score_ - means) * weight / (covering + weight))
 
     def _expected(self, smoothed: FloatArray) -> FloatArray:
         """Return the expected values (n, scored): the means over windows, some of all."""

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.series import BLOCKS, blocks_of
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
 from tocsin.detectors.windows import starts
@@ -73,6 +74,8 @@ class Autoregression(ResidualDetector):
         self.lags_ = lags[lags <= max(map(len, stretches)) // 2]
 
     def _learn_values(self, stretches: Stretches) -> None:
+        longest = max(map(len, stretches))
+        self.lags_ = self.lags_[self.lags_ < longest]
         past = int(self.lags_[-1])
         Z = np.concatenate([stretch.values for stretch in stretches])
         ends = np.cumsum([len(stretch) for stretch in stretches])
@@ -81,15 +84,19 @@ class Autoregression(ResidualDetector):
             for stretch, end in zip(stretches, ends, strict=True)
         ]
         points = np.concatenate(inside)
-        self.weights_ = self._weights(Z, points)
-        limit = np.full(len(self.scored_), np.inf)
-        forecasts = [
-            _forecast(stretch.values, self.lags_, self.scored_, self.weights_, limit)
-            for stretch in stretches
-            if len(stretch) > past
-        ]
-        residuals = np.abs(Z[points][:, self.scored_] - np.concatenate(forecasts))
-        self._learn_residuals(residuals, residuals.mean(axis=0))
+        folds = [points[start:end] for start, end in blocks_of(len(points))]
+        sums = [self._sums(Z, fold) for fold in folds]
+        gram, target = (np.sum(each, axis=0) for each in zip(*sums, strict=True))
+        self.weights_ = self._weights(gram, target, len(points))
+        # What is usual is the error at points that have not been learned from.
+        residuals = []
+        for fold, (own_gram, own_target) in zip(folds, sums, strict=True):
+            rest = len(points) - len(fold)
+            weights = self._weights(gram - own_gram, target - own_target, max(1, rest))
+            forecast = np.concatenate([self._past(Z, at) @ weights for at in _chunks(fold)])
+            residuals.append(np.abs(Z[fold][:, self.scored_] - forecast))
+        errors = np.concatenate(residuals)
+        self._learn_residuals(errors, errors.mean(axis=0))
 
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
         Z = self._standardise(stretch).values
@@ -106,23 +113,31 @@ class Autoregression(ResidualDetector):
         values: FloatArray = residuals.max(axis=1)
         return values
 
-    def _weights(self, Z: FloatArray, points: IntArray) -> FloatArray:
-        """Return the weights (1 + lags × channels, scored) that forecast these points of Z."""
-        points = points[starts(len(points), 1, _MOST_ROWS)]
+    def _weights(self, gram: FloatArray, target: FloatArray, points: int) -> FloatArray:
+        """Return the weights (1 + lags × channels, scored) that forecast so many points."""
+        ridge = (self.ridge * points + 1e-9) * np.eye(len(gram))
+        return np.linalg.solve(gram + ridge, target)
+
+    def _sums(self, Z: FloatArray, points: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the products of inputs with each other, and with what they are to forecast."""
+        some = points[starts(len(points), 1, _MOST_ROWS // BLOCKS)]
         inputs = 1 + len(self.lags_) * Z.shape[1]
         gram, target = np.zeros((inputs, inputs)), np.zeros((inputs, len(self.scored_)))
-        for first in range(0, len(points), _CHUNK):
-            at = points[first : first + _CHUNK]
+        for at in _chunks(some):
             past = self._past(Z, at)
             gram += past.T @ past
             target += past.T @ Z[at][:, self.scored_]
-        gram[np.diag_indices_from(gram)] += self.ridge * len(points) + 1e-9
-        return np.linalg.solve(gram, target)
+        share = len(points) / len(some)
+        return gram * share, target * share
 
     def _past(self, Z: FloatArray, points: IntArray) -> FloatArray:
         """Return rows (points, 1 + lags × channels): a one, and the values before each point."""
         values = Z[points[:, None] - self.lags_].reshape(len(points), -1)
         return np.concatenate([np.ones((len(points), 1)), values], axis=1)
+
+
+def _chunks(points: IntArray) -> list[IntArray]:
+    return [points[first : first + _CHUNK] for first in range(0, len(points), _CHUNK)]
 
 
 @njit(cache=True)

@@ -81,6 +81,11 @@ class MatrixProfile(ChannelsDetector):
         self.history_ = np.concatenate(coarse)
         self.lengths_ = np.array([len(each) for each in coarse])
 
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        values = super()._judge_training(stretches)
+        self._leave_out_edges(stretches, self.window_)
+        return values
+
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
         n, step = len(stretch), min(self.step_, len(stretch))
         coarse = self._coarse(self._standardise(stretch).values, step)

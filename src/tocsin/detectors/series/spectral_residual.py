@@ -67,7 +67,7 @@ class SpectralResidual(ResidualDetector):
         check_counts(self, "neighbours", "width")
         self.width_ = self._usual_width(stretches, self.width)
         window = int(np.clip(4 * self._period(stretches), _SHORTEST, _LONGEST))
-        self.window_ = max(4, 2 * (min(window, max(map(len, stretches))) // 2))
+        self.window_ = max(4, 2 * (min(window, max(map(len, stretches)) // 5) // 2))
 
     def _learn_values(self, stretches: Stretches) -> None:
         self.learned_ = sum(map(len, stretches))
