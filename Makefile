@@ -8,7 +8,7 @@ DATA ?= data
 SEEDS ?= 0,1,2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo programs test slow check bench clean
+.PHONY: help demo programs test cases slow check bench docs clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,7 +25,7 @@ $(VENV)/.developer: $(VENV)/.user
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,platform,series,text,image]'
 	@touch $@
 
-demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch this machine.
+demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, and watch a service that breaks.
 	@$(BIN)/python examples/demo.py $(OUT)
 	@echo && $(BIN)/python examples/live.py $(OUT)
 
@@ -47,6 +47,9 @@ test: $(VENV)/.developer programs  ## Set up, then run all tests but the slow on
 	@echo "==> Running the tests"
 	@OMP_NUM_THREADS=1 TOCSIN_CACHE=off $(BIN)/python -m pytest -n 2 -m "not slow"
 
+cases: $(VENV)/.developer  ## Try each kind of fault that people met; one line per kind.
+	@OMP_NUM_THREADS=1 TOCSIN_CACHE=off $(BIN)/python -m pytest -n 2 --no-header --tb=short tests/cases
+
 slow: $(VENV)/.developer programs  ## Run the slow tests.
 	@$(BIN)/python -m pytest -m slow
 
@@ -58,6 +61,9 @@ check: $(VENV)/.developer  ## Lint, format, types, layers, documentation tests.
 
 bench: $(VENV)/.developer  ## Measure against PyOD; DATA=folder of NAME.npz files with X and y.
 	@$(BIN)/python benchmarks/tables.py --data $(DATA) --seeds $(SEEDS) --json $(OUT)/tables.json
+
+docs: $(VENV)/.developer  ## Write docs/settings.md from the settings' fields.
+	@$(BIN)/python -c 'from tocsin.cli.parts import settings_page; print(settings_page(), end="")' > docs/settings.md
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

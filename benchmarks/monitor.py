@@ -85,11 +85,11 @@ def throughput(folder: Path, events: int, *, ids: bool) -> dict[str, float | str
     process = _process(folder, f"throughput-{ids}")
     batches = list(_batches(events, ids=ids))
     for raw in batches[:20]:
-        process.take(batch_of(raw, Fields()), None)
+        process.process(batch_of(raw, Fields()), None)
     gc.freeze()  # as a running monitor does
     wall, cpu = time.perf_counter(), time.process_time()
     for raw in batches[20:]:
-        process.take(batch_of(raw, Fields()), None)
+        process.process(batch_of(raw, Fields()), None)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     n = sum(map(len, batches[20:]))
     process.stores.db.close()
@@ -102,7 +102,7 @@ def throughput(folder: Path, events: int, *, ids: bool) -> dict[str, float | str
 
 async def latency(folder: Path, rate: int, seconds: float) -> dict[str, float | str | bool]:
     """Send events by TCP at a rate, and time each alarm from sending to its commit."""
-    from tocsin.monitor.watch import Watch
+    from tocsin.monitor.runner import MonitorRunner
 
     process = _process(folder, "latency")
     took: dict[str, float] = {}
@@ -120,7 +120,7 @@ async def latency(folder: Path, rate: int, seconds: float) -> dict[str, float | 
     async def never(name: str) -> bool:
         return False
 
-    watch = Watch(process, never)
+    watch = MonitorRunner(process, never)
     run = asyncio.create_task(watch.run())
     await asyncio.sleep(1.0)
     sender = await asyncio.create_subprocess_exec(
@@ -174,7 +174,7 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
 
     from tocsin import config
     from tocsin.alarms.routing import Router
-    from tocsin.monitor.process import Process
+    from tocsin.monitor.event_processor import EventProcessor
     from tocsin.monitor.scoring import open_model
     from tocsin.monitor.stores import Stores
     from tocsin.store.database import Database
@@ -190,8 +190,8 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
     )
     settings = config.parse(text, folder / "tocsin.yaml")
     stores = Stores.of(Database(settings.store))
-    process = Process(name, settings.monitors[name], stores, Router(), settings.storm)
-    process.serve(open_model(folder / "model", 1))
+    process = EventProcessor(name, settings.monitors[name], stores, Router(), settings.storm)
+    process.use_model(open_model(folder / "model", 1))
     return process
 
 

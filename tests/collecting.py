@@ -120,12 +120,12 @@ class Monitored:
 
 
 async def monitor(url: str, settings: dict[str, Any]) -> None:
-    """Watch a source for ever."""
+    """MonitorRunner a source for ever."""
     from tocsin import config
     from tocsin.alarms.policy import Storm
     from tocsin.alarms.routing import Router
-    from tocsin.monitor.process import Process, Stores
-    from tocsin.monitor.watch import Watch
+    from tocsin.monitor.event_processor import EventProcessor, Stores
+    from tocsin.monitor.runner import MonitorRunner
 
     kind = settings.pop("type")
     source = find_part("sources", kind)(**settings)
@@ -136,8 +136,8 @@ async def monitor(url: str, settings: dict[str, Any]) -> None:
         return False
 
     with Database(url, timeout=10.0) as db:
-        process = Process(MONITOR, monitor, Stores.of(db), Router((), (), ()), Storm())
-        await Watch(process, train).run()
+        process = EventProcessor(MONITOR, monitor, Stores.of(db), Router((), (), ()), Storm())
+        await MonitorRunner(process, train).run()
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ import pandas as pd
 from tocsin import Pipeline, config
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.store.database import Database
@@ -68,18 +68,18 @@ def stores(path: Path) -> Stores:
     return Stores.of(Database(config.read(path).store))
 
 
-def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> Process:
+def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> EventProcessor:
     """Return the monitor "m" of a configuration, ready to take batches."""
     settings = config.read(path)
     router = Router(settings.policies, settings.inhibit, settings.maintenance)
-    made = Process("m", settings.monitors["m"], kept or stores(path), router, settings.storm)
+    made = EventProcessor("m", settings.monitors["m"], kept or stores(path), router, settings.storm)
     if scores:
-        made.serve(open_model(settings.monitors["m"].model, 100))
+        made.use_model(open_model(settings.monitors["m"].model, 100))
     return made
 
 
 def events(
-    n: int, *, start: int = 0, bad: Sequence[int] = (), entities: int = 4
+    n: int, *, start: int = 0, bad: Collection[int] = (), entities: int = 4
 ) -> list[dict[str, Any]]:
     """Return events with ids, a second apart; those whose numbers are ``bad`` are anomalies."""
     rng = np.random.default_rng(start)
@@ -122,7 +122,7 @@ class Client:
         self, port: int, found: Sequence[dict[str, Any]], window: int = 200, patience: float = 3.0
     ) -> None:
         self.port = port
-        self.lines = [json.dumps(each).encode() + b"\n" for each in found]
+        self.lines = _encoded(found)
         self.window = window
         self.patience = patience
         self.acknowledged = 0
@@ -130,13 +130,17 @@ class Client:
         self.stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> Client:
+    def start(self) -> Self:
         self._thread.start()
         return self
 
     @property
     def is_done(self) -> bool:
         return self.acknowledged == len(self.lines)
+
+    def available(self, wanted: int) -> int:
+        """Return how many lines there are to be sent, at most so many as are wanted."""
+        return min(len(self.lines), wanted)
 
     def stop(self) -> None:
         self.stopping = True
@@ -155,7 +159,7 @@ class Client:
         first, sent, rest = self.acknowledged, self.acknowledged, b""
         peer.settimeout(self.patience)
         while not self.is_done and not self.stopping:
-            until_ = min(len(self.lines), self.acknowledged + self.window)
+            until_ = self.available(self.acknowledged + self.window)
             if sent < until_:
                 peer.sendall(b"".join(self.lines[sent:until_]))
                 sent = until_
@@ -165,6 +169,35 @@ class Client:
             *told, rest = (rest + data).split(b"\n")
             if told:
                 self.acknowledged = first + json.loads(told[-1])["kept"]
+
+
+class Endless(Client):
+    """Sends events for as long as nobody calls ``finish``, a thousand after the other."""
+
+    def __init__(self, port: int, bad: Collection[int] = (), **given: Any) -> None:
+        super().__init__(port, (), **given)
+        self.found: list[dict[str, Any]] = []
+        self.bad = bad
+        self.finished = False
+
+    @property
+    def is_done(self) -> bool:
+        return self.finished and self.acknowledged == len(self.lines)
+
+    def available(self, wanted: int) -> int:
+        while len(self.lines) < wanted and not self.finished:
+            more = events(1_000, start=len(self.found), bad=self.bad)
+            self.found += more
+            self.lines += _encoded(more)
+        return super().available(wanted)
+
+    def finish(self) -> None:
+        """Make no more events; those that there are will still be sent."""
+        self.finished = True
+
+
+def _encoded(found: Sequence[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(each).encode() + b"\n" for each in found]
 
 
 class Counting(Responder):
@@ -182,20 +215,20 @@ class Counting(Responder):
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tocsin.monitor.up", "tocsin.sources.socket", "tocsin.sources.file", "sklearn.base"]
+    ["tocsin.monitor.supervisor", "tocsin.sources.socket", "tocsin.sources.file", "sklearn.base"]
 )
 
 
 def serve(path: str, log: str, lease: float) -> None:
     """Run ``tocsin up`` without the command line."""
-    from tocsin.monitor import up, watch
+    from tocsin.monitor import runner, supervisor
 
     logging.basicConfig(filename=log, level=logging.INFO)
-    up._LEASE, up._REST = lease, 1.0
-    watch._MODEL_EVERY = 0.2
+    supervisor._LEASE, supervisor._REST = lease, 1.0
+    runner._MODEL_EVERY = 0.2
 
     async def run() -> None:
-        running = up.Up(Path(path))
+        running = supervisor.Supervisor(Path(path))
         running.handle_signals()
         await running.run()
 

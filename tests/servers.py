@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -20,10 +21,15 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on, and that no client will leave by.
+
+    Ports that the system gives to clients, from 32,768 on, may be taken before a server listens.
+    """
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def missing(message: str) -> NoReturn:

@@ -22,7 +22,7 @@ import pytest
 from notices import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.sources._records import Fields, batch_of
@@ -317,10 +317,10 @@ def take(stores: Stores, events: list[dict[str, object]]) -> None:
     """Have the monitor take events as it would while it runs."""
     settings = config.read("tocsin.yaml")
     monitor = settings.monitors["pumps"]
-    process = Process("pumps", monitor, stores, Router(settings.policies), settings.storm)
-    process.serve(open_model(monitor.model, monitor.context))
+    process = EventProcessor("pumps", monitor, stores, Router(settings.policies), settings.storm)
+    process.use_model(open_model(monitor.model, monitor.context))
     raw = [json.dumps(each).encode() for each in events]
-    process.take(batch_of(raw, Fields(time="at")), datetime.now(UTC))
+    process.process(batch_of(raw, Fields(time="at")), datetime.now(UTC))
 
 
 def test_events_come_out_of_quarantine(run: Run, stores: Stores) -> None:

@@ -147,10 +147,10 @@ def test_a_bomb_of_aliases_is_refused_at_once() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     text = "\n".join(lines) + "\nmonitors: {m: {source: {type: host}, model: m, late: *a11}}\n"
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ConfigError, match="aliases"):
         config.parse(text)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     with pytest.raises(ConfigError):
         config.parse("a: &a [*a]\nmonitors: {m: {source: {type: host}, model: m, late: *a}}\n")
 

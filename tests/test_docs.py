@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tocsin import registry
 from tocsin.cli import app
+from tocsin.cli.parts import settings_page
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,3 +37,8 @@ def test_links_lead_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == settings_page(), "run `make docs`"

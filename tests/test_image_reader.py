@@ -99,10 +99,10 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         rows = zlib.compress(b"\0" * (side // 8 + 1) * side)
         path = tmp_path / "bomb.png"
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
-        start = time.perf_counter()
+        start = time.process_time()
         with pytest.raises(UnreadableFile, match="pixels"):
             read_image(path)
-        assert time.perf_counter() - start < 0.5
+        assert time.process_time() - start < 0.5
 
 
 def test_a_folder_is_searched_without_leaving_it(tmp_path: Path) -> None:

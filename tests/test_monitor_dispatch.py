@@ -20,22 +20,23 @@ from tocsin.alarms.lifecycle import change
 from tocsin.alarms.routing import Router
 from tocsin.errors import StoreUnavailable
 from tocsin.monitor.dispatch import MOST_ATTEMPTS, Dispatcher, _pause
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.responders.webhook import Webhook
+from tocsin.store.outbox import Pending
 from tocsin.types import Batch, Delivery, Notice
 
 NOW = datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
 TELL = "policies: [{respond: [console], group_wait: 0s, group_interval: 0s, repeat: 4h}]"
 
 
-def ringing(folder: Path, more: str = TELL, monitor: str = "") -> Process:
+def ringing(folder: Path, more: str = TELL, monitor: str = "") -> EventProcessor:
     """Return a monitor with one open alarm of pump 2."""
     one = process(configured(folder, "{type: host}", more=more, monitor=monitor))
-    one.take(batch(events(40, bad=[30, 34])), NOW)
+    one.process(batch(events(40, bad=[30, 34])), NOW)
     return one
 
 
-def dispatcher(one: Process, responder: Counting | Webhook) -> Dispatcher:
+def dispatcher(one: EventProcessor, responder: Counting | Webhook) -> Dispatcher:
     return Dispatcher("console", responder, one.stores, one.router)
 
 
@@ -66,7 +67,7 @@ def test_opened_repeated_and_resolved_are_told(tmp_path: Path) -> None:
     for times in (1, 2, 3):
         send(sender, NOW + times * timedelta(hours=4, minutes=1))
     assert kinds(told) == ["opened", *["repeated"] * 3]
-    one.take(batch(events(40, start=1_000)), NOW + timedelta(hours=13))
+    one.process(batch(events(40, start=1_000)), NOW + timedelta(hours=13))
     send(sender, NOW + timedelta(hours=13))
     assert kinds(told)[-1] == "resolved"
     send(sender, NOW + timedelta(hours=30))
@@ -88,7 +89,7 @@ def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
         with pytest.raises(StoreUnavailable):
             send(dispatcher(one, told), NOW)
     # Another process, after the lease: the alarm has changed meanwhile, the notice has not.
-    one.take(batch(events(40, start=40, bad=[50])), NOW)
+    one.process(batch(events(40, start=40, bad=[50])), NOW)
     again = process(tmp_path / "tocsin.yaml", kept=one.stores)
     send(dispatcher(again, told), NOW + timedelta(minutes=1))
     opened = [notice for notice in told.notices if notice.kind == "opened"]
@@ -124,15 +125,21 @@ def test_pauses_of_several_notices_differ() -> None:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Callable[[str], str]]:
+def slow_answers() -> threading.Event:
+    """When the path /slow is answered."""
+    return threading.Event()
+
+
+@pytest.fixture
+def receiver(slow_answers: threading.Event) -> Iterator[Callable[[str], str]]:
     """A server that answers as its path says: /200, /500, /slow."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             if self.path == "/slow":
-                time.sleep(3)
-            self.send_response(int(self.path[1:]) if self.path != "/slow" else 200)
+                slow_answers.wait(20)
+            self.send_response(int(self.path[1:]) if self.path != "/slow" else 503)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -145,7 +152,7 @@ def receiver() -> Iterator[Callable[[str], str]]:
 
 
 def test_slow_and_failing_responders_delay_no_other(
-    tmp_path: Path, receiver: Callable[[str], str]
+    tmp_path: Path, receiver: Callable[[str], str], slow_answers: threading.Event
 ) -> None:
     more = "policies: [{respond: [fine, broken, slow, gone], group_wait: 0s}]\nresponders:\n"
     for name, url in (
@@ -154,27 +161,28 @@ def test_slow_and_failing_responders_delay_no_other(
         ("slow", receiver("slow")),
         ("gone", "http://127.0.0.1:9/"),
     ):
-        more += f"  {name}: {{type: webhook, url: '{url}', allow: [127.0.0.1], timeout: 1s}}\n"
+        more += f"  {name}: {{type: webhook, url: '{url}', allow: [127.0.0.1], timeout: 20s}}\n"
     one = ringing(tmp_path, more)
     responders = config.read(tmp_path / "tocsin.yaml").responders
     senders = [Dispatcher(n, r, one.stores, one.router) for n, r in responders.items()]
 
-    async def all_at_once() -> float:
+    def opened() -> dict[str, Pending]:
+        return {p.responder: p for p in one.stores.outbox.pending() if p.kind == "opened"}
+
+    async def all_at_once() -> None:
         tasks = [asyncio.create_task(sender.run()) for sender in senders]
-        started = time.monotonic()
-        while any(
-            p.responder == "fine" and p.kind == "opened" for p in one.stores.outbox.pending()
-        ):
+        while "fine" in opened():
             await asyncio.sleep(0.02)
-        took = time.monotonic() - started
-        await asyncio.sleep(1.5)
+        assert opened()["slow"].attempts == 0, "it still waits for its answer"
+        slow_answers.set()
+        while not all(p.attempts for p in opened().values()):
+            await asyncio.sleep(0.02)
         for sender in senders:
             sender.stop()
         await asyncio.gather(*tasks)
-        return took
 
-    assert asyncio.run(all_at_once()) < 1
-    waiting = {p.responder: p for p in one.stores.outbox.pending() if p.kind == "opened"}
+    asyncio.run(asyncio.wait_for(all_at_once(), 20))
+    waiting = opened()
     assert set(waiting) == {"broken", "slow", "gone"}
     assert all(p.attempts >= 1 and p.reason for p in waiting.values())
     assert "500" in waiting["broken"].reason
@@ -184,15 +192,16 @@ def test_a_responder_that_hangs_is_unknown_and_keeps_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tocsin.monitor.dispatch._GRACE", 0.1)
-    one, forever = ringing(tmp_path), threading.Event()
+    one, hanging, forever = ringing(tmp_path), threading.Event(), threading.Event()
 
     def hang(_: Notice) -> Delivery:
+        hanging.set()
         forever.wait(20)
+        hanging.clear()
         return Delivery("delivered")
 
-    started = time.monotonic()
     asyncio.run(dispatcher(one, Counting(hang, timeout=0.2)).send_due(NOW))
-    assert time.monotonic() - started < 2
+    assert hanging.is_set()
     forever.set()
     (dead,) = one.stores.outbox.dead()
     assert dead.status == "unknown"
@@ -203,12 +212,12 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
     told = Counting()
     rng = np.random.default_rng(0)
     names = tuple(f"pump {i % 50}" for i in range(2_000))
-    took = time.monotonic()
+    took = time.process_time()
     for number in range(50):
         frame = pd.DataFrame(rng.normal(30, 1, (2_000, 3)), columns=list(COLUMNS))
         times = START + np.arange(2_000).astype("timedelta64[ms]")
         now = NOW + timedelta(seconds=number)
-        one.take(Batch(frame, times + number * 2_000_000, entities=names), now)
+        one.process(Batch(frame, times + number * 2_000_000, entities=names), now)
         send(dispatcher(one, told), now)
     counted = one.stores.counters.read()["m"]
     assert counted["anomalies"] == 100_000
@@ -216,7 +225,7 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
     send(dispatcher(one, told), NOW + timedelta(hours=1))
     print(f"{len(told.notices)} notices of 100,000 anomalies")
     assert 1 <= len(told.notices) <= 50
-    assert time.monotonic() - took < 60
+    assert time.process_time() - took < 60
 
 
 def test_more_alarms_than_a_storm_needs_are_told_as_one(tmp_path: Path) -> None:
@@ -226,7 +235,7 @@ def test_more_alarms_than_a_storm_needs_are_told_as_one(tmp_path: Path) -> None:
     )
     one = process(configured(tmp_path, "{type: host}", more=more))
     told = Counting()
-    one.take(batch(events(60, bad=range(60), entities=60)), NOW)
+    one.process(batch(events(60, bad=range(60), entities=60)), NOW)
     send(dispatcher(one, told), NOW)
     named = [alarm for notice in told.notices for alarm in notice.alarms]
     assert len(told.notices) == 11, "the first ten, and the storm with the model's own"
@@ -237,7 +246,7 @@ def test_silenced_alarms_are_told_when_the_silence_ends(tmp_path: Path) -> None:
     one, told = ringing(tmp_path), Counting()
     since = NOW - timedelta(minutes=1)
     one.stores.silences.add({"entity": "pump 2"}, since, NOW + timedelta(hours=1), "me")
-    one.take(batch(events(24, start=40, bad=[61])), NOW)  # pump 1 is not silenced
+    one.process(batch(events(24, start=40, bad=[61])), NOW)  # pump 1 is not silenced
     sender = dispatcher(one, told)
     send(sender, NOW)
     assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
@@ -255,7 +264,7 @@ def test_maintenance_and_inhibition_mute(tmp_path: Path) -> None:
         "inhibit: [{source: {entity: pump 1}, target: {entity: pump 3}}]\n"
     )
     one, told = ringing(tmp_path, more), Counting()
-    one.take(batch(events(24, start=40, bad=[61, 63])), NOW)
+    one.process(batch(events(24, start=40, bad=[61, 63])), NOW)
     sender = dispatcher(one, told)
     send(sender, NOW)
     assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
@@ -269,7 +278,7 @@ def test_escalation_reaches_others_unless_somebody_takes_the_alarm(tmp_path: Pat
         " escalate: {after: 15m, respond: [console]}}]"
     )
     one, told = ringing(tmp_path, more), Counting()
-    one.take(batch(events(24, start=40, bad=[61])), NOW)
+    one.process(batch(events(24, start=40, bad=[61])), NOW)
     sender = dispatcher(one, told)
     send(sender, NOW)
     taken = next(alarm for alarm in one.stores.alarms.open() if alarm.entity == "pump 2")

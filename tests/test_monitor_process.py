@@ -1,5 +1,6 @@
 """What becomes of events: rules, odd values, models that fail, and replays."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection
 
+import tocsin
 from monitors import START, batch, configured, events, model, process, stored, told, train
 from servers import free_port
 from tocsin import config
@@ -26,8 +28,8 @@ HOST = "{type: host}"
 def test_duplicates_within_and_between_batches_count_once(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
     found = events(50)
-    one.take(batch(found + found[:10]), NOW)
-    one.take(batch(found[5:] + events(5, start=50)), NOW)
+    one.process(batch(found + found[:10]), NOW)
+    one.process(batch(found[5:] + events(5, start=50)), NOW)
     assert stored(one.stores) == [f"e{i}" for i in range(55)]
     assert one.stores.counters.read()["m"] == {"events": 55, "duplicate": 55}
 
@@ -39,7 +41,7 @@ def test_late_future_and_timeless_events_are_quarantined(tmp_path: Path) -> None
     found[70]["time"] = str(START - np.timedelta64(1, "h"))
     found[80]["time"] = (NOW + timedelta(days=400)).isoformat()
     found[90]["time"] = "soon"
-    one.take(batch(found), NOW)
+    one.process(batch(found), NOW)
     kept = one.stores.quarantine.list()
     assert {(each.kind, each.reason.split()[0]) for each in kept} == {
         ("late", "it"),
@@ -52,12 +54,12 @@ def test_late_future_and_timeless_events_are_quarantined(tmp_path: Path) -> None
     assert one.stores.events.count("m") == 97
     # A clock that is set back by hours is late as well, also after a restart.
     again = process(path)
-    again.take(batch(events(10, start=1_000)), NOW)
+    again.process(batch(events(10, start=1_000)), NOW)
     again = process(path)
     before = events(10, start=2_000)
     for each in before:
         each["time"] = str(START)
-    again.take(batch(before), NOW)
+    again.process(batch(before), NOW)
     assert again.stores.counters.read()["m"]["late"] == 11
 
 
@@ -73,7 +75,7 @@ def test_values_of_several_types_in_a_column(tmp_path: Path) -> None:
     found[8]["b"] = [1, 2]
     found[9]["extra"] = "text"
     found[10]["extra"] = 5
-    one.take(batch(found), NOW)
+    one.process(batch(found), NOW)
     (kept,) = one.stores.events.read("m")
     assert kept.frame["a"].dtype == np.float64
     assert np.isnan(kept.frame["a"][3])
@@ -92,7 +94,7 @@ def test_not_a_number_and_infinity_are_scored(tmp_path: Path) -> None:
     found = batch(events(20))
     frame = found.frame.copy()
     frame.loc[2, "a"], frame.loc[3, "a"], frame.loc[4, "b"] = np.nan, np.inf, -np.inf
-    one.take(Batch(frame, found.times, found.ids, found.entities), NOW)
+    one.process(Batch(frame, found.times, found.ids, found.entities), NOW)
     (kept,) = one.stores.events.read("m")
     assert len(kept) == 20
     assert kept.judgement is not None
@@ -105,8 +107,8 @@ def test_missing_and_unknown_columns_and_an_empty_batch(tmp_path: Path) -> None:
     for each in found:
         del each["b"]
         each["unknown"] = 1.0
-    one.take(batch(found), NOW)
-    one.take(batch([]), NOW)
+    one.process(batch(found), NOW)
+    one.process(batch([]), NOW)
     (kept,) = one.stores.events.read("m")
     assert list(kept.frame) == ["a", "c", "unknown"]
     assert kept.judgement is not None
@@ -117,7 +119,7 @@ def test_events_of_no_single_type_are_kept_without_a_model(tmp_path: Path) -> No
     found = events(20)
     found[0]["a"] = "text"
     found[1]["c"] = False
-    one.take(batch(found), NOW)
+    one.process(batch(found), NOW)
     (kept,) = one.stores.events.read("m")
     assert kept.frame["a"].dtype == np.float64
     assert kept.judgement is None
@@ -126,15 +128,15 @@ def test_events_of_no_single_type_are_kept_without_a_model(tmp_path: Path) -> No
 def test_a_model_that_takes_nothing_is_an_alarm_until_it_does(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
     strangers = [{"id": f"s{i}", "time": str(START), "x": 1.0} for i in range(30)]
-    one.take(batch(strangers), NOW)
-    one.take(batch([{**each, "id": each["id"] + "b"} for each in strangers]), NOW)
+    one.process(batch(strangers), NOW)
+    one.process(batch([{**each, "id": each["id"] + "b"} for each in strangers]), NOW)
     (alarm,) = one.stores.alarms.list()
     assert (alarm.kind, alarm.state) == ("model", "open")
     assert "none of 30 events can be scored" in alarm.summary
     assert one.stores.counters.read()["m"]["malformed"] == 60
     # The alarm is known after a restart, and ends when a batch is scored.
     again = process(tmp_path / "tocsin.yaml", kept=one.stores)
-    again.take(batch(events(30)), NOW)
+    again.process(batch(events(30)), NOW)
     (alarm,) = again.stores.alarms.list()
     assert alarm.state == "resolved"
 
@@ -151,7 +153,7 @@ def test_one_event_that_breaks_the_model_is_found(
         return judge(given)
 
     monkeypatch.setattr(one.scorer, "judge", fragile)
-    one.take(batch(events(40, bad=[30])), NOW)
+    one.process(batch(events(40, bad=[30])), NOW)
     assert stored(one.stores) == [f"e{i}" for i in range(40) if i not in (7, 20)]
     assert {each.reason for each in one.stores.quarantine.list()} == {
         "ZeroDivisionError: a fault of the model"
@@ -167,14 +169,14 @@ def test_explaining_that_fails_still_rings(tmp_path: Path, monkeypatch: pytest.M
         raise KeyError("reasons")
 
     monkeypatch.setattr(one.scorer, "describe", fails)
-    one.take(batch(events(40, bad=[30])), NOW)
+    one.process(batch(events(40, bad=[30])), NOW)
     (alarm,) = one.stores.alarms.list()
     assert "not explained" in alarm.summary
 
 
 def test_only_so_many_alarms_of_a_batch_are_explained(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
-    one.take(batch(events(60, bad=range(60), entities=60)), NOW)
+    one.process(batch(events(60, bad=range(60), entities=60)), NOW)
     found = [alarm for alarm in one.stores.alarms.list() if alarm.kind == "anomaly"]
     assert len(found) == 60
     assert sum(bool(alarm.reasons) for alarm in found) == 20
@@ -184,12 +186,12 @@ def test_only_so_many_alarms_of_a_batch_are_explained(tmp_path: Path) -> None:
 def test_a_share_of_anomalies_far_above_the_budget_is_an_alarm(tmp_path: Path) -> None:
     one = process(configured(tmp_path, HOST))
     for start in range(0, 1_000, 100):
-        one.take(batch(events(100, start=start, bad=range(start, start + 100, 10))), NOW)
+        one.process(batch(events(100, start=start, bad=range(start, start + 100, 10))), NOW)
     found = [alarm for alarm in one.stores.alarms.list() if alarm.kind == "model"]
     (alarm,) = found
     assert "10.00% of the last events are anomalies" in alarm.summary
-    one.serve(open_model(model(), 10))
-    one.take(batch(events(100, start=2_000)), NOW)
+    one.use_model(open_model(model(), 10))
+    one.process(batch(events(100, start=2_000)), NOW)
     assert one.stores.alarms.get(alarm.id).state == "resolved"
 
 
@@ -197,7 +199,7 @@ def test_a_lost_answer_is_not_written_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = process(configured(tmp_path, HOST))
-    one.take(batch(events(20), ids=False), NOW)
+    one.process(batch(events(20), ids=False), NOW)
     work = one.prepare(batch(events(20, start=20, bad=[30]), ids=False), NOW)
     begin = one.stores.db.begin
 
@@ -209,17 +211,17 @@ def test_a_lost_answer_is_not_written_twice(
 
     monkeypatch.setattr(one.stores.db, "begin", lost)
     with pytest.raises(StoreUnavailable):
-        one.keep(work, NOW)
+        one.commit(work, NOW)
     monkeypatch.undo()
     before = one.stores.counters.read()
-    one.keep(work, NOW)
+    one.commit(work, NOW)
     assert one.stores.events.count("m") == 40
     assert one.stores.counters.read() == before
     # Another process that goes on from an older state is refused.
     other = process(tmp_path / "tocsin.yaml", kept=one.stores)
-    one.take(batch(events(20, start=40), ids=False), NOW)
+    one.process(batch(events(20, start=40), ids=False), NOW)
     with pytest.raises(Refused, match="Another process"):
-        other.take(batch(events(20, start=40), ids=False), NOW)
+        other.process(batch(events(20, start=40), ids=False), NOW)
     assert one.stores.events.count("m") == 60
 
 
@@ -232,7 +234,7 @@ def test_a_store_that_is_away_changes_nothing(
     other = process(configured(tmp_path / "other", HOST, monitor="    alarms: {open: 2, of: 3}"))
     parts = [batch(events(50, start=s, bad=range(s + 10, s + 20))) for s in range(0, 200, 50)]
     for part in parts:
-        plain.take(part, NOW)
+        plain.process(part, NOW)
 
         def away(*_: object) -> Any:
             raise StoreUnavailable("away")
@@ -241,7 +243,7 @@ def test_a_store_that_is_away_changes_nothing(
             patched.setattr(type(other.stores.alarms), "find", away)
             with pytest.raises(StoreUnavailable):
                 other.prepare(part, NOW)
-        other.take(part, NOW)
+        other.process(part, NOW)
     assert told(other.stores) == told(plain.stores)
     assert len(told(plain.stores)) >= 4
 
@@ -253,7 +255,7 @@ def test_a_replay_gives_the_same_alarms(tmp_path: Path) -> None:
     found = events(600, bad=[*range(100, 140, 3), *range(400, 440, 3)])
     found[300]["time"] = str(START - np.timedelta64(1, "D"))
     for start in range(0, 600, 37):
-        one.take(batch(found[start : start + 37]), NOW)
+        one.process(batch(found[start : start + 37]), NOW)
     replayed = history.replay(config.read(path), "m")
     mine = [(a.id, a.opened, a.closed, a.events, a.anomalies, a.severity) for a in replayed.alarms]
     live = [
@@ -270,9 +272,9 @@ def test_every_score_names_its_model_when_that_is_switched(tmp_path: Path) -> No
     train(tmp_path / "other", "hbos")
     names = []
     for start in range(0, 400, 100):
-        one.serve(open_model(tmp_path / "other" if start % 200 else model(), 10))
+        one.use_model(open_model(tmp_path / "other" if start % 200 else model(), 10))
         names.append(one.scorer.name)
-        one.take(batch(events(100, start=start)), NOW)
+        one.process(batch(events(100, start=start)), NOW)
     kept = [each.judgement.model for each in one.stores.events.read("m")]
     assert kept == names
     assert len(set(names)) == 2
@@ -284,7 +286,7 @@ def test_training_needs_events_enough(tmp_path: Path, monkeypatch: pytest.Monkey
         tmp_path, f"{{type: socket, port: {free_port()}}}", monitor="    training: {after: 50}"
     )
     one = process(path, scores=False)
-    one.take(batch(events(20)), NOW)
+    one.process(batch(events(20)), NOW)
     with pytest.raises(InputError):
         training.train(config.read(path), "m")
 
@@ -312,12 +314,89 @@ def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
     scorer = lambda: open_model(tmp_path / "series", 200)  # noqa: E731
     path = tmp_path / "tocsin.yaml"
     one = process(path, scores=False)
-    one.serve(scorer())
+    one.use_model(scorer())
     parts = [wave(start, 40) for start in range(2_000, 2_600, 40)]
     for part in parts[:-1]:
-        one.take(part, NOW)
+        one.process(part, NOW)
     assert one.stores.quarantine.list() == []
     again = process(path, scores=False, kept=one.stores)
-    again.serve(scorer())
+    again.use_model(scorer())
     last = parts[-1]
     assert one.scorer.judge(last).scores.tolist() == again.scorer.judge(last).scores.tolist()
+
+
+def test_texts_are_scored_by_the_column_that_was_trained_on(tmp_path: Path) -> None:
+    from tocsin.monitor.scoring import scorer
+
+    mails = pd.DataFrame(
+        {
+            "sender": [f"person{i % 7}@example.com" for i in range(60)],
+            "body": [f"The meeting of group {i % 9} is moved to room {i % 5}" for i in range(60)],
+        }
+    )
+    pipeline = tocsin.TextPipeline("text_neighbours", training="clean").fit(mails)
+    assert pipeline.preparer_.column_ == "body"
+    batch = Batch(mails[:5], np.full(5, START))
+    expected = pipeline.score(mails["body"][:5].tolist()).values
+    assert scorer(pipeline, "mails", 1).judge(batch).scores.tolist() == expected.tolist()
+
+
+def test_events_of_times_that_no_clock_shows_are_malformed(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    found = batch(events(12))
+    times = found.times.copy()
+    times[[0, 11]] = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
+    one.process(Batch(found.frame, times, found.ids, found.entities), None)
+    assert stored(one.stores) == [f"e{i}" for i in range(1, 11)]
+    assert one.stores.counters.read()["m"]["malformed"] == 2
+
+
+def test_an_entity_as_long_as_a_book_is_cut_and_told_apart(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    found = events(20, bad=range(20))
+    for i, each in enumerate(found):
+        each["entity"] = "x" * 20_000 + str(i)
+    one.process(batch(found), NOW)
+    entities = [name for kept in one.stores.events.read("m") for name in kept.entities or ()]
+    assert len(set(entities)) == 20
+    assert max(map(len, entities)) <= 256
+
+
+@pytest.mark.parametrize("where", ["alarms", "store"])
+def test_events_that_no_rule_foresaw_are_quarantined_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    one = process(configured(tmp_path, HOST))
+    one.process(batch(events(20)), NOW)
+    poison = {"e33", "e34", "e57"}
+
+    def refuse(ids: Any) -> None:
+        if poison & set(ids or ()):
+            raise ZeroDivisionError("what nobody foresaw")
+
+    if where == "store":
+        append = one.stores.events.append
+        monkeypatch.setattr(
+            type(one.stores.events),
+            "append",
+            lambda self, c, name, part, found: (refuse(part.ids), append(c, name, part, found)),
+        )
+    else:
+        score = type(one)._raise_alarms
+        monkeypatch.setattr(
+            type(one),
+            "_raise_alarms",
+            lambda self, held, *rest: (refuse(held.batch.ids), score(self, held, *rest))[1],
+        )
+    changed = one.process(batch(events(60, start=20, bad=[40])), NOW)
+    assert [alarm.entity for alarm in changed if alarm.kind == "anomaly"] == ["pump 0"]
+    kept = set(stored(one.stores))
+    assert kept == {f"e{i}" for i in range(80)} - poison
+    quarantined = {json.loads(each.raw)["id"] for each in one.stores.quarantine.list()}
+    assert quarantined == poison
+    assert all("what nobody foresaw" in each.reason for each in one.stores.quarantine.list())
+    (tmp_path / "calm").mkdir()
+    calm = process(configured(tmp_path / "calm", HOST))
+    rest = [each for each in events(80, bad=[40]) if each["id"] not in poison]
+    calm.process(batch(rest), NOW)
+    assert [a.id for a in calm.stores.alarms.list()] == [a.id for a in one.stores.alarms.list()]

@@ -9,9 +9,17 @@ from sklearn.datasets import load_wine
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import tocsin
-from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnknownName
+from tocsin.errors import (
+    InputError,
+    NewerFormat,
+    NotFitted,
+    ParameterError,
+    SchemaMismatch,
+    UnknownName,
+)
 from tocsin.pipeline import Pipeline
 from tocsin.registry import create
+from tocsin.store import folder
 
 
 @parametrize_with_checks([Pipeline()])
@@ -171,3 +179,13 @@ def test_training_rows_have_p_values_above_zero(machines: pd.DataFrame) -> None:
     assert 1e-12 < detection.decision.p_values[:20].max() < 0.002
     normal = detection.decision.is_anomaly[20:]
     assert normal.sum() == int(0.02 * len(normal))
+
+
+def test_a_model_of_an_unknown_modality_asks_for_an_update(tmp_path: Path) -> None:
+    pipeline = Pipeline("pca").fit(np.random.default_rng(0).normal(size=(50, 2)))
+    pipeline.save(tmp_path / "model")
+    state, about = folder.load_state(tmp_path / "model")
+    about["card"]["modality"] = "smells"
+    folder.save_state(tmp_path / "newer", state, about)
+    with pytest.raises(NewerFormat, match=r"'smells'.*Update it"):
+        tocsin.load(tmp_path / "newer")

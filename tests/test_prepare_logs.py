@@ -1,6 +1,7 @@
 """Preparation of logs: formats, times, continuation, sessions, windows, numbers, state."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -228,10 +229,10 @@ def test_a_pattern_of_ones_own():
 )
 def test_no_line_takes_long(line):
     hard = format_named("<a>-<b>-<c>-<d>:<e>:<message>")
-    start = datetime.now(UTC)
+    start = time.process_time()
     records_of([line, '1 - - [03/Jun/2024:04:05:06 -0100] "' + line], hard)
     LogPreparer().fit_transform([line])
-    assert (datetime.now(UTC) - start).total_seconds() < 1
+    assert time.process_time() - start < 1
 
 
 def test_times_of_other_forms_in_between_do_not_change_the_year():

@@ -440,6 +440,6 @@ def test_many_entities_are_prepared_quickly():
             "v": RNG.normal(size=entities * n),
         }
     )
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(SeriesPreparer().fit_transform(frame)) == entities
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

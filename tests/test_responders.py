@@ -223,6 +223,32 @@ def test_a_slow_program_is_killed_with_what_it_started(tmp_path: Path) -> None:
     assert not alive(child)
 
 
+def test_what_a_program_starts_in_a_session_of_its_own_is_killed_too(tmp_path: Path) -> None:
+    program = script(tmp_path, f"setsid sleep 60 & echo $! > {tmp_path}/child; wait")
+    assert command(program, timeout=0.5).respond(notice()).status == "unknown"
+    child = int((tmp_path / "child").read_text())
+    until = time.monotonic() + 2
+    while alive(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not alive(child)
+
+
+def test_the_program_that_was_looked_at_is_run_wherever_a_link_leads_by_then(
+    tmp_path: Path,
+) -> None:
+    real = script(tmp_path, f"echo real > {tmp_path}/ran")
+    link = tmp_path / "link.sh"
+    link.symlink_to(real)
+    assert command(link).respond(notice()).status == "delivered"
+    assert (tmp_path / "ran").read_text() == "real\n"
+    other = tmp_path / "other.sh"
+    other.write_text(f"#!/bin/sh\necho other > {tmp_path}/ran\n")
+    other.chmod(0o777)
+    link.unlink()
+    link.symlink_to(other)
+    assert "others may write" in str(command(link).check())
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -149,6 +149,14 @@ def test_hostile_texts_arrive_as_data(receiver: Receiver) -> None:
         "240.0.0.1",
         "2130706433",
         "0x7f.1",
+        "100.64.0.1",
+        "192.88.99.1",
+        "[2001:db8::1]",
+        "[3fff::1]",
+        "[5f00::1]",
+        "[2620:4f:8000::1]",
+        "[64:ff9b:1::1]",
+        "[fec0::1]",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(host: str, receiver: Receiver) -> None:
@@ -274,3 +282,8 @@ def test_deliveries_at_once_do_not_disturb_each_other(receiver: Receiver) -> Non
         thread.join()
     assert found == ["delivered"] * 8
     assert {json.loads(each.body)["key"] for each in receiver.requests} == set("01234567")
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_public_addresses_may_be_connected_to(address: str) -> None:
+    assert Webhook(url="http://example.org/")._may(address)

@@ -80,3 +80,57 @@ def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder"):
         read(source(tmp_path / "none"), 1)
+
+
+def test_a_file_that_no_reader_foresaw_is_refused_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tocsin.readers import table
+
+    put(tmp_path / "a.csv", "n\n1\n", age=60)
+    put(tmp_path / "b.csv", "n\n2\n", age=50)
+    put(tmp_path / "c.csv", "n\n3\n", age=40)
+    read_table = table.read_table
+    faults = {"a.csv": MemoryError("no room"), "b.csv": RecursionError("too deep")}
+
+    def failing(path: Path) -> pd.DataFrame:
+        if path.name in faults:
+            raise faults[path.name]
+        return read_table(path)
+
+    monkeypatch.setattr(table, "read_table", failing)
+    batches = read(source(tmp_path), 3)
+    assert rows(batches) == [{"n": 3}]
+    reasons = [rejection.reason for batch in batches for rejection in batch.rejected]
+    assert ["MemoryError" in reasons[0], "RecursionError" in reasons[1]] == [True, True]
+
+
+def test_a_number_of_thousands_of_digits_refuses_its_file_alone(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", '{"n": 1' + "0" * 5_000 + "}\n", age=60)
+    put(tmp_path / "b.jsonl", '{"n": 3}\n', age=40)
+    batches = read(source(tmp_path), 2)
+    assert rows(batches)[-1] == {"n": 3}
+
+
+def test_a_file_larger_than_allowed_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "a.log", "x" * 2_000, age=60)
+    put(tmp_path / "b.log", "fine\n", age=40)
+    batches = read(source(tmp_path, largest=1_000), 2)
+    assert [row["line"] for row in rows(batches)] == ["fine"]
+    (refused,) = [rejection for batch in batches for rejection in batch.rejected]
+    assert "2,000 bytes" in refused.reason
+
+
+def test_a_long_text_comes_in_parts_and_goes_on_within(tmp_path: Path) -> None:
+    put(tmp_path / "a.log", "".join(f"line {i}\n" for i in range(12_000)))
+    first = read(source(tmp_path), 1)
+    assert len(first[0]) == 5_000
+    rest = read(source(tmp_path), 7_000, first[0].offset)
+    lines = [row["line"] for row in rows([first[0], *rest])]
+    assert lines == [f"line {i}" for i in range(12_000)]
+
+
+def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
+    put(tmp_path / "a.log", "y" * 100_000 + "\nnext\n")
+    batches = read(source(tmp_path, fields={"largest": 1_000}), 2)
+    assert [len(row["line"]) for row in rows(batches)] == [1_000, 4]

@@ -231,3 +231,56 @@ def test_an_address_that_is_taken_is_told(kind: type[Socket] | type[Syslog]) -> 
 def test_beyond_this_machine_something_guards_it(kind: Any, needs: str) -> None:
     with pytest.raises(ValueError, match=needs):
         kind(port=0, host="0.0.0.0")  # noqa: S104
+
+
+def test_a_web_page_that_posts_is_refused() -> None:
+    async def work() -> None:
+        async with listening(Socket) as at:
+            reader, writer = await asyncio.open_connection(HOST, at.port)
+            writer.write(b'POST / HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{"n": 1}\n')
+            assert b"no HTTP server" in await asyncio.wait_for(reader.readline(), 5)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            _, other = await asyncio.open_connection(HOST, at.port)
+            other.write(b'{"n": 2}\n')
+            assert rows(await at.wait(1)) == [{"n": 2}]
+
+    asyncio.run(work())
+
+
+def test_who_gives_no_token_may_neither_wait_nor_send_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUSH_TOKEN", "correct-horse")
+    monkeypatch.setattr("tocsin.sources.socket.PATIENCE", 0.3)
+
+    async def work() -> None:
+        async with listening(Socket, token={"env": "PUSH_TOKEN"}) as at:
+            silent, _ = await asyncio.open_connection(HOST, at.port)
+            assert b"error" in await asyncio.wait_for(silent.readline(), 5)
+            talkative, writer = await asyncio.open_connection(HOST, at.port)
+            writer.write(b"x" * 5_000)
+            assert b"error" in await asyncio.wait_for(talkative.readline(), 5)
+            _, writer = await asyncio.open_connection(HOST, at.port)
+            for part in (b'{"token": "correct', b'-horse"}\n{"n"', b": 2}\n"):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            assert rows(await at.wait(1)) == [{"n": 2}]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("kind", [Socket, Syslog])
+def test_more_clients_than_allowed_are_turned_away(kind: type[Socket] | type[Syslog]) -> None:
+    async def work() -> None:
+        async with listening(kind, connections=3) as at:
+            silent = [await asyncio.open_connection(HOST, at.port) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            reader, _ = await asyncio.open_connection(HOST, at.port)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            for _, writer in silent:
+                writer.close()
+            await asyncio.sleep(0.1)
+            _, writer = await asyncio.open_connection(HOST, at.port)
+            writer.write(b'{"n": 4}\n')
+            await at.wait(1)
+
+    asyncio.run(work())

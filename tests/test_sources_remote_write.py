@@ -1,9 +1,11 @@
 """Remote writes, as Prometheus encodes them, over real HTTP."""
 
 import asyncio
+import socket
 import struct
+import time
 from collections.abc import AsyncGenerator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import cast
 
 import cramjam
@@ -12,6 +14,7 @@ import pytest
 
 from servers import free_port
 from tocsin.errors import InputError
+from tocsin.sources import remote_write
 from tocsin.sources.remote_write import RemoteWrite
 from tocsin.types import Batch
 
@@ -48,9 +51,15 @@ def compressed(message: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(message))
 
 
-def post(port: int, body: bytes, token: str = "") -> int:
+REMOTE_WRITE = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+
+
+def post(port: int, body: bytes, token: str = "", **changed: str | None) -> int:
     peer = HTTPConnection("127.0.0.1", port, timeout=20)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    given = {**REMOTE_WRITE, **{name.replace("_", "-"): value for name, value in changed.items()}}
+    headers = {name: value for name, value in given.items() if value is not None}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     peer.request("POST", "/api/v1/write", body, headers)
     status = peer.getresponse().status
     peer.close()
@@ -143,3 +152,91 @@ def test_strangers_large_and_broken_requests_are_answered(
 def test_beyond_this_machine_a_token_is_needed() -> None:
     with pytest.raises(ValueError, match="needs a token"):
         RemoteWrite(host="0.0.0.0", port=0, metrics=("cpu",))  # noqa: S104 - it is refused
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"Origin": "https://example.org"}, 403),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Content_Encoding": None}, 415),
+        ({}, 204),
+    ],
+)
+def test_a_web_page_may_not_write(changed: dict[str, str | None], status: int) -> None:
+    port = free_port()
+    source = RemoteWrite(port=port, metrics=("cpu",))
+    body = compressed(series({"__name__": "other", "instance": "a"}, [(1000, 1.5)]))
+
+    async def run() -> int:
+        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
+        reading = asyncio.create_task(anext(batches))
+        await asyncio.sleep(0.3)
+        answer = await asyncio.to_thread(lambda: post(port, body, **changed))
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        return answer
+
+    assert asyncio.run(run()) == status
+
+
+def test_clients_beyond_the_limit_are_turned_away_and_served_once_others_leave() -> None:
+    port = free_port()
+    source = RemoteWrite(port=port, metrics=("cpu",), connections=2)
+    body = compressed(series({"__name__": "other", "instance": "a"}, [(1000, 1.5)]))
+
+    def crowd() -> list[object]:
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+        turned_away = socket.create_connection(("127.0.0.1", port))
+        turned_away.settimeout(10)
+        found: list[object] = [turned_away.recv(1)]
+        for each in silent:
+            each.close()
+        for _ in range(100):
+            try:
+                return [*found, post(port, body)]
+            except (OSError, HTTPException):
+                time.sleep(0.05)
+        return found
+
+    async def run() -> list[object]:
+        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
+        reading = asyncio.create_task(anext(batches))
+        await asyncio.sleep(0.3)
+        found = await asyncio.to_thread(crowd)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        return found
+
+    assert asyncio.run(run()) == [b"", 204]
+
+
+def test_headers_that_drip_in_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_write._Handler, "timeout", 1.0)
+    port = free_port()
+    source = RemoteWrite(port=port, metrics=("cpu",))
+
+    def drip() -> bytes:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.settimeout(0.3)
+            for byte in b"POST /api/v1/write HTTP/1.1\r\nHost: somewhere-far-away\r\n" * 9:
+                try:
+                    client.sendall(bytes([byte]))
+                    if client.recv(1) == b"":
+                        return b"cut off"
+                except TimeoutError:
+                    continue
+                except OSError:
+                    return b"cut off"
+        return b"read on"
+
+    async def run() -> bytes:
+        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
+        reading = asyncio.create_task(anext(batches))
+        await asyncio.sleep(0.3)
+        found = await asyncio.to_thread(drip)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        return found
+
+    assert asyncio.run(run()) == b"cut off"

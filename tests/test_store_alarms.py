@@ -277,11 +277,13 @@ def test_counters_grow_from_several_threads(db: Database) -> None:
 
 
 def test_a_lease_has_one_holder(db: Database) -> None:
-    ada, bob = (Lease(db, "dispatcher", name, 0.3) for name in ("ada", "bob"))
+    ada, bob = (Lease(db, "dispatcher", name, 60) for name in ("ada", "bob"))
     assert (ada.acquire(), ada.acquire(), bob.acquire(), bob.renew()) == (True, True, False, False)
     bob.release()
     assert ada.renew()
-    time.sleep(0.35)
+    short = Lease(db, "dispatcher", "ada", 0.05)
+    assert short.acquire()
+    time.sleep(0.06)
     assert not ada.renew()
     assert bob.acquire()
     assert not ada.acquire()

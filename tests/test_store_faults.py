@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from tocsin.errors import ParameterError, StoreError, StoreUnavailable
+from tocsin.errors import ParameterError, StoreError, StoreUnavailable, TocsinError
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
 from tocsin.store.schema import REVISION, VERSION_TABLE, metadata
@@ -242,11 +243,13 @@ def test_a_writer_killed_at_any_point_loses_and_doubles_nothing(tmp_path: Path) 
     context = multiprocessing.get_context("fork")
     chance = np.random.default_rng(0)
     expected = 0
-    for _ in range(10):
+    for turn in range(10):
         reading, writing = os.pipe()
         process = context.Process(target=write_for_ever, args=(path, expected, writing))
         process.start()
         os.close(writing)
+        if turn % 2:  # at work for certain; else perhaps while it opens the store
+            select.select([reading], [], [], 20)
         time.sleep(chance.uniform(0.02, 0.25))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
@@ -265,3 +268,30 @@ def test_a_writer_killed_at_any_point_loses_and_doubles_nothing(tmp_path: Path) 
                 assert ids == 50 * len(found)
             expected = len(found)
     assert expected > 0
+
+
+def test_a_new_store_is_read_by_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with Database(f"sqlite:///{tmp_path}/tocsin.db") as db, db.begin():
+            modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush@nowhere.invalid/x",
+        "postgresql://me@nowhere.invalid/x?password=hush",
+        "postgresql://nowhere.invalid/x?user=me&passfile=hush",
+        "postgres ql://me:hush@/",
+        "mysql+hush://me:hush@x/",
+        "hush",
+    ],
+)
+def test_no_password_of_a_url_is_shown(url: str) -> None:
+    with pytest.raises(TocsinError) as caught:
+        Database(url)
+    assert "hush" not in str(caught.value).replace('begins with "hush"', "")

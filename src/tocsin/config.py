@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_va
 
 from tocsin import registry
 from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
+from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Duration, PathSetting, Settings
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, UnknownName
+from tocsin.settings import Duration, PathSetting, Settings
 
 DEFAULT = Path("tocsin.yaml")
 """Where the configuration is looked for."""
@@ -97,6 +98,10 @@ class Config(Settings):
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     storm: Storm = Storm()
+
+    def router(self) -> Router:
+        """Return the router of notices that these policies and maintenance windows describe."""
+        return Router(self.policies, self.inhibit, self.maintenance)
 
     @model_validator(mode="after")
     def _names_exist(self) -> Config:

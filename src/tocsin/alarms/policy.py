@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from tocsin.alarms.patterns import Pattern
-from tocsin.base.settings import Duration, Settings
+from tocsin.settings import Duration, Settings
 from tocsin.types import Alarm, AlarmKind, Severity
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tocsin.base.dependence import contiguous_folds, correlation_length
     from tocsin.base.detector import (
         Detector,
         State,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         fold_of_rows,
         out_of_fold_scores,
     )
+    from tocsin.base.held_out import HeldOut, held_out_scores, scores_by_a_copy
     from tocsin.base.items import (
         ImageDetector,
         LogDetector,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Detector",
+    "HeldOut",
     "ImageDetector",
     "LogDetector",
     "SeriesDetector",
@@ -55,12 +58,18 @@ __all__ = [
     "check_series",
     "check_sessions",
     "check_texts",
+    "contiguous_folds",
+    "correlation_length",
     "fold_of_rows",
+    "held_out_scores",
     "join_scores",
     "out_of_fold_scores",
+    "scores_by_a_copy",
 ]
 
 _HOMES = {
+    "dependence": ("contiguous_folds", "correlation_length"),
+    "held_out": ("HeldOut", "held_out_scores", "scores_by_a_copy"),
     "detector": (
         "Detector",
         "State",

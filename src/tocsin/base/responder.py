@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from tocsin.base.settings import Duration, Settings
+from tocsin.settings import Duration, Settings
 from tocsin.types import Delivery, Notice
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
-from tocsin.base.settings import Settings
+from tocsin.settings import Settings
 from tocsin.types import Batch, Offset
 
 

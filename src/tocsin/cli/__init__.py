@@ -9,7 +9,19 @@ from collections.abc import Callable
 import typer
 
 from tocsin import __version__
-from tocsin.cli import alarms, bench, detect, detectors, evaluate, events, explain, fit, score, up
+from tocsin.cli import (
+    alarms,
+    bench,
+    detect,
+    detectors,
+    evaluate,
+    events,
+    explain,
+    fit,
+    parts,
+    score,
+    up,
+)
 from tocsin.errors import TocsinError
 
 # Without markup the help needs no rich, whose import would double the start-up time.
@@ -34,6 +46,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     up.replay,
     events.events,
     detectors.detectors,
+    parts.sources,
+    parts.responders,
 )
 for command in _COMMANDS:
     app.command()(command)

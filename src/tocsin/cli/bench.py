@@ -50,26 +50,58 @@ def tables(
 
 @app.command()
 def false_alarms(
-    data: Folder,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A folder of NAME.npz files, whose normal rows are split at random, or of folders "
+            "with later data: train_normal.csv and test.csv, or train/good and test/good."
+        ),
+    ],
     budgets: Annotated[
         str, typer.Option(help="Budgets, separated by commas.", show_default=True)
     ] = "0.01,0.05",
     seeds: Numbers = "0,1,2",
     detectors: Names = "auto",
+    kind: Annotated[
+        Literal["tables", "series", "text"],
+        typer.Option("--as", help="Later data: what it is taken as.", show_default=True),
+    ] = "tables",
+    only: Annotated[str | None, typer.Option(help="Later data: sets, separated by commas.")] = None,
+    most_rows: Annotated[
+        int | None, typer.Option(help="Later data: rows read at most of a file.", min=100)
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Later data: draw promised against measured here, .png or .html."),
+    ] = None,
     json_file: File = None,
 ) -> None:
-    """Measure how many unseen normal rows ring, against the budget."""
+    """Measure how many unseen normal items are flagged, against the budget.
+
+    With --detectors all, every detector that learns without labels.
+    """
     from rich.console import Console
 
     from tocsin.cli import building
-    from tocsin.evaluate.tables_suite import print_false_alarms, run_false_alarms
+    from tocsin.evaluate import tables_suite, time_splits
 
     rates = [float(word) for word in building.names(budgets)]
-    names = building.names(detectors)
-    rows = run_false_alarms(data, rates, building.numbers(seeds), names, progress=_say)
+    names = building.unlabelled(kind) if detectors == "all" else building.names(detectors)
+    if any(data.glob("*.npz")):
+        numbers = building.numbers(seeds)
+        rows = tables_suite.run_false_alarms(data, rates, numbers, names, progress=_say)
+        printed = tables_suite.print_false_alarms
+    else:
+        chosen = building.names(only) if only else None
+        rows = time_splits.run_time_splits(
+            data, rates, names, modality=kind, only=chosen, most_rows=most_rows, progress=_say
+        )
+        printed = time_splits.print_time_splits
     if json_file is not None:
         _write(json_file, rows)
-    print_false_alarms(rows, Console())
+    if plot is not None:
+        time_splits.draw_promises(plot, rows)
+    printed(rows, Console())
 
 
 @app.command()

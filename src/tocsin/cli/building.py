@@ -168,6 +168,17 @@ def refuse(kind: str, **options: object) -> None:
         )
 
 
+def check_adapt(kind: str, *, apart: bool) -> None:
+    """Raise ParameterError where levels cannot be followed: other data, nothing to compare with."""
+    if kind != "tables":
+        raise ParameterError(f"--adapt follows the levels of tables; this is taken as {kind}.")
+    if not apart:
+        raise ParameterError(
+            "--adapt follows levels that differ from those of normal rows: give these with --train "
+            "or --train-rows."
+        )
+
+
 def first_lines(data: Path, count: int) -> list[RawLine]:
     """Return the first lines of logs."""
     from itertools import islice
@@ -298,3 +309,11 @@ def numbers(text: str) -> list[int]:
         return [int(word) for word in names(text)]
     except ValueError as error:
         raise ParameterError(f'Expected whole numbers, as in 0,1,2; got "{text}".') from error
+
+
+def unlabelled(modality: str) -> list[str]:
+    """Return the names of a modality's detectors that learn without labels and name no other."""
+    from tocsin import registry
+
+    found = [name for name in registry.names(modality) if name != "pyod"]
+    return [name for name in found if not registry.find(name, modality).needs_labels]

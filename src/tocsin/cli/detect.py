@@ -13,14 +13,6 @@ if TYPE_CHECKING:
     from tocsin.types import IntArray
 
 
-_GUESSED = {
-    "series": "· taken as time series; say --as tables if the rows stand alone",
-    "logs": "· taken as logs; say --as tables if this is a table",
-    "text": "· taken as texts; say --as tables if its column holds names or codes",
-    "images": "· taken as images; say --as logs if this is a folder of logs",
-}
-
-
 def detect(
     data: options.Data,
     train: Annotated[Path | None, typer.Option(help="Normal data to learn from instead.")] = None,
@@ -46,6 +38,7 @@ def detect(
     calibration: options.Calibration = "extreme_value",
     scale: options.Scale = "standard",
     seed: options.Seed = 0,
+    adapt: options.Adapt = False,
     report: options.Report = None,
     png: options.Picture = None,
     out: options.Out = None,
@@ -66,13 +59,17 @@ def detect(
     """
     from tocsin.cli import building, show
     from tocsin.cli.drawing import draw, refuse_pictures
+    from tocsin.cli.promise import sentence
     from tocsin.cli.writer import Writer
+    from tocsin.pipeline import Pipeline
 
     logs = {"format": format, "session": session, "window": window}
     taken, frame, known = building.take(
         data, kind, text=text, time=time, logs=logs, label=label, labels=labels
     )
     refuse_pictures(taken, png, overlays)
+    if adapt:
+        building.check_adapt(taken, apart=train is not None or train_rows is not None)
     if clean is None and (train is not None or known is None):
         clean = train is not None
     made = building.pipeline(
@@ -100,7 +97,11 @@ def detect(
             normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
             frame = building.align(made, frame)
-            detection = made.detect(frame)
+            detection = (
+                made.detect(frame, adapt=adapt)
+                if isinstance(made, Pipeline)
+                else made.detect(frame)
+            )
     if save is not None:
         made.save(save)
     if out is not None:
@@ -112,21 +113,21 @@ def detect(
         show.print_json(show.as_dict(detection, made.detector_name))
         return
     show.print_detection(detection, made.detector_name, top)
-    if hint := _hint(taken, frame, guessed=kind is None and time is None and text is None):
-        typer.echo(hint)
+    told = sentence(
+        taken,
+        made,
+        detection,
+        guessed=kind is None and time is None and text is None,
+        apart=train is not None or train_rows is not None,
+        labelled=learned is not None,
+    )
+    typer.echo(f"· {told}")
+    if taken == "tables" and (column := building.text_column(frame)) is not None:
+        typer.echo(f'· column "{column}" holds texts; say --text "{column}" to judge them')
     if known is not None:
         show.print_agreement(detection, known)
     for path in filter(None, (report, png, out, overlays, save)):
         typer.echo(f"Wrote {path}")
-
-
-def _hint(taken: str, frame: Any, *, guessed: bool) -> str | None:
-    """Return what to say if the data were meant to be judged as another kind."""
-    from tocsin.cli import building
-
-    if taken == "tables" and (column := building.text_column(frame)) is not None:
-        return f'· column "{column}" holds texts; say --text "{column}" to judge them'
-    return _GUESSED.get(taken) if guessed else None
 
 
 def _training(

@@ -113,6 +113,14 @@ Scale = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.", show_default=True)]
 Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Adapt = Annotated[
+    bool,
+    typer.Option(
+        "--adapt",
+        help="Tables: where more rows are flagged over a stretch than the budget allows, take the "
+        "levels of the columns that moved there as normal, and judge its rows around them.",
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
 Picture = Annotated[
     Path | None, typer.Option("--png", help="Series: draw them with their anomalies here.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.pipeline import Pipeline
-    from tocsin.types import Detection
+    from tocsin.types import Detection, Drift
 
 
 def score(
@@ -23,14 +23,18 @@ def score(
     false_alarms: Annotated[
         float | None, typer.Option(help="Another share of normal rows that may be flagged.")
     ] = None,
+    adapt: options.Adapt = False,
     chunk_rows: Annotated[
         int, typer.Option(help="Rows in memory at a time.", show_default=True, min=1)
     ] = 50_000,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Score new rows with a trained model: tables and images in bounded memory, all else whole."""
-    from tocsin.cli import show
+    """Score new rows with a trained model: tables and images in bounded memory, all else whole.
+
+    With --adapt, tables are read whole too.
+    """
+    from tocsin.cli import building, show
     from tocsin.cli.writer import Writer
     from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, load
     from tocsin.readers.table import iter_table, read_table
@@ -40,10 +44,16 @@ def score(
         pipeline.set_params(false_alarms=false_alarms, alarms_per_day=None)
         if isinstance(pipeline, LogPipeline):
             pipeline.set_params(own_threshold=False)
-    if not isinstance(pipeline, Pipeline):
+    if adapt:
+        building.check_adapt(pipeline.modality, apart=True)
+    if adapt or not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
             reads = isinstance(pipeline, LogPipeline | TextPipeline | ImagePipeline)
-            detection = pipeline.detect(data if reads else read_table(data))
+            given = data if reads else read_table(data)
+            if isinstance(pipeline, Pipeline):  # what moved is seen in all rows together
+                detection = pipeline.detect(given, adapt=True)
+            else:
+                detection = pipeline.detect(given)
             writer.write(detection)
         _print_whole(detection, pipeline.detector_name, top, as_json=as_json)
         if out is not None and not as_json:
@@ -75,7 +85,12 @@ def _print_whole(detection: Detection, name: str, top: int, *, as_json: bool) ->
 
 
 class Ranking:
-    """Counts the anomalies of a table read in chunks, and keeps the most anomalous rows."""
+    """Counts the anomalies of a table read in chunks, and keeps the most anomalous rows.
+
+    ``drift`` is that of the first chunk that has one.
+    """
+
+    drift: Drift | None = None
 
     def __init__(self, top: int) -> None:
         self.rows = self.found = 0
@@ -89,6 +104,9 @@ class Ranking:
             self._kept.append((-score, self.rows + int(row), frame.iloc[[row]]))
         self._kept = sorted(self._kept, key=lambda kept: kept[:2])[: self._top]
         numbered: Detection = dataclasses.replace(detection, rows=detection.rows + self.rows)
+        if self.drift is None and (drift := detection.drift) is not None:
+            first, last = self.rows + drift.first, self.rows + drift.last
+            self.drift = dataclasses.replace(drift, first=first, last=last)
         self.rows += len(detection)
         self.found += len(detection.anomalies)
         return numbered
@@ -107,5 +125,10 @@ class Ranking:
         rows = np.array([row for _, row, _ in self._kept])
         detection = pipeline.detect(pd.concat([frame for *_, frame in self._kept]))
         reasons = {int(rows[i]): why for i, why in detection.explanations.items()}
-        numbered: Detection = dataclasses.replace(detection, rows=rows, explanations=reasons)
+        # The most anomalous rows alone always look like drift.
+        notes = [note for note in detection.notes if note != str(detection.drift)]
+        notes += [] if self.drift is None else [str(self.drift)]
+        numbered: Detection = dataclasses.replace(
+            detection, rows=rows, explanations=reasons, notes=tuple(notes), drift=self.drift
+        )
         return numbered

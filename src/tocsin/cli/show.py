@@ -79,6 +79,7 @@ def as_dict(detection: Detection, detector: str) -> dict[str, Any]:
         "threshold": decision.threshold,
         "anomalies": ranked,
         "notes": list(detection.notes),
+        "drift": None if detection.drift is None else asdict(detection.drift),
     }
     if isinstance(detection, ImageDetection):
         shown["skipped"] = [asdict(each) for each in detection.skipped]

@@ -28,10 +28,10 @@ def up(
         _write_example(config)
         typer.echo(f"There was no {config}; wrote one that watches this machine.")
     _log(verbose)
-    from tocsin.monitor.up import Up
+    from tocsin.monitor.supervisor import Supervisor
 
     async def run() -> None:
-        running = Up(config)
+        running = Supervisor(config)
         running.handle_signals()
         await running.run()
 
@@ -107,7 +107,7 @@ def replay(
     monitor: _Monitor,
     config: options.Config = options.CONFIG,
     since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Up to this UTC time.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Supervisor to this UTC time.")] = None,
     top: _Top = 10,
     as_json: options.Json = False,
 ) -> None:

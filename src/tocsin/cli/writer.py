@@ -102,7 +102,6 @@ class Writer:
         if self._parquet is not None:
             self._parquet.close()
         if kind is None:
-            self._temporary.chmod(0o644)
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)

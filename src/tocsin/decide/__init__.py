@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from tocsin.decide.budget import Budget
 from tocsin.decide.calibration import Calibration
 from tocsin.decide.conformal import Conformal
+from tocsin.decide.drift import drifting_stretch
 from tocsin.decide.extreme_value import ExtremeValue
 from tocsin.decide.false_discovery import false_discoveries
 from tocsin.decide.quantile import Quantile
@@ -21,6 +22,7 @@ __all__ = [
     "Quantile",
     "create",
     "decide",
+    "drifting_stretch",
     "false_discoveries",
     "methods",
 ]

@@ -36,11 +36,13 @@ class Calibration(Stateful, ABC):
     scores_: FloatArray
     at_or_below_: IntArray
     n_: int
+    independent_: float
 
-    def fit(self, scores: ArrayLike) -> Self:
+    def fit(self, scores: ArrayLike, independent: float | None = None) -> Self:
         """Keep the scores (n,) of normal items that the model has not been trained on.
 
-        Raises InputError for an empty array, another shape, or values that are not finite.
+        ``independent``: how many independent items they are worth, n if nothing is said. Raises
+        InputError for an empty array, another shape, or values that are not finite.
         """
         ordered = np.sort(_check_scores(scores))
         self.n_ = len(ordered)
@@ -49,19 +51,21 @@ class Calibration(Stateful, ABC):
         kept = _kept_ranks(self.n_)
         self.scores_ = ordered[kept]
         self.at_or_below_ = kept + 1
+        self.independent_ = float(self.n_ if independent is None else independent)
         self._forget()
         return self
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
         self._forget()
-        return super().set_state(state)
+        # Models of versions that did not measure it hold no count.
+        return super().set_state({"independent_": float(state["n_"]), **state})
 
     @property
     def resolution(self) -> float:
-        """The smallest false-alarm rate that counting n scores can promise: 1/(n + 1)."""
+        """The smallest rate that counting can promise: 1/(m + 1) of m independent scores."""
         self._check_fitted()
-        return 1 / (self.n_ + 1)
+        return 1 / (self.independent_ + 1)
 
     def p_values(self, scores: ArrayLike) -> FloatArray:
         """Return (n,) in (0, 1]: the share of normal items that score at least as high."""

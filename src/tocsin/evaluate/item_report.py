@@ -1,4 +1,4 @@
-"""What the reports of rows, of log sessions and of texts share: counts, ranks, curves, marks."""
+"""What the reports of rows, log sessions, texts and images share: counts, ranks, curves, marks."""
 
 from __future__ import annotations
 

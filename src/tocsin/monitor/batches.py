@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from tocsin.monitor.scoring import plain
 from tocsin.types import Batch, BoolArray
 
 _RAW = 2_000
+_LONGEST_NAME = 256  # bytes
 
 
 def nothing() -> Batch:
@@ -60,6 +62,29 @@ def chosen(batch: Batch, which: BoolArray) -> Batch:
         entities=None if batch.entities is None else tuple(batch.entities[i] for i in at),
         rejected=(),
     )
+
+
+def bounded(batch: Batch) -> Batch:
+    """Return a batch whose entities have at most 256 bytes; longer ones end with their hash.
+
+    Every store keeps such names as keys.
+
+    >>> frame = pd.DataFrame({"a": [1]})
+    >>> long = Batch(frame, np.zeros(1, "datetime64[us]"), entities=("é" * 1000,))
+    >>> len(bounded(long).entities[0].encode()) <= 256
+    True
+    """
+    if batch.entities is None or all(len(name) <= _LONGEST_NAME // 4 for name in batch.entities):
+        return batch
+    return replace(batch, entities=tuple(map(_bounded_name, batch.entities)))
+
+
+def _bounded_name(name: str) -> str:
+    encoded = name.encode("utf-8", "surrogatepass")
+    if len(encoded) <= _LONGEST_NAME:
+        return name
+    digest = blake2b(encoded, digest_size=8).hexdigest()
+    return f"{encoded[: _LONGEST_NAME - 17].decode('utf-8', 'ignore')}-{digest}"
 
 
 def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tocsin import config
 from tocsin.errors import NotAModel, TocsinError
 from tocsin.monitor.scoring import open_model
+from tocsin.monitor.supervisor import responders_of
 from tocsin.monitor.training import untrained
-from tocsin.monitor.up import responders_of
 from tocsin.store.database import Database
 
 

@@ -11,16 +11,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
-
 from tocsin.alarms.policy import SEVERITIES
 from tocsin.alarms.routing import Router, lapsed
 from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
 from tocsin.monitor.stores import Stores
 from tocsin.store.outbox import Pending
-from tocsin.store.schema import notice_alarms, notices
-from tocsin.types import Alarm, Delivery, Notice, Severity
+from tocsin.types import Alarm, Delivery, Notice
 
 log = logging.getLogger(__name__)
 
@@ -113,64 +110,59 @@ class Dispatcher:
         return self.responder.respond(notice)
 
     def _rendered(self, pending: Pending, now: datetime) -> Notice | None:
-        """Return a notice with its alarms as they are now; None if there is no reason any more."""
-        stores = self.stores
+        """Return a notice with its alarms as they are now; None if nobody is to be notified now."""
+        alarms = self._relevant(pending)
+        due, muted = self._unmuted(alarms, now) if alarms else ([], {})
+        later = [each.id for each in alarms if each.id in muted and each.closed is None]
+        if not due:
+            reason = next(iter(muted.values()), "")
+            if later:
+                self.stores.outbox.postpone(pending.key, now + _MUTED_FOR, reason)
+            elif alarms:
+                self.stores.outbox.lapse(pending.key, reason)
+            return None
+        if later:
+            self._split_off(pending, later, now)
+        notice = Notice(pending.key, pending.kind, pending.group, tuple(due), now)
+        self.stores.outbox.freeze(pending.key, notice)
+        return notice
+
+    def _relevant(self, pending: Pending) -> list[Alarm]:
+        """Return the alarms that there is still reason to report; if none is left, it lapses."""
         alarms = [alarm for id in pending.alarm_ids if (alarm := self._alarm(id)) is not None]
         reasons = {alarm.id: lapsed(pending.kind, alarm) for alarm in alarms}
         if pending.kind == "raised":
-            shown, rank = self._shown(pending.alarm_ids), SEVERITIES.index
-            reasons |= {
-                each.id: "its severity was told already"
-                for each in alarms
-                if each.id in shown and rank(shown[each.id]) >= rank(each.severity)
-            }
-        alarms = [alarm for alarm in alarms if reasons[alarm.id] is None]
-        if not alarms:
-            self._drop(pending, next(filter(None, reasons.values()), "its alarms are gone"))
-            return None
-        around, silences = stores.alarms.open(), stores.silences.active(now)
-        muted = {each.id: self.router.muted(each, now, around, silences) for each in alarms}
-        told = [each for each in alarms if muted[each.id] is None]
-        later = [each.id for each in alarms if muted[each.id] and each.closed is None]
-        if not told:
-            reason = next(filter(None, muted.values()), "")
-            if later:
-                stores.outbox.postpone(pending.key, now + _MUTED_FOR, reason)
-            else:
-                self._drop(pending, reason)
-            return None
-        if later:
-            with stores.db.begin() as c:
-                due = now + _MUTED_FOR
-                stores.outbox.enqueue(c, self.name, pending.group, pending.kind, later, due)
-        notice = Notice(pending.key, pending.kind, pending.group, tuple(told), now)
-        stores.outbox.freeze(pending.key, notice)
-        return notice
+            reasons |= self._already_reported(alarms)
+        relevant = [alarm for alarm in alarms if reasons[alarm.id] is None]
+        if not relevant:
+            reason = next(filter(None, reasons.values()), "its alarms are gone")
+            self.stores.outbox.lapse(pending.key, reason)
+        return relevant
 
-    def _shown(self, ids: Sequence[str]) -> dict[str, Severity]:
-        """Return the severities that this responder was last told of alarms."""
-        query = (
-            select(notices.c.content)
-            .join(notice_alarms, notice_alarms.c.key == notices.c.key)
-            .where(
-                notices.c.responder == self.name,
-                notices.c.sent.is_not(None),
-                notice_alarms.c.alarm.in_(ids),
-            )
-            .order_by(notices.c.sent)
-        )
-        with self.stores.db.read() as c:
-            sent: list[Notice] = [row.content for row in c.execute(query) if row.content]
-        return {alarm.id: alarm.severity for notice in sent for alarm in notice.alarms}
+    def _already_reported(self, alarms: Sequence[Alarm]) -> dict[str, str]:
+        """Return why alarms need no notice that they were raised, by their ids."""
+        last = self.stores.outbox.last_severities(self.name, [alarm.id for alarm in alarms])
+        rank = SEVERITIES.index
+        return {
+            alarm.id: "its severity was reported already"
+            for alarm in alarms
+            if alarm.id in last and rank(last[alarm.id]) >= rank(alarm.severity)
+        }
 
-    def _drop(self, pending: Pending, reason: str) -> None:
-        """Note that a notice has no reason any more: nobody is told, and it is no dead letter."""
+    def _unmuted(
+        self, alarms: Sequence[Alarm], now: datetime
+    ) -> tuple[list[Alarm], dict[str, str]]:
+        """Return the alarms that nothing mutes, and by what each of the others is muted."""
+        around, silences = self.stores.alarms.open(), self.stores.silences.active(now)
+        found = {each.id: self.router.muted(each, now, around, silences) for each in alarms}
+        muted = {id: reason for id, reason in found.items() if reason is not None}
+        return [each for each in alarms if each.id not in muted], muted
+
+    def _split_off(self, pending: Pending, ids: Sequence[str], now: datetime) -> None:
+        """Put alarms that are muted now into a notice of their own, due later."""
         with self.stores.db.begin() as c:
-            c.execute(
-                update(notices)
-                .where(notices.c.key == pending.key)
-                .values(status="lapsed", reason=reason, leased_until=None)
-            )
+            due = now + _MUTED_FOR
+            self.stores.outbox.enqueue(c, self.name, pending.group, pending.kind, ids, due)
 
     def _repeat(self, notice: Notice, now: datetime) -> None:
         """Have a notice repeated once more, as long as it is not lapsed by then."""

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection
-
 from tocsin import config
 from tocsin.alarms.lifecycle import change
-from tocsin.alarms.routing import Router
 from tocsin.errors import NotInStore
+from tocsin.monitor.notices import enqueue_notices
 from tocsin.monitor.stores import Stores
 from tocsin.responders.action import Action
 from tocsin.store.outbox import Pending
@@ -44,7 +42,7 @@ def decide(
     NotInStore, and Refused for what an alarm cannot become.
     """
     now = datetime.now(UTC)
-    router = Router(settings.policies, settings.inhibit, settings.maintenance)
+    router = settings.router()
     full = list(dict.fromkeys(stores.alarms.get(id).id for id in ids))
     decided = []
     with stores.db.begin() as c:
@@ -53,7 +51,7 @@ def decide(
             same = again and before.state == state
             after = before if same else change(before, state, now, who)
             stores.alarms.change(c, before, after, who, note, now)
-            _announce(c, stores, router, after, before, now)
+            enqueue_notices(c, stores, router, [(after, before)], now)
             decided.append(after)
     return decided
 
@@ -90,11 +88,3 @@ def approve(settings: config.Config, stores: Stores, key: str, who: str) -> Wait
     stores.audit.claim(f"approved:{notice.key}")
     stores.outbox.postpone(notice.key, datetime.now(UTC), f"{name} was approved by {who}")
     return found[0]
-
-
-def _announce(
-    c: Connection, stores: Stores, router: Router, alarm: Alarm, previous: Alarm, at: datetime
-) -> None:
-    for route in router.route(alarm, previous):
-        due = route.due(at, stores.outbox.last_sent(c, route.responder, route.group))
-        stores.outbox.enqueue(c, route.responder, route.group, route.kind, [alarm.id], due)

@@ -18,10 +18,9 @@ import msgspec
 import numpy as np
 
 from tocsin import config
-from tocsin.alarms.routing import Router
 from tocsin.errors import InputError, NotAModel, NotInStore, Refused
 from tocsin.monitor.batches import chosen
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.scoring import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.progress import report
@@ -85,14 +84,14 @@ def replay(
         tempfile.TemporaryDirectory(prefix="tocsin-replay-") as folder,
         Stores.opened(f"sqlite:///{folder}/replay.db") as mine,
     ):
-        process = Process(name, monitor, mine, _router(settings), settings.storm)
+        process = EventProcessor(name, monitor, mine, settings.router(), settings.storm)
         try:
-            process.serve(open_model(monitor.model, monitor.context, monitor.source))
+            process.use_model(open_model(monitor.model, monitor.context, monitor.source))
         except NotAModel as error:
             raise NotAModel(f"{error} `tocsin train {name}` trains one.") from error
         started = time.monotonic()
         for batch in _history(stores, monitor, name, since, until):
-            process.take(batch, None)
+            process.process(batch, None)
         took = time.monotonic() - started
         counts = mine.counters.read().get(name, {})
         alarms = tuple(mine.alarms.list())
@@ -153,9 +152,9 @@ def _let_in(
     # An event that was too late is let in on purpose; one ahead of the clock would make all
     # others late.
     eased = monitor.model_copy(update={"late": None})
-    process = Process(name, eased, stores, _router(settings), settings.storm)
+    process = EventProcessor(name, eased, stores, settings.router(), settings.storm)
     with suppress(NotAModel):
-        process.serve(open_model(monitor.model, monitor.context, monitor.source))
+        process.use_model(open_model(monitor.model, monitor.context, monitor.source))
     fields = getattr(monitor.source, "fields", Fields())
     size = monitor.batch.events
     for some in (held[i : i + size] for i in range(0, len(held), size)):
@@ -164,7 +163,7 @@ def _let_in(
             work = process.prepare(part, now)
             # What was refused before says nothing of how the model does today.
             work.alarms = [alarm for alarm in work.alarms if alarm.kind != "model"]
-            process.keep(work, now)
+            process.commit(work, now)
             judged = work.judgement
             yield {
                 "events": len(work.batch),
@@ -204,10 +203,6 @@ def _names(raw: str, field: str) -> bool:
 
 def _micros(time: datetime) -> np.datetime64:
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
-
-
-def _router(settings: config.Config) -> Router:
-    return Router(settings.policies, settings.inhibit, settings.maintenance)
 
 
 def _history(

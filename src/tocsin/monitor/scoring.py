@@ -63,6 +63,9 @@ class Scorer(ABC):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return why event ``i`` of a batch just judged is anomalous."""
 
+    def forget(self) -> None:  # noqa: B027 - most models have no state
+        """Drop all that was remembered."""
+
     def remember(self, batch: Batch) -> None:  # noqa: B027 - most models have no state
         """Take events into the state that scores rest on."""
 
@@ -150,9 +153,8 @@ class Texts(Scorer):
         return reasons, evidence, text[:200]
 
     def _column(self, batch: Batch) -> str:
-        named = self.pipeline.text
-        column = named if named is not None else batch.frame.columns[0]
-        return str(column)
+        trained_on = self.pipeline.preparer_.column_
+        return str(batch.frame.columns[0] if trained_on is None else trained_on)
 
 
 class Pictures(Scorer):
@@ -188,6 +190,10 @@ class Points(Scorer):
         )
         self.context = context
         self._before: dict[str, pd.DataFrame] = {}
+
+    def forget(self) -> None:
+        """Drop the last events of all entities."""
+        self._before.clear()
 
     def remember(self, batch: Batch) -> None:
         """Keep the last events of each entity."""

@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tocsin.base import TableDetector, fold_of_rows, out_of_fold_scores
+from tocsin.base import (
+    TableDetector,
+    contiguous_folds,
+    correlation_length,
+    fold_of_rows,
+    out_of_fold_scores,
+)
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
@@ -37,7 +43,8 @@ class NeuralDetector(NetworkDetector, TableDetector):
 
     Each member holds out its own fold for early stopping, so a training row's honest score
     is that of the member that has not learned from it; with fewer rows than members, members
-    share folds. With one member, the rows' scores come from refits on five folds. Networks
+    share folds. Where rows depend on those before them, folds are contiguous, with gaps.
+    With one member, the rows' scores come from refits on five folds. Networks
     train in float32 and score in float64, where a row's score does not depend on the size
     of the batch it comes in.
 
@@ -51,6 +58,7 @@ class NeuralDetector(NetworkDetector, TableDetector):
 
     mean_: FloatArray
     scale_: FloatArray
+    holds_out_blocks_: bool = False
 
     def __init__(
         self,
@@ -105,12 +113,16 @@ class NeuralDetector(NetworkDetector, TableDetector):
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self._check_parameters()
         self.mean_, self.scale_ = mean_and_scale(X)
+        self._length = correlation_length(X) if y is None else 0
+        self.holds_out_blocks_ = self._length > 0 and self.members > 1
         self._train(X, self._fold(len(X), y), y)
 
     def _fold(self, n: int, y: IntArray | None) -> IntArray:
         """Return which fold (n,) each row is in; a lone member holds out one fold of ten."""
-        folds = self.members if self.members > 1 else 10
-        return fold_of_rows(n, min(folds, n), seed=self.seed, y=y)
+        folds = min(self.members if self.members > 1 else 10, n)
+        if self._length:
+            return contiguous_folds(n, folds, self._length)
+        return fold_of_rows(n, folds, seed=self.seed, y=y)
 
     def _train(self, X: FloatArray, fold: IntArray, y: IntArray | None) -> None:
         device = pick_device(self.device)
@@ -161,7 +173,8 @@ class NeuralDetector(NetworkDetector, TableDetector):
     def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
         if self.members == 1:
             return out_of_fold_scores(self, X, y)
-        fold = torch.from_numpy(self._fold(len(X), y))
+        # Rows between contiguous folds have served no member: the first one scores them.
+        fold = torch.from_numpy(self._fold(len(X), y)).clamp(min=0)
         start, values = 0, []
         for x in self._chunks(X):
             scores, _, _ = self._row_scores(self.net_, x.expand(self.members, -1, -1))

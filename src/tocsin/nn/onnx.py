@@ -110,6 +110,8 @@ def open_session(content: bytes, threads: int, device: str = "cpu") -> Any:
     MissingExtra without onnxruntime, ParameterError for a device that is not there, and
     CorruptModel for a model that cannot be run or refers to other files.
     """
+    # From 1.29 on it reports sessions to its maker, unless this stands before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

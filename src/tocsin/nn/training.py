@@ -64,7 +64,7 @@ class Rows:
     ``transform`` takes float64 rows to what the network sees: once for arrays of up to
     ``_CACHED`` values, else batch by batch, so that a large array is never copied whole.
     Member m is checked on the rows of fold m, counted round when there are more members than
-    folds, and learns from the others but those of a negative fold, which nobody sees.
+    folds, and learns from the others; rows of fold -1 serve no member.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Rows:
         self._cache = self._prepare(data) if data.size <= _CACHED else None
         self._random = np.random.default_rng(seed)
         own = np.arange(members) % (fold.max() + 1)
-        self._inside = [np.flatnonzero((fold >= 0) & (fold != held_out)) for held_out in own]
+        self._inside = [np.flatnonzero((fold != held_out) & (fold >= 0)) for held_out in own]
         self._outside = [np.flatnonzero(fold == held_out) for held_out in own]
         self._order = np.empty((members, 0), dtype=np.int64)
 

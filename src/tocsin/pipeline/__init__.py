@@ -11,7 +11,7 @@ from typing import Any, Literal
 from numpy.typing import ArrayLike
 
 from tocsin.base import Detector
-from tocsin.errors import ParameterError
+from tocsin.errors import NewerFormat, ParameterError
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.images import ImagePipeline
 from tocsin.pipeline.logs import LogPipeline
@@ -61,7 +61,12 @@ def load(
         state = served(path, state, about, threads)
     elif runtime is not None:
         raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
-    return _PIPELINES[about["card"]["modality"]].from_state(state, about)
+    if (modality := about["card"]["modality"]) not in _PIPELINES:
+        raise NewerFormat(
+            f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
+            f"{', '.join(_PIPELINES)}. Update it: pip install --upgrade tocsin"
+        )
+    return _PIPELINES[modality].from_state(state, about)
 
 
 def detect(

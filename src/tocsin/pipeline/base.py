@@ -14,12 +14,13 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from tocsin import __version__, registry
-from tocsin.base import Detector
-from tocsin.decide import Budget, Calibration, decide
+from tocsin.base import Detector, held_out_scores
+from tocsin.base.held_out import Relearn
+from tocsin.decide import Budget, Calibration, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.store import folder
-from tocsin.types import Card, Decision, FloatArray, Modality, Scores
+from tocsin.types import Card, Decision, Drift, FloatArray, IntArray, Modality, Scores
 
 
 class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
@@ -109,18 +110,29 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         notes = [*self._fitted().preparation_notes]
         if reason := getattr(self.detector_, "reason_", None):
             notes.append(f"{self.detector_name}: {reason}")
-        if self.budget.rate < self.calibration_.resolution:
-            told = (
-                "extrapolated, and no promise"
-                if self.calibration == "extreme_value"
-                else 'out of reach; calibration "extreme_value" extrapolates'
-            )
-            notes.append(
-                f"calibrated on {self.calibration_.n_:,} {self.item}, which can promise a "
-                f"false-alarm rate of {self.calibration_.resolution:.2%}; "
-                f"{self.budget.rate:.2%} is {told}"
-            )
+        notes += self._promise()
         return tuple(notes)
+
+    def _promise(self) -> list[str]:
+        """Return what the calibration can promise, where that is less than it seems."""
+        known, rate = self.calibration_, self.budget.rate
+        if known.independent_ < known.n_:
+            return [
+                f"{known.n_:,} {self.item} in order of time, about {known.independent_:,.0f} "
+                f"independent: supports a budget of {_percent(known.resolution)}; smaller ones are "
+                "extrapolated"
+            ]
+        if rate >= known.resolution:
+            return []
+        told = (
+            "extrapolated, and no promise"
+            if self.calibration == "extreme_value"
+            else 'out of reach; calibration "extreme_value" extrapolates'
+        )
+        return [
+            f"calibrated on {known.n_:,} {self.item}, which can promise a false-alarm rate of "
+            f"{known.resolution:.2%}; {rate:.2%} is {told}"
+        ]
 
     def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
@@ -188,10 +200,50 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
                 detector.set_params(**{name: value})
         return detector
 
+    def _calibrate(
+        self,
+        items: Any,
+        known: IntArray | None,
+        relearn: Relearn | None = None,
+        *,
+        novel: bool = False,
+    ) -> None:
+        """Calibrate on the normal training items, in their order, as if they were new.
+
+        See ``held_out_scores``; ``relearn`` counts positions among the normal items.
+        """
+        detector = self.detector_
+        normal = np.arange(len(items)) if known is None else np.flatnonzero(known == 0)
+        own = detector.training_scores_[normal]
+        taken = getattr(detector, "chosen_", None) or detector
+        learns_labels = known is not None and (taken.uses_labels or taken.needs_labels)
+        self.calibration_ = create_calibration(self.calibration)
+        if learns_labels:  # blocks of time may hold one class only
+            self.calibration_.fit(own)
+            return
+        held_out = held_out_scores(detector, items[normal], own, relearn, novel=novel)
+        self.calibration_.fit(held_out.scores, held_out.independent)
+
     def _decide(self, calibration: Calibration, values: FloatArray) -> Decision:
         if type(calibration) is not type(wanted := create_calibration(self.calibration)):
             calibration = wanted.set_state(calibration.get_state())
         return decide(calibration, values, self.budget.rate)
+
+    def _drifting(self, decision: Decision) -> Drift | None:
+        """Return where more items are flagged, in their order, than the budget allows."""
+        rate, known = decision.false_alarm_rate, self.calibration_
+        stretch = drifting_stretch(decision.is_anomaly, rate, known)
+        if stretch is None:
+            return None
+        first, last = stretch
+        flagged = int(decision.is_anomaly[first : last + 1].sum())
+        return Drift(first, last, flagged, item=self.item)
+
+    def _counted(self, labels: ArrayLike | None) -> Calibration:
+        """Return a calibration by the normal training items' own scores, to judge these."""
+        own = self.detector_.training_scores_
+        normal = own if labels is None else own[np.asarray(labels) == 0]
+        return create_calibration(self.calibration).fit(normal)
 
     def _decide_training(
         self, calibration: Calibration, values: FloatArray, labels: ArrayLike | None
@@ -208,3 +260,8 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "calibration_"):
             raise NotFittedPipeline("This Pipeline is not trained yet: call fit first.")
         return self
+
+
+def _percent(rate: float) -> str:
+    """Return a rate with two digits, as 5 % or 1.6 %."""
+    return f"{100 * rate:.2g} %"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -105,7 +106,10 @@ class ImagePipeline(BasePipeline):
         prepared, scores, maps = self._scored(X, most=MOST_EXPLAINED if explain else 0)
         decision = self.decide(scores)
         maps = {place: heat for place, heat in maps.items() if decision.is_anomaly[place]}
-        return self._detection(prepared, scores, decision, maps, prepared.notes)
+        drift = self._drifting(decision)
+        notes = prepared.notes if drift is None else (*prepared.notes, str(drift))
+        found = self._detection(prepared, scores, decision, maps, notes)
+        return found if drift is None else replace(found, drift=drift)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -116,7 +120,7 @@ class ImagePipeline(BasePipeline):
         """
         prepared, known = self._learn(X, labels)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, known)
+        decision = self._decide_training(self._counted(known), scores.values, known)
         maps = self._training_maps(prepared, scores, decision, known) if explain else {}
         return self._detection(prepared, scores, decision, maps, ())
 
@@ -156,12 +160,12 @@ class ImagePipeline(BasePipeline):
         known = None if labels is None else check_labels(labels, prepared.given)[prepared.rows]
         self.detector_ = detector.fit(prepared.images, known)
         self.preparer_ = preparer
-        self.calibration_ = create_calibration(self.calibration)
-        scores = self.detector_.training_scores_
-        normal = scores if known is None else scores[known == 0]
         # Of a handful of good images their shifted copies say more of what is usual.
         taken = getattr(self.detector_, "chosen_", self.detector_)
-        self.calibration_.fit(getattr(taken, "copies_scores_", normal))
+        if (copies := getattr(taken, "copies_scores_", None)) is not None:
+            self.calibration_ = create_calibration(self.calibration).fit(copies)
+        else:
+            self._calibrate(prepared.images, known)
         return prepared, known
 
     def _scored(

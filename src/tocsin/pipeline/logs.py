@@ -136,7 +136,7 @@ class LogPipeline(BasePipeline):
         source = RawLogs(X)
         logs = self._learn(source, labels)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
         found = _Found(source, logs, scores, decision, self.notes_)
         return self._detection(found, _ranked(found), self.reasons if explain else 0)
 
@@ -193,9 +193,8 @@ class LogPipeline(BasePipeline):
         self.preparer_, self.read_notes_ = preparer, source.notes
         self.labelled_ = known is not None
         self.detector_ = detector.fit(logs.sessions, known)
-        self.calibration_ = create_calibration(self.calibration)
+        self._calibrate(logs.sessions, known)
         scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
         self.background_ = Background(self.seed)
         self.background_.fit(logs.sessions[self._examples(scores, known)])
         return logs
@@ -227,13 +226,15 @@ class LogPipeline(BasePipeline):
             return warning
         from scipy.stats import betabinom
 
-        now, n, known = int(decision.is_anomaly.sum()), len(scores.values), self.calibration_.n_
-        rate = decision.false_alarm_rate
+        now, n, rate = int(decision.is_anomaly.sum()), len(scores.values), decision.false_alarm_rate
+        known = self.calibration_.independent_
+        worth = known / self.calibration_.n_
         if now <= _DRIFT_FACTOR * rate * n:
             return None
         # A threshold that so many training scores exceed is exceeded with a beta-distributed rate.
         above = rate * (known + 1)
-        if betabinom.sf(now - 1, n, above, known + 1 - above) >= _DRIFT_P:
+        alarms, items = round(now * worth), max(round(n * worth), 1)
+        if betabinom.sf(alarms - 1, items, above, known + 1 - above) >= _DRIFT_P:
             return None
         return (
             f"{now / n:.1%} of these {n:,} sessions are flagged, and the budget is {rate:.2%} of "

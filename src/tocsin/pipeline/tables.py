@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,20 +14,25 @@ from sklearn.base import OutlierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from tocsin.base import Detector, check_labels
+from tocsin.base import Detector, check_labels, scores_by_a_copy
+from tocsin.base.held_out import Relearn
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.drift import moved_columns, rebased
 from tocsin.pipeline.serving import ONNX_FILE
 from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
-from tocsin.types import Decision, Detection, Explanation, FloatArray, IntArray, Scores
+from tocsin.types import Decision, Detection, Drift, Explanation, FloatArray, IntArray, Scores
 
 Training = Literal["guess", "clean", "mixed"]
 
 MOST_EXPLAINED = 200
 """Anomalies explained at most in one call, the most anomalous ones."""
+
+_MOST_LEVELS = 3
+"""Changes of level that are followed at most in one call."""
 
 BACKGROUND_ROWS = 1000
 """Training rows kept, at most, to say what was expected in place of an anomaly."""
@@ -102,9 +108,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self.preparer_ = TablePreparer(scale=self.scale)
         matrix = self.preparer_.fit_transform(table)
         self.detector_ = detector.fit(matrix, known)
-        self.calibration_ = create_calibration(self.calibration)
-        scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
+        self._calibrate(
+            matrix, known, self._relearning(table, known), novel=self.preparer_.meets_new_values
+        )
         self.background_ = _background(matrix, known, self.seed)
         return self
 
@@ -115,15 +121,23 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         """
         return self._fitted().detector_.score(self._prepare(X))
 
-    def detect(self, X: Any, *, explain: bool = True) -> Detection:
-        """Return scores and decisions for new rows, and reasons for the anomalies.
+    def detect(self, X: Any, *, explain: bool = True, adapt: bool = False) -> Detection:
+        """Return scores and decisions for new rows, in their order, and reasons for the anomalies.
 
-        Explains at most the 200 most anomalous ones. Raises as ``score`` does.
+        Where more are flagged over a stretch of rows than the budget allows, ``drift`` says so.
+        With ``adapt``, the levels of the numeric columns that moved there are taken as the new
+        normal ones: the stretch is shifted back to the training medians and scored again, so
+        that its rows are judged around their own level. Explains at most the 200 most anomalous
+        ones. Raises as ``score`` does.
         """
         table = self._fitted()._table(X)
         matrix = self.preparer_.transform(table)
         scores = self.detector_.score(matrix)
-        return self._detection(table, matrix, scores, self.decide(scores), explain=explain)
+        decision = self.decide(scores)
+        drift = self._drift(decision, matrix)
+        if adapt and drift is not None:
+            matrix, scores, decision, drift = self._adapted(matrix, scores, drift)
+        return self._detection(table, matrix, scores, decision, drift, explain=explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -132,8 +146,8 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         table = self.fit(X, labels=labels)._table(X)
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
-        return self._detection(table, matrix, scores, decision, explain=explain)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
+        return self._detection(table, matrix, scores, decision, None, explain=explain)
 
     def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
         """Return, for these rows of X or for all, the columns that made each anomalous."""
@@ -191,6 +205,25 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     def offset_(self) -> float:
         """Minus the threshold under the budget as it is set now."""
         return -self.decide(Scores(np.zeros(1))).threshold
+
+    def _relearning(self, table: Any, known: IntArray | None) -> Relearn:
+        """Return what prepares and learns anew from some normal rows, and scores others."""
+        normal = np.arange(len(table)) if known is None else np.flatnonzero(known == 0)
+        if isinstance(table, pd.DataFrame):  # what was dropped of all rows says nothing in some
+            kinds = np.array(self.preparer_.kinds_)
+            table = table.loc[:, kinds != "dropped"]
+
+        def scores(inside: IntArray, outside: IntArray) -> FloatArray:
+            kept, left_out = (_rows(table, normal[places]) for places in (inside, outside))
+            preparer = TablePreparer(scale=self.scale)
+            try:
+                matrix = preparer.fit_transform(kept)
+            except InputError:  # no column varies in these rows: prepared as in all of them
+                preparer = self.preparer_
+                matrix = preparer.transform(kept)
+            return scores_by_a_copy(self.detector_, matrix, preparer.transform(left_out))
+
+        return scores
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -260,15 +293,44 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         matrix: FloatArray,
         scores: Scores,
         decision: Decision,
+        drift: Drift | None,
         *,
         explain: bool,
     ) -> Detection:
-        detection = Detection(scores, decision, np.arange(len(scores)), notes=self.notes_)
+        notes = self.notes_ if drift is None else (*self.notes_, str(drift))
+        rows = np.arange(len(scores))
+        detection = Detection(scores, decision, rows, notes=notes, drift=drift)
         if not explain:
             return detection
         reasons = self._explain(table, matrix, detection.anomalies[:MOST_EXPLAINED])
-        notes = (*self.notes_, *self.preparer_.remarks(table))
-        return Detection(scores, decision, detection.rows, reasons, notes)
+        notes = (*notes, *self.preparer_.remarks(table))
+        return Detection(scores, decision, rows, reasons, notes, drift)
+
+    def _drift(self, decision: Decision, matrix: FloatArray) -> Drift | None:
+        """Return where more rows are flagged than the budget allows, and what moved there."""
+        if (found := self._drifting(decision)) is None:
+            return None
+        rows = matrix[found.first : found.last + 1]
+        ready = self.preparer_
+        moved = moved_columns(self.background_, rows, ready.groups_, ready.columns_)
+        return replace(found, columns=tuple(moved))
+
+    def _adapted(
+        self, matrix: FloatArray, scores: Scores, drift: Drift
+    ) -> tuple[FloatArray, Scores, Decision, Drift]:
+        """Return rows, scores and decision with the levels of drifting stretches shifted back."""
+        matrix, told, left = matrix.copy(), replace(drift, adapted=True), drift
+        numeric = self.preparer_.numbers_.varying_.size
+        for _ in range(_MOST_LEVELS):
+            stretch = slice(left.first, left.last + 1)
+            matrix[stretch] = rebased(self.background_, matrix[stretch], numeric)
+            scores = self.detector_.score(matrix)
+            decision = self.decide(scores)
+            found = self._drift(decision, matrix)
+            if found is None:
+                return matrix, scores, decision, told
+            left = found
+        return matrix, scores, decision, left
 
     def _explain(self, table: Any, matrix: FloatArray, rows: IntArray) -> dict[int, Explanation]:
         return explain_rows(
@@ -279,6 +341,10 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _rows(table: Any, places: IntArray) -> Any:
+    return table.iloc[places] if isinstance(table, pd.DataFrame) else table[places]
 
 
 def _background(matrix: FloatArray, labels: IntArray | None, seed: int) -> FloatArray:

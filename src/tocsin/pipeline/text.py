@@ -21,6 +21,7 @@ from tocsin.readers.text import read_texts
 from tocsin.types import (
     Decision,
     Detection,
+    Drift,
     Explanation,
     FloatArray,
     IntArray,
@@ -116,7 +117,7 @@ class TextPipeline(BasePipeline):
         """Fit, and return the answer for the training texts, each scored leaving itself out."""
         texts = self._learn(X, labels)
         scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self.calibration_, scores.values, labels)
+        decision = self._decide_training(self._counted(labels), scores.values, labels)
         return self._detection(
             texts, scores, decision, None, self.reasons if explain else 0, self.notes_
         )
@@ -146,9 +147,8 @@ class TextPipeline(BasePipeline):
         known = None if labels is None else check_labels(labels, len(texts))
         self.detector_ = detector.fit(texts, known)
         self.preparer_ = preparer
-        self.calibration_ = create_calibration(self.calibration)
+        self._calibrate(texts, known)
         scores = self.detector_.training_scores_
-        self.calibration_.fit(scores if known is None else scores[known == 0])
         self.background_ = Background(self.seed)
         self.background_.fit(texts[self._examples(scores, known)], statistics)
         return texts
@@ -169,8 +169,11 @@ class TextPipeline(BasePipeline):
                 f"There are rows 0 to {len(texts) - 1:,}; there is no row {beyond[0]:,}."
             )
         scores = self.detector_.score(texts)
-        notes = tuple(dict.fromkeys([*self.notes_, *remarks]))
-        return self._detection(texts, scores, self.decide(scores), rows, reasons, notes)
+        decision = self.decide(scores)
+        drift = self._drifting(decision)
+        told = [] if drift is None else [str(drift)]
+        notes = tuple(dict.fromkeys([*self.notes_, *remarks, *told]))
+        return self._detection(texts, scores, decision, rows, reasons, notes, drift)
 
     def _detection(
         self,
@@ -180,6 +183,7 @@ class TextPipeline(BasePipeline):
         rows: Sequence[int] | IntArray | None,
         reasons: int,
         notes: tuple[str, ...],
+        drift: Drift | None = None,
     ) -> TextDetection:
         every: IntArray = np.arange(len(texts))
         if rows is None:
@@ -200,7 +204,15 @@ class TextPipeline(BasePipeline):
             if (near := self.background_.nearest(texts[row])) is not None:
                 nearest[row] = near
         return TextDetection(
-            scores, decision, every, explanations, notes, texts=texts, marks=marks, nearest=nearest
+            scores,
+            decision,
+            every,
+            explanations,
+            notes,
+            drift,
+            texts=texts,
+            marks=marks,
+            nearest=nearest,
         )
 
     def _state(self) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import pandas as pd
 from tocsin.base import Stateful
 from tocsin.errors import InputError
 from tocsin.prepare import schema
+from tocsin.prepare.frames import Table, as_frame, quoted
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
-from tocsin.prepare.tables import Table, as_frame, quoted
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 

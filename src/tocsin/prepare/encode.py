@@ -25,6 +25,7 @@ REACH = 100.0
 HEAVIEST = 10.0
 """The largest weight of a 0/1 column, that of an event seen in about 1 % of the rows."""
 
+_FEWEST_NEW, _NEW_SHARE = 5, 0.005
 _CELLS = 4_000_000  # values handled at once: bounds the temporary memory to some tens of MB
 
 
@@ -113,8 +114,12 @@ class Categories(Stateful):
     often a value occurs takes the place of all but the last. A missing value is a value like
     any other.
     The weight of "unseen" follows from how often an unseen value was to be expected: the
-    share of values that occur once (Good, The population frequencies of species, 1953).
+    share of values that occur once (Good, The population frequencies of species, 1953). Where
+    that is more than 0.5 % of the rows, values seen once count as unseen: without their own row
+    they would be, and new rows will have as many.
     """
+
+    once_is_unseen_: bool = False
 
     def fit(
         self, texts: NDArray[np.object_], scale: Scale, rare: float, max_categories: int
@@ -135,6 +140,7 @@ class Categories(Stateful):
         self.rare_ = bool(self.counts_[kept:].size or (missing and not self.missing_kept_))
         every = np.append(self.counts_, [missing] if missing else []) / len(texts)
         once = int((self.counts_ == 1).sum()) + (missing == 1)
+        self.once_is_unseen_ = once >= _FEWEST_NEW and once > _NEW_SHARE * len(texts)
         self.varies_ = every.size > 1
         self.unseen_weight_ = float(_weight(np.array([(once + 1) / (len(texts) + 1)]))[0])
         if self.by_frequency_:
@@ -170,7 +176,7 @@ class Categories(Stateful):
 
     def unseen(self, texts: NDArray[np.object_]) -> BoolArray:
         """Return for each text (n,) whether training never had it."""
-        return ~self._codes(texts)[1]
+        return ~self._known(texts)[1]
 
     def typical(self) -> Cell:
         """Return the most frequent value."""
@@ -188,6 +194,14 @@ class Categories(Stateful):
         return None if self.missing_kept_ and slot == self.kept_ else "a rare value"
 
     def _codes(self, texts: NDArray[np.object_]) -> tuple[IntArray, BoolArray]:
+        """Return the number of each text's value (n,), and whether it counts as seen."""
+        codes, seen = self._known(texts)
+        if self.once_is_unseen_:
+            once = np.append(self.counts_, [self.missing_count_, 0])[codes] == 1
+            codes[once], seen = len(self.values_) + 1, seen & ~once
+        return codes, seen
+
+    def _known(self, texts: NDArray[np.object_]) -> tuple[IntArray, BoolArray]:
         missing = len(self.values_)
         codes = (
             pd.Index(self.values_, dtype=object)

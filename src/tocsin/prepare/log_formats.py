@@ -1,12 +1,14 @@
 r"""Log lines to records: time, level, component and message, in the formats that are common.
 
-The rules. The format is the one that fits most of the first 1,000 lines that are not indented,
-and at least half of them; of those within a tenth of the best the most specific one. A line
-that it does not fit may be of any other known format, counted as such. Up to 100 lines that fit
-none continue the record before them in their file, as stack traces do: they are added to its
-message, after a line feed, up to 8,192 characters in all. Further ones, those without such a
-record before them, and all where no format was recognised are messages of their own. Blank
-lines are left out; longer lines than 8,192 characters are cut.
+The rules. Terminal codes, such as those of colours, are dropped before anything else. The format
+is the one that fits most of the first 1,000 lines that are not of a stack trace, and at least
+half of them; of those within a tenth of the best the most specific one. A line
+that it does not fit may be of any other known format, counted as such. Lines that fit none
+continue the record before them in their file: those of a stack trace however many they are, and
+up to 100 others in a row. They are added to its message, after a line feed, up to 8,192
+characters in all. Further ones, those without such a record before them, and all where no format
+was recognised are messages of their own. Blank lines are left out, and so are the headers of the
+W3C format, which name its fields; longer lines than 8,192 characters are cut.
 
 Times without a zone are UTC. Times without a year take the one that brings them closest to the
 last such time of their file, the first to the record before it, or else the latest that is not
@@ -28,8 +30,19 @@ from itertools import islice
 from sys import intern
 from typing import NamedTuple, Protocol
 
-from tocsin.prepare.log_patterns import FORMATS, GENERAL, PLAIN, Format, Parts, format_named
+from tocsin.prepare import log_w3c
+from tocsin.prepare.log_codes import without_codes
+from tocsin.prepare.log_patterns import (
+    FORMATS,
+    GENERAL,
+    PLAIN,
+    Format,
+    Parts,
+    format_named,
+    w3c_format,
+)
 from tocsin.prepare.log_times import DAY, Clock
+from tocsin.prepare.log_traces import is_of_trace
 
 __all__ = [
     "FORMATS",
@@ -91,6 +104,8 @@ class ParseCounts:
     lines: int = 0
     records: int = 0
     blank: int = 0
+    coded: int = 0
+    headers: int = 0
     continued: int = 0
     unknown: int = 0
     untimed: int = 0
@@ -104,6 +119,8 @@ class ParseCounts:
         others = ", ".join(f"{name} ({n:,})" for name, n in self.others.most_common())
         told = [
             (self.blank, f"{self.blank:,} blank lines left out"),
+            (self.coded, f"terminal codes dropped from {self.coded:,} lines"),
+            (self.headers, f"{self.headers:,} header lines left out"),
             (self.cut, f"{self.cut:,} lines cut at {MOST_CHARACTERS:,} characters"),
             (self.continued, f"{self.continued:,} lines continue the record before them"),
             (self.others, f"lines of other formats: {others}"),
@@ -120,8 +137,10 @@ def recognise(lines: Iterable[str]) -> Format:
     >>> recognise(["Jun  1 10:00:00 host sshd[3]: Connection closed"]).name
     'syslog'
     """
-    sample = [line[:MOST_CHARACTERS] for line in islice(lines, _SAMPLE)]
-    sample = [line for line in sample if line.strip() and not line[0].isspace()]
+    sample = [without_codes(line)[:MOST_CHARACTERS] for line in islice(lines, _SAMPLE)]
+    if fields := next(filter(None, map(log_w3c.fields_of, sample)), None):
+        return w3c_format(fields)
+    sample = [line for line in sample if line.strip() and not is_of_trace(line)]
     fits = {name: sum(map(bool, map(each.read, sample))) for name, each in FORMATS.items()}
     best = max(fits.values())
     if 2 * best < len(sample) or not sample:
@@ -142,33 +161,41 @@ def parse(
     """
     counts = counts if counts is not None else ParseCounts()
     reader = _Reader(format, counts, now)
-    read = reader.format.read
-    first: Line | None = None
-    parts: Parts | None = None
-    more: list[str] = []
+    record: _Growing | None = None
     room = 0
     for line in lines:
-        counts.lines += 1
-        text = line.text
-        if not text or text.isspace():
-            counts.blank += 1
+        text = reader.text_of(line)
+        if not text:
             continue
-        if len(text) > MOST_CHARACTERS:
-            counts.cut += 1
-            text = text[:MOST_CHARACTERS]
-        found = read(text) or reader.other(text)
-        if found is None and room and first is not None and first.file == line.file:
+        found = reader.read(text)
+        if found is None and room and record is not None and record.first.file == line.file:
             counts.continued += 1
-            more.append(text)
-            room -= 1
+            record.add(text)
+            room = _MOST_MORE if is_of_trace(text) else room - 1
             continue
-        if first is not None and parts is not None:
-            yield reader.record(first, parts, more)
+        if record is not None:
+            yield reader.record(record)
         room = 0 if found is None or format is PLAIN else _MOST_MORE
         counts.unknown += found is None
-        first, parts, more = line, found or ("", "", "", text, {}), []
-    if first is not None and parts is not None:
-        yield reader.record(first, parts, more)
+        record = _Growing(line, found or ("", "", "", text, {}))
+    if record is not None:
+        yield reader.record(record)
+
+
+class _Growing:
+    """A record whose further lines are still coming; of their characters it keeps so many."""
+
+    __slots__ = ("_room", "first", "more", "parts")
+
+    def __init__(self, first: Line, parts: Parts) -> None:
+        self.first, self.parts = first, parts
+        self.more: list[str] = []
+        self._room = MOST_CHARACTERS
+
+    def add(self, text: str) -> None:
+        if self._room > 0:
+            self.more.append(text)
+            self._room -= len(text) + 1
 
 
 class _Reader:
@@ -178,15 +205,37 @@ class _Reader:
         # The most general format fits lines of most others, which read more from them.
         self.given = format
         self.format = PLAIN if format is GENERAL else format
-        self.others = [each for each in FORMATS.values() if each is not self.format]
+        self.others = [x for x in FORMATS.values() if x is not self.format and x.among_others]
+        self.is_w3c = format.name.startswith(log_w3c.NAME)
         self.counts = counts
         self.clock = Clock(now)
         self.limit = self.clock.now + DAY
         self.file = ""
         self.seen: dict[str, tuple[Format, Parts | None]] = {}
 
-    def other(self, text: str) -> Parts | None:
-        """Return what another format reads from a line."""
+    def text_of(self, line: Line) -> str:
+        """Return what is to be read of a line, "" for nothing."""
+        self.counts.lines += 1
+        text = without_codes(line.text)
+        self.counts.coded += text is not line.text
+        if not text or text.isspace():
+            self.counts.blank += 1
+            return ""
+        if self.is_w3c and log_w3c.is_directive(text):
+            self.counts.headers += 1
+            if fields := log_w3c.fields_of(text):
+                self.format = w3c_format(fields)
+            return ""
+        if len(text) > MOST_CHARACTERS:
+            self.counts.cut += 1
+            text = text[:MOST_CHARACTERS]
+        return text
+
+    def read(self, text: str) -> Parts | None:
+        """Return what the format reads from a line, or else another one."""
+        found = self.format.read(text)
+        if found is not None or text[0].isspace():  # no known format begins with a blank
+            return found
         if text not in self.seen:  # lines without a time repeat themselves
             if len(self.seen) >= _KEPT:
                 self.seen.clear()
@@ -197,17 +246,19 @@ class _Reader:
             self.counts.others[format.name] += 1
         return found
 
-    def record(self, line: Line, parts: Parts, more: list[str]) -> LogRecord:
+    def record(self, grown: _Growing) -> LogRecord:
+        """Return the record of a line and of those that continue it."""
+        line = grown.first
         if line.file != self.file:
             self.file = line.file
             self.clock.restart()
-        when, level, component, message, fields = parts
+        when, level, component, message, fields = grown.parts
         moment = self.clock.read(when) if when else None
         self.counts.records += 1
         self.counts.untimed += moment is None
         self.counts.ahead += moment is not None and moment > self.limit
-        if more:
-            message = "\n".join([message, *more])[:MOST_CHARACTERS]
+        if grown.more:
+            message = "\n".join([message, *grown.more])[:MOST_CHARACTERS]
         # Logs repeat themselves: what is equal is kept once.
         message, component = intern(message), intern(component)
         return LogRecord(line.file, line.number, moment, level, component, message, fields)

@@ -2,84 +2,46 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from sys import intern
 from types import MappingProxyType
 from typing import Any
 
 from tocsin.errors import ParameterError
+from tocsin.prepare import log_w3c
+from tocsin.prepare.log_levels import Levels, level_of_priority, level_of_status, level_of_word
+from tocsin.prepare.log_pairs import Parts, clean, read_json, read_logfmt
 from tocsin.prepare.log_times import TIMES
+from tocsin.prepare.log_traces import is_of_trace
 
-__all__ = ["FORMATS", "GENERAL", "PLAIN", "Format", "Parts", "clean", "format_named"]
+__all__ = ["FORMATS", "GENERAL", "PLAIN", "Format", "Parts", "clean", "format_named", "w3c_format"]
 
 _SHARED = 20_000
-
-Parts = tuple[str, str, str, str, Mapping[str, str]]
-"""The texts of time, level, component and message, and the fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How lines are read. ``read`` returns None for a line of another format."""
+    """How lines are read. ``read`` returns None for a line of another format.
+
+    ``among_others``: whether a line among those of another format may be of this one.
+    """
 
     name: str
     read: Callable[[str], Parts | None]
+    among_others: bool = True
+
+
+def w3c_format(fields: Sequence[str]) -> Format:
+    """Return the W3C format of these fields, which its name repeats."""
+    return Format(" ".join([log_w3c.NAME, *fields]), log_w3c.reader_of(fields))
 
 
 _PARTS = ("time", "level", "component", "message")
-_WORDS = {
-    "WARN": "WARNING",
-    "ERR": "ERROR",
-    "CRIT": "CRITICAL",
-    "EMERG": "EMERGENCY",
-    "INFORMATION": "INFO",
-    "D": "DEBUG",
-    "I": "INFO",
-    "W": "WARNING",
-    "E": "ERROR",
-    "F": "FATAL",
-    # Numbers as some JSON loggers write them.
-    "10": "TRACE",
-    "20": "DEBUG",
-    "30": "INFO",
-    "40": "WARNING",
-    "50": "ERROR",
-    "60": "FATAL",
-}
-_SEVERITIES = ["EMERGENCY", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"]
 
 
-class _Levels(dict[str, str]):
-    """Levels by how they are written."""
-
-    def __init__(self, read: Callable[[str], str]) -> None:
-        self.read = read
-
-    def __missing__(self, written: str) -> str:
-        level = self.read(written)
-        if len(self) < 1000:
-            self[written] = level
-        return level
-
-
-def _level_of_word(word: str) -> str:
-    upper = word.upper()
-    return _WORDS.get(upper, upper)
-
-
-def _level_of_priority(number: str) -> str:
-    return _SEVERITIES[int(number) % 8] if number else ""
-
-
-def _level_of_status(status: str) -> str:
-    return "ERROR" if status >= "5" else "WARNING" if status >= "4" else "INFO"
-
-
-def _by_pattern(name: str, pattern: str, level: Callable[[str], str] = _level_of_word) -> Format:
+def _by_pattern(name: str, pattern: str, level: Callable[[str], str] = level_of_word) -> Format:
     """Return the format of a regular expression, whose groups are the parts and the fields.
 
     ``level``: turns what is written as the level into one.
@@ -89,7 +51,7 @@ def _by_pattern(name: str, pattern: str, level: Callable[[str], str] = _level_of
     regex = re.compile(pattern + absent, re.DOTALL)
     when, grade, component, message = (regex.groupindex[part] - 1 for part in _PARTS)
     extra = {name: place - 1 for name, place in regex.groupindex.items() if name not in _PARTS}
-    levels = _Levels(level)
+    levels = Levels(level)
     fields = _Shared(extra)
     key_of = itemgetter(*extra.values()) if extra else len
     match = regex.fullmatch
@@ -143,90 +105,32 @@ def _pattern_of(text: str) -> str:
     return pattern
 
 
-_JSON_KEYS = {
-    "time": [
-        "time",
-        "timestamp",
-        "@timestamp",
-        "ts",
-        "datetime",
-        "date",
-        "asctime",
-        "eventtime",
-        "@t",
-        "t",
-    ],
-    "level": ["level", "severity", "loglevel", "log.level", "levelname", "lvl", "@l", "priority"],
-    "component": [
-        "logger",
-        "component",
-        "module",
-        "service",
-        "name",
-        "logger_name",
-        "log.logger",
-        "app",
-        "source",
-    ],
-    "message": [
-        "message",
-        "msg",
-        "@message",
-        "event",
-        "text",
-        "log",
-        "body",
-        "short_message",
-        "@m",
-        "@mt",
-    ],
-}
-_DEEPEST = 4
-
-
-def _json(text: str) -> Parts | None:
-    if not text.startswith("{"):
-        return None
-    try:
-        content = json.loads(text)
-        flat: dict[str, str] = {}
-        _flatten(content, "", 0, flat)
-    except (ValueError, RecursionError):
-        return None
-    keys = {key.lower(): key for key in reversed(flat)}
-    found = {}
-    for part, names in _JSON_KEYS.items():
-        key = next((keys[name] for name in names if name in keys), None)
-        found[part] = "" if key is None else flat.pop(key).rstrip("\n")
-    message = found["message"] or " ".join(f"{key}={value}" for key, value in flat.items())
-    level = _level_of_word(found["level"])
-    return found["time"], level, found["component"], message, flat
-
-
-def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, str]) -> None:
-    for key, value in content.items():
-        name = intern(clean(prefix + key))
-        if isinstance(value, dict) and depth < _DEEPEST:
-            _flatten(value, f"{name}.", depth + 1, flat)
-        else:
-            flat[name] = clean(value) if isinstance(value, str) else json.dumps(value)
-
-
-def clean(text: str) -> str:
-    """Return text without halves of characters, which JSON can hold and no file can."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _container(text: str) -> Parts | None:
+def _kubernetes(text: str) -> Parts | None:
     """Read a line of a container, and what the program in it wrote by its own format."""
     outer = _CRI.read(text)
     if outer is None:
         return None
-    for name in ("json", "klog", "levelled"):
+    for name in ("json", "logfmt", "klog", "levelled"):
         inner = FORMATS[name].read(outer[3])
         if inner is not None:
             return outer[0], *inner[1:4], {**outer[4], **inner[4]}
     return outer
+
+
+def _compose(text: str) -> Parts | None:
+    """Read a line behind the name of its container, by a format of its own."""
+    outer = _COMPOSE.read(text)
+    if outer is None:
+        return None
+    for format in FORMATS.values():
+        if format.among_others and (inner := format.read(outer[3])) is not None:
+            return *inner[:2], inner[2] or outer[2], inner[3], {**outer[4], **inner[4]}
+    return None
+
+
+def _compose_plain(text: str) -> Parts | None:
+    """Read a line behind the name of its container, whatever it is."""
+    return None if is_of_trace(text) else _compose(text) or _COMPOSE.read(text)
 
 
 _LEVEL = (
@@ -235,11 +139,25 @@ _LEVEL = (
 )
 _QUOTED = r'(?:[^"\\]|\\.)*+'
 _ISO = TIMES["iso"]
-_ANY = "|".join(TIMES[name] for name in ("iso", "short", "ctime", "request"))
+_ANY = "|".join(
+    TIMES[name]
+    for name in (
+        *("iso", "short", "ctime", "request", "dotted"),
+        *("month_first", "day_first", "named", "stamp"),
+    )
+)
 _BETWEEN = r"[ \t|:-]*+"
+_OPEN, _CLOSE = r"[\[(<【]?", r"[\])>】]?"
+_TIME = rf"{_OPEN}(?P<time>{_ANY}){_CLOSE}"
+_GRADE = rf"{_OPEN}(?P<level>{_LEVEL})\b{_CLOSE}"
+_REST = r"(?:(?P<component>[A-Za-z_][\w.$/-]*)\s*(?::| -|\|)\s+)?(?P<message>.*)"
 
 _CRI = _by_pattern(
     "kubernetes", rf"(?P<time>{_ISO}) (?P<stream>stdout|stderr) [FP] (?P<message>.*)"
+)
+
+_COMPOSE = _by_pattern(
+    "compose", rf"(?P<component>(?!{_LEVEL} )[A-Za-z][\w.-]*) +\| ?(?P<message>.*)"
 )
 
 _KNOWN = [
@@ -272,10 +190,18 @@ _KNOWN = [
         rf"(?P<client>\S+) \S+ (?P<user>\S+) \[(?P<time>{TIMES['request']})\] "
         rf'(?P<message>"{_QUOTED}" (?P<level>\d{{3}}|-) \S+)'
         rf'(?: "(?P<referer>{_QUOTED})" "(?P<agent>{_QUOTED})")?.*',
-        _level_of_status,
+        level_of_status,
     ),
-    Format("json", _json),
-    Format("kubernetes", _container),
+    Format("json", read_json),
+    _by_pattern(
+        "audit",
+        r"(?:node=(?P<host>\S+) )?type=(?P<component>\S+) "
+        r"msg=audit\((?P<time>\d+\.\d+):(?P<serial>\d+)\): ?(?P<message>.*)",
+    ),
+    Format("logfmt", read_logfmt),
+    Format("kubernetes", _kubernetes),
+    Format("compose", _compose, among_others=False),
+    w3c_format([]),
     _by_pattern(
         "klog",
         rf"(?P<level>[IWEF])(?P<time>{TIMES['klog']})\s+(?P<pid>\d+) "
@@ -286,20 +212,20 @@ _KNOWN = [
         rf"<(?P<level>\d{{1,3}})>\d{{1,2}} (?P<time>{_ISO}|-) (?P<host>\S+) (?P<component>\S+) "
         r"(?P<pid>\S+) (?P<msgid>\S+) "
         r"(?P<data>-|(?:\[(?:[^\]\\]|\\.)*+\])++) ?\ufeff?(?P<message>.*)",
-        _level_of_priority,
+        level_of_priority,
     ),
     _by_pattern(
         "syslog",
         rf"(?:<(?P<level>\d{{1,3}})>)?(?P<time>{TIMES['bsd']}) (?P<host>\S+) +"
         r"(?:(?P<component>[^\s:\[]+(?: [\d.]+)?)(?:\[(?P<pid>[^\]\s]*)\])?:\s*+)?(?P<message>.*)",
-        _level_of_priority,
+        level_of_priority,
     ),
     _by_pattern(
         "syslog_iso",
         rf"(?:<(?P<level>\d{{1,3}})>)?(?P<time>\d{{4}}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) "
         rf"(?!\[?{_LEVEL}\b)(?P<host>[\w.-]+) (?P<component>[^\s:\[]+)(?:\[(?P<pid>[^\]\s]*)\])?: "
         r"(?P<message>.*)",
-        _level_of_priority,
+        level_of_priority,
     ),
     _by_pattern(
         "python",
@@ -310,12 +236,21 @@ _KNOWN = [
         r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):(?P<component>[^\s:]+):(?P<message>.*)",
     ),
     _by_pattern(
-        "levelled",
-        rf"\[?(?P<time>{_ANY})\]?{_BETWEEN}(?:\[(?P<thread>[^\]]*)\]{_BETWEEN})??"
-        rf"\[?(?P<level>{_LEVEL})\b\]?{_BETWEEN}(?:\d+ --- )?(?:\[[^\]]*\]{_BETWEEN})?(?:in )?"
-        r"(?:(?P<component>[A-Za-z_][\w.$/-]*)\s*(?::| -|\|)\s+)?(?P<message>.*)",
+        "level_first",
+        rf"{_GRADE}{_BETWEEN}(?:\[(?P<thread>[^\]]*)\]{_BETWEEN})??{_TIME}{_BETWEEN}{_REST}",
     ),
-    _by_pattern("dated", rf"\[?(?P<time>{_ANY})\]?[ \t|:-]++(?P<message>.*)"),
+    _by_pattern(
+        "component_first",
+        rf"\[(?P<component>[^\[\]]*)\]{_BETWEEN}{_TIME}{_BETWEEN}(?:{_GRADE})?{_BETWEEN}"
+        r"(?P<message>.*)",
+    ),
+    _by_pattern(
+        "levelled",
+        rf"{_TIME}{_BETWEEN}(?:\[(?P<thread>[^\]]*)\]{_BETWEEN})??"
+        rf"{_GRADE}{_BETWEEN}(?:\d+ --- )?(?:\[[^\]]*\]{_BETWEEN})?(?:in )?{_REST}",
+    ),
+    Format("compose_plain", _compose_plain, among_others=False),
+    _by_pattern("dated", rf"{_TIME}(?:[ \t|:-]++|(?=[\[(<【]))(?P<message>.*)"),
 ]
 FORMATS: dict[str, Format] = {format.name: format for format in _KNOWN}
 """Known formats by name, the specific ones before the general ones."""
@@ -342,6 +277,8 @@ def format_named(text: str) -> Format:
     """
     if text in FORMATS or text == PLAIN.name:
         return FORMATS.get(text, PLAIN)
+    if text.startswith(f"{log_w3c.NAME} "):
+        return w3c_format(text.split()[1:])
     if "<message>" not in text:
         raise ParameterError(
             f'There is no log format "{text}". Known: {", ".join(FORMATS)}; or give a pattern '

@@ -16,9 +16,12 @@ _LATEST = 250e9  # in the year 9892
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _HMS = r"(?P<H>\d\d):(?P<M>\d\d):(?P<S>\d\d)"
 _FRACTION = r"(?:[.,](?P<f>\d{1,9}))?"
+_HALF = r"(?:[ \u202f]?(?P<p>[AP]M|[ap]m|[AaPp]\.[Mm]\.)(?![A-Za-z]))"
+"""Which half of the day a time is in, that counts to 12."""
+_CLOCK = rf"(?P<H>\d?\d):(?P<M>\d\d)(?::(?P<S>\d\d){_FRACTION})?"
 _FORMS = {
     "iso": r"(?P<Y>\d{4})[-/.](?P<m>\d\d)[-/.](?P<d>\d\d)[T -]"
-    rf"(?P<H>\d\d)[:.](?P<M>\d\d)[:.](?P<S>\d\d){_FRACTION}"
+    rf"(?P<H>\d?\d)[:.](?P<M>\d\d)[:.](?P<S>\d\d){_FRACTION}{_HALF}?"
     r"(?:[ ]?(?P<z>Z|UTC|[+-]\d\d:?\d\d))?",
     "bsd": rf"(?P<b>[A-Z][a-z][a-z])[ ](?P<d>[ 0-3]?\d)[ ]{_HMS}{_FRACTION}",
     "ctime": rf"[A-Z][a-z][a-z][ ](?P<b>[A-Z][a-z][a-z])[ ](?P<d>[ 0-3]?\d)[ ]{_HMS}{_FRACTION}[ ]"
@@ -28,6 +31,11 @@ _FORMS = {
     "short": rf"(?P<y>\d\d)[/-](?P<m>\d\d)[/-](?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
     "compact": r"(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)[ ](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)",
     "klog": rf"(?P<m>\d\d)(?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
+    "dotted": rf"(?P<d>\d\d)\.(?P<m>\d\d)\.(?P<Y>\d{{4}})[ T]{_HMS}{_FRACTION}",
+    "month_first": rf"(?P<m>0?\d|1[0-2])/(?P<d>\d?\d)/(?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}",
+    "day_first": rf"(?P<d>1[3-9]|[23]\d)/(?P<m>\d?\d)/(?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}",
+    "named": rf"(?P<b>[A-Z][a-z][a-z])[ ](?P<d>\d?\d),[ ](?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}?",
+    "stamp": r"(?P<e>1(?:\d{9}(?:\.\d{1,9})?|\d{12}|\d{15}|\d{18}))(?![\w.])",
     "epoch": r"(?P<e>\d{9,19}(?:\.\d{1,9})?)",
 }
 _COMPILED = [re.compile(form, re.ASCII) for form in _FORMS.values()]
@@ -35,7 +43,11 @@ _SECONDS = re.compile(r"[0-5]\d(?:[.,]\d{1,9})?", re.ASCII)
 _PER_SECOND = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0.0, 1.0))
 
 TIMES = {name: "(?:" + re.sub(r"\(\?P<\w>", "(?:", form) + ")" for name, form in _FORMS.items()}
-"""Regular expressions of the ways to write a time, without groups."""
+"""Regular expressions of the ways to write a time, without groups.
+
+``stamp``: seconds, or milli-, micro- or nanoseconds since 1970 that lie between 2001 and 2033.
+``month_first``: also where both orders are possible, as AM and PM are written where it is so.
+"""
 
 
 class Clock:
@@ -103,6 +115,10 @@ class Clock:
             value = float(epoch)
             return value / next(per for least, per in _PER_SECOND if value >= least)
         hour, minute, second = int(parts["H"] or 0), int(parts["M"] or 0), int(parts["S"] or 0)
+        if half := parts.get("p"):
+            if not 1 <= hour <= 12:
+                raise ValueError("no hour of half a day")
+            hour = hour % 12 + 12 * (half[0] in "Pp")
         if hour > 23 or minute > 59 or second > 60:
             raise ValueError("no time of the day")
         seconds = 3600.0 * hour + 60 * minute + second

@@ -24,7 +24,7 @@ from tocsin.prepare.channels import (
     looks_like_series,
     written,
 )
-from tocsin.prepare.tables import Table, quoted
+from tocsin.prepare.frames import Table, quoted
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
 from tocsin.types import BoolArray, FloatArray, IntArray
 

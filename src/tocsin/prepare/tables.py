@@ -8,20 +8,21 @@ from typing import Any, Self, TypeGuard, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from tocsin.base import State, Stateful
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Cell, Dates, Numbers, Scale
+from tocsin.prepare.frames import Table, as_frame, holds_complex, quoted
+from tocsin.prepare.growing import EPOCHS, Growing, find_growing, is_one_way, moments
 from tocsin.prepare.schema import Column
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-Table = pd.DataFrame | ArrayLike
-"""A data frame, or an array of rank 2 or more, whose rows are flattened."""
-
-_COUNTER_ROWS = 50
-"""In a table of at least so many rows, an integer that grows by one a row is a row number."""
+_FEW_PER_GROUP = 10
+"""Columns whose values have at least so many rows each tell within what others may grow."""
+_MOST_GROUPINGS = 10
+_LOOKED_AT = 5_000  # first rows, in which a column that only grows does so too
 
 
 class TablePreparer(Stateful):
@@ -38,7 +39,9 @@ class TablePreparer(Stateful):
       logarithm of their frequency;
     - dates: sine and cosine of the daily, weekly, monthly and yearly cycle, in UTC;
     - constant columns: 0, and above 0 where a row differs from the only value seen;
-    - identifiers, free text, row numbers and empty columns: dropped, with a note.
+    - numbers that only grow (``growing``): times since 1970 as dates; identifiers, counters and
+      elapsed times dropped, since all new rows would lie beyond them;
+    - identifiers, free text and empty columns: dropped, with a note.
 
     A row's numbers depend on that row alone. What is passed in is never changed.
 
@@ -171,7 +174,7 @@ class TablePreparer(Stateful):
             value = float(schema.numbers(cell, self._column(column))[0])
             return None if np.isnan(value) else _in_words(value, kind)
         if kind == "date":
-            moment = schema.dates(cell, self._column(column))[0]
+            moment = self._moments(cell, column)[0]
             return None if np.isnat(moment) else str(moment)
         text: str = schema.categories(cell)[0]
         return text
@@ -192,6 +195,15 @@ class TablePreparer(Stateful):
                 cells[column] = encoder.to_units(row[start : start + encoder.width])
             start += encoder.width
         return cells
+
+    @property
+    def meets_new_values(self) -> bool:
+        """Whether new rows are expected to have categories never seen.
+
+        The matrix of the training rows knows all their values, that of new rows does not.
+        """
+        encoders = (encoder for _, encoder in self._encoders())
+        return any(isinstance(each, Categories) and each.once_is_unseen_ for each in encoders)
 
     def get_state(self) -> State:
         """Return the fitted attributes as arrays, JSON values and nested states."""
@@ -228,18 +240,21 @@ class TablePreparer(Stateful):
         values = self._read_numbers(frame)
         infinite = np.isinf(values).sum(axis=0)
         empty: BoolArray = ~np.asarray(np.isfinite(values).any(axis=0))
-        counters = self._row_numbers(frame, values)
+        growing = self._growing(frame, values)
         for position, column in enumerate(self.numeric_):
             name = self.columns_[column]
-            if empty[position] or counters[position]:
-                reason = "no finite value" if empty[position] else "it numbers the rows"
+            if (found := growing.get(position)) is not None and found.style is not None:
+                self.kinds_[column], self.styles_[column] = "date", found.style
+                remarks[found.reason].append(name)
+            elif empty[position] or found is not None:
                 self.kinds_[column] = "dropped"
+                reason = "no finite value" if found is None else found.reason
                 remarks[f"dropped: {reason}"].append(name)
             elif infinite[position]:
                 remarks["has infinite values, taken as far beyond the training range"].append(name)
+        kept = np.isin(self.numeric_, self._numeric_columns())
         self.numeric_ = self._numeric_columns()
-        dropped = empty | counters
-        self.numbers_ = Numbers().fit(values[:, ~dropped] if dropped.any() else values, self.scale)
+        self.numbers_ = Numbers().fit(values if kept.all() else values[:, kept], self.scale)
         self._name(self.numbers_.indicated_, "filled with the median where missing", remarks)
         self._name(self.numbers_.constant_, "constant: only a differing value counts", remarks)
 
@@ -251,12 +266,35 @@ class TablePreparer(Stateful):
         kinds = enumerate(self.kinds_)
         return np.array([i for i, kind in kinds if kind in ("numeric", "boolean")], dtype=np.int64)
 
-    def _row_numbers(self, frame: pd.DataFrame, values: FloatArray) -> BoolArray:
-        found = np.zeros(values.shape[1], dtype=np.bool_)
-        if self.named_ and len(values) >= _COUNTER_ROWS:
-            for position in np.flatnonzero(values[-1] - values[0] == len(values) - 1):
-                if pd.api.types.is_integer_dtype(frame.dtypes.iloc[self.numeric_[position]]):
-                    found[position] = bool((np.diff(values[:, position]) == 1).all())
+    def _growing(self, frame: pd.DataFrame, values: FloatArray) -> dict[int, Growing]:
+        """Return the numeric columns, by position, that only grow; not if nothing else is left."""
+        if not self.named_:
+            return {}
+        found: dict[int, Growing] = {}
+        places = list(range(len(self.numeric_)))
+        for rows in dict.fromkeys((min(_LOOKED_AT, len(frame)), len(frame))):
+            groups = self._groupings(frame.iloc[:rows], values[:rows]) if places else []
+            found = {}
+            for place in places:
+                name = self.columns_[self.numeric_[place]]
+                others = [group for group in groups if group[0] != name]
+                if (growing := find_growing(values[:rows, place], name, others)) is not None:
+                    found[place] = growing
+            places = [p for p in places if p in found or is_one_way(values[:rows, p])]
+        left = sum(kind != "dropped" for kind in self.kinds_) > len(found)
+        return found if left else {}
+
+    def _groupings(self, frame: pd.DataFrame, values: FloatArray) -> list[tuple[str, IntArray]]:
+        """Return names and codes (n,) of columns of few values, within which others may grow."""
+        found: list[tuple[str, IntArray]] = []
+        numeric = dict(zip(self.numeric_.tolist(), values.T, strict=True))
+        for column, kind in enumerate(self.kinds_):
+            if kind not in ("category", "numeric") or len(found) == _MOST_GROUPINGS:
+                continue
+            cells = numeric[column] if kind == "numeric" else self._read(frame, column)
+            codes, distinct = pd.factorize(cells)
+            if 2 <= len(distinct) <= len(frame) / _FEW_PER_GROUP:
+                found.append((self.columns_[column], codes + 1))
         return found
 
     def _fit_encoders(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
@@ -308,7 +346,7 @@ class TablePreparer(Stateful):
             isinstance(table, pd.DataFrame)
             and hasattr(self, "groups_")
             and list(table.columns) == self.columns_
-            and not _holds_complex(table)
+            and not holds_complex(table)
         )
 
     def _encode(self, frame: pd.DataFrame) -> FloatArray:
@@ -333,8 +371,14 @@ class TablePreparer(Stateful):
     def _read(self, frame: pd.DataFrame, column: int) -> Any:
         cells = frame.iloc[:, column]
         if self.kinds_[column] == "date":
-            return schema.dates(cells, self._column(column))
+            return self._moments(cells, column)
         return schema.categories(cells)
+
+    def _moments(self, cells: pd.Series[Any], column: int) -> NDArray[np.datetime64]:
+        style = self.styles_[column]
+        if style in EPOCHS:
+            return moments(schema.numbers(cells, Column("numeric")), style)
+        return schema.dates(cells, self._column(column))
 
     def _read_numbers(self, frame: pd.DataFrame) -> FloatArray:
         dtypes = frame.dtypes.to_numpy()[self.numeric_]
@@ -347,35 +391,6 @@ class TablePreparer(Stateful):
             column = int(self.numeric_[position])
             values[:, position] = schema.numbers(frame.iloc[:, column], self._column(column))
         return values
-
-
-def as_frame(table: Table) -> pd.DataFrame:
-    """Return a table as a frame with text for column names; raises InputError for repeated ones."""
-    if isinstance(table, pd.DataFrame):
-        frame = table.set_axis([str(name) for name in table.columns], axis=1)
-        repeated = frame.columns[frame.columns.duplicated()]
-        if len(repeated):
-            raise InputError(f"{quoted(sorted(set(repeated)))} occurs twice: rename the columns.")
-    else:
-        array = np.asarray(table)
-        if array.ndim < 2:
-            raise InputError(
-                f"A table has rows and columns; got an array of shape {array.shape}. "
-                "Reshape your data, with reshape(-1, 1) if it is one column."
-            )
-        array = array.reshape(len(array), int(np.prod(array.shape[1:])))
-        frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])], copy=False)
-        if array.dtype == object:
-            frame = frame.infer_objects()
-    if _holds_complex(frame):
-        raise InputError(
-            "Complex data not supported: give real and imaginary parts as two columns."
-        )
-    return frame
-
-
-def _holds_complex(frame: pd.DataFrame) -> bool:
-    return any(isinstance(dtype, np.dtype) and dtype.kind == "c" for dtype in frame.dtypes)
 
 
 def _identifier(texts: Any) -> str:
@@ -392,13 +407,6 @@ def _in_words(value: Cell, kind: str) -> Cell:
     if kind == "boolean" and isinstance(value, float):
         return "true" if value > 0.5 else "false"
     return value
-
-
-def quoted(names: list[str]) -> str:
-    """Return the names of columns in words, the first five at most."""
-    shown = ", ".join(f'"{name}"' for name in names[:5])
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return f"column{'s' if len(names) > 1 else ''} {shown}{more}"
 
 
 def _repeated_rows(matrix: FloatArray) -> int:

@@ -1,1 +1,1 @@
-"""What reads files of people: tables, labels, logs and texts, in any of their formats."""
+"""Readers of people's files: tables, labels, logs, texts and images, in any of their formats."""

@@ -37,7 +37,7 @@ MOST_BYTES = 16 << 30
 _RATIO, _SMALL = 200, 256 << 20
 _BLOCK = 1 << 16
 _BINARY = 0.02
-_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1b"))
+_CONTROLS = bytes(set(range(32)) - set(b"\a\b\t\n\r\f\x1b"))
 _PACKED = {
     b"PK\x03\x04": "a zip archive",
     b"BZh": "packed with bzip2",

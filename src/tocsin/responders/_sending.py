@@ -16,9 +16,9 @@ import msgspec
 from pydantic import Field
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Secret
 from tocsin.errors import ParameterError, TocsinError
 from tocsin.responders._text import line
+from tocsin.settings import Secret
 from tocsin.types import Alarm, Delivery, Notice
 
 _CUTS = ((500, 32), (50, 4))

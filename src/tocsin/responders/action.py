@@ -11,12 +11,12 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from tocsin.base.responder import GuardedResponder, Ledger
-from tocsin.base.settings import Duration, Settings
 from tocsin.errors import StoreUnavailable, TocsinError
 from tocsin.responders._sending import Sender, encoded, fitted
 from tocsin.responders.command import Command
 from tocsin.responders.mqtt import Mqtt
 from tocsin.responders.webhook import Webhook
+from tocsin.settings import Duration, Settings
 from tocsin.types import Alarm, AlarmKind, Delivery, Notice, NoticeKind, Severity
 
 _TARGETS: Mapping[str, type[Sender]] = {"webhook": Webhook, "mqtt": Mqtt, "command": Command}

@@ -6,11 +6,11 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from tocsin.base.settings import Duration
 from tocsin.errors import TocsinError
 from tocsin.responders._http import HttpResponder
 from tocsin.responders._sending import encoded
 from tocsin.responders._text import line, told
+from tocsin.settings import Duration
 from tocsin.types import Alarm, Delivery, Notice
 
 _PATH = "/api/v2/alerts"

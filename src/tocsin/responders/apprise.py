@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Secret
 from tocsin.errors import MissingExtra, ParameterError, TocsinError
 from tocsin.responders._text import text_of
+from tocsin.settings import Secret
 from tocsin.types import Delivery, Notice
 
 

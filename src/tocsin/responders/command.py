@@ -8,15 +8,17 @@ import stat
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
+import psutil
 from pydantic import Field, model_validator
 
-from tocsin.base.settings import PathSetting
 from tocsin.errors import ParameterError
 from tocsin.responders._sending import Sender, trouble
 from tocsin.responders._text import line
+from tocsin.settings import PathSetting
 from tocsin.types import Delivery
 
 _TEMPFAIL = 75
@@ -52,7 +54,7 @@ class Command(Sender):
     def check(self) -> str | None:
         """Return why the program is not run."""
         try:
-            return _doubt(Path(self.command[0]))
+            return _doubt(Path(self.command[0]).resolve(strict=True))
         except OSError as error:
             return f"{self.command[0]}: {trouble(error)}"
 
@@ -65,8 +67,10 @@ class Command(Sender):
             given.seek(0)
             environment = {"PATH": _PATH, "LANG": "C.UTF-8", "TOCSIN_KEY": line(key)}
             try:
+                # What was looked at is started, whatever a link leads to by now.
                 process = subprocess.Popen(  # noqa: S603  no shell, an allowed program
                     self.command,
+                    executable=Path(self.command[0]).resolve(strict=True),
                     stdin=given,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
@@ -85,8 +89,7 @@ class Command(Sender):
         try:
             status = process.wait(self.timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _kill(process)
             return Delivery("unknown", f"{self.command[0]} was killed after {self.timeout:g} s")
         if status == 0:
             return Delivery("delivered")
@@ -100,6 +103,16 @@ class Command(Sender):
         return Delivery("retry" if status == _TEMPFAIL else "rejected", reason)
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and all that it started, also in sessions of their own."""
+    with suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def _drain(stream: IO[bytes] | None, said: list[bytes]) -> None:
     """Keep the first bytes of a stream and read on, so that its writer is not held up."""
     if stream is not None:
@@ -111,10 +124,9 @@ def _drain(stream: IO[bytes] | None, said: list[bytes]) -> None:
 
 def _doubt(program: Path) -> str | None:
     """Return why a program is not to be trusted; OSError when it cannot be looked at."""
-    real = program.resolve(strict=True)
-    if not real.is_file() or not os.access(real, os.X_OK):
+    if not program.is_file() or not os.access(program, os.X_OK):
         return f"{program} is no program that may be run."
-    for path in (real, *real.parents):
+    for path in (program, *program.parents):
         found = path.stat()
         shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         sticky = path.is_dir() and found.st_mode & stat.S_ISVTX

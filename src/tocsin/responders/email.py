@@ -14,8 +14,6 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Secret
-from tocsin.base.tls import Tls
 from tocsin.errors import TocsinError
 from tocsin.responders._sending import (
     deadline,
@@ -25,6 +23,8 @@ from tocsin.responders._sending import (
     unrevealed,
 )
 from tocsin.responders._text import line, subject_of, text_of
+from tocsin.settings import Secret
+from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, Notice
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

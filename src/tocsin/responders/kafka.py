@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import Secret
-from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, TocsinError
 from tocsin.responders._sending import payload, revealed, trouble, unresolved
+from tocsin.settings import Secret
+from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, Notice
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field
 
 from tocsin.base.responder import Responder
-from tocsin.base.settings import PathSetting
 from tocsin.responders._sending import payload, trouble
+from tocsin.settings import PathSetting
 from tocsin.types import Delivery, Notice
 
 _LONGEST = 1_000_000

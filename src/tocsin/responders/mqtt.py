@@ -7,8 +7,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tocsin.base.settings import Secret
-from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.responders._sending import (
     Sender,
@@ -17,6 +15,8 @@ from tocsin.responders._sending import (
     unresolved,
     unrevealed,
 )
+from tocsin.settings import Secret
+from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, DeliveryStatus
 
 

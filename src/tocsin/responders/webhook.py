@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from tocsin.base.settings import Secret
 from tocsin.responders._http import HttpResponder
 from tocsin.responders._sending import Sender, revealed, unrevealed
+from tocsin.settings import Secret
 from tocsin.types import Delivery
 
 

@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from tocsin.base.settings import Secret
 from tocsin.base.source import Source
 from tocsin.errors import InputError
+from tocsin.settings import Secret
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 10.0
+"""Seconds that a client has to say who it is, before it is let go."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class ListeningSource(Source):
-    """A server at ``host`` and ``port``; beyond the loopback it asks for a ``token``."""
+    """A server at ``host`` and ``port``; beyond the loopback it asks for a ``token``.
+
+    At most ``connections`` clients are served at once; others are turned away.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(ge=0, le=65_535)
     token: Secret | None = None
+    connections: int = Field(256, ge=1, le=65_535)
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
@@ -35,8 +45,23 @@ class ListeningSource(Source):
 
     async def listen(self, serve: Serve) -> asyncio.Server:
         """Return a TCP server that serves clients. Raises InputError where it cannot listen."""
+        served = 0
+
+        async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal served
+            if served >= self.connections:
+                where = self.describe()
+                log.warning("%s: more than %d clients; one is turned away", where, self.connections)
+                writer.close()
+                return
+            served += 1
+            try:
+                await serve(reader, writer)
+            finally:
+                served -= 1
+
         try:
-            return await asyncio.start_server(serve, self.host, self.port)
+            return await asyncio.start_server(admit, self.host, self.port)
         except OSError as error:
             raise self.taken(error) from error
 

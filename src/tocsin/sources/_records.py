@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Settings
+from tocsin.settings import Settings
 from tocsin.types import Batch, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Literal
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.base.source import Source
 from tocsin.errors import InputError
+from tocsin.settings import Duration
 from tocsin.sources._lines import LineSplitter
 from tocsin.sources._records import Fields, batch_of, lines_of, rows_of, shown
 from tocsin.types import Batch, Offset, Rejection

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.base.source import Source
 from tocsin.errors import InputError, UnreadableFile
+from tocsin.settings import Duration
 from tocsin.sources._records import Fields, lines_of, rows_of
 from tocsin.types import Batch, Offset, Rejection
 
@@ -25,6 +26,9 @@ _TABLES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"}
 _PATHS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".wav", ".flac", ".ogg"}
 _MOST = 5_000
 
+Part = tuple[Batch, int | None]
+"""Events of a file, and the row at which reading goes on, None at its end."""
+
 
 class Folder(Source):
     """New files of a folder, each once, in the order of their times: put them in by renaming.
@@ -32,7 +36,8 @@ class Folder(Source):
     A file counts when its size and time have not changed for ``settle``. Rows of tables are
     events, as are lines of other text files, and a picture or a sound is one, its ``path``. A file
     that changes later is read again from its beginning; one that cannot be read is refused as a
-    whole. ``pattern``: which names count. Links that lead out of the folder are not followed.
+    whole, as is one of more than ``largest`` bytes. ``pattern``: which names count. Links that lead
+    out of the folder are not followed.
     """
 
     names_files: ClassVar[bool] = True
@@ -41,6 +46,7 @@ class Folder(Source):
     pattern: str = "*"
     every: Duration = Field(1.0, ge=0.01)
     settle: Duration = 1.0
+    largest: int = Field(1_000_000_000, ge=1)
     fields: Fields = Fields()
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
@@ -60,7 +66,9 @@ class Folder(Source):
                 if seen.get(name) != mark or mark[0] / 1e9 > settled:
                     seen[name] = mark
                     continue
-                for batch, place in await asyncio.to_thread(self._parts, self.path / name, start):
+                parts = self._parts(self.path / name, start)
+                while (part := await asyncio.to_thread(next, parts, None)) is not None:
+                    batch, place = part
                     done[name] = [*mark, place]
                     yield _at(batch, done)
             await asyncio.sleep(self.every)
@@ -84,30 +92,59 @@ class Folder(Source):
                 log.warning("%s is passed over: %s", path, error.strerror)
         return sorted(found, key=lambda each: (each[1][0], each[0]))
 
-    def _parts(self, path: Path, start: int) -> list[tuple[Batch, int | None]]:
-        """Return the events of a file with the place after them, None for its end."""
-        try:
-            whole = self._events(path)
-        except (InputError, OSError) as error:
-            return [(_refused(path, str(error)), None)]
-        if len(whole) <= _MOST:
-            return [(whole, None)]
-        return [
-            (_slice(whole, first), first + _MOST if first + _MOST < len(whole) else None)
-            for first in range(start, len(whole), _MOST)
-        ]
+    def _parts(self, path: Path, start: int) -> Iterator[Part]:
+        """Yield the events of a file from a row on, with the place after them, None for its end.
 
-    def _events(self, path: Path) -> Batch:
+        Whatever a file does to its reader, it is refused and the others go on.
+        """
+        try:
+            if (size := path.stat().st_size) > self.largest:
+                raise InputError(f"{path} has {size:,} bytes; `largest` allows {self.largest:,}.")
+            kind = path.suffix.lower()
+            if kind in _PATHS:
+                yield rows_of(pd.DataFrame({"path": [str(path)]}), self.fields), None
+            elif kind in _TABLES:
+                yield from self._rows(path, start)
+            else:
+                yield from self._lines(path, start)
+        except (InputError, OSError) as error:
+            yield _refused(path, str(error)), None
+        except Exception as error:
+            log.exception("%s cannot be read", path)
+            yield _refused(path, f"{path} cannot be read: {type(error).__name__}: {error}"), None
+
+    def _rows(self, path: Path, start: int) -> Iterator[Part]:
         from tocsin.readers.table import read_table
 
-        if path.suffix.lower() in _PATHS:
-            return rows_of(pd.DataFrame({"path": [str(path)]}), self.fields)
-        if path.suffix.lower() in _TABLES:
-            return rows_of(read_table(path), self.fields)
-        content = path.read_bytes()
-        if b"\0" in content[:8192]:
-            raise UnreadableFile(f"{path} is neither a table, a picture, a sound, nor text.")
-        return lines_of(content.splitlines(), self.fields.largest)
+        whole = rows_of(read_table(path), self.fields)
+        if len(whole) <= _MOST:
+            yield whole, None
+            return
+        for first in range(start, len(whole), _MOST):
+            last = first + _MOST
+            yield _slice(whole, first), last if last < len(whole) else None
+
+    def _lines(self, path: Path, start: int) -> Iterator[Part]:
+        with path.open("rb") as file:
+            if b"\0" in file.read(8192):
+                raise UnreadableFile(f"{path} is neither a table, a picture, a sound, nor text.")
+            file.seek(0)
+            lines = islice(_bounded_lines(file, self.fields.largest), start, None)
+            chunk, place = list(islice(lines, _MOST)), start
+            while following := list(islice(lines, _MOST)):
+                place += len(chunk)
+                yield lines_of(chunk, self.fields.largest), place
+                chunk = following
+            yield lines_of(chunk, self.fields.largest), None
+
+
+def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
+    """Yield the lines of a file, what is beyond ``largest`` bytes of one left out."""
+    while line := file.readline(largest):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(largest)
+        yield line
 
 
 def _slice(batch: Batch, first: int) -> Batch:

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import psutil
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.base.source import Source
+from tocsin.settings import Duration
 from tocsin.types import Batch, Offset
+
+_WHOLE_DISKS = Path("/sys/block")
+
+_Devices = Mapping[Any, float]
+"""A counter of each device, by its name."""
 
 
 class Host(Source):
     """The machine itself through psutil, which needs no setting: an event ``every`` so long.
 
-    Columns: ``cpu_percent``, ``load`` (runnable tasks a core, of the last minute),
-    ``memory_percent``, ``processes``, and by the second: bytes ``disk_read``, ``disk_written`` and
-    ``disk_filled`` (by how much the use of ``disk`` grew), ``swapped``, ``net_received`` and
-    ``net_sent``, and ``context_switches``. Slow levels, such as how full a disk is, are left out:
-    they drift beyond what any training has seen. What a system does not tell is 0. The entity is
-    the name of the machine. What happened while it did not run is not known: there is no offset.
+    Columns: ``cpu_percent``, ``load`` (runnable tasks per core, of the last minute),
+    ``memory_percent``, ``processes``, and per second: bytes ``disk_read``, ``disk_written`` and
+    ``disk_filled`` (by how much the use of ``disk`` grew, 0 where it shrank), ``swapped``,
+    ``net_received`` and ``net_sent``, and ``context_switches``. Rates are those of each disk and
+    each network interface, summed: one that appears or goes away in between adds nothing, and a
+    counter that falls was reset and counts from 0. Slow levels, such as how full a disk is, are
+    left out: they drift beyond what any training has seen. What a system does not tell is 0. The
+    entity is the name of the machine. What happened while it did not run is not known: there is
+    no offset.
     """
 
     ordered: ClassVar[bool] = True
@@ -39,16 +50,18 @@ class Host(Source):
         import platform
 
         name = (platform.node() or "host",)
-        psutil.cpu_percent()
-        before, at = self._totals(), time.monotonic()
-        due = at
+        before = _Sample.of(self.disk)
+        due = before.at
         while True:
             due = max(due + self.every, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
-            now, after = time.monotonic(), self._totals()
-            rates = {key: (after[key] - before[key]) / (now - at) for key in after}
-            before, at = after, now
-            row = {**_levels(), **rates}
+            after = _Sample.of(self.disk)
+            row = {
+                "cpu_percent": after.busy_since(before),
+                **_levels(),
+                **after.rates_since(before),
+            }
+            before = after
             clock = np.array([datetime.now(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
             yield Batch(pd.DataFrame([row]), clock, entities=name)
 
@@ -56,23 +69,87 @@ class Host(Source):
         """Return what is watched."""
         return f"this machine, every {self.every:g} s"
 
-    def _totals(self) -> dict[str, float]:
-        """Return counters, of which the change is told."""
-        disk, net, swap = psutil.disk_io_counters(), psutil.net_io_counters(), psutil.swap_memory()
-        return {
-            "disk_read": float(disk.read_bytes if disk else 0),
-            "disk_written": float(disk.write_bytes if disk else 0),
-            "disk_filled": float(psutil.disk_usage(self.disk).used),
-            "swapped": float(swap.sin + swap.sout),
-            "net_received": float(net.bytes_recv if net else 0),
-            "net_sent": float(net.bytes_sent if net else 0),
-            "context_switches": float(psutil.cpu_stats().ctx_switches),
-        }
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What was counted up to a moment of the monotonic clock.
+
+    ``counters``: of each column and device. ``used``: bytes of the file system, by its number.
+    ``idle``, ``spent``: seconds of all processors.
+    """
+
+    at: float
+    counters: Mapping[str, _Devices]
+    used: _Devices
+    idle: float
+    spent: float
+
+    @classmethod
+    def of(cls, disk: str) -> _Sample:
+        """Return what is counted now."""
+        times = psutil.cpu_times()._asdict()
+        spent = {key: value for key, value in times.items() if not key.startswith("guest")}
+        return cls(
+            at=time.monotonic(),
+            counters=_counters(),
+            used={_file_system(disk): float(psutil.disk_usage(disk).used)},
+            idle=spent["idle"] + spent.get("iowait", 0.0),
+            spent=sum(spent.values()),  # a guest's time is in the user's
+        )
+
+    def busy_since(self, before: _Sample) -> float:
+        """Return how busy the processors were since another sample, in percent."""
+        spent, idle = self.spent - before.spent, self.idle - before.idle
+        # Their clocks may step back a little.
+        return min(max(100 * (spent - idle) / spent, 0.0), 100.0) if spent > 0 else 0.0
+
+    def rates_since(self, before: _Sample) -> dict[str, float]:
+        """Return what happened per second since another sample."""
+        growth = {key: _growth(before.counters[key], self.counters[key]) for key in self.counters}
+        same = [system for system in self.used if system in before.used]
+        growth["disk_filled"] = sum(max(self.used[x] - before.used[x], 0.0) for x in same)
+        return {column: grown / (self.at - before.at) for column, grown in growth.items()}
+
+
+def _growth(before: _Devices, after: _Devices) -> float:
+    """Return by how much the counters of the devices grew that are in both samples."""
+    growth = {device: after[device] - before[device] for device in after if device in before}
+    return sum(grown if grown >= 0 else after[device] for device, grown in growth.items())
+
+
+def _counters() -> dict[str, _Devices]:
+    """Return the counters of each device, as the system tells them."""
+    disks, swap = _disks(), psutil.swap_memory()
+    nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
+    return {
+        "disk_read": {name: float(each.read_bytes) for name, each in disks.items()},
+        "disk_written": {name: float(each.write_bytes) for name, each in disks.items()},
+        "swapped": {"in": float(swap.sin), "out": float(swap.sout)},
+        "net_received": {name: float(each.bytes_recv) for name, each in nics.items()},
+        "net_sent": {name: float(each.bytes_sent) for name, each in nics.items()},
+        "context_switches": {"all": float(psutil.cpu_stats().ctx_switches)},
+    }
+
+
+def _disks() -> dict[str, Any]:
+    """Return the counters of whole disks: Linux lists their partitions beside them."""
+    found = psutil.disk_io_counters(perdisk=True, nowrap=False) or {}
+    if not _WHOLE_DISKS.is_dir():
+        return dict(found)
+    return {
+        name: each
+        for name, each in found.items()
+        if (_WHOLE_DISKS / name.replace("/", "!")).exists()
+    }
+
+
+def _file_system(disk: str) -> int:
+    """Return the number of the file system that is mounted there."""
+    return os.stat(disk).st_dev
 
 
 def _levels() -> dict[str, float]:
     return {
-        "cpu_percent": psutil.cpu_percent(),
         "load": psutil.getloadavg()[0] / (psutil.cpu_count() or 1),
         "memory_percent": psutil.virtual_memory().percent,
         "processes": float(len(psutil.pids())),

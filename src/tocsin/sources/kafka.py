@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from tocsin.base.settings import Secret
 from tocsin.base.source import Source
-from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, ParameterError
+from tocsin.settings import Secret
+from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of, lines_of, times_of
 from tocsin.types import Batch, Offset

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pydantic import Field
 
-from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
-from tocsin.base.tls import Tls
 from tocsin.errors import MissingExtra, ParameterError
+from tocsin.settings import Duration, Secret
+from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of
 from tocsin.types import Batch, Offset, Rejection

@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
-from tocsin.base.tls import Tls
 from tocsin.errors import InputError, ParameterError
+from tocsin.settings import Duration, Secret
+from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.types import Batch, Offset
 

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
-from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
-from tocsin.base.tls import Tls
 from tocsin.errors import InputError, MissingExtra, ParameterError
+from tocsin.settings import Duration, Secret
+from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of, lines_of, times_of
 from tocsin.types import Batch, Offset, Rejection

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 import struct
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import TimeoutError as NotInTime
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration
 from tocsin.errors import InputError, MissingExtra
+from tocsin.settings import Duration
 from tocsin.sources._listening import ListeningSource
 from tocsin.types import Batch, Offset
 
@@ -106,6 +109,8 @@ class RemoteWrite(ListeningSource):
 
 
 class _Server(ThreadingHTTPServer):
+    """Serves each connection in a thread of its own, so many at once."""
+
     daemon_threads = True
 
     def __init__(
@@ -117,7 +122,27 @@ class _Server(ThreadingHTTPServer):
         self.settings = settings
         self.pushed = pushed
         self.loop = loop
+        self._free = threading.Semaphore(settings.connections)
         super().__init__((settings.host, settings.port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, or close it where there are too many."""
+        if not self._free.acquire(blocking=False):
+            log.warning("more than %d clients; one is turned away", self.settings.connections)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what went wrong with a connection: most often its client has left."""
+        log.debug("a connection ended by %r", sys.exception())
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -125,23 +150,52 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60.0
 
+    def handle_one_request(self) -> None:
+        """Read one request; a client that idles or takes too long over its headers is let go."""
+        with self._deadline() as self._headers:
+            super().handle_one_request()
+
     def do_POST(self) -> None:
         """Take a request: 204 once it is kept, 4xx for what is wrong, 503 for "again"."""
+        self._headers.cancel()
         settings = self.server.settings
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         length = self.headers.get("Content-Length") or ""
-        if not settings.permits(token):
+        kinds = (self.headers.get("Content-Encoding"), self.headers.get_content_type())
+        if "Origin" in self.headers:
+            self._answer(403, "web pages may not write here")
+        elif not settings.permits(token):
             self._answer(401, "the token is not the right one")
+        elif kinds != ("snappy", "application/x-protobuf"):
+            self._answer(415, "a remote write is application/x-protobuf in snappy encoding")
         elif not (length.isascii() and length.isdigit()) or int(length) > settings.largest:
             self._answer(413, f"a request has at most {settings.largest:,} bytes")
         else:
             try:
-                values = settings.taken_of(self.rfile.read(int(length)))
+                with self._deadline():
+                    body = self.rfile.read(int(length))
+                values = settings.taken_of(body)
             except InputError as error:
                 self._answer(400, str(error))
                 return
             kept = not values or self._kept(values)
             self._answer(204 if kept else 503, "" if kept else "not kept in time; send it again")
+
+    @contextmanager
+    def _deadline(self) -> Iterator[threading.Timer]:
+        """End the connection unless what is within is done in time, however it is dripped in."""
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(self.timeout, hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield timer
+        finally:
+            timer.cancel()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing of each request."""
@@ -163,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
-        if status in (401, 413):
+        if status in (401, 403, 413, 415):
             self.close_connection = True  # what was sent is not read
         self.end_headers()
         if status != 204:

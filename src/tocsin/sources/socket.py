@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import cast
 
 import msgspec
 
 from tocsin.sources._lines import LineSplitter
-from tocsin.sources._listening import ListeningSource
+from tocsin.sources._listening import PATIENCE, ListeningSource
 from tocsin.sources._records import Fields, batch_of
 from tocsin.types import Batch, Offset
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _CHUNK = 65_536
 _MOST = 1_000
 _WAITING = 16
+_MOST_BEFORE_TOKEN = 4_096  # bytes
+_HTTP = re.compile(rb"[A-Z]{3,7} \S+ HTTP/\d")
 
 
 class _Client:
@@ -97,22 +100,49 @@ class Socket(ListeningSource):
         pushed: asyncio.Queue[_Pushed],
     ) -> None:
         splitter, client = LineSplitter(self.fields.largest), _Client(writer)
-        permitted = self.token is None
-        ended = False
-        while not ended:
+        data = await self._first_data(reader)
+        if (refusal := self._refusal(data)) is not None:
+            writer.write(b'{"error": "%s"}\n' % refusal)
+            writer.close()
+            return
+        if self.token is not None:
+            data = data.partition(b"\n")[2] or await reader.read(_CHUNK)
+        while data:
+            await self._push(splitter.feed(data), client, pushed)
             data = await reader.read(_CHUNK)
-            ended = not data
-            lines = [line for line in (splitter.feed(data) if data else splitter.end()) if line]
-            if lines and not permitted:
-                permitted = self._permits(lines.pop(0))
-                if not permitted:
-                    writer.write(
-                        b'{"error": "the first line is no {\\"token\\": ...} known here"}\n'
-                    )
-                    writer.close()
-                    return
-            for start in range(0, len(lines), _MOST):
-                await pushed.put((lines[start : start + _MOST], client))
+        await self._push(splitter.end(), client, pushed)
+
+    async def _push(
+        self, lines: Iterable[bytes], client: _Client, pushed: asyncio.Queue[_Pushed]
+    ) -> None:
+        held = [line for line in lines if line]
+        for start in range(0, len(held), _MOST):
+            await pushed.put((held[start : start + _MOST], client))
+
+    async def _first_data(self, reader: asyncio.StreamReader) -> bytes:
+        """Return what a client begins with: its first line, where a token is asked for.
+
+        Before that is given, nobody may wait long or send much.
+        """
+        if self.token is None:
+            return await reader.read(_CHUNK)
+        data = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while b"\n" not in data and len(data) < _MOST_BEFORE_TOKEN:
+                    more = await reader.read(_MOST_BEFORE_TOKEN)
+                    if not more:
+                        break
+                    data += more
+        return data
+
+    def _refusal(self, data: bytes) -> bytes | None:
+        """Return why a client that begins so is not served, None for one that is."""
+        if _HTTP.match(data):
+            return b"this is no HTTP server; send JSON objects, one per line"
+        if self.token is not None and not self._permits(data.partition(b"\n")[0]):
+            return b'the first line is no {\\"token\\": ...} known here'
+        return None
 
     def _permits(self, line: bytes) -> bool:
         try:

@@ -13,9 +13,10 @@ from uuid import UUID
 import pandas as pd
 from pydantic import Field
 
-from tocsin.base.settings import Duration, Secret
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
+from tocsin.settings import Duration, Secret
+from tocsin.settings.urls import without_secrets
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset
@@ -68,7 +69,7 @@ class Sql(Source):
         """Return the table and its database, without a password."""
         from sqlalchemy.engine import make_url
 
-        return f"{self.table} of {make_url(self.url).render_as_string(hide_password=True)}"
+        return f"{self.table} of {without_secrets(make_url(self.url))}"
 
     def _engine(self) -> Engine:
         from sqlalchemy import create_engine

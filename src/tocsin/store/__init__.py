@@ -1,1 +1,1 @@
-"""Storage: model folders."""
+"""Storage: model folders; events, alarms, notices and offsets in SQLite or PostgreSQL."""

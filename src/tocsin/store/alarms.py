@@ -97,6 +97,12 @@ class AlarmStore:
         with self._db.read() as c:
             return {row.entity: row.state for row in c.execute(query)}
 
+    def locked_state(self, c: Connection, monitor: str, entity: str) -> Any:
+        """Return the state of an entity, or None; nobody else writes it within the transaction."""
+        columns = alarm_states.c
+        query = select(columns.state).where(columns.monitor == monitor, columns.entity == entity)
+        return c.execute(query.with_for_update()).scalar()
+
     def save_states(self, c: Connection, monitor: str, states: Mapping[str, Any]) -> None:
         """Replace the states of some entities; None removes one."""
         gone = [entity for entity, state in states.items() if state is None]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import Table
 
 from tocsin.errors import MissingExtra, ParameterError, StoreError, StoreUnavailable, TocsinError
+from tocsin.settings.urls import without_secrets
 from tocsin.store.migrations import migrate
 
 _PRAGMAS = (
@@ -65,7 +67,7 @@ class Database:
 
     def __init__(self, url: str, *, timeout: float = 2.0) -> None:
         parsed = _parse(url)
-        self.url = parsed.render_as_string(hide_password=True)
+        self.url = without_secrets(parsed)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._timeout = timeout
         self._name = f"The store {parsed.database if self.is_sqlite else self.url}"
@@ -189,10 +191,14 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1))
     except ArgumentError as error:
-        raise ParameterError(f"The store is sqlite:///file or postgresql://…, not {url!r}.") from (
-            error
-        )
-    backend = parsed.get_backend_name()
+        kind = url.partition(":")[0][:20]
+        raise ParameterError(
+            f'The store is sqlite:///file or postgresql://…; what begins with "{kind}" is no URL.'
+        ) from error
+    try:
+        backend = parsed.get_backend_name()
+    except ArgumentError as error:
+        raise ParameterError(f"The store's URL cannot be used: {error}.") from error
     if backend not in ("sqlite", "postgresql"):
         raise ParameterError(f"The store is sqlite:///file or postgresql://…, not {backend}.")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -205,6 +211,7 @@ def _sqlite(url: URL, timeout: float) -> Engine:
     if path.is_dir() or not path.absolute().parent.is_dir():
         what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         raise StoreError(f"The store {path} {what}; give the path of a file.")
+    _make_private(path)
     engine = create_engine(url, connect_args={"timeout": timeout, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -218,6 +225,12 @@ def _sqlite(url: URL, timeout: float) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make a database file that only its owner reads; one that is there is left as it is."""
+    with suppress(OSError):  # opening says what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _postgres(url: URL, timeout: float) -> Engine:

@@ -190,8 +190,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _swap(new: Path, folder: Path) -> None:
-    """Put the new folder in the place of the old one."""
-    new.chmod(0o755)
+    """Put the new folder, which only its owner may enter, in the place of the old one."""
     if not folder.exists():
         new.rename(folder)
         return

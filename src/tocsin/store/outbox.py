@@ -26,7 +26,7 @@ from sqlalchemy import (
 from tocsin.errors import NotInStore
 from tocsin.store.database import Database, insert
 from tocsin.store.schema import notice_alarms, notices
-from tocsin.types import Delivery, Notice, NoticeKind
+from tocsin.types import Delivery, Notice, NoticeKind, Severity
 
 _DEAD = ("dead", "rejected", "unknown")
 
@@ -213,6 +213,31 @@ class Outbox:
         )
         found: datetime | None = c.execute(query).scalar()
         return found
+
+    def last_severities(self, responder: str, alarm_ids: Sequence[str]) -> dict[str, Severity]:
+        """Return the severity of each alarm in the last notice of it that a responder was sent."""
+        query = (
+            select(notices.c.content)
+            .join(notice_alarms, notice_alarms.c.key == notices.c.key)
+            .where(
+                notices.c.responder == responder,
+                notices.c.sent.is_not(None),
+                notice_alarms.c.alarm.in_(alarm_ids),
+            )
+            .order_by(notices.c.sent)
+        )
+        with self._db.read() as c:
+            sent: list[Notice] = [row.content for row in c.execute(query) if row.content]
+        return {alarm.id: alarm.severity for notice in sent for alarm in notice.alarms}
+
+    def lapse(self, key: str, reason: str) -> None:
+        """Note that a notice has no reason any more: it is not sent, and is no dead letter."""
+        with self._db.begin() as c:
+            c.execute(
+                update(notices)
+                .where(notices.c.key == key)
+                .values(status="lapsed", reason=reason, leased_until=None)
+            )
 
     def prune(self, before: datetime) -> int:
         """Delete notices whose fate is known and that were made before; return how many."""

@@ -175,11 +175,47 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """A stretch of items of which more are flagged than the budget allows.
+
+    ``first`` and ``last`` are positions, ``flagged`` counts the anomalies between them, and
+    ``columns`` are those whose values moved as a whole, the farthest first. ``adapted``: whether
+    their levels there were taken as the new normal ones.
+
+    >>> str(Drift(100, 299, 30, ("watts",)))[:61]
+    'more is flagged than the budget allows: 15.0 % of 200 rows si'
+    """
+
+    first: int
+    last: int
+    flagged: int
+    columns: tuple[str, ...] = ()
+    item: str = "rows"
+    adapted: bool = False
+
+    def __str__(self) -> str:
+        count = self.last - self.first + 1
+        moved = f"columns that moved: {', '.join(self.columns)}; " if self.columns else ""
+        told = (
+            f"{moved}their level from there on was taken as the new normal one"
+            if self.adapted
+            else f"{moved}this is drift rather than {self.flagged:,} anomalies"
+            if self.columns
+            else "no column moved by itself: what is normal has changed, or many are anomalous"
+        )
+        return (
+            f"more is flagged than the budget allows: {100 * self.flagged / count:.1f} % of "
+            f"{count:,} {self.item} since {self.item.removesuffix('s')} {self.first:,}; {told}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Detection:
     """The whole answer for n items: scores, decision, and reasons for the anomalies.
 
     ``rows``: (n,) int64, the position of each item in its file or frame. ``explanations``:
     by that position, for the anomalies. ``notes``: what was guessed or done on the way.
+    ``drift``: where more is flagged than the budget allows, told in the notes too.
     """
 
     scores: Scores
@@ -187,6 +223,7 @@ class Detection:
     rows: IntArray
     explanations: Mapping[int, Explanation] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    drift: Drift | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, mo
 
 from tocsin.errors import ParameterError
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
+"""Seconds in each unit of a duration."""
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
@@ -38,7 +39,7 @@ def seconds(value: Any) -> Any:
     parts = _DURATION.findall(value)
     if not parts or _DURATION.sub("", value).strip():
         raise ValueError(f'a duration is a text such as 30s, 5m, 4h or 7d, not "{value}"')
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]

@@ -16,9 +16,10 @@ from typing import Any, TypeVar, cast
 from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
-from tocsin.errors import NotAModel, StoreUnavailable, TocsinError
+from tocsin.errors import NotAModel, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import merge
-from tocsin.monitor.process import Process, Work
+from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.poisoned import without_poisoned
 from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
@@ -36,18 +37,18 @@ Trainer = Callable[[str], Awaitable[bool]]
 """Trains the model of the monitor named, and returns whether there is one now."""
 
 
-class Watch:
+class MonitorRunner:
     """Runs a monitor until it is stopped, or its source ends.
 
     A source that fails is read again from the committed offset, after a pause that grows; a store
     that is away holds the source up. Nothing is acknowledged before it is committed.
     """
 
-    def __init__(self, process: Process, train: Trainer) -> None:
-        self.process = process
-        self.name = process.name
-        self.settings: config.Monitor = process.settings
-        self._silence = _silence(process)
+    def __init__(self, processor: EventProcessor, train: Trainer) -> None:
+        self.processor = processor
+        self.name = processor.name
+        self.settings: config.Monitor = processor.settings
+        self._silence = _silence(processor)
         # By a clock that nobody sets; a silence of an earlier run goes on.
         self._heard = time.monotonic() if self._silence is None else -math.inf
         self._train = train
@@ -114,14 +115,14 @@ class Watch:
             last, labels = now - timedelta(seconds=lasts), self.settings.alarms.labels
             alarm = no_data(self.name, last, now, labels=labels)
         async with self._between:
-            await self._in_thread(self.process.tick, [alarm], now)
+            await self._in_thread(self.processor.tick, [alarm], now)
         self._silence = alarm if silent else None
 
     async def _collect(self) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
-                offset = await asyncio.to_thread(self.process.stores.events.offset, self.name)
+                offset = await asyncio.to_thread(self.processor.stores.events.offset, self.name)
                 async with aclosing(_generator(self.settings.source.read(offset))) as batches:
                     async for batch in batches:
                         await self._queue.put(batch)
@@ -181,12 +182,13 @@ class Watch:
 
     async def _take(self, batch: Batch, now: datetime) -> None:
         """Score and keep a batch in the monitor's thread, again while the store is away."""
-        prepared: list[Work] = []  # scored once, however often it is tried to be kept
+        prepared: list[PreparedBatch] = []  # scored once, however often it is tried to be kept
+        fine = False
 
         def step() -> None:
             if not prepared:
-                prepared.append(self.process.prepare(batch, now))
-            self.process.keep(prepared[0], now)
+                prepared.append(self.processor.prepare(batch, now))
+            self.processor.commit(prepared[0], now)
 
         pause = _FIRST_PAUSE
         while True:
@@ -196,6 +198,21 @@ class Watch:
                 log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
+            except Exception as error:
+                if fine or isinstance(error, Refused):
+                    raise
+                log.warning("%s: events cannot be processed: %r", self.name, error)
+                batch, fine = await self._cleared(batch, now), True
+                prepared.clear()
+
+    async def _cleared(self, batch: Batch, now: datetime) -> Batch:
+        """Return a batch without the events that cannot be processed; waits for the store."""
+        while True:
+            try:
+                return await self._in_thread(without_poisoned, self.processor, batch, now)
+            except StoreUnavailable as error:
+                log.warning("%s: %s", self.name, error)
+                await asyncio.sleep(_LONGEST_WAIT)
 
     async def _in_thread(self, step: Callable[..., _Out], *given: Any) -> _Out:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step, *given)
@@ -235,7 +252,7 @@ class Watch:
             self._refused = reason
             return True
         async with self._between:
-            await self._in_thread(self.process.serve, scorer)
+            await self._in_thread(self.processor.use_model, scorer)
         self._model, self._refused = wanted, None
         log.info("%s: scores by %s", self.name, scorer.name)
         return True
@@ -244,14 +261,14 @@ class Watch:
         """Train the first model once there are events enough."""
         if self._untrainable:
             return
-        seen = await asyncio.to_thread(self.process.stores.events.count, self.name)
+        seen = await asyncio.to_thread(self.processor.stores.events.count, self.name)
         if seen >= self.settings.training.after:
             self._untrainable = not await self._train(self.name)
 
 
-def _silence(process: Process) -> Alarm | None:
+def _silence(processor: EventProcessor) -> Alarm | None:
     """Return the alarm "no data" that is open since an earlier run."""
-    found = process.stores.alarms.open(process.name)
+    found = processor.stores.alarms.open(processor.name)
     return next((alarm for alarm in found if alarm.kind == "no data"), None)
 
 

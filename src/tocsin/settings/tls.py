@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from tocsin.base.settings import PathSetting, Settings
 from tocsin.errors import ParameterError
+from tocsin.settings import PathSetting, Settings
 
 
 class Tls(Settings):

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tocsin import config, registry
-from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.errors import Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.dispatch import Dispatcher
-from tocsin.monitor.process import Process
+from tocsin.monitor.event_processor import EventProcessor
+from tocsin.monitor.runner import MonitorRunner
 from tocsin.monitor.stores import Stores
-from tocsin.monitor.watch import Watch
 from tocsin.store.database import Database
 from tocsin.store.leases import Lease
 
@@ -36,7 +35,7 @@ _REST = 30.0
 _DRAIN = 20.0
 
 
-class Up:
+class Supervisor:
     """Runs all that a configuration says, until every source ends or ``stop``.
 
     One process at a time serves a store: a second one waits for the lease of the first. A monitor
@@ -47,8 +46,8 @@ class Up:
         self.path = path
         self.config = config.read(path)
         self.stores = Stores.of(Database(self.config.store))
-        self._router = _router(self.config)
-        self._watches: dict[str, tuple[Watch, asyncio.Task[bool]]] = {}
+        self._router = self.config.router()
+        self._runners: dict[str, tuple[MonitorRunner, asyncio.Task[bool]]] = {}
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[bool]]] = {}
         self._ended: set[str] = set()
         self._rests: dict[str, float] = {}
@@ -147,16 +146,18 @@ class Up:
         """Start the monitors and dispatchers that do not run yet."""
         now = time.monotonic()
         for name, settings in self.config.monitors.items():
-            if name in self._watches or name in self._ended or self._rests.get(name, now) > now:
+            if name in self._runners or name in self._ended or self._rests.get(name, now) > now:
                 continue
             try:
-                process = Process(name, settings, self.stores, self._router, self.config.storm)
-                watch = Watch(process, self._train)
+                processor = EventProcessor(
+                    name, settings, self.stores, self._router, self.config.storm
+                )
+                runner = MonitorRunner(processor, self._train)
             except TocsinError as error:
                 log.error("monitor %s cannot begin: %s", name, error)
                 self._rests[name] = now + _REST
                 continue
-            self._watches[name] = watch, _supervised(watch.run, f"monitor {name}")
+            self._runners[name] = runner, _supervised(runner.run, f"monitor {name}")
             log.info("%s: watches %s", name, settings.source.describe())
         for name, responder in responders_of(self.config).items():
             if name not in self._dispatchers:
@@ -166,9 +167,9 @@ class Up:
 
     def _look(self) -> None:
         """Take out the monitors that have ended; those that failed begin anew after a pause."""
-        for name, (_, task) in list(self._watches.items()):
+        for name, (_, task) in list(self._runners.items()):
             if task.done():
-                del self._watches[name]
+                del self._runners[name]
                 if task.result():
                     self._ended.add(name)
                 else:
@@ -195,13 +196,13 @@ class Up:
             for name, (running, _) in self._dispatchers.items()
             if responders.get(name) != running.responder
         }
-        await _stopped([self._watches.pop(name) for name in changed & set(self._watches)])
+        await _stopped([self._runners.pop(name) for name in changed & set(self._runners)])
         await _stopped([self._dispatchers.pop(name) for name in stale])
-        self.config, self._router = fresh, _router(fresh)
+        self.config, self._router = fresh, fresh.router()
         self._ended -= changed
         self._rests.clear()
-        for watch, _ in self._watches.values():
-            watch.process.router = self._router
+        for runner, _ in self._runners.values():
+            runner.processor.router = self._router
         for dispatcher, _ in self._dispatchers.values():
             dispatcher.router = self._router
         log.info("The configuration was read again: %d monitors changed", len(changed))
@@ -226,12 +227,14 @@ class Up:
         return process.returncode == 0
 
     async def _end(self) -> None:
-        await _stopped(list(self._watches.values()))
+        await _stopped(list(self._runners.values()))
         await _stopped(list(self._dispatchers.values()))
 
 
-async def _stopped(running: Sequence[tuple[Watch | Dispatcher, asyncio.Task[bool]]]) -> None:
-    """Stop watches or dispatchers, which finish what they have begun if that does not last."""
+async def _stopped(
+    running: Sequence[tuple[MonitorRunner | Dispatcher, asyncio.Task[bool]]],
+) -> None:
+    """Stop runners or dispatchers, which finish what they have begun if that does not last."""
     for each, _ in running:
         each.stop()
     tasks = [task for _, task in running]
@@ -248,10 +251,6 @@ def responders_of(settings: config.Config) -> dict[str, Responder]:
     if "console" not in own:
         own["console"] = registry.find_part("responders", "console")()
     return own
-
-
-def _router(settings: config.Config) -> Router:
-    return Router(settings.policies, settings.inhibit, settings.maintenance)
 
 
 def _supervised(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[bool]:

@@ -1,0 +1,113 @@
+"""Log lines of names with values: JSON objects, and logfmt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from sys import intern
+from typing import Any
+
+from tocsin.prepare.log_codes import without_codes
+from tocsin.prepare.log_levels import level_of_word
+
+__all__ = ["Parts", "clean", "read_json", "read_logfmt"]
+
+Parts = tuple[str, str, str, str, Mapping[str, str]]
+"""The texts of time, level, component and message, and the fields."""
+
+_KEYS = {
+    "time": [
+        "time",
+        "timestamp",
+        "@timestamp",
+        "ts",
+        "datetime",
+        "date",
+        "asctime",
+        "eventtime",
+        "@t",
+        "t",
+    ],
+    "level": ["level", "severity", "loglevel", "log.level", "levelname", "lvl", "@l", "priority"],
+    "component": [
+        "logger",
+        "component",
+        "module",
+        "service",
+        "name",
+        "logger_name",
+        "log.logger",
+        "app",
+        "source",
+    ],
+    "message": [
+        "message",
+        "msg",
+        "@message",
+        "event",
+        "text",
+        "log",
+        "body",
+        "short_message",
+        "@m",
+        "@mt",
+    ],
+}
+_DEEPEST = 4
+_NAME = r"[A-Za-z_@][\w.@/-]*+"
+_VALUE = r'"(?:[^"\\]|\\.)*+"|(?!")\S*+'
+_LOGFMT = re.compile(rf"{_NAME}=(?:{_VALUE})(?:\s++{_NAME}=(?:{_VALUE}))++\s*")
+_PAIR = re.compile(rf"({_NAME})=({_VALUE})")
+_ESCAPED = re.compile(r'\\(["\\])')
+
+
+def read_json(text: str) -> Parts | None:
+    """Return the parts of a JSON object, None for another line."""
+    if not text.startswith("{"):
+        return None
+    try:
+        content = json.loads(text)
+        flat: dict[str, str] = {}
+        _flatten(content, "", 0, flat)
+    except (ValueError, RecursionError):
+        return None
+    return _parts(flat)
+
+
+def read_logfmt(text: str) -> Parts | None:
+    """Return the parts of ``name=value`` pairs, None for a line without a time or a level."""
+    if _LOGFMT.fullmatch(text) is None:
+        return None
+    pairs = {intern(name): value for name, value in _PAIR.findall(text)}
+    for name, value in pairs.items():
+        if value.startswith('"'):
+            pairs[name] = _ESCAPED.sub(r"\1", value[1:-1])
+    parts = _parts(pairs)
+    return parts if parts[0] or parts[1] else None
+
+
+def _parts(flat: dict[str, str]) -> Parts:
+    keys = {key.lower(): key for key in reversed(flat)}
+    found = {}
+    for part, names in _KEYS.items():
+        key = next((keys[name] for name in names if name in keys), None)
+        found[part] = "" if key is None else flat.pop(key).rstrip("\n")
+    message = found["message"] or " ".join(f"{key}={value}" for key, value in flat.items())
+    return found["time"], level_of_word(found["level"]), found["component"], message, flat
+
+
+def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, str]) -> None:
+    for key, value in content.items():
+        name = intern(clean(prefix + key))
+        if isinstance(value, dict) and depth < _DEEPEST:
+            _flatten(value, f"{name}.", depth + 1, flat)
+        else:
+            flat[name] = (
+                without_codes(clean(value)) if isinstance(value, str) else json.dumps(value)
+            )
+
+
+def clean(text: str) -> str:
+    """Return text without halves of characters, which JSON can hold and no file can."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
