@@ -198,7 +198,9 @@ def test_a_delayed_score_uses_so_many_later_events_and_no_more(delay):
     X = wave(900)
     fitted = RecursiveAr(delay=delay).fit(X[:400])
     scores = fitted.score(Stretch(X[400:], 400)).values
-    assert np.array_equal(fitted.score(Stretch(X[400:700], 400)).values[: 300 - delay], scores[: 300 - delay])
+    assert np.array_equal(
+        fitted.score(Stretch(X[400:700], 400)).values[: 300 - delay], scores[: 300 - delay]
+    )
     late = processed(fitted, X[400:])
     assert np.array_equal(late[delay:], scores[: len(scores) - delay])
     fresh = RecursiveAr(delay=delay).fit(X[:16])

@@ -11,7 +11,7 @@ from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
 from tocsin.detectors.windows import starts
 from tocsin.errors import ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores
+from tocsin.types import Card, FloatArray, IntArray
 
 _MOST_ROWS = 50_000  # of lags that one fit sees
 _CHUNK = 4_096  # points

@@ -15,7 +15,7 @@ from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
 from tocsin.detectors.windows import smooth
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores
+from tocsin.types import Card, FloatArray
 
 Package = Literal["fracast", "chronos", "timesfm"]
 Forecaster = Callable[[FloatArray, int], FloatArray]
