@@ -202,7 +202,7 @@ class SubsequenceDetector(ChannelsDetector):
         if rows.parts is not None:
             of_points = [average_over_windows(x, begin, length, n) for x in parts.T]
             spread = self._by_channel(np.stack(of_points, axis=1)[short:])
-        expected = self._expected(smoothed) if rows.expected is not None else None
+        expected = self._expected(smoothed)
         means = average_over_windows(values, begin, length, n)
         return Scores(
             self._steadied(means, len(begin), length)[short:],
@@ -219,14 +219,15 @@ class SubsequenceDetector(ChannelsDetector):
         weight = 1 - np.minimum(covering, length) / length
         return np.asarray(means + (self.middle_score_ - means) * weight / (covering + weight))
 
-    def _expected(self, smoothed: FloatArray) -> FloatArray:
-        """Return the expected values (n, scored): the means over windows, some of all."""
+    def _expected(self, smoothed: FloatArray) -> FloatArray | None:
+        """Return the expected values (n, scored), if any: the means over windows, some of all."""
         n, k = smoothed.shape
         length = min(self.window_, n)
         begin = starts(n, length, max(1, min(16 * n // length, _CELLS // (self.points_ * k))))
         V, level = self._vectors(smoothed, begin)
         rows = self._compare(V)
-        assert rows.expected is not None
+        if rows.expected is None:
+            return None
         E = rows.expected.reshape(-1, self.points_, k) + level
         at = begin[:, None] + self._offsets()
         return np.stack([overlay(E[:, :, j], at, n) for j in range(k)], axis=1)

@@ -116,7 +116,7 @@ class Autoregression(ResidualDetector):
     def _weights(self, gram: FloatArray, target: FloatArray, points: int) -> FloatArray:
         """Return the weights (1 + lags × channels, scored) that forecast so many points."""
         ridge = (self.ridge * points + 1e-9) * np.eye(len(gram))
-        return np.linalg.solve(gram + ridge, target)
+        return np.asarray(np.linalg.solve(gram + ridge, target), dtype=np.float64)
 
     def _sums(self, Z: FloatArray, points: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the products of inputs with each other, and with what they are to forecast."""

@@ -33,10 +33,12 @@ class Foundation(ResidualDetector):
     2.5 model (package timesfm). ``package`` says which of "fracast", "chronos" and "timesfm"
     reads it, where the name does not. From each ``context`` points the ``horizon`` points after
     them are forecast, each channel by itself; nothing but scales is learned from the training
-    series. Before the first point of a stretch stands what came before a like one in training. Channels are averaged down to what ``max_contexts`` forecasts of the training series
-    allow. Residuals, smoothed over ``width`` points (None: the dominant period, at least 16; 100
-    for several channels), are ``parts`` (n, channels); the score is their mean; ``expected``
-    (n, channels) is the forecast. A saved model keeps the forecaster's name, not its weights.
+    series. Before the first point of a stretch stands what came before a like one in training.
+    Channels are averaged down to what ``max_contexts`` forecasts of the training series allow.
+    Residuals, in units of their training mean and smoothed over ``width`` points (None: the
+    dominant period, at least 16; 100 for several channels), are ``parts`` (n, channels); the
+    score is their mean; ``expected`` (n, channels) is the forecast. A saved model keeps the
+    forecaster's name, not its weights.
 
     Raises ParameterError for numbers below 1 and for a model of no known package, MissingExtra
     without the package, and ModelFolderError for weights that cannot be read, that are not

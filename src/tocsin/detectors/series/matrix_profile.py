@@ -92,8 +92,8 @@ class MatrixProfile(ChannelsDetector):
         length = max(1, min(self.window_ // step, len(coarse), int(self.lengths_.max())))
         shape = (n, coarse.shape[1])
         parts, expected = np.empty(shape), np.empty(shape)
-        for j, x in enumerate(coarse.T):
-            x, known = np.ascontiguousarray(x), np.ascontiguousarray(self.history_[:, j])
+        for j, x in enumerate(np.ascontiguousarray(coarse.T)):
+            known = np.ascontiguousarray(self.history_[:, j])
             own, theirs = self._moments(x, length), self._moments(known, length)
             squared, nearest = _join(x, own, known, theirs, self.lengths_, length)
             parts[:, j] = self._of_points(squared, length, step, n)
@@ -103,7 +103,7 @@ class MatrixProfile(ChannelsDetector):
     def _judge_together(
         self, stretches: Stretches, severities: Sequence[FloatArray]
     ) -> list[Scores]:
-        step = min(self._thinning(sum(map(len, stretches))), min(map(len, stretches)))
+        step = min(self._thinning(sum(map(len, stretches))), *map(len, stretches))
         coarse = [self._coarse(self._standardise(each).values, step) for each in stretches]
         found = []
         for i, stretch in enumerate(stretches):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch, Stretches
@@ -145,7 +146,7 @@ class Wave(NamedTuple):
     profile: FloatArray
     period: float
 
-    def at(self, places: FloatArray) -> FloatArray:
+    def at(self, places: NDArray[np.floating]) -> FloatArray:
         """Return the values at places in time."""
         bins = len(self.profile)
         return self.profile[(places % self.period / self.period * bins).astype(np.int64) % bins]
@@ -207,7 +208,7 @@ def profile(x: FloatArray, at: IntArray, period: float, bins: int) -> FloatArray
     edges = np.searchsorted(place[order], np.arange(1, bins))
     values = np.array([np.median(own) if len(own) else np.nan for own in np.split(x[order], edges)])
     known = np.flatnonzero(~np.isnan(values))
-    return np.interp(np.arange(bins), known, values[known], period=bins)
+    return np.asarray(np.interp(np.arange(bins), known, values[known], period=bins))
 
 
 def trend(x: FloatArray, period: int) -> FloatArray:

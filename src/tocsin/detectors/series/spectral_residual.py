@@ -103,7 +103,7 @@ class SpectralResidual(ResidualDetector):
         white = [
             np.convolve(_mirrored(z, half), kernel, mode="valid")[: len(Z)] for z, kernel in pairs
         ]
-        return np.abs(np.stack(white, axis=1))[-n:]
+        return np.asarray(np.abs(np.stack(white, axis=1))[-n:])
 
     def _judge_together(
         self, stretches: Stretches, severities: Sequence[FloatArray]
