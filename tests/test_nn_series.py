@@ -97,7 +97,7 @@ def test_a_window_never_crosses_stretches() -> None:
     parts = [wave(200), 50 + wave(200), wave(100)]
     apart = Recurrent(steps=60, learning_rate=1e-2).fit(parts)
     jumps = apart.score(np.concatenate(parts[:2])).values[199:202].max()
-    assert apart.training_scores_[195:205].max() < jumps / 4
+    assert apart.training_scores_[197:201].max() < jumps / 4
     for part in parts:
         alone = apart.score([part, part]).values
         np.testing.assert_allclose(alone[: len(part)], alone[len(part) :])

@@ -11,13 +11,11 @@ from tocsin import registry
 from tocsin.errors import InputError
 from tocsin.evaluate.series_suite import LabelledSeries, read_series
 from tocsin.evaluate.threads import limited_threads
+from tocsin.evaluate.time_splits import limits
 from tocsin.pipeline import SeriesPipeline
 from tocsin.types import FloatArray
 
 Row = dict[str, Any]
-
-INSIDE = {0.01: (0.0, 0.02), 0.05: (0.01, 0.08)}
-"""Where the measured rate of a promise is taken as kept; of another one up to twice as much."""
 
 LEARNED = 0.7
 """This share of a series' leading part is learned from; the rest of it is measured on."""
@@ -43,8 +41,9 @@ def run_held_out_series(
     training are learned from, and the points labelled normal in the other 30 % measured on.
 
     Returns a row per series, detector and budget: ``dataset``, ``detector``, ``budget``,
-    ``normals``, ``rate``, and ``inside``, whether the rate lies within ``INSIDE``. A detector that
-    fails has None there and the reason in ``error``. Raises UnknownName for a detector, and
+    ``normals``, ``rate``, and ``inside``, whether the rate is one of those that
+    ``time_splits.limits`` takes as kept; other keys are None. A detector that fails has None
+    there, too, and the reason in ``error``. Raises UnknownName for a detector, and
     InputError and UnreadableFile for the folder.
     """
     for name in detectors:
@@ -87,7 +86,7 @@ def _measure(
     for budget in budgets:
         flagged: FloatArray = pipeline.set_params(false_alarms=budget).decide(scores).is_anomaly
         rate = float(flagged[normal].mean())
-        low, high = INSIDE.get(budget, (0.0, 2 * budget))
+        low, high = limits(budget)
         about = {"budget": budget, "normals": int(normal.sum()), "rate": rate}
         rows.append(nothing | about | {"inside": low <= rate <= high})
     return rows
