@@ -25,9 +25,9 @@ from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 _LIMIT = 20.0
 """Standardised values are clipped here, so that one spike does not rule a window."""
 
-_HELD_OUT = ((3, 4), (1, 0))
-"""Blocks of five, counted from 0, that each network does not learn from. Its loss on the second
-stops the training, and the errors there are called usual; both calibrate."""
+_HELD_OUT = (1, 4)
+"""The block of five, counted from 0, that each network does not learn from: the loss there stops
+its training, the errors there are called usual, and the scores there calibrate."""
 
 _SHARE = 4
 """The training series is at least so many windows long: where it is short, windows shrink."""
@@ -49,9 +49,8 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
 
     Channels are standardised by the training series and clipped. Channels of two distinct
     training values (commands, flags), or of nothing but 0 or 1, are not scored, unless there
-    are no others. Each network holds out two fifths of each stretch, the first or the last: one
-    fifth stops the training, and its scores on both calibrate thresholds. The score is the mean
-    of theirs.
+    are no others. Each network holds out a block of its own, a fifth of each stretch, to stop
+    the training; its scores there calibrate thresholds. The score is the mean of theirs.
 
     ``window`` points a window, chosen by the subclass where None, and never more than a
     quarter of the training series; ``steps`` of ``batch_size`` windows for each network at
@@ -151,22 +150,19 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         self.remembered_ = longest[-REMEMBERED:]
         self._choose(longest)
         lengths = [len(stretch) for stretch in stretches]
-        stopping = [_held_out(lengths, second) for _, second in _HELD_OUT]
-        held = [
-            own | _held_out(lengths, pair[0]) for own, pair in zip(stopping, _HELD_OUT, strict=True)
-        ]
+        held = [_held_out(lengths, block) for block in _HELD_OUT]
         self.held_out_ = np.any(held, axis=0)
         device = pick_device(self.device)
         nets = nn.ModuleList(
             self._trained(self._standardise(X), lengths, own, self.seed + 1000 * member, device)
-            for member, own in enumerate(zip(stopping, held, strict=True))
+            for member, own in enumerate(held)
         )
         self.net_ = cast("nn.ModuleList", self._ready(nets, device))
         found = [
             np.concatenate([self._residuals_of(net, stretch)[0] for stretch in stretches])
             for net in self.net_
         ]
-        there = [residuals[own] for residuals, own in zip(found, stopping, strict=True)]
+        there = [residuals[own] for residuals, own in zip(found, held, strict=True)]
         self.usual_ = np.stack([self._usual(residuals) for residuals in there])
         self.mean_residual_ = np.stack([x.mean(axis=0) for x in there]) / self.usual_
         self._on_training = found, held, lengths
@@ -190,18 +186,17 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         self,
         x: FloatArray,
         lengths: list[int],
-        held: tuple[BoolArray, BoolArray],
+        held: BoolArray,
         seed: int,
         device: torch.device,
     ) -> nn.Module:
         """Return a network that has learned from a standardised series but for what is held.
 
-        ``held``: what stops it, and all that is held out. Windows that reach into the former are
-        checked on; others that reach into the latter are not seen.
+        Windows that reach into the held-out part are checked on and not learned from.
         """
         view = sliding_window_view(x, self.window_, axis=0).transpose(0, 2, 1)
-        stops, out = (sliding_window_view(own, self.window_).any(axis=1) for own in held)
-        fold: IntArray = np.where(stops, 0, np.where(out, -1, 1)).astype(np.int64)
+        touched = sliding_window_view(held, self.window_).any(axis=1)
+        fold: IntArray = (~touched).astype(np.int64)
         for end in np.cumsum(lengths)[:-1].tolist():  # nobody sees what crosses to another stretch
             fold[max(0, end - self.window_ + 1) : end] = -1
         with seeded(seed, device):
