@@ -179,21 +179,24 @@ class Endless(Client):
         self.found: list[dict[str, Any]] = []
         self.bad = bad
         self.finished = False
+        self._making = threading.Lock()
 
     @property
     def is_done(self) -> bool:
         return self.finished and self.acknowledged == len(self.lines)
 
     def available(self, wanted: int) -> int:
-        while len(self.lines) < wanted and not self.finished:
-            more = events(1_000, start=len(self.found), bad=self.bad)
-            self.found += more
-            self.lines += _encoded(more)
+        with self._making:
+            while len(self.lines) < wanted and not self.finished:
+                more = events(1_000, start=len(self.found), bad=self.bad)
+                self.found += more
+                self.lines += _encoded(more)
         return super().available(wanted)
 
     def finish(self) -> None:
         """Make no more events; those that there are will still be sent."""
-        self.finished = True
+        with self._making:
+            self.finished = True
 
 
 def _encoded(found: Sequence[dict[str, Any]]) -> list[bytes]:

@@ -54,9 +54,11 @@ def test_pictures_are_turned_as_their_camera_says(tmp_path: Path) -> None:
     assert read_image(path).shape == (48, 32, 3)
 
 
-def test_transparency_is_dropped_and_palettes_are_colours(tmp_path: Path) -> None:
+def test_transparency_lies_over_grey_and_palettes_are_colours(tmp_path: Path) -> None:
     clear = np.dstack([COLOURS, np.zeros_like(RAMP)])
-    np.testing.assert_array_equal(read_image(saved(tmp_path / "alpha.png", clear)), COLOURS)
+    assert (read_image(saved(tmp_path / "alpha.png", clear)) == 128).all()
+    opaque = np.dstack([COLOURS, np.full_like(RAMP, 255)])
+    np.testing.assert_array_equal(read_image(saved(tmp_path / "opaque.png", opaque)), COLOURS)
     few = np.where(RAMP[..., None] > 100, [250, 10, 20], [0, 90, 180]).astype(np.uint8)
     Image.fromarray(few).quantize(2).save(tmp_path / "palette.png")
     np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), few)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.errors import InputError, NotFitted, SchemaMismatch
-from tocsin.prepare.series import SeriesPreparer, looks_like_series
+from tocsin.prepare.levels import Levels
+from tocsin.prepare.series import PreparedSeries, SeriesPreparer, looks_like_series
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -116,7 +118,7 @@ def test_the_order_of_rows_does_not_matter(order, absent):
     np.testing.assert_array_equal(shuffled["v"].to_numpy()[other.rows[seen]], other.values[seen, 0])
 
 
-def test_short_gaps_are_filled_and_long_ones_joined():
+def test_short_gaps_are_filled_and_long_ones_cut():
     preparer = every_ten_seconds()
     table = at(np.delete(10 * np.arange(100), np.r_[5:15, 40:60]))
     series = only(preparer.transform(table))
@@ -129,7 +131,56 @@ def test_short_gaps_are_filled_and_long_ones_joined():
     assert set(np.diff(series.times[:40]).astype(np.int64)) == {10**10}
     said = " ".join(preparer.remarks(table))
     assert "10 missing points filled" in said
+    assert "2024-05-01 00:00:40 to 2024-05-01 00:02:30" in said
     assert "1 gap longer than 10 points, up to 210 s" in said
+    assert "2024-05-01 00:06:30 to 2024-05-01 00:10:00" in said
+    assert series.spans == ((0, 40, 0), (40, 80, 60))
+    assert series.inside.all()
+
+
+def test_blank_rows_are_gaps_too():
+    table = at(10 * np.arange(100))
+    table.loc[40:59, "v"] = np.nan
+    table.loc[[70, 98, 99], "v"] = np.nan
+    series = only(every_ten_seconds().transform(table))
+    assert series.spans == ((0, 40, 0), (60, 100, 60))
+    assert np.flatnonzero(~series.inside).tolist() == list(range(40, 60))
+    assert (series.rows == np.arange(100)).all()
+
+
+def test_a_later_table_has_its_place_in_time():
+    preparer = every_ten_seconds()
+    assert only(preparer.transform(at([5_000, 5_010, 5_020]))).spans == ((0, 3, 500),)
+    assert only(preparer.transform(at([-30, -20]))).spans == ((0, 2, -3),)
+    months = pd.DataFrame({"time": pd.date_range("2015-01-01", periods=80, freq="MS"), "v": 1.0})
+    preparer = SeriesPreparer()
+    preparer.fit_transform(months[:36])
+    assert only(preparer.transform(months[70:])).spans == ((0, 10, 70),)
+    assert only(SeriesPreparer().fit_transform(VALUES)).spans == ((0, N, None),)
+    entities = SeriesPreparer().fit_transform(pd.concat([several(), several()[:70]]))
+    assert {one.spans[0][2] for one in entities} == {0}
+
+
+def test_what_missing_points_are():
+    table = hourly().drop(index=[*range(5, 8), *range(50, 90)])
+    ignored = only(SeriesPreparer().fit_transform(table))
+    assert (len(ignored.values), ignored.outages) == (160, ())
+    zero = SeriesPreparer(missing="zero")
+    series = only(zero.fit_transform(table))
+    assert series.spans == ((0, N, 0),)
+    assert not series.values[50:90].any()
+    assert not series.filled.any()
+    assert (series.rows[50:90] == -1).all()
+    assert any("43 missing points taken as 0" in note for note in zero.notes_)
+    outage = only(SeriesPreparer(missing="anomaly").fit_transform(table))
+    assert outage.outages == ((5, 7), (50, 89))
+    assert outage.spans == ((0, 50, 0), (90, N, 90))
+    assert outage.filled[50:90].all()
+    day = [i for i in range(0, N, 10) for i in (i, i + 1)]
+    often = SeriesPreparer(missing="anomaly")
+    assert only(often.fit_transform(hourly().drop(index=day))).outages == ()
+    later = hourly().drop(index=[*range(20, 22), *range(60, 69)])
+    assert only(often.transform(later)).outages == ((60, 68),)
 
 
 def test_jitter_and_drift_make_no_gaps():
@@ -154,7 +205,7 @@ def test_another_sampling_rate_is_brought_to_the_step(every):
     assert preparer.remarks(table)
 
 
-def test_sampling_much_slower_than_the_step_is_joined():
+def test_sampling_much_slower_than_the_step_is_cut():
     table = at(1200 * np.arange(20))
     preparer = every_ten_seconds()
     assert len(only(preparer.transform(table)).values) == 20
@@ -217,6 +268,17 @@ def test_counters_become_their_increase():
     counter[130:135] = np.nan
     gap = only(preparer.transform(hourly(counter=counter, trend=1, ramp=1, up=True)))
     assert gap.values[135, 0] == pytest.approx(growth[130:136].mean())
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [np.arange(N) % 24 < 14, RNG.random(N) < 0.7, np.arange(N) % 8 > 0],
+    ids=["odometer at night", "errors", "deliveries"],
+)
+def test_counters_may_rest(idle):
+    growth = np.where(idle, 0, RNG.integers(1, 9, N)).astype(float)
+    series = only(SeriesPreparer().fit_transform(hourly(total=100 + np.cumsum(growth))))
+    np.testing.assert_allclose(series.values[1:, 0], growth[1:])
 
 
 @pytest.mark.parametrize(
@@ -402,6 +464,68 @@ def test_state_goes_through_json():
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.times, other.times)
     assert preparer.get_state().keys() == state.keys()
+
+
+def levelled(levels, n=200, spreads=1.0):
+    """Series whose values lie around a level and spread so much, as prepared."""
+    spreads = np.broadcast_to(spreads, len(levels))
+    rng = np.random.default_rng(1)
+    for i, (level, spread) in enumerate(zip(levels, spreads, strict=True)):
+        values = rng.normal(level, spread, (n, 1))
+        yield PreparedSeries(f"e{i}", values, np.zeros(n, bool), np.arange(n), None, ((0, n, 0),))
+
+
+@pytest.mark.parametrize(
+    ("levels", "spreads", "differ"),
+    [
+        ([0, 0, 0], 1, False),
+        ([20, 120, -30], 1, True),
+        ([5, 5, 5, 5], [1, 4, 1, 0.2], True),
+        ([0, 0.2, 0.1], 1, False),
+        ([1e6, 2e6], [10, 10], True),
+    ],
+)
+def test_entities_have_units_of_their_own_where_they_differ(levels, spreads, differ):
+    series = list(levelled(levels, spreads=spreads))
+    learned = Levels().fit(series)
+    assert learned.differ is differ
+    for one in series:
+        unit = learned.unit(one)
+        np.testing.assert_allclose(unit.back(unit.of(one.values)), one.values)
+        if differ:
+            assert abs(np.median(unit.of(one.values))) < 0.5
+            assert 0.5 < unit.of(one.values).std() < 2
+        else:
+            np.testing.assert_array_equal(unit.of(one.values), one.values)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_short_series_of_one_kind_do_not_differ(seed):
+    rng = np.random.default_rng(seed)
+    series = [
+        PreparedSeries(str(i), rng.poisson(100, (12, 1)) * 1.0, np.zeros(12, bool), None, None, ())
+        for i in range(95)
+    ]
+    assert not Levels().fit(series).differ
+
+
+def test_units_are_of_training_for_those_it_had():
+    learned = Levels().fit(list(levelled([20, 120])))
+    (known,) = levelled([500])
+    assert learned.unit(known).location == pytest.approx(20, abs=0.5)
+    stranger = replace(known, entity="new")
+    assert learned.unit(stranger).location == pytest.approx(500, abs=0.5)
+    state = json.loads(json.dumps({k: np.asarray(v).tolist() for k, v in vars(learned).items()}))
+    arrays = {k: v if k == "entities_" else np.array(v) for k, v in state.items()}
+    again = Levels().set_state(arrays)
+    np.testing.assert_array_equal(again.unit(stranger).scale, learned.unit(stranger).scale)
+
+
+def test_flags_keep_their_values():
+    values = np.tile([[0.0], [1.0]], (50, 1))
+    one = PreparedSeries("a", values, np.zeros(100, bool), np.arange(100), None, ())
+    other = replace(one, entity="b", values=np.ones((100, 1)))
+    assert not Levels().fit([one, other]).differ
 
 
 def test_what_looks_like_a_series():

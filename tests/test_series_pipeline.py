@@ -91,9 +91,12 @@ def test_normal_series_keep_to_the_budget(pipeline: SeriesPipeline) -> None:
     assert np.mean(shares) < 0.03
 
 
-def test_alarms_a_day_come_from_the_sampling_step(pipeline: SeriesPipeline) -> None:
-    assert pipeline.set_params(alarms_per_day=14.4).budget.rate == pytest.approx(0.01)
-    pipeline.set_params(alarms_per_day=None)
+def test_alarms_per_day_are_intervals_of_new_normal_series() -> None:
+    normal = machine(6 * 1440, seed=3, fault=None)
+    pipeline = SeriesPipeline("autoregression", alarms_per_day=2).fit(normal)
+    days = [pipeline.detect(machine(4 * 1440, seed=seed, fault=None)) for seed in (4, 5)]
+    assert 2 <= sum(len(detection.intervals) for detection in days) <= 30
+    assert days[0].decision.false_alarm_rate == pipeline.budget.rate < 0.05
 
 
 def test_missing_points_are_filled_and_never_flagged(pipeline: SeriesPipeline) -> None:
@@ -177,7 +180,10 @@ def test_intervals_are_cut_at_half_height_and_joined_over_small_gaps() -> None:
     flags = scores > 1
     assert runs(flags) == [(1, 10), (13, 13)]
     assert intervals(scores, flags, 1.0) == [(3, 5), (9, 9), (13, 13)]
+    assert intervals(scores, flags, 1.0, merged_within=3) == [(3, 9)]
+    scores[13] = 6.0
     assert intervals(scores, flags, 1.0, merged_within=3) == [(3, 13)]
+    scores[13] = 2.0
     assert intervals(scores, np.zeros(15, dtype=bool), 1.0) == []
     flat = np.full(5, 2.0)
     assert intervals(flat, np.ones(5, dtype=bool), 1.0) == [(0, 4)]

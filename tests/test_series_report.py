@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,13 +41,13 @@ def made(n=600, entities=(None,), timed=True, channels=("speed", "load"), thresh
         np.arange(total),
         {},
         ("One point a minute.",),
-        tuple(channels),
-        values,
-        values - 0.3,
-        values + 0.3,
-        times if timed else None,
-        None if entities == (None,) else np.repeat(np.array(entities, dtype=object), n),
-        tuple(found[::-1]) if threshold < NEVER else (),
+        channels=tuple(channels),
+        values=values,
+        low=values - 0.3,
+        high=values + 0.3,
+        times=times if timed else None,
+        entities=None if entities == (None,) else np.repeat(np.array(entities, dtype=object), n),
+        intervals=tuple(found[::-1]) if threshold < NEVER else (),
     )
 
 
@@ -141,6 +142,16 @@ def test_the_picture_shows_the_channels_that_weigh_most():
     assert "channel 0" in svg
     assert [name in svg for name in names].count(True) == 3
     assert "channel 0" in interval_plot(detection, detection.intervals[0])
+
+
+def test_no_line_leads_across_a_gap():
+    whole = made(n=120, channels=("speed",))
+    times = whole.times.copy()
+    times[60:] += np.timedelta64(1, "D")
+    cut = replace(whole, times=times)
+    lines = [re.findall(r'<path d="M [^"]*" clip-path', series_plot(each)) for each in (whole, cut)]
+    moves = [sum(line.count("M") for line in each) for each in lines]
+    assert moves[1] == moves[0] + 2
 
 
 def test_an_unknown_entity_is_refused():

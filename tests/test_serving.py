@@ -255,7 +255,7 @@ def test_thresholds_are_found_anew_after_another_fit():
     assert restored.threshold(0.3) != fresh.threshold(0.3)
     restored.set_state(fresh.get_state())
     assert restored.threshold(1e-5) == fresh.threshold(1e-5)
-    assert set(fresh.get_state()) == {"scores_", "at_or_below_", "n_"}
+    assert set(fresh.get_state()) == {"scores_", "at_or_below_", "n_", "independent_"}
 
 
 def test_a_small_batch_is_prepared_like_a_renamed_or_reordered_one():

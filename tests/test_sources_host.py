@@ -21,9 +21,10 @@ SWITCHES = 1_000.0
 
 
 def test_the_machine_is_measured_evenly() -> None:
-    began = time.monotonic()
+    began, spent = time.monotonic(), time.process_time()
     batches = read(Host(every=0.1), 5)
-    assert 0.45 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.45
+    assert time.process_time() - spent < 5
     frame = batches[-1].frame
     assert np.isfinite(frame.to_numpy(dtype=float)).all()
     assert 0 < frame["memory_percent"].iloc[0] <= 100

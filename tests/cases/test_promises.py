@@ -145,6 +145,19 @@ def test_columns_that_only_grow_make_no_later_row_an_anomaly(kind):
     assert kind == "dates" or any(word in note for note in pipeline.notes_ for word in told)
 
 
+@pytest.mark.parametrize("column", ["second", "hour"])
+def test_the_time_of_day_is_kept(column):
+    """Seconds or hours of the day beside a day number: the day goes, the time of day stays."""
+    rng = np.random.default_rng(6)
+    moments = np.sort(rng.uniform(0, 30, size=1500))
+    of_day = {"second": (moments % 1 * 86_400).round(), "hour": (moments % 1 * 24) // 1}[column]
+    rows = pd.DataFrame({"day": moments // 1, column: of_day, **measurements(rng, 1500)})
+    pipeline = Pipeline("neighbours", training="clean").fit(rows[:1000])
+    assert pipeline.preparer_.kinds_ == ["dropped", "numeric", "numeric", "numeric"]
+    later = pipeline.detect(rows[1000:], explain=False)
+    assert later.decision.is_anomaly.mean() <= 0.025
+
+
 @pytest.mark.parametrize("machines", [2, 7])
 def test_counters_of_several_machines_make_no_later_row_an_anomaly(machines):
     """A counter per machine, interleaved: dropped with a note that names the machine."""

@@ -102,16 +102,17 @@ def group_starts(items: FloatArray) -> list[int]:
     >>> group_starts(np.repeat([[8.0], [10.0]], 60, axis=0))
     [0, 60]
     """
-    least = FEWEST_ITEMS
+    found: set[int] = set()
     for column in items.T:
         steps = np.diff(column)
         changes, falls = np.flatnonzero(steps) + 1, np.flatnonzero(steps < 0) + 1
-        in_runs = len(changes) <= len(np.unique(column))
+        in_runs = len(changes) <= _MANY_VALUES and len(changes) <= len(np.unique(column))
         starts = changes if in_runs else falls if len(changes) > _MANY_VALUES else falls[:0]
-        edges = [0, *starts.tolist(), len(items)]
-        if len(starts) and np.diff(edges).min() >= least:
-            return edges[:-1]
-    return [0]
+        if 0 < len(starts) <= len(items) // FEWEST_ITEMS:
+            joined = sorted(found.union(starts.tolist()))
+            if np.diff([0, *joined, len(items)]).min() >= FEWEST_ITEMS:
+                found = set(joined)
+    return [0, *sorted(found)]
 
 
 def blocks(n: int, length: int, starts: Sequence[int] = (0,)) -> list[Fold]:
@@ -142,8 +143,8 @@ def blocks(n: int, length: int, starts: Sequence[int] = (0,)) -> list[Fold]:
 def contiguous_folds(n: int, folds: int, length: int) -> IntArray:
     """Return the fold (n,) of each item: contiguous, with gaps between them that are in none (−1).
 
-    >>> contiguous_folds(12, 2, length=2).tolist()
-    [0, 0, 0, 0, 0, -1, -1, 1, 1, 1, 1, 1]
+    >>> contiguous_folds(16, 2, length=2).tolist()
+    [0, 0, 0, 0, 0, 0, 0, -1, -1, 1, 1, 1, 1, 1, 1, 1]
     """
     fold = np.arange(n) * folds // n
     gap = min(length, n // (4 * folds))

@@ -20,6 +20,9 @@ from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 BLOCKS = 5
 """Training scores come from models that have not seen one of so many contiguous blocks."""
 
+LEAST_STRETCH = 4
+"""The longest stretch to learn from has at least so many points."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -68,7 +71,7 @@ class SeriesDetector(Detector):
     held_out_: BoolArray
 
     least_points: ClassVar[int] = 16
-    """A series to learn from has at least so many points; windows shrink to fit it."""
+    """The stretches to learn from have at least so many points together; windows shrink to fit."""
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Learn what is normal from stretches X, with labels y (n,), 1 = anomaly, if any.
@@ -109,22 +112,19 @@ class SeriesDetector(Detector):
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         """Return the scores (n,) of the training points, each block by a model of the others.
 
-        A series too short for that is scored by the model itself.
+        Where the others are too few to learn from, the model itself scores.
         """
-        cuts = [blocks_of(len(stretch)) for stretch in stretches]
+        owners = _block_of_points(stretches, self.least_points)
         values = [np.empty(len(stretch)) for stretch in stretches]
-        for block in range(BLOCKS):
-            held = [own[block] if block < len(own) else (0, 0) for own in cuts]
+        for block in np.unique(np.concatenate(owners)):
             others = [
-                piece
-                for stretch, (start, end) in zip(stretches, held, strict=True)
-                for piece in (stretch.cut(0, start), stretch.cut(end, len(stretch)))
-                if len(piece)
+                stretch.cut(*run)
+                for stretch, owner in zip(stretches, owners, strict=True)
+                for run in _runs(owner != block)
             ]
-            enough = max(map(len, others), default=0) >= self.least_points
-            model = self._refitted(others) if enough else self
-            for stretch, (start, end), own in zip(stretches, held, values, strict=True):
-                if end > start:
+            model = self._refitted(others) if self._are_enough(others) else self
+            for stretch, owner, own in zip(stretches, owners, values, strict=True):
+                for start, end in _runs(owner == block):
                     own[start:end] = model._score(stretch.cut(start, end)).values
         return np.concatenate(values)
 
@@ -164,14 +164,20 @@ class SeriesDetector(Detector):
 
     def _check_training(self, X: Any) -> Stretches:
         stretches = as_stretches(X)
-        longest = max(map(len, stretches))
-        if longest < self.least_points:
+        if not self._are_enough(stretches):
             raise InputError(
                 f"{self.card.name} needs a series of at least {self.least_points} points to learn "
-                f"from; got {longest}."
+                f"from, or several of at least {LEAST_STRETCH} that have as many together; got "
+                f"{sum(map(len, stretches))} in {len(stretches)}, at most "
+                f"{max(map(len, stretches))} of them without a gap."
             )
         self.n_features_in_ = stretches[0].values.shape[1]
         return stretches
+
+    def _are_enough(self, stretches: Stretches) -> bool:
+        """Return whether there is enough to learn from."""
+        lengths = [len(stretch) for stretch in stretches]
+        return sum(lengths) >= self.least_points and max(lengths, default=0) >= LEAST_STRETCH
 
     def _check_scoring(self, X: Any) -> Stretches:
         stretches = as_stretches(X)
@@ -290,3 +296,25 @@ def blocks_of(n: int, blocks: int = BLOCKS) -> list[tuple[int, int]]:
     """
     edges = np.unique(np.linspace(0, n, blocks + 1).round().astype(int)).tolist()
     return list(pairwise(edges))
+
+
+def _block_of_points(stretches: Stretches, least: int) -> list[IntArray]:
+    """Return the block of each point of each stretch, one that is long being cut into all blocks.
+
+    A short one among several belongs to a block as a whole, its neighbours to the same.
+    """
+    total, before, blocks = sum(map(len, stretches)), 0, []
+    for stretch in stretches:
+        n = len(stretch)
+        if len(stretches) == 1 or n >= BLOCKS * least:
+            blocks.append(np.arange(n) * BLOCKS // n)
+        else:
+            blocks.append(np.full(n, (2 * before + n) * BLOCKS // (2 * total)))
+        before += n
+    return blocks
+
+
+def _runs(is_in: BoolArray) -> list[tuple[int, int]]:
+    """Return the first position of each run of True, and that after its last."""
+    edges = np.flatnonzero(np.diff(np.r_[False, is_in, False]))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tocsin.pipeline.series import Models
     from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
+    from tocsin.prepare.gaps import Missing
     from tocsin.readers.log import RawLine
     from tocsin.types import Detection, IntArray
 
@@ -37,6 +38,7 @@ def take(
     logs: Mapping[str, Any],
     label: str | None,
     labels: Path | None,
+    model: AnyPipeline | None = None,
 ) -> tuple[str, Any, IntArray | None]:
     """Return the kind of data, the data as the pipeline takes them, and labels (n,) if any.
 
@@ -53,7 +55,7 @@ def take(
     if is_log(data, kind, *logs.values()):
         refuse("logs", label=label)
         return "logs", data, None if labels is None else _labels_of_logs(data, labels, logs)
-    frame, known = read(data, label, labels)
+    frame, known = read(data, label, labels, model=model)
     if kind is None and frame.shape[1] == 1 and text_column(frame) is not None:
         return "text", frame, known
     return kind_of(frame, kind, time), frame, known
@@ -80,19 +82,25 @@ def text_column(frame: pd.DataFrame) -> str | None:
 
 
 def read(
-    data: Path, label: str | None = None, labels: Path | None = None, *, texts: bool = False
+    data: Path,
+    label: str | None = None,
+    labels: Path | None = None,
+    *,
+    texts: bool = False,
+    model: AnyPipeline | None = None,
 ) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table without its label column, and its labels (n,) if it has any.
 
-    ``texts``: of a .txt file the lines. Raises UnreadableFile, and InputError when labels and
-    rows do not match.
+    ``texts``: of a .txt file the lines. ``model``: read columns as those it learned. Raises
+    UnreadableFile, and InputError when labels and rows do not match.
     """
+    from tocsin.pipeline import known_of
     from tocsin.readers.table import read_labels, read_table, split_label
     from tocsin.readers.text import read_texts
 
     if label is not None and labels is not None:
         raise ParameterError("Give --label (a column) or --labels (a file), not both.")
-    frame = read_texts(data) if texts else read_table(data)
+    frame = read_texts(data) if texts else read_table(data, known=model and known_of(model))
     if label is not None:
         return split_label(frame, label)
     if labels is None:
@@ -101,6 +109,15 @@ def read(
     if len(known) != len(frame):
         raise InputError(f"{labels} has {len(known)} labels for {len(frame)} rows of {data}.")
     return frame, known
+
+
+def read_again(
+    made: AnyPipeline, data: Path, frame: Any, label: str | None, labels: Path | None
+) -> Any:
+    """Return a table as its pipeline, now trained, knows its columns; anything else as it is."""
+    if made.modality not in ("tables", "series") or not data.is_file():  # a pipe is read once
+        return frame
+    return read(data, label, labels, model=made)[0]
 
 
 def read_training(
@@ -228,6 +245,7 @@ def pipeline(
     time: str | None,
     entity: str | None,
     models: Models | None,
+    missing: Missing,
     logs: Mapping[str, Any],
     seed: int,
     false_alarms: float | None,
@@ -244,7 +262,9 @@ def pipeline(
     stated = false_alarms is not None or budget["alarms_per_day"] is not None
     budget["false_alarms"] = 0.01 if false_alarms is None else false_alarms
     if kind == "series":
-        return SeriesPipeline(made, time=time, entity=entity, models=models, seed=seed, **budget)
+        return SeriesPipeline(
+            made, time=time, entity=entity, models=models, missing=missing, seed=seed, **budget
+        )
     training: Training = "guess" if clean is None else "clean" if clean else "mixed"
     if kind == "logs":
         return LogPipeline(

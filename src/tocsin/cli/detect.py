@@ -23,6 +23,7 @@ def detect(
     time: options.Time = None,
     entity: options.Entity = None,
     models: options.Models = None,
+    missing: options.Missing = "ignore",
     format: options.Format = None,
     session: options.Session = None,
     window: options.Window = None,
@@ -81,6 +82,7 @@ def detect(
         time=time,
         entity=entity,
         models=models,
+        missing=missing,
         logs=logs,
         text=text,
         seed=seed,
@@ -96,6 +98,7 @@ def detect(
         else:
             normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
             made.fit(normal, labels=its_labels)
+            frame = building.read_again(made, data, frame, label, labels)
             frame = building.align(made, frame)
             detection = (
                 made.detect(frame, adapt=adapt)

@@ -46,6 +46,10 @@ def _details(name: str, modality: str, *, as_json: bool) -> None:
 
     detector = registry.create(name, modality)
     details = {**dataclasses.asdict(detector.card), "parameters": detector.get_params()}
+    if detector.card.name == "pyod":
+        from tocsin.detectors.tables import pyod
+
+        details["models"] = pyod.names()
     if as_json:
         show.print_json(details)
         return
@@ -55,3 +59,5 @@ def _details(name: str, modality: str, *, as_json: bool) -> None:
     typer.echo("parameters")
     for key, value in details["parameters"].items():
         typer.echo(f"  {key} = {value!r}")
+    if "models" in details:
+        typer.echo(f"models     {', '.join(details['models'])}")

@@ -154,7 +154,7 @@ def _items(
         items = LogItems(data, **logs)
         return "logs", items, items.labels(labels)
     taken, frame, y = building.take(
-        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
+        data, kind, text=text, time=time, logs=logs, label=label, labels=labels, model=trained
     )
     if y is None:
         raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
@@ -197,6 +197,8 @@ def _print(results: list[Result], false_alarms: float) -> None:
     first = results[0]
     how = f"{first.protocol}, split by {first.split}" if first.split else first.protocol
     title = f"{how}; decisions at a budget of {false_alarms:.2%} false alarms"
+    if not first.ranking.anomalies:
+        title += "; normal items only, which tell the false-alarm rate alone"
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     table.add_column("detector")
     for heading in ("seed", *columns, "tn/fp/fn/tp", "seconds"):
@@ -220,10 +222,9 @@ def _write_plots(folder: Path | None, name: str, y: IntArray, detection: Detecti
     folder.mkdir(parents=True, exist_ok=True)
     scores, threshold = detection.scores.values, detection.decision.threshold
     stem = name.replace(":", "-")
-    drawn = {
-        "roc": plots.roc_plot(y, scores, threshold),
-        "pr": plots.precision_recall_plot(y, scores, threshold),
-        "scores": plots.score_histogram(scores, threshold, y),
-    }
+    drawn = {"scores": plots.score_histogram(scores, threshold, y)}
+    if y.any():
+        drawn["roc"] = plots.roc_plot(y, scores, threshold)
+        drawn["pr"] = plots.precision_recall_plot(y, scores, threshold)
     for kind, picture in drawn.items():
         (folder / f"{stem}-{kind}.svg").write_text(picture, encoding="utf-8")

@@ -64,6 +64,9 @@ def _print(results: Sequence[SeriesResult], false_alarms: float) -> None:
         "false alarms": "false_alarm_rate",
     }
     title = f"{results[0].ranges} anomalous ranges; decisions at a budget of {false_alarms:.2%}"
+    if not results[0].ranges:
+        title += "; normal rows only, which tell the false-alarm rate alone"
+        columns = {"false alarms": "false_alarm_rate"}
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     table.add_column("detector")
     for heading in (*columns, "seconds"):
@@ -73,6 +76,8 @@ def _print(results: Sequence[SeriesResult], false_alarms: float) -> None:
         cells = [_cell(key, values[key]) for key in columns.values()]
         table.add_row(result.detector, *cells, f"{result.seconds:.1f}")
     Console().print(table)
+    if not results[0].ranges:
+        return
     flattering = ", ".join(
         f"{result.detector} {_cell('', result.point_adjusted_f1)}" for result in results
     )

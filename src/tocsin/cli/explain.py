@@ -49,9 +49,9 @@ def explain(
         _explain_items(pipeline, data, row, as_json=as_json)
         return
     if isinstance(pipeline, SeriesPipeline):
-        _explain_series(pipeline, building.read(data)[0], row, as_json=as_json)
+        _explain_series(pipeline, building.read(data, model=pipeline)[0], row, as_json=as_json)
         return
-    frame = pipeline.preparer_.align(building.read(data)[0])
+    frame = pipeline.preparer_.align(building.read(data, model=pipeline)[0])
     beyond = [number for number in row or [] if not 0 <= number < len(frame)]
     if beyond:
         raise InputError(f"{data} has rows 0 to {len(frame) - 1}; there is no row {beyond[0]}.")

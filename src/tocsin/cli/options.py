@@ -39,6 +39,14 @@ Models = Annotated[
     Literal["shared", "each"] | None,
     typer.Option(help="Series: one model for all entities, or one each.", show_default="shared"),
 ]
+Missing = Annotated[
+    Literal["ignore", "zero", "anomaly"],
+    typer.Option(
+        help="Series: what missing points are: unknown; zero, where only events are recorded; or "
+        "outages, which are anomalies.",
+        show_default=True,
+    ),
+]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -97,7 +105,11 @@ StatedFalseAlarms = Annotated[
     ),
 ]
 AlarmsPerDay = Annotated[
-    float | None, typer.Option(help="False alarms allowed a day, instead of a share.")
+    float | None,
+    typer.Option(
+        help="False alarms allowed per day, instead of a share; of series, intervals of all "
+        "entities together."
+    ),
 ]
 RowsPerDay = Annotated[
     float | None, typer.Option(help="Rows that come in a day; goes with --alarms-per-day.")

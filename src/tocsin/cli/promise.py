@@ -50,9 +50,11 @@ def _worth(made: AnyPipeline, detection: Detection) -> str:
         return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
     rate, known = detection.decision.false_alarm_rate, made.calibration_
     if rate < known.resolution:
+        fewer = known.independent_ < known.n_
+        worth = f", worth {known.independent_:,.0f} independent ones," if fewer else ""
         return (
-            f"{known.n_:,} {made.item} are too few to promise {rate:.2%}, so that those flagged "
-            "are the most unusual ones, and no more"
+            f"{known.n_:,} {made.item}{worth} are too few to promise {rate:.2%}, so that those "
+            "flagged are the most unusual ones, and no more"
         )
     return (
         f"{rate:.2%} of {len(detection):,} normal {made.item} are "

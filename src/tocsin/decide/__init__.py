@@ -11,6 +11,7 @@ from tocsin.decide.drift import drifting_stretch
 from tocsin.decide.extreme_value import ExtremeValue
 from tocsin.decide.false_discovery import false_discoveries
 from tocsin.decide.quantile import Quantile
+from tocsin.decide.standing_out import stand_out
 from tocsin.errors import UnknownName
 from tocsin.types import Decision
 
@@ -25,6 +26,7 @@ __all__ = [
     "drifting_stretch",
     "false_discoveries",
     "methods",
+    "stand_out",
 ]
 
 _METHODS: dict[str, type[Calibration]] = {

@@ -44,7 +44,7 @@ class Calibration(Stateful, ABC):
         ``independent``: how many independent items they are worth, n if nothing is said. Raises
         InputError for an empty array, another shape, or values that are not finite.
         """
-        ordered = np.sort(_check_scores(scores))
+        ordered = np.sort(check_scores(scores))
         self.n_ = len(ordered)
         if self.n_ == 0:
             raise InputError("Calibration needs scores of normal items; got none.")
@@ -70,7 +70,7 @@ class Calibration(Stateful, ABC):
     def p_values(self, scores: ArrayLike) -> FloatArray:
         """Return (n,) in (0, 1]: the share of normal items that score at least as high."""
         self._check_fitted()
-        position = np.searchsorted(self.scores_, _check_scores(scores), side="left")
+        position = np.searchsorted(self.scores_, check_scores(scores), side="left")
         below = np.where(position > 0, self.at_or_below_[position - 1], 0)
         return self._p_of_count(self.n_ - below)
 
@@ -109,7 +109,8 @@ class Calibration(Stateful, ABC):
             raise NotFitted(f"{type(self).__name__} has no calibration scores yet: call fit.")
 
 
-def _check_scores(scores: ArrayLike) -> FloatArray:
+def check_scores(scores: ArrayLike) -> FloatArray:
+    """Return scores (n,) as float64. Raises InputError for another shape or infinite values."""
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1:
         raise InputError(f"Scores are one number an item; got an array of shape {values.shape}.")

@@ -11,8 +11,11 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtri
 
+from tocsin.detectors.categories import Categories
 from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.types import FloatArray
+
+_FEW_ROWS = 80
 
 
 class ColumnScaling(Protocol):
@@ -133,6 +136,28 @@ class MidRankScaling:
         return standardise(Z, self.centre, self.width), np.ones(X.shape)
 
 
+class RobustScaling:
+    """The median becomes 0, the interquartile range that of the standard normal distribution.
+
+    >>> RobustScaling(np.array([[0.0], [1.0], [2.0], [3.0], [1e6]])).transform(np.array([[2.0]]))
+    array([[0.]])
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        low, self.median, high = np.percentile(reference, (25, 50, 75), axis=0)
+        deviation = location_and_scale(reference)[1]
+        width = (high / 2 - low / 2) / 0.6745
+        self.width = np.where(width > 1e-6 * deviation, width, deviation)
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        return standardise(X, self.median, self.width)
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates, and a stretch of 1: one row hardly moves the quartiles."""
+        return self.transform(X), np.ones(X.shape)
+
+
 class ArcsinhScaling:
     """Robust scaling, compressed far out, then standard: outliers hardly move it.
 
@@ -145,14 +170,11 @@ class ArcsinhScaling:
     """
 
     def __init__(self, reference: FloatArray) -> None:
-        low, self.median, high = np.percentile(reference, (25, 50, 75), axis=0)
-        deviation = location_and_scale(reference)[1]
-        width = (high / 2 - low / 2) / 0.6745
-        self.width = np.where(width > 1e-6 * deviation, width, deviation)
+        self.robust = RobustScaling(reference)
         self.standard = StandardScaling(self._compress(reference))
 
     def _compress(self, X: FloatArray) -> FloatArray:
-        return np.arcsinh(standardise(X, self.median, self.width))
+        return np.arcsinh(self.robust.transform(X))
 
     def transform(self, X: FloatArray) -> FloatArray:
         """Return X (n, d) in scaled coordinates, finite."""
@@ -161,6 +183,39 @@ class ArcsinhScaling:
     def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return coordinates, and the deviation over that of the other rows."""
         return self.standard.leave_one_out(self._compress(X))
+
+
+class MixedScaling:
+    """Arcsinh scaling, of fewer than 80 rows robust scaling; a category varies as one column.
+
+    Scaled one by one, the columns of a category of many values would outweigh all others. Of
+    few rows how far one stands out is all that tells, and arcsinh would hide it.
+
+    >>> X = np.array([[1.0, 1, 0, 0], [2, 0, 1, 0], [3, 0, 0, 1], [4, 1, 0, 0]])
+    >>> MixedScaling(X).transform(X)[:, 1:].var(axis=0).sum().round(6)
+    np.float64(1.0)
+    """
+
+    def __init__(self, reference: FloatArray) -> None:
+        categories = Categories(reference)
+        self.others = categories.others
+        numbers = ArcsinhScaling if len(reference) >= _FEW_ROWS else RobustScaling
+        self.numbers: ColumnScaling = numbers(reference[:, self.others])
+        self.weight = np.ones(reference.shape[1])
+        for block in categories.blocks:
+            self.weight[block] = 1 / np.sqrt(reference[:, block].var(axis=0).sum())
+
+    def transform(self, X: FloatArray) -> FloatArray:
+        """Return X (n, d) in scaled coordinates, finite."""
+        Z = standardise(X, np.zeros(X.shape[1]), 1 / self.weight)
+        Z[:, self.others] = self.numbers.transform(X[:, self.others])
+        return Z
+
+    def leave_one_out(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return coordinates and stretch (n, d), which is 1 for the columns of categories."""
+        Z, stretch = self.transform(X), np.ones(X.shape)
+        stretch[:, self.others] = self.numbers.leave_one_out(X[:, self.others])[1]
+        return Z, stretch
 
 
 class HeavyTailScaling:

@@ -59,8 +59,9 @@ def hold_out(
 
     ``data``: rows or texts of a table, log sessions, or images all of which can be read.
     ``split``: of the clean protocol; None is "time" for logs, whose neighbours in time are alike,
-    so that a random half flatters, else "random". Raises ParameterError for an unknown protocol
-    or split, InputError when a class is missing.
+    so that a random half flatters, else "random". Of normal items only, the false-alarm rate is
+    all that is measured. Raises ParameterError for an unknown protocol or split, InputError when
+    there are no normal items, or no anomalies to learn from.
 
     >>> from tocsin.pipeline import Pipeline
     >>> rng = np.random.default_rng(0)
@@ -72,8 +73,9 @@ def hold_out(
     """
     if protocol not in get_args(Protocol):
         raise ParameterError(f"The protocol is one of {get_args(Protocol)}; got {protocol!r}.")
-    if not 0 < y.sum() < len(y):
-        raise InputError(f"To measure takes normal items and anomalies; {y.sum()} of {len(y)} are.")
+    check_normal(y)
+    if protocol == "supervised" and not y.any():
+        raise InputError("supervised learns from labelled anomalies; all items are normal.")
     logs = data if isinstance(data, LogItems) else None
     take = data.take if isinstance(data, LogItems) else _taking(data)
     start = time.perf_counter()
@@ -102,7 +104,7 @@ def halves(y: IntArray, split: Split, seed: int = 0) -> tuple[IntArray, IntArray
     """Return which items to learn from, normal ones, and which to test, both ascending.
 
     ``y``: the labels (n,), 1 = anomaly. Raises ParameterError for an unknown split, InputError
-    when nothing is left to learn from, or the tested half lacks a class.
+    when nothing is left to learn from, or the tested half lacks a class that there is.
 
     >>> [part.tolist() for part in halves(np.array([0, 1, 0, 0, 0, 1]), "time")]
     [[0, 2], [3, 4, 5]]
@@ -115,13 +117,19 @@ def halves(y: IntArray, split: Split, seed: int = 0) -> tuple[IntArray, IntArray
         tested = np.setdiff1d(np.arange(len(y)), train)
     else:
         train, tested = normal[normal < len(y) // 2], np.arange(len(y) // 2, len(y))
-    if len(train) < 2 or not 0 < y[tested].sum() < len(tested):
+    if len(train) < 2 or not (y[tested] == 0).any() or y[tested].any() != y.any():
         raise InputError(
             f"Split by {split}, there are {len(train)} normal items to learn from, and "
             f"{y[tested].sum()} anomalies among {len(tested)} to test; both parts need normal "
             "items, the tested one also anomalies. Split otherwise, or give more data."
         )
     return train, tested
+
+
+def check_normal(y: IntArray) -> None:
+    """Raise InputError unless there is a normal item among the labels y (n,), 1 = anomaly."""
+    if y.all():
+        raise InputError(f"To measure takes normal items; all {len(y)} are labelled anomalies.")
 
 
 def measure(

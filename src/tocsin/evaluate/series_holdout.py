@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import ParameterError
 from tocsin.evaluate.affiliation import affiliation
+from tocsin.evaluate.holdout import check_normal
 from tocsin.evaluate.metrics import ranking
 from tocsin.evaluate.ranges import (
     buffer_period,
@@ -89,7 +90,8 @@ def hold_out_series(
 
     Without ``train_rows``, training ends before the first anomaly, and at half of the rows at
     most; where fewer than a tenth would be left, the whole is learned from, without labels.
-    Raises InputError when a class is missing, ParameterError for too many rows.
+    Of normal rows only, the false-alarm rate is all that is measured. Raises InputError when
+    there are no normal rows, ParameterError for too many rows.
 
     >>> wave = np.sin(np.arange(900) / 7) + 0.05 * np.random.default_rng(0).normal(size=900)
     >>> wave[700:720] = 0.0
@@ -98,10 +100,9 @@ def hold_out_series(
     >>> hold_out_series(frame, y, SeriesPipeline("autoregression"))[0].found
     1.0
     """
-    if not 0 < y.sum() < len(y):
-        raise InputError(f"To measure takes normal rows and anomalies; {y.sum()} of {len(y)} are.")
+    check_normal(y)
     if train_rows is None:
-        clean = min(int(np.flatnonzero(y)[0]), len(y) // 2)
+        clean = min([*np.flatnonzero(y)[:1].tolist(), len(y) // 2])
         train_rows = clean if clean >= len(y) // 10 else len(y)
     if train_rows > len(y):
         raise ParameterError(f"There are {len(y)} rows; {train_rows} were asked to train on.")

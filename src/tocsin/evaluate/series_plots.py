@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_STRETCHES = 1000
+_GAP = 10
+"""Where so many times the usual time between points passes, nothing is drawn."""
 _TAIL = 1e4  # a channel whose spikes are so many times its usual spread hides all else
 
 
@@ -131,6 +133,8 @@ class _Panels:
             from matplotlib.dates import date2num
 
             self.x = date2num(detection.times[shown])  # type: ignore[no-untyped-call]
+        passed = np.diff(self.x)
+        self.gaps = np.flatnonzero(passed > _GAP * np.median(passed)) if n > 1 else passed
         self.marked = self._marked(n)
 
     def paint(self, figure: Figure) -> None:
@@ -184,7 +188,9 @@ class _Panels:
 
     def _line(self, axes: Axes, values: FloatArray, anomalous: BoolArray, colour: str) -> None:
         at = extremes(values, self.stretches)
-        axes.plot(self.x[at], values[at], color=colour, linewidth=1.0)
+        broken = np.searchsorted(at, self.gaps, side="right")  # no line leads across a gap
+        x, y = (np.insert(each[at], broken, np.nan) for each in (self.x, values))
+        axes.plot(x, y, color=colour, linewidth=1.0)
         inside = anomalous[at]
         inside[1:] |= anomalous[at[:-1]]  # so that a single point has a line to it
         inside[:-1] |= anomalous[at[1:]]

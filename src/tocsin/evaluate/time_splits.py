@@ -5,7 +5,8 @@ later data to measure on:
 
 - ``train_normal.csv`` or ``train.csv``, or the files of ``train/good``, one after the other;
 - ``test_normal.csv`` and ``test.csv``, where they are, and every ``test_NAME.csv``; a column
-  ``label`` tells faults (1) from normal data (0), without one a file is normal;
+  ``label`` tells faults (1) from normal data (0), without one a file is normal; where there is a
+  ``test_normal.csv``, false alarms are counted on it alone;
 - or the files of ``test/good``, normal, and of every other folder ``test/NAME``, faults;
 - or one file with labels, in the order of time: the normal items of its first 55 % are learned
   from, the next 10 % are left out, and the rest is measured on.
@@ -56,11 +57,15 @@ _PIPELINES: dict[Modality, Callable[..., BasePipeline]] = {
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Normal data to learn from, and later recordings, each with its labels (n,)."""
+    """Normal data to learn from, and later recordings, each with its labels (n,).
+
+    ``counted``: on which of the recordings false alarms are counted.
+    """
 
     name: str
     train: pd.DataFrame
     later: tuple[tuple[pd.DataFrame, IntArray], ...]
+    counted: tuple[bool, ...]
 
 
 def read_time_splits(data: Path, most_rows: int | None = None) -> Iterator[TimeSplit]:
@@ -181,6 +186,7 @@ def _files(folder: Path) -> bool:
 def _read(folder: Path, most_rows: int | None) -> TimeSplit:
     named = {path.stem: path for path in sorted(folder.glob("*.csv"))}
     known = named.get("train_normal") or named.get("train")
+    normal: list[bool] = []
     if (folder / "train" / "good").is_dir():
         train = _joined(folder / "train" / "good")
         later = [
@@ -190,9 +196,9 @@ def _read(folder: Path, most_rows: int | None) -> TimeSplit:
         pairs = [(frame, np.full(len(frame), label)) for frame, label in later]
     elif known is not None:
         train = _labelled(read_table(known))[0]
-        pairs = [
-            _labelled(read_table(path)) for name, path in named.items() if name.startswith("test")
-        ]
+        tests = {name: path for name, path in named.items() if name.startswith("test")}
+        pairs = [_labelled(read_table(path)) for path in tests.values()]
+        normal = [name == "test_normal" for name in tests]
     elif len(named) == 1:
         train, pairs = _cut(*_labelled(read_table(next(iter(named.values())))))
     else:
@@ -203,6 +209,7 @@ def _read(folder: Path, most_rows: int | None) -> TimeSplit:
         folder.name,
         train[rows].reset_index(drop=True),
         tuple((frame.reindex(columns=train.columns)[first], y[first]) for frame, y in pairs),
+        tuple(normal if any(normal) else [True] * len(pairs)),
     )
 
 
@@ -237,8 +244,9 @@ def _measure(pipeline: BasePipeline, split: TimeSplit, budgets: Sequence[float])
         return [empty | {"budget": budget, "inside": False, "error": told} for budget in budgets]
     values = np.concatenate([scores.values for scores, _ in found])
     labels = np.concatenate([labels for _, labels in found])
+    counted = np.repeat(split.counted, [len(each) for _, each in found]) & (labels == 0)
     shared = empty | {
-        "normals": int((labels == 0).sum()),
+        "normals": int(counted.sum()),
         "independent": pipeline.calibration_.independent_,
         **_ranked(values, labels),
     }
@@ -246,7 +254,7 @@ def _measure(pipeline: BasePipeline, split: TimeSplit, budgets: Sequence[float])
     for budget in budgets:
         pipeline.set_params(false_alarms=budget)
         flagged = np.concatenate([pipeline.decide(scores).is_anomaly for scores, _ in found])
-        rate, (low, high) = float(flagged[labels == 0].mean()), limits(budget)
+        rate, (low, high) = float(flagged[counted].mean()), limits(budget)
         rows.append(shared | {"budget": budget, "rate": rate, "inside": low <= rate <= high})
     return rows
 

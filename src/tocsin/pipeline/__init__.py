@@ -19,7 +19,7 @@ from tocsin.pipeline.series import SeriesPipeline
 from tocsin.pipeline.serving import served
 from tocsin.pipeline.tables import Pipeline
 from tocsin.pipeline.text import TextPipeline
-from tocsin.readers.table import read_table
+from tocsin.readers.table import Known, read_table
 from tocsin.store import folder
 from tocsin.types import Detection
 
@@ -31,6 +31,7 @@ __all__ = [
     "SeriesPipeline",
     "TextPipeline",
     "detect",
+    "known_of",
     "load",
 ]
 
@@ -102,10 +103,18 @@ def detect(
     pipeline = _PIPELINES[modality](detector, false_alarms=false_alarms, **settings)
     if train is None:
         return pipeline.fit_detect(_read(data, modality), labels=labels)
-    return pipeline.fit(_read(train, modality), labels=labels).detect(_read(data, modality))
+    pipeline.fit(_read(train, modality), labels=labels)
+    return pipeline.detect(_read(data, modality, known_of(pipeline)))
 
 
-def _read(data: Any, modality: str) -> Any:
+def known_of(pipeline: AnyPipeline) -> Known | None:
+    """Return what a reader of files has to know to read new ones as this pipeline's training."""
+    if not isinstance(pipeline, Pipeline | SeriesPipeline):
+        return None
+    return pipeline.preparer_.known
+
+
+def _read(data: Any, modality: str, known: Known | None = None) -> Any:
     """Return the table of a path; all else is read as it is taken in."""
     path = isinstance(data, str | Path) and modality in ("tables", "series")
-    return read_table(data) if path else data
+    return read_table(data, known=known) if path else data

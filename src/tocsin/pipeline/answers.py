@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from tocsin import base
+from tocsin.decide.calibration import NEVER
 from tocsin.decide.intervals import intervals
 from tocsin.explain.series import Band
+from tocsin.prepare.levels import Unit
 from tocsin.prepare.series import PreparedSeries
-from tocsin.types import Decision, FloatArray, Interval, Scores, SeriesDetection
+from tocsin.types import (
+    BoolArray,
+    Decision,
+    FloatArray,
+    IntArray,
+    Interval,
+    Reason,
+    Scores,
+    SeriesDetection,
+)
 
 MERGED_WITHIN = 10
 """Intervals with at most so many points between them are one."""
@@ -19,9 +30,15 @@ MERGED_WITHIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One entity's points with their scores and decisions; ``band`` is that of its model."""
+    """One entity's points with their scores and decisions.
+
+    ``seen``: (n, channels), the values as the model saw them, in ``unit``; what ``scores`` say
+    was expected and the model's ``band`` are in that unit too.
+    """
 
     series: PreparedSeries
+    seen: FloatArray
+    unit: Unit
     scores: Scores
     decision: Decision
     band: Band
@@ -39,25 +56,64 @@ class Answer:
             decision=replace(self.decision, threshold=threshold),
         )
 
-    def without_filled(self) -> Answer:
-        """Return the answer with no anomaly where nothing was observed."""
-        seen = ~self.series.filled
-        p_values = np.where(seen, self.decision.p_values, 1.0)
-        flagged = self.decision.is_anomaly & seen
-        return replace(self, decision=replace(self.decision, p_values=p_values, is_anomaly=flagged))
+    def of_what_was_seen(self) -> Answer:
+        """Return the answer with no anomaly where nothing was observed, but for outages.
+
+        An outage has the budget's rate for p-values, and a score barely above the threshold.
+        """
+        seen, out = ~self.series.filled, self._out
+        decision, values = self.decision, self.scores.values.copy()
+        p_values = np.where(seen, decision.p_values, 1.0)
+        p_values[out] = decision.false_alarm_rate
+        values[out] = min(np.nextafter(decision.threshold, np.inf), NEVER)
+        flagged = (decision.is_anomaly & seen) | out
+        return replace(
+            self,
+            scores=replace(self.scores, values=values),
+            decision=replace(decision, p_values=p_values, is_anomaly=flagged),
+        )
+
+    def band_in_units(self) -> tuple[FloatArray, FloatArray]:
+        """Return the lower and the upper edge (n, channels) of what was expected."""
+        low, high = self.band.around(self.seen, self.scores)
+        return self.unit.back(low), self.unit.back(high)
 
     def intervals(self, first: int, channels: Sequence[str], top: int) -> list[Interval]:
-        """Return the anomalies, at positions that count from ``first``."""
-        decision = self.decision
-        spans = intervals(
-            self.scores.values, decision.is_anomaly, decision.threshold, MERGED_WITHIN
-        )
-        return [self._interval(start, end, first, channels, top) for start, end in spans]
+        """Return the anomalies, none across a gap, at positions that count from ``first``."""
+        decision, flagged = self.decision, self.decision.is_anomaly & ~self._out
+        found = []
+        for low, high, _ in self.series.spans:
+            values, own = self.scores.values[low:high], flagged[low:high]
+            for start, end in intervals(values, own, decision.threshold, MERGED_WITHIN):
+                inside = slice(low + start, low + end + 1)
+                found.append(self._interval(inside, first, self._reasons(inside, channels, top)))
+        for start, end in self.series.outages:
+            missing = Reason("points missing", float(end - start + 1), 0.0, 1.0)
+            found.append(self._interval(slice(start, end + 1), first, (missing,)[:top]))
+        return found
 
-    def _interval(
-        self, start: int, end: int, first: int, channels: Sequence[str], top: int
-    ) -> Interval:
-        values, inside = self.scores.values, slice(start, end + 1)
+    @property
+    def _out(self) -> BoolArray:
+        """Which of the points (n,) are outages."""
+        out = np.zeros(len(self.series.values), dtype=np.bool_)
+        for start, end in self.series.outages:
+            out[start : end + 1] = True
+        return out
+
+    def _reasons(self, inside: slice, channels: Sequence[str], top: int) -> tuple[Reason, ...]:
+        unit = {name: i for i, name in enumerate(channels)}
+        found = self.band.reasons(self.seen, self.scores, inside, channels, top)
+        return tuple(
+            replace(
+                each,
+                seen=self.unit.value(each.seen, unit[each.name]),
+                expected=self.unit.value(each.expected, unit[each.name]),
+            )
+            for each in found
+        )
+
+    def _interval(self, inside: slice, first: int, reasons: tuple[Reason, ...]) -> Interval:
+        values, start, end = self.scores.values, inside.start, inside.stop - 1
         peak = start + int(values[inside].argmax())
         times = self.series.times
         return Interval(
@@ -70,42 +126,25 @@ class Answer:
             start_time=None if times is None else times[start],
             end_time=None if times is None else times[end],
             peak_time=None if times is None else times[peak],
-            reasons=self.band.reasons(self.series.values, self.scores, inside, channels, top),
+            reasons=reasons,
         )
 
 
-def split(
-    group: Sequence[PreparedSeries], scores: Scores, decision: Decision, band: Band
-) -> list[Answer]:
-    """Return the answers for series that one model learned from as one long series."""
-    answers, first = [], 0
-    for series in group:
-        own = slice(first, first + len(series.values))
-        its_scores = Scores(
-            scores.values[own],
-            None if scores.parts is None else scores.parts[own],
-            None if scores.expected is None else scores.expected[own],
-        )
-        its_decision = replace(
-            decision, p_values=decision.p_values[own], is_anomaly=decision.is_anomaly[own]
-        )
-        answers.append(Answer(series, its_scores, its_decision, band))
-        first = own.stop
-    return answers
+def split_decision(decision: Decision, ends: IntArray) -> list[Decision]:
+    """Return a decision in parts that end before these positions."""
+    parts = zip(np.split(decision.p_values, ends), np.split(decision.is_anomaly, ends), strict=True)
+    return [replace(decision, p_values=p, is_anomaly=flagged) for p, flagged in parts]
 
 
 def join_scores(answers: Sequence[Answer]) -> Scores:
-    """Return the scores of all points, one entity after the other."""
-    scores = [answer.scores for answer in answers]
-
-    def joined(arrays: list[Any]) -> FloatArray | None:
-        present = [array for array in arrays if array is not None]
-        return np.concatenate(present) if len(present) == len(scores) else None
-
-    return Scores(
-        np.concatenate([each.values for each in scores]),
-        joined([each.parts for each in scores]),
-        joined([each.expected for each in scores]),
+    """Return the scores of all points, one entity after the other, in the units of the user."""
+    return base.join_scores(
+        [
+            replace(each.scores, expected=each.unit.back(each.scores.expected))
+            if each.scores.expected is not None
+            else each.scores
+            for each in answers
+        ]
     )
 
 
@@ -116,7 +155,7 @@ def join(
 
     ``reasons``: how many channels to name for an interval.
     """
-    answers = [answer.without_filled() for answer in answers]
+    answers = [answer.of_what_was_seen() for answer in answers]
     found: list[Interval] = []
     first = 0
     for answer in answers:
@@ -124,7 +163,7 @@ def join(
         first += len(answer.series.values)
     series = [answer.series for answer in answers]
     decisions = [answer.decision for answer in answers]
-    bands = [answer.band.around(answer.series.values, answer.scores) for answer in answers]
+    bands = [answer.band_in_units() for answer in answers]
     times = [each.times for each in series if each.times is not None]
     entities = [np.full(len(each.values), each.entity, dtype=object) for each in series]
     return SeriesDetection(

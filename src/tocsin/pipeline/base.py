@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from tocsin import __version__, registry
 from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
-from tocsin.decide import Budget, Calibration, decide, drifting_stretch
+from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
 from tocsin.decide import create as create_calibration
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.store import folder
@@ -248,13 +248,22 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     def _decide_training(
         self, calibration: Calibration, values: FloatArray, labels: ArrayLike | None
     ) -> Decision:
-        """Decide on training items; those that calibrate are counted once, not twice."""
+        """Decide on training items; those that calibrate are counted once, not twice.
+
+        Of unlabelled ones too few to count, those are anomalies that stand out from the others.
+        """
+        if labels is None and self._too_few(len(values)):
+            return stand_out(values, self.budget.rate)
         counted = create_calibration("quantile").set_state(calibration.get_state())
         decision = decide(counted, values, self.budget.rate)
         if labels is None:
             return decision
         new = self._decide(calibration, values).p_values
         return replace(decision, p_values=np.where(np.asarray(labels) == 0, decision.p_values, new))
+
+    def _too_few(self, items: int) -> bool:
+        """Return whether so few items may not have one false alarm, and are extrapolated from."""
+        return self.calibration == "extreme_value" and items * self.budget.rate < 1
 
     def _fitted(self) -> Self:
         if not hasattr(self, "calibration_"):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tocsin.base import Detector, SeriesDetector, Stateful, check_labels
-from tocsin.decide import Calibration
+from tocsin.base import Detector, SeriesDetector, check_labels
+from tocsin.decide import Budget, decide
 from tocsin.decide import create as create_calibration
+from tocsin.decide.alarm_rate import LEAST_ALARMS, alarm_heights, point_rate
 from tocsin.errors import ParameterError, SchemaMismatch
-from tocsin.explain.series import Band
-from tocsin.pipeline.answers import Answer, join, join_scores, split
+from tocsin.pipeline.answers import MERGED_WITHIN, Answer, join, join_scores, split_decision
 from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.series_model import SeriesModel
+from tocsin.prepare.gaps import Missing
 from tocsin.prepare.series import PreparedSeries, SeriesPreparer
-from tocsin.types import FloatArray, IntArray, Scores, SeriesDetection
+from tocsin.types import Decision, Drift, FloatArray, IntArray, Scores, SeriesDetection
 
 SECONDS_A_DAY = 86_400
 
@@ -26,37 +29,13 @@ SHARED = ""
 Models = Literal["shared", "each"]
 
 
-class _Model(Stateful):
-    """A trained detector with its calibration and the band of expected values."""
+class _Learned(NamedTuple):
+    """A model and what it learned from: series, their scores all in view, their labels."""
 
-    detector_: SeriesDetector
-    calibration_: Calibration
-    band_: Band
-
-    def __init__(self, detector: SeriesDetector, method: str) -> None:
-        self.detector_ = detector
-        self.calibration_ = create_calibration(method)
-        self.band_ = Band()
-
-    def fit(self, X: FloatArray, labels: IntArray | None) -> Scores:
-        """Learn from a series, and return its points' honest scores."""
-        self.detector_.fit(X, labels)
-        own, held_out = self.detector_.training_scores_, self.detector_.held_out_
-        normal = np.ones(len(X), dtype=bool) if labels is None else labels == 0
-        self.calibration_.fit(own[held_out & normal])
-        seen = self.detector_.score_together(X)
-        scores = Scores(own, seen.parts, seen.expected)
-        self.band_.fit(X, scores)
-        return scores
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        self.detector_.set_state(state["detector_"])
-        self.calibration_.set_state(state["calibration_"])
-        self.band_.set_state(state["band_"])
-        return self
-
-    def get_state(self) -> dict[str, Any]:
-        return {name: getattr(self, name).get_state() for name in vars(self)}
+    model: SeriesModel
+    series: Sequence[PreparedSeries]
+    scores: list[Scores]
+    labels: list[IntArray] | None
 
 
 class SeriesPipeline(BasePipeline):
@@ -67,12 +46,16 @@ class SeriesPipeline(BasePipeline):
     None looks for them, "none" says that there is none. ``models``: "shared", one model for
     all entities, or "each", one for each, whose scores are then minus the logarithm (base 10)
     of the p-value, so that they compare; None takes "each" for streaming detectors.
-    ``false_alarms``: the share of normal points that may be flagged; or ``alarms_per_day``,
-    with ``rows_per_day`` where there is no regular time. Series are data frames with one row a
-    time (and entity), or arrays (n,) or (n, channels) in the order of time.
+    ``false_alarms``: the share of normal points that may be flagged; or ``alarms_per_day``, how
+    many intervals of all entities together, with ``rows_per_day`` where there is no regular
+    time. Series are data frames with one row per time (and entity), or arrays (n,) or
+    (n, channels) in the order of time.
 
-    Missing points are filled and never flagged. The thresholds assume that training points tell
-    what scores are usual; neighbouring points of a series are alike, so alarms come in runs.
+    A shared model scores each entity by itself, in units of its own where training shows that
+    entities differ in level or spread. ``missing``: what missing points are, "ignore", "zero" or
+    "anomaly", see ``tocsin.prepare.series.SeriesPreparer``; those that are filled are not flagged.
+    ``score`` and ``detect`` judge by what training taught, whatever else the table holds;
+    ``fit_detect`` has the whole series in view, and judges its points among themselves.
 
     >>> import numpy as np
     >>> t = np.arange(1200)
@@ -88,7 +71,7 @@ class SeriesPipeline(BasePipeline):
     item = "points"
 
     preparer_: SeriesPreparer
-    models_: dict[str, _Model]
+    models_: dict[str, SeriesModel]
 
     def __init__(
         self,
@@ -97,6 +80,7 @@ class SeriesPipeline(BasePipeline):
         time: str | None = None,
         entity: str | None = None,
         models: Models | None = None,
+        missing: Missing = "ignore",
         false_alarms: float = 0.01,
         alarms_per_day: float | None = None,
         rows_per_day: float | None = None,
@@ -108,6 +92,7 @@ class SeriesPipeline(BasePipeline):
         self.time = time
         self.entity = entity
         self.models = models
+        self.missing = missing
         self.false_alarms = false_alarms
         self.alarms_per_day = alarms_per_day
         self.rows_per_day = rows_per_day
@@ -137,13 +122,27 @@ class SeriesPipeline(BasePipeline):
         Raises as ``score`` does.
         """
         series, remarks = self._fitted().preparer_.prepare(X)
-        return self._detection(self._answers(series), remarks, explain=explain)
+        answers = self._answers(series)
+        drift, told = self._drift(answers)
+        remarks = [*told, *remarks, *self._strangers(series)]
+        return replace(self._detection(answers, remarks, explain=explain), drift=drift)
+
+    def decide(self, scores: Scores) -> Decision:
+        """Return which scores are anomalies, by the first model where each entity has its own."""
+        model = next(iter(self._fitted().models_.values()))
+        return self._decide_new(model, scores.values)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
     ) -> SeriesDetection:
-        """Fit, and return the answer for the training series, each point by its honest score."""
-        return self._detection(self._learn(X, labels), (), explain=explain)
+        """Fit, and return the answer for the training series, with all of it in view."""
+        answers = []
+        for model, series, scores, known in self._learn(X, labels):
+            decision = self._decide_together(model, scores, known)
+            ends = np.cumsum([len(each) for each in scores])[:-1]
+            parts = zip(series, scores, split_decision(decision, ends), strict=True)
+            answers += [model.answer(*each) for each in parts]
+        return self._detection(answers, (), explain=explain)
 
     @property
     def columns(self) -> list[str]:
@@ -151,37 +150,99 @@ class SeriesPipeline(BasePipeline):
         return self.preparer_.columns_
 
     @property
+    def budget(self) -> Budget:
+        """The share of points that may be flagged, of the first model where each has its own."""
+        if self.alarms_per_day is None or not hasattr(self, "models_"):
+            return super().budget
+        allowed = self._alarms_per_point()
+        return Budget(next(iter(self.models_.values())).rate_of(allowed or 0.0))
+
+    @property
     def preparation_notes(self) -> list[str]:
         """What was found, guessed, dropped or filled in preparation."""
-        return self.preparer_.notes_
+        notes = [*self.preparer_.notes_]
+        if SHARED in self.models_ and self.models_[SHARED].levels_.differ:
+            notes.append("entities differ in level or spread: each is judged in units of its own")
+        return notes
 
     def _rows_per_day(self) -> float | None:
         step = None if not hasattr(self, "preparer_") else self.preparer_.step_
         if self.rows_per_day is not None or step is None:
             return self.rows_per_day
-        return SECONDS_A_DAY / step
+        return self.preparer_.entities_ * SECONDS_A_DAY / step
 
-    def _learn(self, X: Any, labels: ArrayLike | None) -> list[Answer]:
+    def _alarms_per_point(self) -> float | None:
+        """Return how many alarms are allowed per point; None where a share of points is."""
+        if self.alarms_per_day is None:
+            return None
+        if (rows := self._rows_per_day()) is None:
+            raise ParameterError(
+                "alarms_per_day needs times with a common step, or rows_per_day: how many points "
+                "come in a day."
+            )
+        return Budget.per_day(self.alarms_per_day, rows).rate
+
+    def _promise(self) -> list[str]:
+        if (allowed := self._alarms_per_point()) is None:
+            return super()._promise()
+        points = sum(model.points_ for model in self.models_.values())
+        days = points / (self._rows_per_day() or 1.0)
+        least = LEAST_ALARMS / days
+        told = "; fewer are extrapolated, and no promise"
+        return [
+            f"at most {self.alarms_per_day:g} alarms per day: intervals of all series together, "
+            f"counted on {days:,.3g} days of training, which support no less than {least:.2g} per "
+            f"day{told if points * allowed < LEAST_ALARMS else ''}"
+        ]
+
+    def _strangers(self, series: Sequence[PreparedSeries]) -> list[str]:
+        """Return a note about the entities that the shared model was not trained on."""
+        model = self.models_.get(SHARED)
+        if model is None:
+            return []
+        new = [each.entity for each in series if not model.levels_.knows(each.entity)]
+        if not new:
+            return []
+        how = "judged as those of training are"
+        if model.levels_.differ:
+            how = "scaled by their own values, as training shows that entities differ"
+        shown = ", ".join(f'"{name}"' for name in new[:5]) + (" …" if len(new) > 5 else "")
+        return [f"{len(new):,} of {len(series):,} entities not in training ({shown}): {how}"]
+
+    def _decide_new(self, model: SeriesModel, values: FloatArray) -> Decision:
+        allowed = self._alarms_per_point()
+        return model.decide(values, self.calibration, self.false_alarms, allowed)
+
+    def _drift(self, answers: Sequence[Answer]) -> tuple[Drift | None, list[str]]:
+        """Return the drift with the most flagged points, if any, and what to say of it."""
+        worst, note, first = None, "", 0
+        for answer in answers:
+            own = self._model_of(answer.series.entity).drift(answer, self.columns)
+            if own is not None and (worst is None or own.flagged > worst.flagged):
+                times, entity = answer.series.times, answer.series.entity
+                since = "" if times is None else f" (from {_time(times[own.first])} on)"
+                note = f"{own}{since}" if entity is None else f"{entity}: {own}{since}"
+                worst = replace(own, first=first + own.first, last=first + own.last)
+            first += len(answer.series.values)
+        return worst, [note] if worst else []
+
+    def _learn(self, X: Any, labels: ArrayLike | None) -> list[_Learned]:
         if self.models not in (None, "shared", "each"):
             raise ParameterError(f'models is "shared" or "each"; got {self.models!r}.')
-        self.preparer_ = SeriesPreparer(time=self.time, entity=self.entity)
+        self.preparer_ = SeriesPreparer(time=self.time, entity=self.entity, missing=self.missing)
         series = self.preparer_.fit_transform(X)
         known = None if labels is None else check_labels(labels, len(X))
         streaming = self._new_series_detector().card.learning == ("streaming",)
         alone = self.models == "each" or (self.models is None and streaming)
         self.models_ = {}
-        answers = []
+        learned = []
         for group in [[one] for one in series] if alone else [series]:
-            model = _Model(self._new_series_detector(), self.calibration)
-            its_labels = None
-            if known is not None:
-                its_labels = np.concatenate([_labels_of(each, known) for each in group])
-            scores = model.fit(np.concatenate([each.values for each in group]), its_labels)
+            model = SeriesModel(self._new_series_detector(), self.calibration)
+            own = None if known is None else [_labels_of(each, known) for each in group]
+            learned.append(_Learned(model, group, model.fit(group, own), own))
             self.models_[(group[0].entity or "") if alone else SHARED] = model
-            decision = self._decide_training(model.calibration_, scores.values, its_labels)
-            answers += split(group, scores, decision, model.band_)
         self._show_first()
-        return answers
+        return learned
 
     def _show_first(self) -> None:
         """Let the first model stand for all where one is asked for, as for its card."""
@@ -197,7 +258,7 @@ class SeriesPipeline(BasePipeline):
             )
         return detector
 
-    def _model_of(self, entity: str | None) -> _Model:
+    def _model_of(self, entity: str | None) -> SeriesModel:
         model = self.models_.get(SHARED) or self.models_.get(entity or "")
         if model is None:
             raise SchemaMismatch(
@@ -210,10 +271,24 @@ class SeriesPipeline(BasePipeline):
         models = [self._model_of(each.entity) for each in series]
         answers = []
         for each, model in zip(series, models, strict=True):
-            scores = model.detector_.score(each.values)
-            decision = self._decide(model.calibration_, scores.values)
-            answers.append(Answer(each, scores, decision, model.band_))
+            scores = model.score(each)
+            answers.append(model.answer(each, scores, self._decide_new(model, scores.values)))
         return answers
+
+    def _decide_together(
+        self, model: SeriesModel, scores: Sequence[Scores], labels: Sequence[IntArray] | None
+    ) -> Decision:
+        """Decide on the points of training series among themselves."""
+        values = np.concatenate([each.values for each in scores])
+        known = None if labels is None else np.concatenate(labels)
+        normal = np.ones(len(values), dtype=np.bool_) if known is None else known == 0
+        calibration = create_calibration(self.calibration).fit(values[normal])
+        allowed = self._alarms_per_point()
+        if allowed is None or allowed * len(values) < 1:
+            return self._decide_training(calibration, values, known)
+        heights = alarm_heights([each.values for each in scores], MERGED_WITHIN)
+        threshold = heights[min(int(allowed * len(values)), len(heights) - 1)]
+        return decide(calibration, values, point_rate(calibration, threshold))
 
     def _detection(
         self, answers: Sequence[Answer], remarks: Sequence[str], *, explain: bool
@@ -228,10 +303,10 @@ class SeriesPipeline(BasePipeline):
         return {"preparer": self.preparer_.get_state(), "models": models}
 
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        self.preparer_ = SeriesPreparer(time=self.time, entity=self.entity)
+        self.preparer_ = SeriesPreparer(time=self.time, entity=self.entity, missing=self.missing)
         self.preparer_.set_state(state["preparer"])
         self.models_ = {
-            name: _Model(self._new_series_detector(), self.calibration).set_state(model)
+            name: SeriesModel(self._new_series_detector(), self.calibration).set_state(model)
             for name, model in state["models"].items()
         }
         self._show_first()
@@ -240,3 +315,7 @@ class SeriesPipeline(BasePipeline):
 def _labels_of(series: PreparedSeries, labels: IntArray) -> IntArray:
     """Return the label of each point; a point that was filled in is taken as normal."""
     return np.where(series.rows >= 0, labels[series.rows], 0)
+
+
+def _time(time: np.datetime64) -> str:
+    return str(np.datetime_as_string(time, unit="s")).replace("T", " ")

@@ -15,10 +15,11 @@ from tocsin.prepare.frames import Table, as_frame, quoted
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-LEAST_OF_A_COUNTER, MOST_RESETS = 50, 0.01
-"""A counter shows so many increases, and is reset in at most this share of the steps."""
+LEAST_OF_A_COUNTER, MOST_RESETS = 20, 0.01
+"""A counter grows so many times, and is reset in at most this share of the steps."""
 
 EXACT = 0.01
 """The times of one series of several are told from those of all by a step so exact."""
@@ -100,6 +101,14 @@ class Channels(Stateful):
             values[infinite] = np.nan
         return values
 
+    def known(self, texts: list[str]) -> Known:
+        """Return what a reader of files has to know of these columns, and of further ``texts``."""
+        about = list(zip(self.names_, self.readings_, strict=True))
+        return Known(
+            frozenset([*texts, *(name for name, reading in about if reading["levels"])]),
+            frozenset(name for name, reading in about if reading["style"].startswith("comma")),
+        )
+
     def _read_levels(
         self, cells: pd.Series[Any], levels: list[str], remarks: Remarks
     ) -> FloatArray:
@@ -162,8 +171,8 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
 def looks_like_series(frame: pd.DataFrame) -> bool:
     """Return whether a table is surely one or several series over time.
 
-    It has at least 16 rows, a time column that can be read and goes forward (in each entity)
-    with a common step, and besides these and at most one entity column only numbers.
+    It has at least 16 rows, a time column that can be read and, once sorted, goes forward (in
+    each entity) with a common step, and besides these and at most one entity column only numbers.
 
     >>> times = pd.date_range("2024-01-01", periods=48, freq="h")
     >>> looks_like_series(pd.DataFrame({"time": times, "watts": range(48)}))
@@ -178,7 +187,9 @@ def looks_like_series(frame: pd.DataFrame) -> bool:
     others = frame.drop(columns=column.columns)
     entity = find_entity(others, times)
     codes = codes_of(others[entity])[0] if entity else np.zeros(len(frame), dtype=np.int64)
-    within = differences_within(times[known].astype(np.int64), codes[known])
+    moments: IntArray = times[known].astype(np.int64)
+    order = np.argsort(moments, kind="stable")  # exports may begin with the newest row
+    within = differences_within(moments[order], codes[known][order])
     if known.mean() < MOSTLY or not within.size or (within > 0).mean() < MOSTLY:
         return False
     if find_step(within[within > 0]) is None:
@@ -254,9 +265,7 @@ def is_counter(column: FloatArray, entities: IntArray) -> bool:
     growth, reset = growth_of(seen)
     same = np.diff(entities[known]) == 0
     growth, reset = growth[same], reset[same]
-    if growth.size < LEAST_OF_A_COUNTER or growth.min() < 0:
-        return False
-    if reset.mean() > MOST_RESETS or 2 * (growth > 0).sum() < growth.size:
+    if (growth > 0).sum() < LEAST_OF_A_COUNTER or growth.min() < 0 or reset.mean() > MOST_RESETS:
         return False
     quarters = [float(part.mean()) for part in np.array_split(growth, 4)]
     return min(quarters) > 0.1 * max(quarters)

@@ -26,6 +26,7 @@ HEAVIEST = 10.0
 """The largest weight of a 0/1 column, that of an event seen in about 1 % of the rows."""
 
 _FEWEST_NEW, _NEW_SHARE = 5, 0.005
+_UNSEEN_COUNT = 0.5  # how often a value counts as seen that was not
 _CELLS = 4_000_000  # values handled at once: bounds the temporary memory to some tens of MB
 
 
@@ -144,7 +145,8 @@ class Categories(Stateful):
         self.varies_ = every.size > 1
         self.unseen_weight_ = float(_weight(np.array([(once + 1) / (len(texts) + 1)]))[0])
         if self.by_frequency_:
-            logs = np.log(every * len(texts))
+            counted = np.rint(every * len(texts))
+            logs = np.log(np.where(self.once_is_unseen_ & (counted == 1), _UNSEEN_COUNT, counted))
             self.shift_ = float(every @ logs)
             self.weight_ = 1 / max(float(np.sqrt(every @ (logs - self.shift_) ** 2)), 0.3)
         else:
@@ -166,7 +168,7 @@ class Categories(Stateful):
         out[~seen, -1] = self.unseen_weight_
         if self.by_frequency_:
             counts = np.concatenate([self.counts_, [self.missing_count_, 0]])[codes]
-            out[:, 0] = (np.log(np.maximum(counts, 0.5)) - self.shift_) * self.weight_
+            out[:, 0] = (np.log(np.maximum(counts, _UNSEEN_COUNT)) - self.shift_) * self.weight_
         elif self.varies_:
             missing, rare = len(self.values_), self.kept_ + self.missing_kept_
             slots = np.where(codes < self.kept_, codes, rare)

@@ -6,7 +6,7 @@ order of time, and a flag marks the first point of each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ JITTER = 0.25
 """A point on the grid comes within this share of a step of where it is due."""
 
 LONGEST_GAP = 10
-"""At most so many missing points in a row are filled in; over longer gaps a series is joined."""
+"""At most so many missing points in a row are filled in; over longer gaps a series is cut."""
 
 SLOWEST, SLOW_RUN = 60, 5
 """Sampling up to so many times slower is brought to the step; so many alike in a row tell it."""
@@ -52,30 +52,36 @@ def find_step(differences: IntArray, tolerance: float = JITTER) -> float | None:
 class Layout:
     """Where the points of all series lie, and what was met on the way.
 
-    ``places``: (n,) from 0, never falling; several points may share one. ``repeated``: points
-    of the same time as the one before. ``slow``: differences longer than a step because the
-    sampling there is slower. ``joined``: gaps too long to fill, ``longest`` the longest of them.
+    ``places``: (n,) from 0, never falling; several points may share one. ``missing``: (n,), how
+    many points are missing before each one. ``cut``: (n,), True for the first point after a gap
+    too long to fill. ``repeated``: points of the same time as the one before. ``slow``:
+    differences longer than a step because the sampling there is slower.
     """
 
     places: IntArray
+    missing: IntArray
+    cut: BoolArray
     repeated: int
     slow: int = 0
-    joined: int = 0
-    longest: float = 0.0
+
+    def take(self, where: IntArray) -> Layout:
+        """Return the layout of some of the points."""
+        return replace(
+            self,
+            places=self.places[where],
+            missing=self.missing[where],
+            cut=self.cut[where],
+        )
 
     def remarks(self, step: float | None) -> list[str]:
-        """Return what was done to the points, in words; the step in seconds."""
+        """Return what was done to the points, gaps aside, in words; the step in seconds."""
         kept = int((np.diff(self.places, prepend=-1) > 0).sum())
         faster = len(self.places) - self.repeated - kept
-        empty = int(self.places[-1]) + 1 - kept
         every = "" if step is None else duration(step)
         told = {
             f"{counted(self.repeated, 'row')} repeated a time: merged to their mean": self.repeated,
             f"{counted(faster, 'row')} came sooner than {every} after another: averaged": faster,
             f"{counted(self.slow, 'point')} came more slowly than every {every}": self.slow,
-            f"{counted(empty, 'missing point')} filled by straight lines": empty,
-            f"{counted(self.joined, 'gap')} longer than {LONGEST_GAP} points, up to "
-            f"{duration(self.longest / 1e9)}: the series is joined over them": self.joined,
         }
         found = [text for text, count in told.items() if count]
         if 2 * self.repeated > len(self.places):
@@ -92,41 +98,70 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def lay_out(times: IntArray, first: BoolArray, step: float | None) -> Layout:
+def lay_out(
+    times: IntArray,
+    first: BoolArray,
+    step: float | None,
+    fill: int = LONGEST_GAP,
+    shown: int = 0,
+) -> Layout:
     """Place points (n,) on the grid of a step; without a step, each time is a place of its own.
 
     A point within a quarter of a step of where it is due, counted from the one before it, takes
     the next place, so that clocks that drift make no gaps. Others are counted from the last
-    such point: several may share a place, and places between them may stay empty.
+    such point: several may share a place, and places between them may stay empty. A gap of more
+    than ``fill`` points cuts the series, and leaves at most ``shown`` places empty.
 
     >>> lay_out(np.array([0, 10, 21, 40, 50]), np.arange(5) == 0, 10.0).places.tolist()
     [0, 1, 2, 4, 5]
+    >>> layout = lay_out(np.array([0, 10, 200]), np.arange(3) == 0, 10.0)
+    >>> layout.places.tolist(), layout.missing.tolist(), layout.cut.tolist()
+    ([0, 1, 2], [0, 0, 18], [False, False, True])
     """
     n = len(times)
     difference = np.diff(times, prepend=times[0])
     difference[first] = 0
     repeated = int((difference == 0).sum() - first.sum())
     if step is None:
-        return Layout(np.cumsum(first | (difference > 0)) - 1, repeated)
+        nothing = np.zeros(n, dtype=np.int64)
+        places = np.cumsum(first | (difference > 0)) - 1
+        return Layout(places, nothing, nothing > 0, repeated)
     ratio = difference / step
     whole = np.maximum(_nearest(ratio), 1)
     slow = _slower(ratio) & ~first
-    joined = whole - 1 > np.where(slow, SLOWEST, LONGEST_GAP)
-    anchor = first | joined | (np.abs(ratio - whole) <= JITTER)
+    cut = whole - 1 > np.where(slow, max(SLOWEST, fill), fill)
+    anchor = first | cut | (np.abs(ratio - whole) <= JITTER)
     last = np.maximum.accumulate(np.where(anchor, np.arange(n), 0))
     offset = _nearest((times - times[last]) / step)
     before = np.maximum(np.arange(n) - 1, 0)
     next_place = offset[before] + 1
     due = np.maximum(_nearest((times - times[last[before]]) / step), next_place)
-    advance = np.where(anchor, np.where(first | joined, next_place, due), 0)
+    due = np.where(cut, next_place + np.minimum(whole - 1, shown), due)
+    advance = np.where(anchor, np.where(first, next_place, due), 0)
     advance[0] = 0
-    return Layout(
-        places=np.cumsum(advance) + offset,
-        repeated=repeated,
-        slow=int((slow & ~joined).sum()),
-        joined=int(joined.sum()),
-        longest=float(difference[joined].max(initial=0)),
-    )
+    places = np.cumsum(advance) + offset
+    missing = np.where(cut, whole - 1, np.maximum(np.diff(places, prepend=0) - 1, 0))
+    missing[first | (slow & ~cut)] = 0
+    return Layout(places, missing, cut, repeated, int((slow & ~cut).sum()))
+
+
+def pace(times: IntArray, places: IntArray, breaks: BoolArray, step: float) -> float:
+    """Return the mean time between places, of the longest part between breaks.
+
+    It tells where later points lie: months are not all of 31 days, and clocks drift. As long as
+    it leads to the same place at the end of that part, the step itself is taken.
+
+    >>> at = np.arange(1000)
+    >>> pace(102 * at, at, at == 0, 100.0), pace(100 * at, at, at == 0, 100.0)
+    (102.0, 100.0)
+    """
+    begin = np.flatnonzero(breaks)
+    end = np.append(begin[1:], len(times)) - 1
+    elapsed, passed = times[end] - times[begin], places[end] - places[begin]
+    longest = int(passed.argmax())
+    if passed[longest] == 0 or abs(elapsed[longest] - passed[longest] * step) < step / 2:
+        return step
+    return float(elapsed[longest] / passed[longest])
 
 
 def times_between(times: IntArray, places: IntArray) -> IntArray:

@@ -16,16 +16,22 @@ sorted is no counter, and neither is one that grows with noise, which goes both 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from itertools import islice, starmap
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.types import FloatArray, IntArray
 
 FEWEST_ROWS = 50
+FIRST_ROWS = 5_000
+"""Rows that tell which columns grow within the values of others, or restart."""
 _FEWEST_VALUES = 20
+_FEW_PER_GROUP = 10
+_MOST_GROUPINGS = 10
 _FROM_1990, _TO_2100 = 631_152_000, 4_102_444_800
 EPOCHS = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
 """How many units of a time since 1970 are a second."""
@@ -56,6 +62,37 @@ class Growing(NamedTuple):
 
     style: str | None
     reason: str
+
+
+def growing_columns(
+    values: FloatArray, names: Sequence[str], texts: Mapping[str, NDArray[np.object_]]
+) -> dict[int, Growing]:
+    """Return what the columns of values (n, d) are that only grow, by position.
+
+    ``names``: those of the columns. ``texts``: the categories of the first rows by column, within
+    whose values numbers may grow. The first 5,000 rows decide, and all rows of a column that goes
+    one way only in these.
+    """
+    first = values[:FIRST_ROWS]
+    cells = [*texts.items(), *zip(names, first.T, strict=True)]
+    groups = list(islice(filter(None, starmap(_grouping, cells)), _MOST_GROUPINGS))
+    found = {}
+    for position, name in enumerate(names):
+        others = [group for group in groups if group[0] != name]
+        if len(first) < len(values) and is_one_way(first[:, position]):
+            growing = find_growing(values[:, position], name, ())
+        else:
+            growing = find_growing(first[:, position], name, others)
+        if growing is not None:
+            found[position] = growing
+    return found
+
+
+def _grouping(name: str, cells: NDArray[Any]) -> tuple[str, IntArray] | None:
+    """Return the codes of a column of few values, within which others may grow."""
+    codes, distinct = pd.factorize(cells)
+    few = 2 <= len(distinct) <= len(cells) / _FEW_PER_GROUP
+    return (name, codes + 1) if few else None
 
 
 def find_growing(
@@ -136,10 +173,13 @@ def _restarts(x: FloatArray, named: object) -> bool:
     falls = np.flatnonzero(steps < 0)
     if not 0 < len(falls) <= _MOST_RESTARTS * len(x) or (x[falls + 1] != x.min()).any():
         return False
-    peaks = x[falls]
-    if len(peaks) > 1 and np.ptp(peaks) <= _ALIKE * (peaks.max() - x.min()):
-        return False
-    return bool(named) or _is_even(steps[steps >= 0])
+    return not _is_cycle(x, falls) and (bool(named) or _is_even(steps[steps >= 0]))
+
+
+def _is_cycle(x: FloatArray, ends: IntArray) -> bool:
+    """Return whether several rises end at about the same height, as the seconds of a day do."""
+    peaks = x[ends]
+    return len(peaks) > 1 and bool(np.ptp(peaks) <= _ALIKE * (peaks.max() - x.min()))
 
 
 def _grows_within(x: FloatArray, codes: IntArray, named: object) -> bool:
@@ -148,6 +188,9 @@ def _grows_within(x: FloatArray, codes: IntArray, named: object) -> bool:
     grouped = codes[order]
     steps = np.diff(x[order])[grouped[1:] == grouped[:-1]]
     if len(steps) < max(FEWEST_ROWS, len(x) / 2) or (steps < 0).any():
+        return False
+    ends = np.flatnonzero(np.diff(codes))
+    if len(ends) < len(np.unique(codes)) and _is_cycle(x, ends):  # one group after another
         return False
     owner = grouped[1:][grouped[1:] == grouped[:-1]]
     totals = np.bincount(owner, weights=steps)

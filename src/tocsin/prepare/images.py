@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tocsin.base import Stateful, check_images
 from tocsin.errors import InputError, SchemaMismatch
 from tocsin.progress import report
-from tocsin.readers.image import Pixels, find_images, read_image
+from tocsin.readers.image import Pixels, as_given, find_images, read_image
 from tocsin.types import ImageArray, IntArray, SkippedImage
 
 __all__ = ["Gathered", "ImagePreparer", "ImageReading", "PreparedImages", "gather"]
@@ -139,7 +139,7 @@ class ImageReading:
                 yield places, check_images(block)
                 places, block, held = [], [], 0
             places.append(place)
-            block.append(_as_given(pixels))
+            block.append(as_given(pixels))
             held += size
         if block:
             yield places, check_images(block)
@@ -225,11 +225,6 @@ def _path_column(frame: pd.DataFrame) -> str:
             f"{', '.join(map(str, frame.columns))}."
         )
     return str(strings[0])
-
-
-def _as_given(pixels: Pixels) -> NDArray[Any]:
-    """Return pixels as ``read_image`` takes an array, so that it returns the very same ones."""
-    return np.rint(pixels * 257).astype(np.uint16) if pixels.dtype == np.float32 else pixels
 
 
 def _is_grey(pixels: Pixels) -> bool:

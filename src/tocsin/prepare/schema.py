@@ -6,7 +6,6 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -14,38 +13,47 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.errors import SchemaMismatch
+from tocsin.readers import numbers as numerals
+from tocsin.readers import times
+from tocsin.readers.delimited import Known
 from tocsin.types import FloatArray
 
 Kind = Literal["numeric", "category", "date", "boolean", "dropped"]
 
 MISSING_WORDS = frozenset(
-    {"", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "nat", "null", "none"}
+    {"", "-", "--", "—", "–", "?", ".", "na", "n/a", "n.a.", "#n/a", "nan", "nat", "null", "none"}
+    | {"nil", "(null)", "<na>", "\\n", "#na", "#value!", "#ref!", "#div/0!", "#num!", "#name?"}
 )
 """Texts that stand for a missing number or date, whatever their case."""
 
-_NUMBERS = {  # how a text number is written: its pattern, thousands separator, decimal mark
-    "thousands": (re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?"), ",", "."),
-    "comma": (re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"), ".", ","),
-}
-_UNIT = re.compile(r"^[$€£¥]\s*|\s*[$€£¥%]$")
+_NO_TEXT = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None"}
+    | {"n/a", "nan", "null", "NaT", "(null)"}
+)
+"""Texts that are no category, as in tables read from CSV."""
+
 _BOOLEANS = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0}
 _BOOLEANS |= {"false": 0.0, "no": 0.0, "0": 0.0, "0.0": 0.0}
-_ISO_START = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
-_DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y")
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-DATES = tuple(day + time for day, time in product(_DAYS, _TIMES))
-"""Formats of dates with or without a clock, besides ISO 8601."""
 _ODD_WORDS, _FEW_NUMBERS = 5, 20
 """A text column is numeric with this many distinct other words if it has more numbers than few."""
+
+_MOSTLY = 0.9
+"""A text column is numeric if this share of its rows are numbers, whatever the others are."""
+
+_CODE = re.compile(r"0\d+")
+_SHOWN, _KEPT = 4, 50  # words that are not numbers: named, remembered
+_DATES = 0.95
+"""A text column is one of dates if this share of its rows are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """What a source column holds.
 
-    ``style``: how its text reads: "plain", "thousands" (1,234.5), "comma" (1.234,5),
-    "boolean", "ISO8601" or a strptime format. ``missing``: further texts of this column
-    that stand for a missing value. ``note``: what was guessed, in plain words.
+    ``style``: how its text reads: "plain", "thousands" (1,234.5) or "comma" (1.234,5), these
+    two also with a unit as in "comma kB", "boolean", "ISO8601" or a strptime format.
+    ``missing``: texts of this column that are no numbers or dates; where it has any, all such
+    are missing values. ``note``: what was guessed, in plain words.
     """
 
     kind: Kind
@@ -69,13 +77,7 @@ def infer(values: pd.Series[Any]) -> Column:
         return Column("date", "ISO8601")
     if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         return Column("numeric")
-    found = pd.unique(_texts(values))
-    texts = [text for text in found if text is not None and text.lower() not in MISSING_WORDS]
-    if not texts:
-        return Column("dropped", note="every value is missing")
-    if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
-        return Column("boolean", "boolean")
-    return _infer_numbers(texts) or _infer_dates(texts) or Column("category")
+    return Column("dropped", note=nested) if (nested := _nested(values)) else _infer_texts(values)
 
 
 def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
@@ -93,9 +95,24 @@ def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
     if pd.api.types.is_numeric_dtype(dtype):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     codes, texts = pd.factorize(_texts(values))
-    parsed = _parse_numbers(texts, column.style)
+    style = column.style
+    if (decimal := _decimal(values)) and style != "boolean":
+        _, _, unit = style.partition(" ")
+        style = f"{'comma' if decimal == ',' else 'plain'} {unit}".strip()
+    parsed = _parse_numbers(texts, style)
     _refuse_unread(values, codes, texts, np.isnan(parsed), column, "numbers")
     return np.append(parsed, np.nan)[codes]
+
+
+def new_words(values: pd.Series[Any], column: Column) -> str:
+    """Return which texts of a numeric column, that had such in training, are none of those."""
+    if not column.missing or pd.api.types.is_numeric_dtype(values.dtype):
+        return ""
+    texts = pd.unique(_texts(values))
+    texts = np.array([text for text in texts if text is not None], dtype=object)
+    known = MISSING_WORDS.union(word.strip().lower() for word in column.missing)
+    unread = texts[np.isnan(_parse_numbers(texts, column.style))]
+    return _some(np.array([t for t in unread if t.strip().lower() not in known], dtype=object))
 
 
 def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
@@ -119,9 +136,31 @@ def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     return np.append(parsed, np.datetime64("NaT", "s"))[codes]
 
 
-def categories(values: pd.Series[Any]) -> NDArray[np.object_]:
-    """Return a column as text (n,), None where missing; 3.0 and 3 read the same."""
-    return _texts(values)
+def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
+    """Return a column as text (n,), None where missing; 3.0 and 3 read the same.
+
+    Numbers are those of the texts ``seen`` in training that have their value: 1 is 001 there.
+    """
+    codes, found = pd.factorize(_texts(values))
+    texts = np.array([None if text in _NO_TEXT else text for text in found] + [None], dtype=object)
+    if len(seen) and pd.api.types.is_numeric_dtype(values.dtype):
+        parsed = _parse_plain(np.array(seen, dtype=object))
+        written = dict(zip(parsed.tolist(), seen, strict=True))
+        known = set(seen)
+        for i, text in enumerate(found):
+            if text not in known:
+                texts[i] = written.get(float(text), text)
+    return texts[codes]
+
+
+def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) -> Known:
+    """Return what a reader of files has to know of the columns of a table."""
+    about = list(zip(columns, kinds, styles, strict=True))
+    written = {name for name, kind, style in about if kind == "date" and style[:5] != "epoch"}
+    return Known(
+        frozenset(written.union(name for name, kind, _ in about if kind == "category")),
+        frozenset(name for name, _, style in about if style.startswith("comma")),
+    )
 
 
 def require(present: Iterable[str], wanted: Sequence[str]) -> None:
@@ -155,49 +194,120 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _infer_numbers(texts: list[str]) -> Column | None:
-    array = np.array(texts, dtype=object)
-    sample = array[:50]
-    odd = {
-        style: np.isnan(_parse_numbers(array, style))
-        for style in ("plain", *_NUMBERS)
-        if np.isnan(_parse_numbers(sample, style)).sum() <= _ODD_WORDS
-    }
-    if odd and len({unit.strip() for text in texts for unit in _UNIT.findall(text.strip())}) > 1:
-        odd = {}  # amounts in several currencies, say, are not comparable
-    for style, bad in odd.items():
-        if not bad.any():
-            note = "" if style == "plain" else f'text such as "{texts[0]}" read as numbers'
-            return Column("numeric", style, note=note)
-    for style, bad in odd.items():
-        if bad.sum() <= _ODD_WORDS and (~bad).sum() > _FEW_NUMBERS:
-            words = tuple(array[bad])
-            shown = ", ".join(f'"{word}"' for word in words)
-            return Column("numeric", style, words, f"{shown} among numbers taken as missing")
-    return None
+def _infer_texts(values: pd.Series[Any]) -> Column:
+    codes, found = pd.factorize(_texts(values))
+    known = np.array([text.strip().lower() not in MISSING_WORDS for text in found], dtype=bool)
+    texts = np.asarray(found, dtype=object)[known]
+    counts = np.bincount(codes[codes >= 0], minlength=len(found))[known].astype(np.int64)
+    if not texts.size:
+        return Column("dropped", note="every value is missing")
+    if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
+        return Column("boolean", "boolean")
+    decimal = _decimal(values)
+    return (
+        _infer_numbers(texts, counts, decimal) or _infer_dates(texts, counts) or Column("category")
+    )
 
 
-def _infer_dates(texts: list[str]) -> Column | None:
-    array = np.array(texts, dtype=object)
-    sample = array[:50]
-    if all(_ISO_START.match(text) for text in sample):
-        if not np.isnat(_parse_dates(array, "ISO8601")).any():
-            return Column("date", "ISO8601")
+def _decimal(values: pd.Series[Any]) -> str | None:
+    """Return the decimal mark that the file of a column shows, None for none."""
+    decimal = values.attrs.get("decimal")
+    if decimal and values.name in values.attrs.get("grouped", ()):
+        return "." if decimal == "," else ","
+    return decimal
+
+
+def _nested(values: pd.Series[Any]) -> str:
+    """Return what a column holds if it is no single values, "" if it is."""
+    if values.dtype != object:
+        return ""
+    known = values.dropna()
+    if len(known) and known.map(lambda value: isinstance(value, list | np.ndarray | tuple)).all():
+        return "lists of different lengths or of no numbers"
+    if len(known) and known.map(lambda value: isinstance(value, dict)).all():
+        return "objects"
+    return ""
+
+
+def _infer_numbers(
+    texts: NDArray[np.object_], counts: NDArray[np.int64], decimal: str | None
+) -> Column | None:
+    parsed = _parse_plain(texts)
+    if not np.isnan(parsed).any() and not _could_be_thousands(texts, decimal):
+        return Column("numeric")
+    found = numerals.find(texts, counts, decimal)
+    if found is None:
         return None
-    if not any(any(mark.isdigit() for mark in text) for text in sample):
+    read = ~np.isnan(found.values) | np.isinf(parsed)
+    if not _are_numbers(texts, counts, read):
         return None
-    fitting = [
-        style
-        for style in DATES
-        if not np.isnat(_parse_dates(sample, style)).any()
-        and not np.isnat(_parse_dates(array, style)).any()
-    ]
-    if not fitting:
+    words = texts[~read]
+    notes = list(found.remarks)
+    unusual = read & (np.isnan(parsed) | (parsed != found.values))
+    style = "plain"
+    if unusual.any() or found.style != numerals.Style():
+        first = int(np.flatnonzero(unusual if unusual.any() else read)[0])
+        value = f"{found.values[first]:.12g} {found.style.unit}".strip()
+        notes.insert(0, f'text such as "{texts[first]}" read as numbers, this as {value}')
+        mark = "comma" if found.style.decimal == "," else "thousands"
+        style = f"{mark} {found.style.unit}".strip()
+    if words.size:
+        rows = int(counts[~read].sum())
+        notes.append(f"{_some(words)} among numbers taken as missing, {rows:,} in all")
+    return Column("numeric", style, tuple(words[:_KEPT].tolist()), "; ".join(notes))
+
+
+def _are_numbers(
+    texts: NDArray[np.object_], counts: NDArray[np.int64], read: NDArray[np.bool_]
+) -> bool:
+    """Return whether a column is numeric, from which of its distinct texts are numbers.
+
+    All of them, 9 of 10 rows, or many different ones beside words: not codes such as 007.
+    """
+    if read.all():
+        return True
+    if any(_CODE.fullmatch(text) for text in texts[read]):
+        return False
+    share = counts[read].sum() / counts.sum()
+    many = int(read.sum()) > _FEW_NUMBERS
+    if share >= _MOSTLY or (many and (~read).sum() <= _ODD_WORDS):
+        return True
+    words = (not any(mark.isdigit() for mark in text) for text in texts[~read])
+    return bool(many and share > 0.5 and all(words))
+
+
+def _could_be_thousands(texts: NDArray[np.object_], decimal: str | None) -> bool:
+    """Return whether what reads as plain numbers could be thousands such as 1.031."""
+    pointed = [text for text in texts[:: max(1, len(texts) // 500)] if "." in text]
+    if not pointed or any(numerals.mark_of([text]) for text in pointed):
+        return False
+    return decimal == "," or numerals.are_thousands(texts.tolist(), ".", surely=decimal == ".")
+
+
+def _infer_dates(texts: NDArray[np.object_], counts: NDArray[np.int64]) -> Column | None:
+    found = times.find(texts)
+    if found is None:
         return None
-    note = f'text such as "{texts[0]}" read as dates, {fitting[0]}'
-    if len(fitting) > 1:
-        note += f"; {fitting[1]} would fit as well: write dates as 2024-12-31 to be sure"
-    return Column("date", fitting[0], note=note)
+    read = ~np.isnat(times.read(texts, found.style))
+    if counts[read].sum() < _DATES * counts.sum():
+        return None
+    words = texts[~read]
+    notes = []
+    if found.style != times.ISO:
+        notes.append(f'text such as "{texts[read][0]}" read as dates, {found.style}{found.remark}')
+    if words.size:
+        notes.append(f"{_some(words)} among dates taken as missing")
+    return Column("date", found.style, tuple(words[:_KEPT].tolist()), "; ".join(notes))
+
+
+def _some(words: NDArray[np.object_]) -> str:
+    shown = ", ".join(f'"{word}"' for word in words[:_SHOWN])
+    return shown + (f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else "")
+
+
+def _parse_plain(texts: NDArray[np.object_]) -> FloatArray:
+    parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
+    return parsed.to_numpy(dtype=np.float64, copy=True)
 
 
 def _parse_numbers(texts: NDArray[np.object_], style: str) -> FloatArray:
@@ -205,24 +315,18 @@ def _parse_numbers(texts: NDArray[np.object_], style: str) -> FloatArray:
         return np.array(
             [_BOOLEANS.get(text.strip().lower(), np.nan) for text in texts], dtype=float
         )
-    if style in _NUMBERS:
-        pattern, thousands, decimal = _NUMBERS[style]
-        bare = [_UNIT.sub("", text.strip()) for text in texts]
-        texts = np.array(
-            [
-                text.replace(thousands, "").replace(decimal, ".") if pattern.fullmatch(text) else ""
-                for text in bare
-            ],
-            dtype=object,
-        )
-    parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
-    return parsed.to_numpy(dtype=np.float64)
+    mark, _, unit = style.partition(" ")
+    if mark == "comma" or unit:
+        return numerals.read(texts, numerals.Style("," if mark == "comma" else ".", unit))
+    parsed = _parse_plain(texts)
+    left = np.isnan(parsed)
+    if left.any():
+        parsed[left] = numerals.read(texts[left])
+    return parsed
 
 
 def _parse_dates(texts: NDArray[np.object_], style: str) -> NDArray[np.datetime64]:
-    series = pd.Series(texts, dtype=object).str.strip()
-    parsed = pd.to_datetime(series, format=style, errors="coerce", utc=True)
-    return parsed.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+    return times.read(texts, style).astype("datetime64[s]")
 
 
 def _refuse_unread(
@@ -233,10 +337,11 @@ def _refuse_unread(
     column: Column,
     wanted: str,
 ) -> None:
+    if column.missing:
+        return
     bad = unread.copy()
     for index in np.flatnonzero(unread):
-        text = texts[index]
-        bad[index] = text not in column.missing and text.strip().lower() not in MISSING_WORDS
+        bad[index] = texts[index].strip().lower() not in MISSING_WORDS
     rows = np.flatnonzero(np.append(bad, False)[codes])
     if rows.size:
         raise SchemaMismatch(

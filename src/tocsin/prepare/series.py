@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from tocsin.prepare import grid, schema
 from tocsin.prepare.channels import (
     Channels,
     Remarks,
-    codes_of,
     find_entity,
     frame_of,
     growth_of,
@@ -25,7 +24,19 @@ from tocsin.prepare.channels import (
     written,
 )
 from tocsin.prepare.frames import Table, quoted
+from tocsin.prepare.gaps import (
+    LONGEST_SHOWN,
+    Gaps,
+    Missing,
+    covered,
+    find_gaps,
+    remarks_on,
+    spans,
+    usual_gap,
+)
+from tocsin.prepare.rows import Rows, long_enough, sorted_rows
 from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 __all__ = ["PreparedSeries", "SeriesPreparer", "looks_like_series"]
@@ -38,7 +49,10 @@ class PreparedSeries:
     ``values``: (n, channels), the user's units, finite. ``filled``: (n,), True where no value
     of the point was observed. ``rows``: (n,), the row of the table that each point comes from
     (the first of those merged), -1 for a point filled in. ``times``: (n,) datetime64[ns], UTC:
-    the time of that row, or None for a table without times.
+    the time of that row, or None for a table without times. ``spans``: of each part between
+    gaps its first point, that after its last, and where it begins, in sampling steps since the
+    first training point, or None; points in no span have no neighbours to be judged by.
+    ``outages``: the first and last point of each gap that is an anomaly.
     """
 
     entity: str | None
@@ -46,29 +60,16 @@ class PreparedSeries:
     filled: BoolArray
     rows: IntArray
     times: Moments | None
-
-
-class _Rows(NamedTuple):
-    """Rows of a table, sorted by entity and time: first those usable, then one a place."""
-
-    values: FloatArray  # (n, channels), NaN where missing
-    times: IntArray  # (n,) nanoseconds, or the number of the row
-    entities: IntArray  # (n,) position in names
-    names: list[str | None]
-    numbers: IntArray  # (n,) the row of the table
+    spans: tuple[tuple[int, int, int | None], ...]
+    outages: tuple[tuple[int, int], ...] = ()
 
     @property
-    def first(self) -> BoolArray:
-        return np.asarray(np.diff(self.entities, prepend=-1) != 0)
-
-    def take(self, where: IntArray | BoolArray) -> _Rows:
-        return _Rows(
-            self.values[where],
-            self.times[where],
-            self.entities[where],
-            self.names,
-            self.numbers[where],
-        )
+    def inside(self) -> BoolArray:
+        """Which of the points (n,) lie in a span."""
+        inside = np.zeros(len(self.values), dtype=np.bool_)
+        for start, end, _ in self.spans:
+            inside[start:end] = True
+        return inside
 
 
 class SeriesPreparer(Stateful):
@@ -83,15 +84,18 @@ class SeriesPreparer(Stateful):
     - entity: found only if obvious, see ``tocsin.prepare.channels.find_entity``.
     - sampling: with a common step (see ``tocsin.prepare.grid``) points take places on its
       grid; several in one place are averaged, up to 10 missing places in a row are filled by
-      straight lines, over longer gaps the series is joined. Faster or slower sampling is so
+      straight lines, and longer gaps cut the series into spans. Faster or slower sampling is so
       brought to the step of training, up to 60 times slower; a rate within a quarter of
       training's counts as the same. Without a common step, each event
-      is a point. Observed points keep their own times.
+      is a point. Observed points keep their own times, and spans know their place in time.
+    - ``missing``: "ignore", what is missing is unknown; "zero", missing points of a series with
+      a common step are zeros, as when only events were recorded; "anomaly", gaps are anomalies,
+      unless training has ten or more: then those longer than three times their 90 % quantile.
     - missing and infinite values: straight lines over time inside, the nearest value at the
       ends, the training median where an entity has none.
-    - counters: a channel that only grows, but for resets to at most a tenth, in at least half
-      of the steps and in every quarter of the data, becomes its increase a step (a second
-      without a step); after a reset that is the new value.
+    - counters: a channel that only grows, but for resets to at most a tenth, at least 20 times
+      and in every quarter of the data, becomes its increase per step (per second without a
+      step); after a reset that is the new value.
     - other columns: booleans and columns of two texts are 0 and 1 (by alphabet), text that
       reads as numbers is read; the rest, and columns without a value, are dropped.
 
@@ -117,9 +121,16 @@ class SeriesPreparer(Stateful):
     when_: TimeColumn | None
     channels_: Channels
 
-    def __init__(self, *, time: str | None = None, entity: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        time: str | None = None,
+        entity: str | None = None,
+        missing: Missing = "ignore",
+    ) -> None:
         self.time = time
         self.entity = entity
+        self.missing = missing
 
     def fit_transform(self, table: Table) -> list[PreparedSeries]:
         """Learn the columns of a table and return its series, sorted by entity."""
@@ -136,20 +147,23 @@ class SeriesPreparer(Stateful):
         self.channels_ = Channels()
         self.channels_.fit(frame.drop(columns=self._roles()), remarks)
         self.columns_ = self.channels_.names_
-        rows = _long_enough(self._read(frame, moments, remarks), remarks)
+        rows = long_enough(self._read(frame, moments, remarks), remarks)
         self.step_ = None
         if self.time_:
             differences = np.diff(rows.times, prepend=0)[~rows.first]
             step = grid.find_step(differences[differences > 0])
             self.step_ = None if step is None else step / 1e9
         self.notes_ = self._found()
-        points, places = self._place(rows, remarks)
+        points, layout = self._place(rows, remarks)
+        self._settle_clock(points, layout)
         columns = enumerate(points.values.T)
         self.counters_ = [i for i, column in columns if is_counter(column, points.entities)]
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
         self._summarise(points.values, remarks)
-        series = self._fill(points, places, observed, remarks)
+        self.usual_gap_: int | None = None
+        series = self._fill(points, layout, observed, remarks)
+        self.entities_ = len(series)
         self.notes_.extend(written(remarks))
         return series
 
@@ -168,10 +182,15 @@ class SeriesPreparer(Stateful):
         remarks: Remarks = defaultdict(list)
         frame = self._align(table, remarks)
         moments = self.when_.read(frame) if self.when_ else None
-        points, places = self._place(self._read(frame, moments, remarks), remarks)
+        points, layout = self._place(self._read(frame, moments, remarks), remarks)
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
-        return self._fill(points, places, observed, remarks), written(remarks)
+        return self._fill(points, layout, observed, remarks), written(remarks)
+
+    @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return self.channels_.known(self._roles())
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
@@ -217,48 +236,40 @@ class SeriesPreparer(Stateful):
             remarks["ignored: training did not have it"].extend(extra)
         return frame
 
-    def _read(self, frame: pd.DataFrame, moments: Moments | None, remarks: Remarks) -> _Rows:
+    def _read(self, frame: pd.DataFrame, moments: Moments | None, remarks: Remarks) -> Rows:
         """Return the usable rows, sorted."""
-        n = len(frame)
         values = self.channels_.read(frame, remarks)
-        times: IntArray = np.arange(n)
-        usable = np.ones(n, dtype=np.bool_)
-        if moments is not None:
-            usable &= ~np.isnat(moments)
-            times = moments.astype(np.int64)
-            _refuse(frame[self.time_], usable, "time", remarks)
-        entities: IntArray = np.zeros(n, dtype=np.int64)
-        names: list[str | None] = [None]
-        if self.entity_:
-            entities, names[:] = codes_of(frame[self.entity_])
-            _refuse(frame[self.entity_], entities >= 0, "entity", remarks)
-            usable &= entities >= 0
-        numbers = np.flatnonzero(usable)
-        if not numbers.size:
-            raise InputError("No row has both a readable time and an entity.")
-        rows = _Rows(values, times, entities, names, np.arange(n))
-        by_entity = numbers[np.argsort(entities[numbers], kind="stable")]
-        back = (np.diff(times[by_entity]) < 0) & (np.diff(entities[by_entity]) == 0)
-        if back.any():
-            remarks[f"{grid.counted(int(back.sum()), 'row')} went back in time: sorted"] = []
-            by_entity = numbers[np.lexsort((times[numbers], entities[numbers]))]
-        return rows if np.array_equal(by_entity, rows.numbers) else rows.take(by_entity)
+        times = None if moments is None else (frame[self.time_], moments)
+        return sorted_rows(values, times, frame[self.entity_] if self.entity_ else None, remarks)
 
-    def _place(self, rows: _Rows, remarks: Remarks) -> tuple[_Rows, IntArray]:
-        """Return one row a place of the grid, the mean of those there, and the places (n,)."""
-        places: IntArray = np.arange(len(rows.times))
+    def _place(self, rows: Rows, remarks: Remarks) -> tuple[Rows, grid.Layout]:
+        """Return one row a place of the grid, the mean of those there, and where they lie."""
+        step = None if self.step_ is None else self.step_ * 1e9
+        shown = LONGEST_SHOWN if self.missing == "anomaly" else 0
+        layout = grid.lay_out(rows.times, rows.first, step, self._longest_gap, shown)
         if self.time_:
-            step = None if self.step_ is None else self.step_ * 1e9
-            layout = grid.lay_out(rows.times, rows.first, step)
-            places = layout.places
             remarks |= {text: [] for text in layout.remarks(self.step_)}
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        if len(starts) == len(places):
-            return rows, places
+        starts = np.flatnonzero(np.diff(layout.places, prepend=-1))
+        if len(starts) == len(layout.places):
+            return rows, layout
         merged = grid.merge(rows.values, starts)
-        return rows.take(starts)._replace(values=merged), places[starts]
+        return rows.take(starts)._replace(values=merged), layout.take(starts)
 
-    def _increase(self, points: _Rows, remarks: Remarks) -> None:
+    @property
+    def _longest_gap(self) -> int:
+        """A gap of more points cuts the series."""
+        return LONGEST_SHOWN if self.missing == "zero" else grid.LONGEST_GAP
+
+    def _settle_clock(self, points: Rows, layout: grid.Layout) -> None:
+        """Learn when training began, and how much time passes between points."""
+        self.origin_: int | None = None
+        self.pace_: float | None = None
+        if self.time_ and self.step_ is not None:
+            self.origin_ = int(points.times.min())
+            breaks = points.first | layout.cut
+            self.pace_ = grid.pace(points.times, layout.places, breaks, self.step_ * 1e9)
+
+    def _increase(self, points: Rows, remarks: Remarks) -> None:
         """Turn counters into their increase, in place."""
         per = 1e9 if self.step_ is None else self.step_ * 1e9
         for i in self.counters_:
@@ -289,28 +300,38 @@ class SeriesPreparer(Stateful):
                 remarks["is constant"].append(name)
 
     def _fill(
-        self, points: _Rows, places: IntArray, observed: BoolArray, remarks: Remarks
+        self, points: Rows, layout: grid.Layout, observed: BoolArray, remarks: Remarks
     ) -> list[PreparedSeries]:
         """Fill what is missing, and cut the whole into its series."""
+        places = layout.places
         n = int(places[-1]) + 1
         starts = np.flatnonzero(points.first)
         bounds = np.append(places[starts], n)
         owner = np.repeat(np.arange(len(starts)), np.diff(bounds))
         rows = np.full(n, -1)
         rows[places] = points.numbers
+        times = points.times if n == len(places) else grid.times_between(points.times, places)
+        gaps = find_gaps(layout, observed, times, owner)
         filled = np.ones(n, dtype=np.bool_)
         filled[places] = ~observed
-        values, times = points.values, points.times
-        if n > len(places):
-            times = grid.times_between(points.times, places)
-            values = np.full((n, values.shape[1]), np.nan)
-            values[places] = points.values
+        values = np.full((n, points.values.shape[1]), np.nan)
+        values[places] = points.values
+        cut = gaps.take(gaps.count > self._longest_gap)
+        parts = spans(cut, owner)
+        if self.missing == "zero" and self.step_ is not None:
+            zeros = filled & covered(parts, n)
+            values[zeros], filled[zeros] = 0.0, False
+        if self.time_:
+            added = int((covered(parts, n) & (rows < 0)).sum())
+            told = remarks_on(gaps, added, self._longest_gap, self.missing)
+            remarks |= {text: [] for text in told}
         missing = np.isnan(points.values).sum(axis=0)
-        for i in np.flatnonzero((missing > 0) | (n > len(places))):
+        for i in np.flatnonzero(np.isnan(values).any(axis=0)):
             if missing[i] and i not in self.counters_:
                 count = grid.counted(int(missing[i]), "missing value")
                 remarks[f"had {count}, filled"].append(self.columns_[i])
             grid.bridge(values[:, i], times, owner, float(self.typical_[i]))
+        outages = self._outages(gaps, owner)
         moments = times.view("datetime64[ns]") if self.time_ else None
         return [
             PreparedSeries(
@@ -319,19 +340,38 @@ class SeriesPreparer(Stateful):
                 filled=filled[low:high],
                 rows=rows[low:high],
                 times=None if moments is None else moments[low:high],
+                spans=tuple((a - low, b - low, self._at(times[a])) for a, b in parts[i]),
+                outages=tuple((a - low, b - low) for a, b in outages[i]),
             )
-            for start, low, high in zip(
-                starts.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True
+            for i, (start, low, high) in enumerate(
+                zip(starts.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
             )
         ]
+
+    def _at(self, time: int) -> int | None:
+        """Return the place of a time, in sampling steps since the first training point."""
+        if self.origin_ is None or self.pace_ is None:
+            return None
+        return round((int(time) - self.origin_) / self.pace_)
+
+    def _outages(self, gaps: Gaps, owner: IntArray) -> list[list[tuple[int, int]]]:
+        """Return for each owner of places the gaps that are anomalies."""
+        found: list[list[tuple[int, int]]] = [[] for _ in range(int(owner[-1]) + 1)]
+        if self.missing != "anomaly" or self.step_ is None:
+            return found
+        if self.usual_gap_ is None:
+            self.usual_gap_ = usual_gap(gaps)
+        unusual = gaps.take(gaps.count > self.usual_gap_)
+        for first, last in zip(unusual.first.tolist(), unusual.last.tolist(), strict=True):
+            found[owner[first]].append((first, last))
+        return found
 
     def _found(self) -> list[str]:
         """Return what was taken as time and entity, in words."""
         notes = []
         if self.when_:
             columns = quoted(self.when_.columns)
-            style = self.when_.style_
-            style = f"{style} since 1970" if style in ("s", "ms", "us", "ns") else style
+            style = self.when_.words
             step = "no common step: each event is a point"
             if self.step_ is not None:
                 step = f"sampled every {duration(self.step_)}"
@@ -344,26 +384,6 @@ class SeriesPreparer(Stateful):
         return notes
 
 
-def _long_enough(rows: _Rows, remarks: Remarks) -> _Rows:
-    """Drop the entities with one point; raise InputError if nothing is left to learn from."""
-    points = rows.first | (np.diff(rows.times, prepend=0) > 0)
-    long = np.bincount(rows.entities[points], minlength=len(rows.names)) >= 2
-    if not long.any():
-        raise InputError(
-            "A series to learn from has at least 2 points of different times; this table has "
-            f"{grid.counted(len(points), 'usable row')} at "
-            f"{grid.counted(int(points.sum()), 'time')} in "
-            f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
-            'time="none" to take the rows in their order.'
-        )
-    if long.all():
-        return rows
-    short = [str(name) for name, enough in zip(rows.names, long, strict=True) if not enough]
-    shown = ", ".join(f'"{name}"' for name in short[:5])
-    remarks[f"series with fewer than 2 points dropped, {len(short):,} in all: {shown}"] = []
-    return rows.take(long[rows.entities])
-
-
 def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
     if name == "none":
         return None
@@ -373,17 +393,3 @@ def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
             f"{quoted(list(frame.columns))}."
         )
     return name
-
-
-def _refuse(cells: pd.Series[Any], usable: BoolArray, role: str, remarks: Remarks) -> None:
-    """Count the rows that cannot be used; raise InputError if they are more than half."""
-    bad = np.flatnonzero(~usable)
-    if 2 * bad.size > usable.size:
-        raise InputError(
-            f'{bad.size:,} of {usable.size:,} rows of column "{cells.name}" cannot be read as '
-            f'{role}, the first is row {bad[0]} (counted from 0): "{cells.iloc[bad[0]]}". '
-            f"Name another column with {role}=, or correct them."
-        )
-    if bad.size:
-        count = grid.counted(bad.size, "row")
-        remarks[f"{count} without a readable {role} dropped, the first is row {bad[0]}"] = []

@@ -15,14 +15,10 @@ from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Cell, Dates, Numbers, Scale
 from tocsin.prepare.frames import Table, as_frame, holds_complex, quoted
-from tocsin.prepare.growing import EPOCHS, Growing, find_growing, is_one_way, moments
+from tocsin.prepare.growing import EPOCHS, FIRST_ROWS, Growing, growing_columns, moments
 from tocsin.prepare.schema import Column
+from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
-
-_FEW_PER_GROUP = 10
-"""Columns whose values have at least so many rows each tell within what others may grow."""
-_MOST_GROUPINGS = 10
-_LOOKED_AT = 5_000  # first rows, in which a column that only grows does so too
 
 
 class TablePreparer(Stateful):
@@ -35,8 +31,8 @@ class TablePreparer(Stateful):
       by ``scale``: "standard" (mean, standard deviation), "robust" (median, interquartile
       range), "minmax" or "none";
     - categories: a 0/1 column a value, one for values rarer than ``rare`` (share of rows; at
-      least 2 rows), one for values unseen in training; above ``max_categories`` values the
-      logarithm of their frequency;
+      least 2 rows), one for values unseen in training, or seen once where many are; above
+      ``max_categories`` values the logarithm of their frequency;
     - dates: sine and cosine of the daily, weekly, monthly and yearly cycle, in UTC;
     - constant columns: 0, and above 0 where a row differs from the only value seen;
     - numbers that only grow (``growing``): times since 1970 as dates; identifiers, counters and
@@ -108,7 +104,8 @@ class TablePreparer(Stateful):
                 "or an identifier. Give more rows (1 sample shows no variation), or other columns."
             )
         matrix = self._encode(frame)
-        self.notes_ = [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ = list(frame.attrs.get("notes", ()))
+        self.notes_ += [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")
@@ -151,6 +148,10 @@ class TablePreparer(Stateful):
             count = f"{missing[position]:,}"
             remark = f"had no missing values in training; {count} filled with the median"
             remarks[remark].append(self.columns_[self.numeric_[position]])
+        for column in self.numeric_.tolist():
+            if words := schema.new_words(frame.iloc[:, column], self._column(column)):
+                remark = f"has texts that are no numbers, {words}, missing"
+                remarks[remark].append(self.columns_[column])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
                 unseen = int(encoder.unseen(self._read(frame, column)).sum())
@@ -197,6 +198,11 @@ class TablePreparer(Stateful):
         return cells
 
     @property
+    def known(self) -> Known:
+        """What a reader of files has to know of the columns to read new ones as training's."""
+        return schema.known(self.columns_, self.kinds_, self.styles_)
+
+    @property
     def meets_new_values(self) -> bool:
         """Whether new rows are expected to have categories never seen.
 
@@ -221,7 +227,7 @@ class TablePreparer(Stateful):
         return self
 
     def _infer(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
-        numeric = Column("numeric")
+        numeric = Column("numeric", "comma" if frame.attrs.get("decimal") == "," else "plain")
         found = [
             numeric if isinstance(dtype, np.dtype) and dtype.kind in "iuf" else None
             for dtype in frame.dtypes
@@ -270,32 +276,15 @@ class TablePreparer(Stateful):
         """Return the numeric columns, by position, that only grow; not if nothing else is left."""
         if not self.named_:
             return {}
-        found: dict[int, Growing] = {}
-        places = list(range(len(self.numeric_)))
-        for rows in dict.fromkeys((min(_LOOKED_AT, len(frame)), len(frame))):
-            groups = self._groupings(frame.iloc[:rows], values[:rows]) if places else []
-            found = {}
-            for place in places:
-                name = self.columns_[self.numeric_[place]]
-                others = [group for group in groups if group[0] != name]
-                if (growing := find_growing(values[:rows, place], name, others)) is not None:
-                    found[place] = growing
-            places = [p for p in places if p in found or is_one_way(values[:rows, p])]
+        texts = {
+            self.columns_[i]: self._read(frame[:FIRST_ROWS], i)
+            for i, kind in enumerate(self.kinds_)
+            if kind == "category"
+        }
+        names = [self.columns_[i] for i in self.numeric_]
+        found = growing_columns(values, names, texts)
         left = sum(kind != "dropped" for kind in self.kinds_) > len(found)
         return found if left else {}
-
-    def _groupings(self, frame: pd.DataFrame, values: FloatArray) -> list[tuple[str, IntArray]]:
-        """Return names and codes (n,) of columns of few values, within which others may grow."""
-        found: list[tuple[str, IntArray]] = []
-        numeric = dict(zip(self.numeric_.tolist(), values.T, strict=True))
-        for column, kind in enumerate(self.kinds_):
-            if kind not in ("category", "numeric") or len(found) == _MOST_GROUPINGS:
-                continue
-            cells = numeric[column] if kind == "numeric" else self._read(frame, column)
-            codes, distinct = pd.factorize(cells)
-            if 2 <= len(distinct) <= len(frame) / _FEW_PER_GROUP:
-                found.append((self.columns_[column], codes + 1))
-        return found
 
     def _fit_encoders(self, frame: pd.DataFrame, remarks: dict[str, list[str]]) -> None:
         self.encoders_ = {}
@@ -372,7 +361,8 @@ class TablePreparer(Stateful):
         cells = frame.iloc[:, column]
         if self.kinds_[column] == "date":
             return self._moments(cells, column)
-        return schema.categories(cells)
+        encoder = getattr(self, "encoders_", {}).get(str(column))
+        return schema.categories(cells, encoder.values_ if encoder else ())
 
     def _moments(self, cells: pd.Series[Any], column: int) -> NDArray[np.datetime64]:
         style = self.styles_[column]

@@ -1,11 +1,10 @@
 """Times: which column holds them, and how its cells read as UTC nanoseconds.
 
 The rules. Times with a zone are converted to UTC; times without one are taken as UTC. Numbers
-are read by their size: seconds since 1970 from 1e8 on, milliseconds from 1e11, microseconds
-from 1e14, nanoseconds from 1e17; 20241231 is a day; smaller ones are elapsed seconds, counted
-from 1970. Text is ISO 8601, or of the day-first, month-first or year-first form that reads the
-most cells, and of two that read alike the one under which time moves least from row to row.
-What cannot be read, or lies outside the years 1800 to 2089, is NaT.
+are read as ``tocsin.readers.epochs`` says, by their size: since 1970 or another year, days of a
+spreadsheet, or digits such as 202412311230; smaller ones are elapsed seconds, counted from 1970.
+Text is read as ``tocsin.readers.times`` says. What cannot be read, or lies outside the years
+1800 to 2089, is NaT.
 
 Local times without a zone repeat an hour when daylight saving ends: those rows go back in time
 and share their times with the hour before, and are sorted and merged like any others. Times
@@ -22,8 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
-from tocsin.prepare.schema import DATES
-from tocsin.types import FloatArray, IntArray
+from tocsin.readers import epochs, times
+from tocsin.types import FloatArray
 
 Moments = NDArray[np.datetime64]
 
@@ -35,11 +34,10 @@ MOSTLY = 0.95
 
 _NAMES = frozenset(
     {"time", "timestamp", "date", "datetime", "ts", "t", "ds", "when", "epoch", "utc", "clock"}
+    | {"zeit", "datum", "zeitstempel", "uhrzeit", "fecha", "horodatage"}
 )
-_UNITS = {"ns": 1e17, "us": 1e14, "ms": 1e11, "s": 0.0}  # read from this size on
-_PER_UNIT = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+_CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 _SAMPLE = 500
 _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
 
@@ -47,18 +45,20 @@ _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, 
 class TimeColumn(Stateful):
     """The column that holds the times, and the one with the hours if it holds but the days.
 
-    ``name_``: the column. ``style_``: how it reads, see ``read_times``. ``clock_``: the column
-    of texts such as 14:30:00 that go with the days, or None.
+    ``name_``: the column. ``style_``: how it reads, see ``read_times``. ``remark_``: what else
+    it could be. ``clock_``: the column of texts such as 14:30:00 that go with the days, or None.
     """
 
     def __init__(self, name: str = "") -> None:
         self.name_ = name
         self.style_ = ""
+        self.remark_ = ""
         self.clock_: str | None = None
 
     def fit(self, frame: pd.DataFrame) -> Moments:
         """Learn how the column reads, and return the times (n,) as ``read`` does."""
-        moments, self.style_ = read_times(frame[self.name_])
+        self.style_, self.remark_ = find_style(frame[self.name_])
+        moments, self.style_ = read_times(frame[self.name_], self.style_)
         days = moments.astype("datetime64[D]")
         if (np.isnat(moments) | (moments == days)).all() and (days[1:] == days[:-1]).any():
             clocks = (str(name) for name in frame.columns if _is_clock(frame[name]))
@@ -74,20 +74,26 @@ class TimeColumn(Stateful):
         """Names of the columns that are read."""
         return [self.name_] + ([self.clock_] if self.clock_ else [])
 
+    @property
+    def words(self) -> str:
+        """How the column reads, in words, and what else it could be."""
+        return epochs.words(self.style_) + self.remark_
+
     def _add_clock(self, moments: Moments, frame: pd.DataFrame) -> Moments:
         if self.clock_ is None:
             return moments
-        texts = _texts(frame[self.clock_])
-        texts = texts.where(texts.str.count(":") > 1, texts + ":00")
-        return moments + pd.to_timedelta(texts, errors="coerce").to_numpy("timedelta64[ns]")
+        clocks = "1970-01-01 " + _texts(frame[self.clock_]).fillna("")
+        on_first_day = times.read(clocks.to_numpy(dtype=object), "%Y-%m-%d")
+        both: Moments = moments + (on_first_day - np.datetime64(0, "us")).astype("timedelta64[ns]")
+        return both
 
 
 def find_time(frame: pd.DataFrame) -> str | None:
     """Return the name of the column that holds the times, None if there is none.
 
     A column of dates, or of text that reads as dates, is one whatever its name; numbers are
-    if the name says so and they are as large as times since 1970, or grow from row to row. Of
-    several the one with the plainest name is taken, then the first.
+    if the name says so and they are as large as times since 1970 or another year, or grow (or
+    fall) from row to row. Of several the one with the plainest name is taken, then the first.
 
     >>> find_time(pd.DataFrame({"watts": [3, 4], "ts": [1_700_000_000, 1_700_000_060]}))
     'ts'
@@ -102,33 +108,34 @@ def find_time(frame: pd.DataFrame) -> str | None:
 def read_times(values: pd.Series[Any], style: str = "") -> tuple[Moments, str]:
     """Return the times (n,) of a column as datetime64[ns], UTC, NaT if unreadable, and its style.
 
-    The style is "datetime", a unit since 1970 ("s", "ms", "us", "ns"), "%Y%m%d", "ISO8601" or
-    another strptime format; "" if no cell can be read. Text is read in the ``style`` given if
-    that reads most of it.
+    The style is "datetime", one of numbers (see ``tocsin.readers.epochs``), "ISO8601" or another
+    strptime format; "" if no cell can be read. The ``style`` given is kept if it reads most.
 
     >>> read_times(pd.Series(["2024-03-01T02:00+02:00", "2024-03-01", "soon"]))[0].tolist()[:2]
     [1709251200000000000, 1709251200000000000]
     """
-    dtype = values.dtype
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-    if pd.api.types.is_datetime64_any_dtype(dtype):
-        return _nanoseconds(values.to_numpy()), "datetime"
-    if pd.api.types.is_bool_dtype(dtype):
-        return np.full(len(values), np.datetime64("NaT", "ns")), ""
-    if pd.api.types.is_timedelta64_dtype(dtype):
-        values = values.dt.total_seconds()
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        return _from_numbers(values)
-    texts = _texts(values)
-    if style and style not in {"datetime", *_UNITS}:
-        moments = _parse(texts, style)
+    if style not in ("", "datetime"):
+        moments = _read(values, style)
         if 2 * np.isnat(moments).sum() <= len(moments):
             return moments, style
-    style = _text_style(texts)
-    if style == "number":
-        return _from_numbers(pd.Series(pd.to_numeric(texts, errors="coerce")))
-    return _parse(texts, style), style
+    style, _ = find_style(values)
+    return _read(values, style), style
+
+
+def find_style(values: pd.Series[Any]) -> tuple[str, str]:
+    """Return the style of a column of times, "" if it holds none, and what else it could be."""
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return "datetime", ""
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return "", ""
+    if pd.api.types.is_timedelta64_dtype(values.dtype):
+        return "elapsed", ""
+    if (numbers := _numbers(values)) is not None:
+        return epochs.find(numbers.to_numpy(dtype=np.float64, na_value=np.nan)), ""
+    texts = _texts(values)
+    texts = texts[texts.str.contains(r"\d", regex=True).fillna(False).astype(bool)]
+    found = times.find(texts.drop_duplicates().to_numpy(dtype=object)) if len(texts) else None
+    return (found.style, found.remark) if found else ("", "")
 
 
 def duration(seconds: float) -> str:
@@ -161,21 +168,23 @@ def _holds_times(values: pd.Series[Any], rank: int) -> bool:
         return False
     if pd.api.types.is_timedelta64_dtype(dtype):
         values = values.dt.total_seconds()
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        return _are_times(numbers[np.isfinite(numbers)], rank)
-    moments, style = read_times(_spread(values.dropna()))
-    if style in _UNITS:
-        return _holds_times(pd.to_numeric(values, errors="coerce"), rank)
+    known = values.dropna()
+    if (numbers := _numbers(known)) is not None:
+        found = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        return _are_times(found[np.isfinite(found)], rank)
+    moments, _ = read_times(_spread(known))
     return bool(moments.size and np.isnat(moments).mean() <= (0.5 if rank == 0 else 1 - MOSTLY))
 
 
 def _are_times(numbers: FloatArray, rank: int) -> bool:
     if rank == 2 or numbers.size < 2:
         return False
-    if np.median(numbers) >= 1e8 or _are_days(numbers):
+    forward = float((np.diff(numbers) > 0).mean())
+    ordered = max(forward, float((np.diff(numbers) < 0).mean())) >= MOSTLY
+    style = epochs.find(numbers, elapsed=False)
+    if style and np.median(numbers) >= 1e6:
         return bool((numbers > 0).all())
-    return rank == 0 and bool((np.diff(numbers) > 0).mean() >= MOSTLY)
+    return ordered and (rank == 0 or bool(style))
 
 
 def _spread(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -196,66 +205,43 @@ def _is_clock(values: pd.Series[Any]) -> bool:
     return bool(_texts(known).str.fullmatch(_CLOCK).all())
 
 
-def _text_style(texts: pd.Series[str]) -> str:
-    """Return the style that reads the most of a sample; "number" for numbers since 1970."""
-    sample = _spread(texts[texts.str.contains(r"\d", regex=True).fillna(False)])
-    if sample.empty:
-        return ""
-    if pd.to_numeric(sample, errors="coerce").notna().mean() > 0.5:
-        return "number"
-    best, style = (0.0, -np.inf), ""
-    for candidate in ("ISO8601", *DATES):
-        moments = _parse(sample, candidate)
-        read = moments[~np.isnat(moments)].astype(np.int64)
-        found = (read.size / len(sample), -float(np.abs(np.diff(read) / 1e9).sum()))
-        if read.size and found > best:
-            best, style = found, candidate
-        if candidate == "ISO8601" and read.size == len(sample):
-            break
-    return style
+def _numbers(values: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Return a column of numbers, or of text that is mostly numbers; None for another."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values
+    sample = pd.to_numeric(_texts(_spread(values.dropna())), errors="coerce")
+    if not len(sample) or sample.notna().mean() <= 0.5:
+        return None
+    return pd.Series(pd.to_numeric(_texts(values), errors="coerce"))
 
 
-def _parse(texts: pd.Series[str], style: str) -> Moments:
-    if not style:
-        return np.full(len(texts), np.datetime64("NaT", "ns"))
-    moments = pd.to_datetime(texts, format=style, errors="coerce", utc=True)
-    return _nanoseconds(moments.dt.tz_localize(None).to_numpy())
+def _read(values: pd.Series[Any], style: str) -> Moments:
+    dtype = values.dtype
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return _nanoseconds(values.to_numpy())
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        values = values.dt.total_seconds()
+    nothing = np.full(len(values), np.datetime64("NaT", "ns"))
+    if not style or pd.api.types.is_bool_dtype(dtype):
+        return nothing
+    numbers = _numbers(values)
+    if not epochs.is_style(style, written=numbers is not None):
+        return nothing if numbers is not None else _nanoseconds(times.read(_cells(values), style))
+    if numbers is None:
+        return nothing
+    plain = isinstance(numbers.dtype, np.dtype) and numbers.dtype.kind in "iu"
+    exact = numbers.to_numpy().astype(np.int64) if plain else None
+    floats = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return _nanoseconds(epochs.read(floats, style, exact))
+
+
+def _cells(values: pd.Series[Any]) -> NDArray[np.object_]:
+    cells: NDArray[np.object_] = _texts(values).fillna("").to_numpy(dtype=object)
+    return cells
 
 
 def _nanoseconds(moments: Moments) -> Moments:
     inside = (moments >= EARLIEST) & (moments < LATEST)
     return np.where(inside, moments, np.array("NaT", moments.dtype)).astype("datetime64[ns]")
-
-
-def _from_numbers(values: pd.Series[Any]) -> tuple[Moments, str]:
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    finite = numbers[np.isfinite(numbers)]
-    if not finite.size:
-        return np.full(len(numbers), np.datetime64("NaT", "ns")), ""
-    if _are_days(finite):
-        return _parse(pd.Series(numbers).map("{:.0f}".format), "%Y%m%d"), "%Y%m%d"
-    typical = np.median(np.abs(finite))
-    unit = next(unit for unit, least in _UNITS.items() if typical >= least)
-    with np.errstate(over="ignore", invalid="ignore"):
-        inside = np.abs(numbers) * _PER_UNIT[unit] < 9.2e18
-    counted = _count(values, np.where(inside, numbers, 0.0), unit)
-    counted[~inside] = np.iinfo(np.int64).min  # NaT
-    return _nanoseconds(counted.view("datetime64[ns]")), unit
-
-
-def _count(values: pd.Series[Any], numbers: FloatArray, unit: str) -> IntArray:
-    """Return nanoseconds (n,): exact for integers, rounded to microseconds for fractions."""
-    per_unit = _PER_UNIT[unit]
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu":
-        return np.where(numbers == 0.0, 0, values.to_numpy().astype(np.int64)) * per_unit
-    if per_unit < 1000:
-        return np.rint(numbers).astype(np.int64) * per_unit
-    return np.rint(numbers * (per_unit // 1000)).astype(np.int64) * 1000
-
-
-def _are_days(numbers: FloatArray) -> bool:
-    """Return whether these finite numbers are all days such as 20241231."""
-    if numbers.min() < 19_000_101 or numbers.max() > 22_001_231:
-        return False
-    month, day = numbers // 100 % 100, numbers % 100
-    return bool(((month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all())

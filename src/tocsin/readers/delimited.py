@@ -1,4 +1,11 @@
-"""Delimited text: which encoding, which separator, which decimal mark, and is there a header."""
+"""Delimited text: which encoding, which separator, which decimal mark, and where rows begin.
+
+Numbers that a computer writes come as numbers, all else as the text that stands in the file, for
+``tocsin.readers.numbers`` and ``times`` to read by the whole column. The decimal mark that the
+file shows goes with the table as ``attrs["decimal"]``, the columns for which it is one of
+thousands all the same as ``attrs["grouped"]``, and what was left out or guessed as
+``attrs["notes"]``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +16,14 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from tocsin.errors import UnreadableFile
+from tocsin.readers.numbers import are_thousands, mark_of
+from tocsin.readers.preamble import Head, Uncommented, head_of, is_number, titles, units
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
@@ -28,7 +38,9 @@ _SIGNATURES = {
     b"SQLite": "an SQLite database",
 }
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
-_POINT_DECIMAL = re.compile(r"[+-]?\d*\.\d+")
+_THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
+_LEAST = 3
+_LOOKED_AT = 150  # records that are looked at cell by cell
 
 
 def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
@@ -37,34 +49,120 @@ def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What a model knows of the columns of its files.
+
+    ``texts``: columns whose cells come as they are written, also where they look like numbers.
+    ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
+    """
+
+    texts: frozenset[str] = frozenset()
+    commas: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class _Dialect:
     separator: str
     decimal: str
+    names: tuple[str, ...]  # empty where the first row holds them
     header: bool
+    comments: bool
+    skipped: tuple[int, ...]  # lines above the names, and between them and the rows
+    shown: str  # the decimal mark that the file shows, "" for none
+    texts: frozenset[str]  # columns of numbers that could be thousands such as 1.031
+    clear: frozenset[str]  # columns that show a decimal point
+    notes: tuple[str, ...]
 
 
-def read_delimited(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+def read_delimited(
+    path: Path, chunk_rows: int | None, known: Known | None = None
+) -> Iterator[pd.DataFrame]:
     """Yield the table of a delimited text file, whole or in chunks."""
     encoding = text_encoding(path)
-    dialect = _dialect(path, encoding)
-    settings: dict[str, Any] = {
-        "sep": dialect.separator,
-        "decimal": dialect.decimal,
-        "header": 0 if dialect.header else None,
-        "encoding": encoding,
-        "index_col": False,
-        "compression": "gzip" if path.suffix.lower() == ".gz" else None,
-    }
+    known = known or Known()
+    dialect = _dialect(path, encoding, known)
+    texts = known.texts.union(dialect.texts)
+    if dialect.decimal == "." and dialect.shown != ".":
+        texts |= known.commas
     if chunk_rows is None:
-        yield _named(pd.read_csv(path, low_memory=False, **settings), dialect)
+        with _rows(path, encoding, dialect, texts) as frames:
+            frame = frames.read()
+        for name in _doubtful(frame, dialect):
+            with _rows(path, encoding, dialect, frozenset([name]), columns=[name]) as frames:
+                cells = frames.read()[name]
+            if are_thousands(cells.dropna().unique().tolist(), ".", surely=bool(dialect.shown)):
+                frame[name] = cells
+        yield _finished(frame, dialect)
         return
-    with pd.read_csv(path, chunksize=chunk_rows, **settings) as frames:
+    with _rows(path, encoding, dialect, texts, chunk_rows) as frames:
         for frame in frames:
-            yield _named(frame.reset_index(drop=True), dialect)
+            yield _finished(frame.reset_index(drop=True), dialect)
 
 
-def _named(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
-    return frame if dialect.header else frame.set_axis(numbered_names(frame.shape[1]), axis=1)
+def _rows(
+    path: Path,
+    encoding: str,
+    dialect: _Dialect,
+    texts: frozenset[str],
+    size: int | None = None,
+    columns: list[str] | None = None,
+) -> Any:
+    """Return pandas' reader of the rows."""
+    source: Any = path
+    if dialect.comments:
+        source = Uncommented(open_text(path, encoding))
+    packed = path.suffix.lower() == ".gz" and not dialect.comments
+    return pd.read_csv(
+        source,
+        sep=dialect.separator,
+        decimal=dialect.decimal,
+        header=0 if dialect.header else None,
+        names=list(dialect.names) or None,
+        skiprows=list(dialect.skipped) or None,
+        encoding=encoding,
+        index_col=False if columns is None else None,
+        usecols=columns,
+        compression="gzip" if packed else None,
+        dtype=cast("Any", dict.fromkeys(_keys(texts, dialect), str)) or None,
+        low_memory=size is not None,
+        **({"iterator": True} if size is None else {"chunksize": size}),
+    )
+
+
+def _keys(texts: frozenset[str], dialect: _Dialect) -> list[str | int]:
+    """Return columns as pandas knows them: by number where they have no names."""
+    if dialect.header or dialect.names:
+        return list(texts)
+    return [int(name[1:]) for name in texts if re.fullmatch(r"x\d+", name)]
+
+
+def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> list[str]:
+    """Return the columns whose fractions could be thousands, though the first rows had none."""
+    if dialect.decimal == "," or not dialect.header:
+        return []
+    found = []
+    for name in frame.columns[(frame.dtypes == np.float64).to_numpy()]:
+        if name in dialect.clear:
+            continue
+        values = frame[name].to_numpy()
+        values = values[np.isfinite(values)]
+        with np.errstate(over="ignore"):
+            grouped = np.abs(values * 1000 - np.rint(values * 1000)) < 1e-6
+        whole = values == np.rint(values)
+        if grouped.all() and not whole.all() and whole.any() and np.abs(values).max() < 1000:
+            found.append(name)
+    return found
+
+
+def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
+    if not dialect.header and not dialect.names:
+        frame = frame.set_axis(numbered_names(frame.shape[1]), axis=1)
+    if dialect.shown:
+        frame.attrs["decimal"] = dialect.shown
+        frame.attrs["grouped"] = tuple(dialect.texts)
+    if dialect.notes:
+        frame.attrs["notes"] = dialect.notes
+    return frame
 
 
 def text_encoding(path: Path) -> str:
@@ -85,12 +183,12 @@ def text_encoding(path: Path) -> str:
     controls = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
     if controls > 0.02 * len(head):
         raise unreadable(path, "its content is binary, not text", "Check its format.")
-    return "utf-8" if _is_utf8(path) else "latin-1"
+    return next((name for name in ("utf-8", "cp1252") if _decodes(path, name)), "latin-1")
 
 
-def _is_utf8(path: Path) -> bool:
+def _decodes(path: Path, encoding: str) -> bool:
     try:
-        with open_text(path, "utf-8") as file:
+        with open_text(path, encoding) as file:
             while file.read(1 << 20):
                 pass
     except UnicodeDecodeError:
@@ -108,43 +206,115 @@ def open_text(path: Path, encoding: str) -> Any:
     return opener(path, "rt", encoding=encoding, newline="")
 
 
-def _dialect(path: Path, encoding: str) -> _Dialect:
+def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     with open_text(path, encoding) as file:
         text = file.read(_SAMPLE)
         whole = not file.read(1)
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
-    parsed = {
-        separator: _split(text, separator, whole=whole) for separator in (*_SEPARATORS, *_UNUSUAL)
+    head, text = head_of(text)
+    separator, rows, ends = _separate(path, text, head, whole=whole)
+    above = 0 if head.names else titles(rows)
+    begin = 0 if not above else ends[above - 1]
+    rows, ends = rows[above:], ends[above:]
+    _refuse_uneven(path, rows, len(head.names))
+    names = head.names or tuple(rows[0])
+    columns = _columns(names, rows[1:_LOOKED_AT])
+    shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
+    fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
+    comma = shown == "," or bool(fractions) or (not shown and bool(known.commas))
+    decimal = "," if separator != "," and comma else "."
+    # Columns without names are often written with their numbers as names.
+    counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
+    header = not head.names and (
+        counted or not all(is_number(cell.replace(decimal, ".")) for cell in rows[0])
+    )
+    between = units(rows) if header else 0
+    notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
+    notes += [
+        f'the line "{separator.join(row)}" under the names left out'
+        for row in rows[1 : 1 + between]
+    ]
+    skipped = [*range(begin), *range(ends[0], ends[between])]
+    offset = head.lines
+    if fractions:
+        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
+    clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
+    texts = {
+        name: next(cell for cell in cells if decimal in cell)
+        for name, cells in columns.items()
+        if name not in clear and are_thousands(cells, decimal, surely=bool(shown or fractions))
     }
-    best = max(_SEPARATORS, key=lambda separator: _fit(parsed[separator]))
-    rows = parsed[best]
-    if len(rows[0]) == 1:
-        _refuse_unusual(path, parsed)
-        rows = parsed[";"]
+    if shown:
+        notes += [f'"{cell}" and the like were read as thousands' for cell in texts.values()]
+    return _Dialect(
+        separator,
+        decimal,
+        head.names,
+        header,
+        head.comments,
+        (*range(offset), *(line + offset for line in skipped)),
+        "," if fractions else shown,
+        frozenset(texts),
+        frozenset(clear),
+        tuple(notes),
+    )
+
+
+def _columns(names: tuple[str, ...], rows: list[list[str]]) -> dict[str, list[str]]:
+    return {
+        name: [row[place].strip() for row in rows if place < len(row)]
+        for place, name in enumerate(names)
+    }
+
+
+def _fractions(columns: dict[str, list[str]]) -> str:
+    """Return a cell such as 4,914 of a column of such cells alone, beside no whole thousands.
+
+    Where fields are separated by semicolons because commas are taken, those are decimal commas.
+    """
+    found = ""
+    for cells in columns.values():
+        commas = [cell for cell in cells if _THREE.fullmatch(cell)]
+        if commas and any(cell.isdigit() for cell in cells):
+            return ""
+        if len(commas) >= _LEAST and len(commas) == len([cell for cell in cells if cell]):
+            found = found or commas[0]
+    return found
+
+
+def _separate(
+    path: Path, text: str, head: Head, *, whole: bool
+) -> tuple[str, list[list[str]], list[int]]:
+    """Return the separator of a text, its records, and the number of lines up to each."""
+    separators = (head.separator,) if head.separator else _SEPARATORS
+    candidates = {*separators, *(() if head.separator else _UNUSUAL)}
+    parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
+    best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
+    rows, ends = parsed[best]
+    if len(rows[0]) == 1 and not head.separator and not titles(rows):
+        _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
+        rows, ends = parsed[";"]
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
         best = ";" if decimals else ","
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) < len(rows[0]) or any(row[len(rows[0]) :]):
+    return best, rows, ends
+
+
+def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
+    width = named or len(rows[0])
+    for number, row in enumerate(rows[0 if named else 1 :], 1 if named else 2):
+        if len(row) < width or any(row[width:]):
             raise unreadable(
                 path,
-                f"record {number} has {len(row)} fields where the first has {len(rows[0])}",
+                f"record {number} has {len(row)} fields where the first has {width}",
                 "The first holds the names. A field that contains the separator needs quotes; "
                 "a missing value is an empty field.",
             )
-    cells = [cell.strip() for row in rows[1:] for cell in row]
-    commas = any(_COMMA_DECIMAL.fullmatch(cell) for cell in cells)
-    points = any(_POINT_DECIMAL.fullmatch(cell) for cell in cells)
-    decimal = "," if best != "," and commas and not points else "."
-    # Columns without names are often written with their numbers as names.
-    counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
-    header = counted or not all(_is_number(cell.replace(decimal, ".")) for cell in rows[0])
-    return _Dialect(best, decimal, header)
 
 
 def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
     for separator in _UNUSUAL:
-        share, width = _fit(parsed[separator])
+        share, _, width = _fit(parsed[separator])
         if share == 1.0 and width >= 3 and len(parsed[separator]) >= 3:
             raise unreadable(
                 path,
@@ -153,30 +323,30 @@ def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
             )
 
 
-def _split(text: str, separator: str, *, whole: bool) -> list[list[str]]:
+def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
+    """Return the records of a text, and the number of lines up to the end of each."""
+    rows, ends = [], []
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        for row in records:
+            rows.append(row)
+            ends.append(records.line_num)
     except csv.Error:
-        return [[""]]
+        return [[""]], [1]
     if not whole and len(rows) > 1:
         rows.pop()  # cut off in the middle
-    return [row for row in rows if row] or [[""]]
+    kept = [i for i, row in enumerate(rows) if row]
+    return [rows[i] for i in kept] or [[""]], [ends[i] for i in kept] or [1]
 
 
-def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """Return how well rows share the first one's number of fields, and that number."""
+def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
+    """Return how well rows below titles share the first one's number of fields, less titles, it."""
+    above = titles(rows)
+    rows = rows[above:]
     width = len(rows[0])
     if width == 1:
-        return 0.0, 1
-    return sum(len(row) == width for row in rows) / len(rows), width
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        return 0.0, 0, 1
+    return sum(len(row) == width for row in rows) / len(rows), -above, width
 
 
 def numbered_names(width: int) -> list[str]:

@@ -3,15 +3,16 @@
 The rules. Formats are PNG, JPEG, BMP, TIFF and WebP, told by the content, whatever the name; of
 several pages or frames the first is read. A folder is searched with its subfolders, by name,
 without hidden files and folders; files of other endings are passed over, and so are links that
-lead out of the folder. EXIF orientation is applied, transparency dropped, grey spread over three
-channels. Of 16 bits all are kept, as fractions of 255; 32 bits a channel are refused, for nothing
-says what their range is. An image of more than 80 million pixels is refused before it is decoded,
-one with a side of less than 16 pixels is too small to look at.
+lead out of the folder. EXIF orientation is applied, what is transparent is laid over middle grey,
+so that images score alike that look alike, and grey is spread over three channels. Of 16 bits all
+are kept, as fractions of 255, but 8 of CMYK and of premultiplied alpha; 32 bits a channel are
+refused, for nothing X
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tocsin.errors import InputError, UnreadableFile
 
-__all__ = ["ENDINGS", "Found", "find_images", "is_image_folder", "read_image", "resized"]
+__all__ = [
+    "ENDINGS",
+    "Found",
+    "as_given",
+    "find_images",
+    "is_image_folder",
+    "read_image",
+    "resized",
+]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MOST_PIXELS = 80_000_000
@@ -36,6 +45,9 @@ Pixels = NDArray[np.uint8] | NDArray[np.float32]
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 _LOOKED_AT = 1000
+_GREY = 0.5  # of full brightness: what transparent images are laid over
+_EXCHANGED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_ORDERED = ("RGB;16", "RGBX;16", "RGBA;16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,16 @@ def read_image(image: str | Path | NDArray[Any]) -> Pixels:
         raise UnreadableFile(f"{image} cannot be decoded: {_first_line(error)}.") from error
 
 
+def as_given(pixels: Pixels) -> NDArray[Any]:
+    """Return pixels as ``read_image`` takes an array, so that it returns the very same ones.
+
+    >>> deep = read_image(np.full((20, 30), 1234, dtype=np.uint16))
+    >>> bool((read_image(as_given(deep)) == deep).all())
+    True
+    """
+    return np.rint(pixels * 257).astype(np.uint16) if pixels.dtype == np.float32 else pixels
+
+
 def resized(image: Pixels, size: int) -> NDArray[np.float32]:
     """Return an image as (size, size, 3), float32 from 0 to 255, by averaging or interpolating.
 
@@ -173,13 +195,72 @@ def _check_size(size: Iterable[int], name: str) -> None:
 
 
 def _of_picture(file: Image.Image, name: str) -> Pixels:
-    if file.mode in _SIXTEEN:
-        turned = ImageOps.exif_transpose(file)
-        return _spread(np.asarray(turned, dtype=np.float32) / np.float32(257))
     if file.mode in ("I", "F"):
         raise UnreadableFile(f"{name} has 32 bits a pixel; give images of 8 or 16.")
-    turned = ImageOps.exif_transpose(file)
-    return np.asarray(turned.convert("RGB"))
+    deep = _sixteen_bits(file, name)
+    if deep is None:
+        turned = ImageOps.exif_transpose(file)
+        if turned.has_transparency_data:
+            return _opaque(np.asarray(turned.convert("RGBA")), 255)
+        return np.asarray(turned.convert("RGB"))
+    key = file.info.get("transparency")
+    if key is not None and deep.shape[2] in (1, 3):
+        shown = (deep != np.asarray(key)).any(axis=2, keepdims=True)
+        deep = np.concatenate([deep, shown * np.uint16(65535)], axis=2)
+    if deep.shape[2] in (2, 4):
+        deep = _opaque(deep, 65535)
+    return _spread(deep.astype(np.float32) / np.float32(257))
+
+
+def _sixteen_bits(file: Image.Image, name: str) -> NDArray[np.uint16] | None:
+    """Return the values (rows, columns, 1 to 4) of an image of 16 bits a channel, None of others.
+
+    Of several channels Pillow keeps the first byte of each value; with the order of the bytes
+    exchanged, it keeps the second.
+    """
+    if file.mode in _SIXTEEN:
+        return np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16)[..., None]
+    raw = _raw_mode(file)
+    if raw.startswith("LA;16"):
+        file._mode = "RGBA"
+        _set_raw_mode(file, "RGBA")
+        values = np.asarray(ImageOps.exif_transpose(file)).astype(np.uint16)
+        return values[..., ::2] * np.uint16(256) + values[..., 1::2]
+    if not raw.startswith(_ORDERED):
+        return None
+    with Image.open(name, formats=_FORMATS) as second:
+        _set_raw_mode(second, raw[:-1] + _EXCHANGED[raw[-1]])
+        high, low = (
+            np.asarray(ImageOps.exif_transpose(each)).astype(np.uint16) for each in (file, second)
+        )
+    return high * np.uint16(256) + low
+
+
+def _raw_mode(file: Image.Image) -> str:
+    """Return how Pillow calls the layout of the values in the file, "" where it does not say."""
+    tiles = getattr(file, "tile", ())
+    if not tiles:
+        return ""
+    args = tiles[0].args
+    return str(args[0] if isinstance(args, tuple) else args)
+
+
+def _set_raw_mode(file: Any, raw: str) -> None:
+    file.tile = [
+        tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
+        for tile in file.tile
+    ]
+
+
+def _opaque(image: NDArray[Any], full: int) -> NDArray[Any]:
+    """Return (rows, columns, channels) laid over middle grey; the last of image is the opacity."""
+    colours = image[..., :-1]
+    if (image[..., -1] == full).all():
+        return colours
+    opacity = image[..., -1:].astype(np.float32) / np.float32(full)
+    mixed = colours * opacity + np.float32(_GREY * full) * (1 - opacity)
+    whole: NDArray[Any] = np.rint(mixed) if image.dtype.kind == "u" else mixed
+    return whole.astype(image.dtype)
 
 
 def _of_array(image: NDArray[Any]) -> Pixels:
@@ -192,7 +273,8 @@ def _of_array(image: NDArray[Any]) -> Pixels:
         _check_size((image.shape[1], image.shape[0]), "an array")
     except UnreadableFile as error:
         raise InputError(str(error)) from error
-    return _spread(_eight_bits(image))
+    scaled = _eight_bits(image)
+    return _spread(_opaque(scaled, 255) if channels == 4 else scaled)
 
 
 def _eight_bits(image: NDArray[Any]) -> NDArray[Any]:
@@ -211,12 +293,10 @@ def _eight_bits(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(image: NDArray[Any]) -> Pixels:
-    """Return (rows, columns, 3) from one, three or four channels."""
+    """Return (rows, columns, 3) from one or three channels."""
     if image.ndim == 2:
         image = image[..., None]
-    if image.shape[2] == 1:
-        return np.repeat(image, 3, axis=2)
-    return image[..., :3]
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
 def _first_line(error: Exception) -> str:

@@ -2,13 +2,19 @@
 
 The rules. The format follows the name of the file; CSV and JSON lines may be compressed
 (``.gz``). In delimited text, comma, semicolon, tab and | are told apart from the first rows;
-where the separator is no comma, numbers such as 1,5 make the comma a decimal mark. The first
-row holds the names, unless all of it is numbers: then the columns are x0, x1, … Repeated
-names get .1, .2, … Encoding: a byte order mark decides; else zero bytes mean UTF-16; else
-UTF-8 if the whole file is valid UTF-8; else Latin-1. A row with fewer fields than names is
-refused among the first rows and filled with missing values after them; a row with more is
-refused everywhere. Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz``
-holds them as X, and labels as y.
+numbers that a computer writes come as numbers, all else as text; a decimal comma that the file
+shows is one where the separator is no comma. The first row holds the names, unless all of it is
+numbers: then the columns are x0, x1, … What stands above the rows: see
+``tocsin.readers.preamble``. Repeated names get .1, .2, … Encoding: a byte order mark decides;
+else zero bytes mean UTF-16; else UTF-8 if the whole file is valid UTF-8; else Windows-1252 if
+it is valid; else Latin-1. A row with fewer fields than names is refused among the first rows and
+filled with missing values after them; a row with more is refused everywhere. Objects become
+columns a.b, lists of one length columns a_0, a_1, …, and objects that are times become times.
+Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz`` holds them as X, and
+labels as y.
+
+What a model knows of its columns (``known``) makes new files read as those it learned from: codes
+such as 001 and 1E5 stay text where they were text.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.readers.delimited import (
+    Known,
     numbered_names,
     open_text,
     read_delimited,
@@ -39,10 +46,12 @@ from tocsin.readers.delimited import (
     unreadable,
 )
 from tocsin.readers.labels import labels_of, split_label
-from tocsin.types import IntArray
+from tocsin.readers.times import of_object
+from tocsin.types import FloatArray, IntArray
 
-__all__ = ["iter_table", "read_labels", "read_table", "split_label"]
+__all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
 
+_WIDEST = 10_000  # the longest lists that become columns
 _BROKEN = (
     pa.ArrowException,
     pd.errors.EmptyDataError,
@@ -60,8 +69,10 @@ _BROKEN = (
 )
 
 
-def read_table(path: str | Path, *, max_bytes: int | None = None) -> pd.DataFrame:
-    r"""Return the whole table of a file.
+def read_table(
+    path: str | Path, *, max_bytes: int | None = None, known: Known | None = None
+) -> pd.DataFrame:
+    r"""Return the whole table of a file; ``known``: what the model that takes it knows of it.
 
     Raises UnreadableFile, with what is wrong and what to do, for a file that cannot be read as
     what its name says, that holds no rows, or that is larger than ``max_bytes``.
@@ -79,19 +90,22 @@ def read_table(path: str | Path, *, max_bytes: int | None = None) -> pd.DataFram
             f"it has {path.stat().st_size:,} bytes, more than {max_bytes:,}",
             "Read it in chunks.",
         )
-    frames = list(_frames(path, None))
+    frames = list(_frames(path, None, known))
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
-def iter_table(path: str | Path, chunk_rows: int = 50_000) -> Iterator[pd.DataFrame]:
+def iter_table(
+    path: str | Path, chunk_rows: int = 50_000, *, known: Known | None = None
+) -> Iterator[pd.DataFrame]:
     """Yield the table of a file in chunks of ``chunk_rows`` rows, with bounded memory.
 
-    Only .json and .npz are read whole. Column types are those of each chunk. Raises
-    UnreadableFile as ``read_table`` does, on the first chunk where it can.
+    Only .json and .npz are read whole. Column types are those of each chunk, but for the columns
+    ``known`` to be text by the model that takes them. Raises UnreadableFile as ``read_table``
+    does, on the first chunk where it can.
     """
     if chunk_rows < 1:
         raise InputError(f"A chunk has at least 1 row; got chunk_rows={chunk_rows}.")
-    return _frames(Path(path), chunk_rows)
+    return _frames(Path(path), chunk_rows, known)
 
 
 def read_labels(path: str | Path) -> IntArray:
@@ -115,9 +129,10 @@ def read_labels(path: str | Path) -> IntArray:
     return labels_of(frame.iloc[:, 0], str(path))
 
 
-def _frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator[pd.DataFrame]:
     reader = _READERS[_format(path)]
-    frames = reader(path, chunk_rows)
+    delimited = reader is read_delimited
+    frames = read_delimited(path, chunk_rows, known) if delimited else reader(path, chunk_rows)
     rows = 0
     while True:
         with _reporting(path):
@@ -213,17 +228,64 @@ def _json(path: Path, _chunk_rows: int | None) -> Iterator[pd.DataFrame]:
 
 
 def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
-    nested = any(isinstance(value, dict) for record in records for value in record.values())
-    return pd.json_normalize(records) if nested else pd.DataFrame(records)
+    nested = {
+        name
+        for record in records
+        for name, value in record.items()
+        if isinstance(value, dict | list)
+    }
+    for name in nested:
+        for record in records:
+            if isinstance(value := record.get(name), dict):
+                moment = of_object(value)
+                record[name] = value if moment is None else moment
+    objects = any(isinstance(record.get(name), dict) for record in records for name in nested)
+    frame = pd.json_normalize(records) if objects else pd.DataFrame(records)
+    return _without_lists(frame) if nested else frame
+
+
+def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose lists of numbers, of one length in a column, are columns a_0, a_1 …."""
+    parts: list[pd.DataFrame] = []
+    for name in frame.columns:
+        values = _stacked(frame[name])
+        if values is None:
+            parts.append(frame[[name]])
+        else:
+            names = [f"{name}_{i}" for i in range(values.shape[1])]
+            parts.append(pd.DataFrame(values, columns=names, index=frame.index))
+    return pd.concat(parts, axis=1)
+
+
+def _stacked(cells: pd.Series[Any]) -> FloatArray | None:
+    """Return the lists of a column as numbers (n, length), None where they are no such lists."""
+    if cells.dtype != object:
+        return None
+    given = cells[cells.notna()]
+    widths = {len(each) if isinstance(each, list | np.ndarray) else 0 for each in given}
+    width = widths.pop() if len(widths) == 1 else 0
+    if not 0 < width <= _WIDEST:
+        return None
+    values = np.full((len(cells), width), np.nan)
+    try:
+        values[cells.notna().to_numpy()] = np.array(given.tolist(), dtype=np.float64)
+    except (TypeError, ValueError):  # lists of texts, or of lists
+        return None
+    return values
 
 
 def _parquet(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         size = chunk_rows or max(1, file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=size):
-            names = _unique(batch.schema.names)
-            frame = batch.rename_columns(names).to_pandas(ignore_metadata=True)
-            yield frame.drop(columns=[name for name in names if name.startswith("__index_level_")])
+            table = pa.Table.from_batches([batch])
+            while any(pa.types.is_struct(kind) for kind in table.schema.types):
+                table = table.flatten()
+            names = _unique(table.schema.names)
+            frame = table.rename_columns(names).to_pandas(ignore_metadata=True)
+            if any(pa.types.is_nested(kind) for kind in table.schema.types):
+                frame = _without_lists(frame)
+            yield frame[[name for name in frame if not str(name).startswith("__index_level_")]]
 
 
 def _npy(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:

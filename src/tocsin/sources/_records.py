@@ -12,21 +12,28 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from tocsin.readers import epochs
+from tocsin.readers import times as written
 from tocsin.settings import Settings
-from tocsin.types import Batch, Offset, Rejection, TimeArray
+from tocsin.types import Batch, FloatArray, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000
 _DEEPEST = 4
 _NESTED = {dict, list}
 _LATEST = 250_000_000_000_000
+_USUAL = {"s": (-1e8, 3.6e9), "ms": (1e12, 1.9e13), "us": (1e15, 1.2e16), "ns": (7e17, 9e18)}
+"""Numbers that are nothing else than times since 1970."""
+_LAST = np.datetime64("9892-01-01", "us")
 _decode = msgspec.json.Decoder().decode
 
 
 class Fields(Settings):
     """Which fields of a JSON event hold its time, entity and id; all others are its values.
 
-    A time is ISO 8601 text or a number since 1970, in seconds, milli-, micro- or nanoseconds by
-    its size; an event without one takes the time at which it came. ``columns`` keeps only those.
+    A time is a number since 1970, in seconds, milli-, micro- or nanoseconds by its size, or text
+    or a number in one of the other ways of ``tocsin.readers.times`` and ``epochs`` that leaves
+    nothing open (03/04/2024 does), or an object such as {"$date": …}; an event without one takes
+    the time at which it came. ``columns`` keeps only those.
     ``largest``: bytes of one event at most.
     """
 
@@ -184,6 +191,9 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
         reason = f"it is a JSON {type(event).__name__}, not an object of named values"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
+        time = event.get(fields.time)
+        if isinstance(time, dict):
+            event[fields.time] = written.of_object(time) or str(time)
         event = dict(_flat(event, "", 0))
     if len(event) <= 3 and not event.keys() - {fields.time, fields.entity, fields.id}:
         return Rejection("malformed", "it holds no values", shown(raw))
@@ -229,34 +239,46 @@ def _times(values: list[Any], arrivals: TimeArray | None) -> TimeArray:
         clock = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
         arrivals = np.full(len(values), clock)
     if all(type(value) is float or type(value) is int for value in values):
-        return _since_1970(np.asarray(values, dtype=np.float64))
+        return _of_numbers(np.asarray(values, dtype=np.float64))
     times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
     texts = [i for i, value in enumerate(values) if isinstance(value, str)]
     if texts:
-        parsed = pd.to_datetime(
-            pd.Series([values[i] for i in texts]), format="ISO8601", utc=True, errors="coerce"
-        )
-        times[texts] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-        for i in (i for i in texts if np.isnat(times[i])):
-            with suppress(ValueError):
-                times[i] = _since_1970(np.array([float(values[i])]))[0]
+        times[texts] = _of_texts([values[i].strip() for i in texts])
     for i, value in enumerate(values):
         if value is None:
             times[i] = arrivals[i]
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            times[i] = _since_1970(np.array([float(value)]))[0]
+            times[i] = _of_numbers(np.array([float(value)]))[0]
         elif isinstance(value, datetime):
             zoned = value.replace(tzinfo=value.tzinfo or UTC)
             times[i] = np.datetime64(zoned.astimezone(UTC).replace(tzinfo=None), "us")
     return times
 
 
-def _since_1970(numbers: np.ndarray[Any, np.dtype[np.float64]]) -> TimeArray:
-    """Return times of numbers (n,) since 1970; the size tells the unit, as from 1973 to 5138."""
-    size = np.abs(numbers)
-    unit = np.select([size < 1e11, size < 1e14, size < 1e17], [1e6, 1e3, 1.0], 1e-3)
-    micros = numbers * unit
-    sane = np.isfinite(micros) & (np.abs(micros) < 2.5e17)
+def _of_texts(texts: list[str]) -> TimeArray:
+    """Return times of texts (n,), each by itself: NaT where the day could be the month."""
+    found = written.read(np.array(texts, dtype=object), written.ISO).astype("datetime64[us]")
+    for i in np.flatnonzero(np.isnat(found)).tolist():
+        with suppress(ValueError):
+            found[i] = _of_numbers(np.array([float(texts[i])]))[0]
+            continue
+        alone = np.array([texts[i]], dtype=object)
+        if (style := written.find(alone)) and not style.remark:
+            found[i] = written.read(alone, style.style)[0]
+    return found
+
+
+def _of_numbers(numbers: FloatArray) -> TimeArray:
+    """Return times of numbers (n,), each by itself; those below 1e8 count seconds since 1970."""
     times = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
-    times[sane] = micros[sane].astype(np.int64).astype("datetime64[us]")
+    left = np.isfinite(numbers)
+    for style, (low, high) in _USUAL.items():
+        usual = (numbers >= low) & (numbers < high)
+        times[usual] = epochs.read(numbers[usual], style).astype("datetime64[us]")
+        left &= ~usual
+    for i in np.flatnonzero(left).tolist():
+        one = np.abs(numbers[i : i + 1])
+        moment = epochs.read(numbers[i : i + 1], epochs.find(one)).astype("datetime64[us]")
+        if moment[0] < _LAST:
+            times[i] = moment[0]
     return times

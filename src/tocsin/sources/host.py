@@ -21,6 +21,7 @@ from tocsin.settings import Duration
 from tocsin.types import Batch, Offset
 
 _WHOLE_DISKS = Path("/sys/block")
+_CLOSEST = 0.75
 
 _Devices = Mapping[Any, float]
 """A counter of each device, by its name."""
@@ -53,7 +54,8 @@ class Host(Source):
         before = _Sample.of(self.disk)
         due = before.at
         while True:
-            due = max(due + self.every, time.monotonic())
+            # After a sample that came late the next one is not taken at once.
+            due = max(due + self.every, before.at + _CLOSEST * self.every)
             await asyncio.sleep(due - time.monotonic())
             after = _Sample.of(self.disk)
             row = {
@@ -62,7 +64,7 @@ class Host(Source):
                 **after.rates_since(before),
             }
             before = after
-            clock = np.array([datetime.now(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
+            clock = np.array([after.time.replace(tzinfo=None)], dtype="datetime64[us]")
             yield Batch(pd.DataFrame([row]), clock, entities=name)
 
     def describe(self) -> str:
@@ -72,13 +74,14 @@ class Host(Source):
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """What was counted up to a moment of the monotonic clock.
+    """What was counted up to a moment.
 
-    ``counters``: of each column and device. ``used``: bytes of the file system, by its number.
-    ``idle``, ``spent``: seconds of all processors.
+    ``at``: seconds of the monotonic clock. ``counters``: of each column and device. ``used``:
+    bytes of the file system, by its number. ``idle``, ``spent``: seconds of all processors.
     """
 
     at: float
+    time: datetime
     counters: Mapping[str, _Devices]
     used: _Devices
     idle: float
@@ -91,6 +94,7 @@ class _Sample:
         spent = {key: value for key, value in times.items() if not key.startswith("guest")}
         return cls(
             at=time.monotonic(),
+            time=datetime.now(UTC),
             counters=_counters(),
             used={_file_system(disk): float(psutil.disk_usage(disk).used)},
             idle=spent["idle"] + spent.get("iowait", 0.0),

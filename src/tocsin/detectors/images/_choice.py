@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from tocsin.detectors.images._synthetic import draw_defect
 from tocsin.detectors.images.patch_fusion import PatchFusion
-from tocsin.readers.image import read_image, resized
+from tocsin.readers.image import as_given, read_image, resized
 from tocsin.types import ImageArray
 
 _LEARNED, _TRIED = 30, 20  # images at most
@@ -72,8 +72,8 @@ def _candidates(X: ImageArray) -> list[Candidate]:
 
 def _quality(detector: PatchFusion, good: Sequence[Any], drawn: Sequence[Any]) -> float:
     """Return the mean of the ROC area over images and of how well defects are located."""
-    usual = detector.score(good)
-    odd = detector.score([image for image, _ in drawn])
+    usual = detector.score([as_given(image) for image in good])
+    odd = detector.score([as_given(image) for image, _ in drawn])
     ranks = rankdata(np.concatenate([usual.values, odd.values]))[len(good) :]
     area = (ranks.mean() - (len(drawn) + 1) / 2) / len(good)
     assert usual.parts is not None  # noqa: S101 - a map detector's

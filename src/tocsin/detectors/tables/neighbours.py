@@ -75,14 +75,22 @@ class Neighbours(ReferenceDetector):
         """Return how many neighbours to take."""
         return self.k
 
+    def _counts(self, X: FloatArray) -> IntArray:
+        """Return how many of these count for each row of X, (n,)."""
+        return np.full(len(X), self._count())
+
     def _prepare(self) -> None:
         self._space = NeighbourSpace(self._scaling, self.reference_)
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
         values = np.empty(len(X))
         parts, expected = np.empty(X.shape), np.empty(X.shape)
+        counts = self._counts(X)
         for block, rows, differences, lengths in self._space.neighbours(X, self._count(), itself):
-            values[block] = _AGGREGATES[self.aggregate](lengths, axis=1)
-            parts[block] = differences.mean(axis=1) ** 2
-            expected[block] = self.reference_[rows].mean(axis=1)
+            for k in np.unique(counts[block]):
+                some = counts[block] == k
+                at = np.arange(block.start, block.stop)[some]
+                values[at] = _AGGREGATES[self.aggregate](lengths[some, :k], axis=1)
+                parts[at] = differences[some, :k].mean(axis=1) ** 2
+                expected[at] = self.reference_[rows[some, :k]].mean(axis=1)
         return Scores(values, parts, expected)

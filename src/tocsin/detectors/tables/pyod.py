@@ -1,4 +1,4 @@
-"""Any detector of PyOD, by its class's name, where PyOD is installed."""
+"""Any detector of tables of PyOD, by its class's name, where PyOD is installed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,45 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import State, TableDetector
-from tocsin.detectors.scaling import location_and_scale, standardise
+from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError, UnknownName
 from tocsin.types import Card, FloatArray, IntArray, Scores
+
+_TRIED = 20  # training rows that are scored in several ways to see how a detector behaves
+_COMPANY = 200  # training rows beside which rows are scored that have no score alone
+_FAR = 100.0  # deviations from the mean
+_OTHER_KINDS = {
+    "pyg_": "graphs",
+    "ts_": "time series",
+    "embedding": "texts and images",
+    "audio_": "audio",
+}
+"""What the detectors of PyOD's other modules take, by how the module's name begins."""
+_REFUSED = {
+    "DevNet": "learns from labels, which are not passed on",
+    "XGBOD": "learns from labels, which are not passed on",
+    "LSCP": "is made from other detectors, which a setting cannot hold",
+}
 
 
 class Pyod(TableDetector):
     """The detector of PyOD whose class is called ``model``, with PyOD's own ``parameters``.
 
     Upper and lower case are alike: ``registry.create("pyod:knn")`` is ``Pyod("KNN")``. Rows
-    (n, d) in any units, standardised before PyOD sees them. Some of PyOD's detectors, ECOD and
-    COPOD among them, score a row by the rows beside it, and some draw random numbers while
-    scoring; that is theirs. The model cannot be saved. Raises MissingExtra without PyOD,
-    UnknownName for a class that it does not have, ParameterError for parameters that the class
-    does not take, and InputError for rows that it cannot learn from. Zhao, Nasrullah and Li,
-    PyOD: A Python Toolbox for Scalable Outlier Detection, JMLR 2019.
+    (n, d) in any units, standardised before PyOD sees them. The model cannot be saved.
+
+    Some of PyOD's detectors break what Tocsin's own promise: ECOD, COPOD, CD, COF, DIF, LMDD,
+    LOCI, RGraph, ROD, SOD and SOS score a row by the rows beside it, ALAD and VAE draw random
+    numbers while scoring, and QMCD and RGraph give rows far from all others low scores. ``fit``
+    tries this out on a few rows, and ``reason_`` says what it found, "" for nothing. Rows that
+    have no score of their own when they are scored alone (CD, COF, LMDD, SOD, SOS) are scored
+    beside 200 training rows, drawn by ``seed``.
+
+    Raises MissingExtra without PyOD, UnknownName for a class that it does not have or that does
+    not detect rows of tables, ParameterError for parameters that the class does not take or a
+    package that it lacks, and InputError for rows that it cannot learn from or gives no score
+    (NaN). Zhao, Nasrullah and Li, PyOD: A Python Toolbox for Scalable Outlier Detection, JMLR
+    2019.
 
     >>> Pyod("IForest", {"n_estimators": 50}).get_params()["model"]
     'IForest'
@@ -43,6 +69,8 @@ class Pyod(TableDetector):
         paper="Zhao, Nasrullah, Li, PyOD, JMLR 2019",
         cost="that of the detector named, times six for the training scores",
     )
+
+    reason_: str
 
     def __init__(
         self, model: str = "KNN", parameters: dict[str, Any] | None = None, seed: int = 0
@@ -59,18 +87,78 @@ class Pyod(TableDetector):
             parameters.setdefault(name, given[name])
         try:
             self._model = cls(**parameters)
-        except TypeError as error:
+        except ImportError as error:
+            raise _lacking(cls.__name__, error) from error
+        except Exception as error:
             raise ParameterError(f"PyOD's {cls.__name__} does not take this: {error}.") from error
         self.mean_, self.scale_ = location_and_scale(X)
+        scaled = standardise(X, self.mean_, self.scale_)
+        self._asked(lambda: self._model.fit(scaled, y), "cannot learn from these rows")
+        self._try_out(scaled)
+
+    def _try_out(self, scaled: FloatArray) -> None:
+        """Find out whether a row's score is its own, and whether rows far away score high."""
+        some = scaled[choose_rows(len(scaled), _TRIED, self.seed)]
+        far = np.vstack([np.full(scaled.shape[1], -_FAR), np.full(scaled.shape[1], _FAR)])
+        self._company = np.empty((0, scaled.shape[1]))
+        if not self._scores_alone(some[:1], far[:1]):
+            self._company = scaled[choose_rows(len(scaled), _COMPANY, self.seed)]
+        first, again = self._raw(some), self._raw(some)
+        beside = self._raw(np.vstack([some, far]))
+        name = type(self._model).__name__
+        found = []
+        if len(self._company):
+            found.append(
+                "scores a row by the rows beside it and has no score for a row alone, so "
+                f"{len(self._company)} training rows are scored beside each"
+            )
+        elif not np.allclose(first, again, equal_nan=True):
+            found.append("draws random numbers while scoring, so scores change from call to call")
+        elif not np.allclose(first, beside[: len(some)], equal_nan=True):
+            found.append("scores a row by the rows beside it, so scores change with the batch")
+        if not (beside[len(some) :] >= np.median(first)).all():
+            found.append("gives rows far from all others low scores")
+        self.reason_ = f"PyOD's {name} {'; it '.join(found)}" if found else ""
+
+    def _scores_alone(self, row: FloatArray, far: FloatArray) -> bool:
+        """Return whether a row alone has a score, and another one than a row far away."""
         try:
-            self._model.fit(standardise(X, self.mean_, self.scale_), y)
-        except ValueError as error:
-            raise InputError(f"PyOD's {cls.__name__} cannot learn from these: {error}") from error
+            scores = [float(self._raw(one)[0]) for one in (row, far)]
+        except InputError:
+            return False
+        return bool(np.isfinite(scores).all()) and scores[0] != scores[1]
+
+    def _raw(self, scaled: FloatArray) -> FloatArray:
+        """Return the scores (n,) as PyOD gives them, NaN and infinite ones included."""
+        beside = np.vstack([scaled, self._company])
+        found = self._asked(
+            lambda: np.asarray(self._model.decision_function(beside), dtype=np.float64).ravel(),
+            f"cannot score {len(scaled):,} rows",
+        )
+        values: FloatArray = found[: len(scaled)]
+        return values
+
+    def _asked(self, ask: Callable[[], Any], what: str) -> Any:
+        """Return what PyOD answers; what it raises is told as its own."""
+        name = type(self._model).__name__
+        try:
+            with warnings.catch_warnings():  # of divisions by 0: scores that are NaN are told
+                warnings.simplefilter("ignore", RuntimeWarning)
+                return ask()
+        except ImportError as error:
+            raise _lacking(name, error) from error
+        except Exception as error:
+            raise InputError(f"PyOD's {name} {what}: {type(error).__name__}: {error}") from error
 
     def _score(self, X: FloatArray) -> Scores:
-        scaled = standardise(X, self.mean_, self.scale_)
-        values = np.asarray(self._model.decision_function(scaled), dtype=np.float64)
-        return Scores(np.nan_to_num(values.ravel()))
+        values = self._raw(standardise(X, self.mean_, self.scale_))
+        if (missing := np.flatnonzero(np.isnan(values))).size:
+            raise InputError(
+                f"PyOD's {type(self._model).__name__} gives no score (NaN) for {missing.size:,} of "
+                f"{len(values):,} rows, often where rows are "
+                "copies of one another. Take another detector, or one row of each."
+            )
+        return Scores(np.nan_to_num(values))
 
     def get_state(self) -> State:
         """Raise NotSavable: PyOD's models are written as pickles alone."""
@@ -81,21 +169,41 @@ class Pyod(TableDetector):
 
 
 def names() -> list[str]:
-    """Return the names of PyOD's detector classes. Raises MissingExtra without PyOD."""
-    return sorted(_modules())
+    """Return the names of PyOD's detectors of tables. Raises MissingExtra without PyOD."""
+    modules = _modules()
+    return sorted(name for name in modules if _refusal(name, modules[name]) is None)
 
 
 def _find(name: str) -> Any:
-    modules = _modules()
+    """Return the class of that name, whatever the case of its letters."""
+    modules, offered = _modules(), names()
     spelled = {known.lower(): known for known in modules}
     known = spelled.get(name.lower())
     if known is None:
-        near = difflib.get_close_matches(name.lower(), spelled, n=3)
+        near = difflib.get_close_matches(name.lower(), [one.lower() for one in offered], n=3)
         hint = f" Did you mean {', '.join(spelled[one] for one in near)}?" if near else ""
-        raise UnknownName(
-            f'PyOD has no detector "{name}".{hint} Known: {", ".join(sorted(modules))}.'
-        )
-    return getattr(importlib.import_module(f"pyod.models.{modules[known]}"), known)
+        raise UnknownName(f'PyOD has no detector "{name}".{hint} Known: {", ".join(offered)}.')
+    if (refusal := _refusal(known, modules[known])) is not None:
+        raise UnknownName(f"PyOD's {known} {refusal}. For tables: {', '.join(offered)}.")
+    try:
+        return getattr(importlib.import_module(f"pyod.models.{modules[known]}"), known)
+    except ImportError as error:
+        raise _lacking(known, error) from error
+
+
+def _refusal(name: str, module: str) -> str | None:
+    """Return why a detector cannot be taken for rows of tables, None where it can."""
+    for beginning, kind in _OTHER_KINDS.items():
+        if module.startswith(beginning):
+            return f"detects {kind}, not rows of tables"
+    return _REFUSED.get(name)
+
+
+def _lacking(name: str, error: ImportError) -> ParameterError:
+    return ParameterError(
+        f"PyOD's {name} needs a package that is not installed: {error}. Install it, or take "
+        "another detector."
+    )
 
 
 @cache

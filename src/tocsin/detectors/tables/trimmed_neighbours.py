@@ -7,12 +7,13 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from tocsin.detectors.column_scalings import ArcsinhScaling
+from tocsin.detectors.categories import Categories
+from tocsin.detectors.column_scalings import MixedScaling
 from tocsin.detectors.tables.hbos import Hbos
 from tocsin.detectors.tables.isolation_forest import IsolationForest
 from tocsin.detectors.tables.neighbours import Neighbours
 from tocsin.errors import ParameterError
-from tocsin.types import Card, FloatArray, IntArray
+from tocsin.types import BoolArray, Card, FloatArray, IntArray
 
 
 class TrimmedNeighbours(Neighbours):
@@ -21,8 +22,11 @@ class TrimmedNeighbours(Neighbours):
     The rows are ranked by an isolation forest and by histograms; the share ``trim`` with the
     highest mean rank is dropped, the columns are scaled robustly on the rest (arcsinh of the
     distance from the median), and every row, dropped or not, is compared with the rest. It
-    takes ``k`` neighbours, or one in 40 of the rest where that is more: clumps of anomalies
-    grow with the data. Other parameters, ``parts`` and ``expected`` as in ``neighbours``.
+    takes ``k`` neighbours, but at most half of the rest, or one in 40 of the rest where that is
+    more: clumps of anomalies grow with the data. Categories, as ``TablePreparer`` writes them
+    down, are no reason to drop a row: of each value that is about as frequent as others at least
+    half of the rows stay, and a row is compared with half as many rows as share its value, if
+    these are fewer than k. Other parameters, ``parts`` and ``expected`` as in ``neighbours``.
     Raises ParameterError for a trim outside [0, 1).
 
     >>> rng = np.random.default_rng(0)
@@ -42,7 +46,7 @@ class TrimmedNeighbours(Neighbours):
         cost="fit O(n m d), score O(m d) a row, m = reference rows",
     )
 
-    _scaling = ArcsinhScaling
+    _scaling = MixedScaling
 
     def __init__(
         self,
@@ -56,14 +60,42 @@ class TrimmedNeighbours(Neighbours):
         self.trim = trim
 
     def _count(self) -> int:
-        return max(self.k, len(self.reference_) // 40)
+        rows = len(self.reference_)
+        return max(min(self.k, rows // 2), rows // 40, 1)
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._categories = Categories(self.reference_)
+
+    def _counts(self, X: FloatArray) -> IntArray:
+        k = np.full(len(X), self._count())
+        for sizes in self._categories.ordinary(X).T:
+            k = np.where(sizes > 0, np.minimum(k, np.maximum(sizes // 2, 1)), k)
+        return k
 
     def _rows_to_learn(self, X: FloatArray) -> IntArray:
         if not 0 <= self.trim < 1:
             raise ParameterError(f"trim is {self.trim}; it must be in [0, 1).")
-        suspicion = sum(
-            rankdata(detector.fit(X).training_scores_)
+        categories = Categories(X)
+        looked_at = X[:, categories.others] if categories.others.any() else X
+        forest, histograms = (
+            rankdata(detector.fit(looked_at).training_scores_)
             for detector in (IsolationForest(seed=self.seed), Hbos())
         )
+        suspicion = forest + histograms
         keep = max(2, round((1 - self.trim) * len(X)))
-        return np.sort(np.argsort(suspicion, kind="stable")[:keep])
+        kept = np.zeros(len(X), dtype=bool)
+        kept[np.argsort(suspicion, kind="stable")[:keep]] = True
+        for block, ordinary in zip(categories.blocks, categories.ordinary(X).T, strict=True):
+            kept |= (ordinary > 0) & _least_suspicious_half(X[:, block].argmax(axis=1), suspicion)
+        return np.flatnonzero(kept)
+
+
+def _least_suspicious_half(value: IntArray, suspicion: FloatArray) -> BoolArray:
+    """Return which rows (n,) are among the less suspicious half of the rows of their value."""
+    order = np.lexsort((suspicion, value))
+    size = np.bincount(value)
+    first = np.cumsum(size) - size
+    rank = np.empty(len(value), dtype=np.int64)
+    rank[order] = np.arange(len(value)) - first[value[order]]
+    return 2 * rank < size[value]

@@ -31,8 +31,10 @@ from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
 _FEW = 5
+_FEWER = 12  # of few unlabelled texts, one in so many
 _SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
-_MOST_IN_GROUP = 3  # a group of more than one text in so many is what the texts are like
+_TEMPLATES = 3  # groups or more
+_MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
 
 class TextViews(TextDetector):
@@ -52,8 +54,9 @@ class TextViews(TextDetector):
     10, as neighbours. p-values come from scores of training texts that are left out.
 
     Anomalies that are nearly the same hide one another. In "mixed" training a group of near
-    duplicates as large as half the number of neighbours, but of no more than a third of the
-    texts, is learned from as one text, and ``warnings_`` tells of it.
+    duplicates as large as half the number of neighbours is learned from as one text, and
+    ``warnings_`` tells of it; not a group of more than a third of the texts, and none where
+    three or more groups hold more than a third together: such texts come from templates.
 
     ``encoder``: "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
     network; None leaves out the views of embeddings, as does a missing package for "minilm",
@@ -148,7 +151,7 @@ class TextViews(TextDetector):
         self.warnings_ = []
         self.encoder_hash_ = self._learn_encoder()
         chosen = normal[choose_rows(len(normal), self.max_reference, self.seed)]
-        k = _FEW if self.training == "clean" else max(2 * _FEW, len(chosen) // _SHARE)
+        k = _FEW if self.training == "clean" else _neighbours(len(chosen))
         learned = np.zeros(len(X), dtype=bool)
         learned[chosen] = True
         if self.training != "clean":
@@ -166,7 +169,10 @@ class TextViews(TextDetector):
         for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
             calibration = self.calibrations_[name] = Calibration().fit(own[learned])
-            spoken[name] = -np.log(calibration.p_values(own))
+            p_values = calibration.p_values(own)
+            if self.training != "clean":  # an anomaly among them may be the tail by itself
+                p_values[learned] = calibration.left_out(own[learned])
+            spoken[name] = -np.log(p_values)
         return read, spoken
 
     def _spoken(self, read: dict[Material, Any]) -> dict[str, FloatArray]:
@@ -241,11 +247,23 @@ def readable_texts(X: TextArray) -> TextArray:
     return texts
 
 
+def _neighbours(texts: int) -> int:
+    """Return how many neighbours tell the most of so many unlabelled texts."""
+    return max(3, min(2 * _FEW, texts // _FEWER), texts // _SHARE)
+
+
 def _hiding(group: IntArray, k: int) -> list[IntArray]:
-    """Return the texts of each group that could hide its own among k neighbours, a minority."""
+    """Return the texts of each group that could hide its own among k neighbours.
+
+    A group of more than a third of the texts is what they are like; three or more groups that
+    hold so many together are templates, and then none is returned.
+    """
     size = np.bincount(group)
-    large = np.flatnonzero((2 * size >= k) & (_MOST_IN_GROUP * size <= len(group)))
-    return [np.flatnonzero(group == number) for number in large]
+    large = np.flatnonzero(2 * size >= k)
+    if len(large) >= _TEMPLATES and _MOST_IN_GROUPS * size[large].sum() > len(group):
+        return []
+    minor = large[_MOST_IN_GROUPS * size[large] <= len(group)]
+    return [np.flatnonzero(group == number) for number in minor]
 
 
 def _left_out(view: View, X: Any, learned: BoolArray) -> FloatArray:

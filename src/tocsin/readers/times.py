@@ -1,0 +1,338 @@
+"""Times as people write them: any order of day, month and year, clocks, zones, weeks, quarters.
+
+The one reader of written times, of files and of events; times that are numbers are read in
+``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
+order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
+fractions after a point or comma, or AM and PM; months may be English, German, French, Spanish or
+Italian. Zones are offsets or common names, read as in Europe and North America; a time without
+one is UTC. Two-digit years lie from 1970 to 2069.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tocsin.readers.epochs import of_day_of_year, of_days
+from tocsin.types import IntArray
+
+Texts = NDArray[np.object_]
+Moments = NDArray[np.datetime64]
+
+ISO = "ISO8601"
+
+_SAMPLE = 50
+
+_MONTHS = (
+    "jan ene gen january januar janvier enero gennaio",
+    "feb fév fev févr february februar février febrero febbraio",
+    "mar mär mrz mars march märz marzo",
+    "apr abr avr april avril abril aprile",
+    "may mai mag mayo maggio",
+    "jun giu june juni juin junio giugno",
+    "jul lug july juli juil juillet julio luglio",
+    "aug ago aoû aou août august agosto",
+    "sep sept set september septembre septiembre settembre",
+    "oct okt ott october oktober octobre octubre ottobre",
+    "nov november novembre noviembre",
+    "dec dez dic déc december dezember décembre diciembre dicembre",
+)
+MONTHS = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
+"""Months by their names, in small letters."""
+
+_OFFSETS = {
+    0: "Z UTC GMT WET UT",
+    60: "CET MEZ WEST BST",
+    120: "CEST MESZ EET SAST",
+    180: "EEST MSK",
+    330: "IST",
+    480: "HKT SGT AWST",
+    540: "JST KST",
+    600: "AEST",
+    660: "AEDT",
+    720: "NZST",
+    780: "NZDT",
+    -180: "BRT ART",
+    -240: "EDT",
+    -300: "EST CDT",
+    -360: "CST MDT",
+    -420: "MST PDT",
+    -480: "PST",
+}
+_ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names.split()}
+_DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
+_DAY_FIRST |= {day.lower(): month.lower() for day, month in _DAY_FIRST.items()}
+_MONTH_FIRST = frozenset(_DAY_FIRST.values())
+_DAYS = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%Y-%j", "%G-W%V-%u", "%G-W%V"),
+    *("%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
+    *("%YM%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b %Y", "%b-%Y", "%b-%y", "%Y-%b", "%Y %b"),
+    *("%d.%m.%Y", "%d.%m.%y", *_DAY_FIRST, *_DAY_FIRST.values()),
+    *("%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d. %b %Y", "%d.%b.%Y", "%d%b%Y", "%Y-%b-%d"),
+    *("%d-%b-%y", "%d %b %y", "%d/%b/%y", "%d. %b %y", "%d%b%y", "%b %d, %Y", "%b %d %Y"),
+    *("%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%Y-%b-%d", "%Y %b %d"),
+)
+_LAST = "%b %d %H:%M:%S %Y"  # ctime and date, with the year behind the clock
+_PARTS = {
+    "Y": r"(?P<Y>\d{4})",
+    "y": r"(?P<y>\d{2})",
+    "m": r"(?P<m>\d{1,2})",
+    "d": r"[ ]?(?P<d>\d{1,2})(?:st|nd|rd|th)?",
+    "b": r"(?P<b>[^\W\d_]{3,10})\.?",
+    "j": r"(?P<j>\d{3})",
+    "G": r"(?P<Y>\d{4})",
+    "V": r"(?P<V>\d{2})",
+    "u": r"(?P<u>[1-7])",
+    "q": r"(?P<q>[1-4])",
+}
+_CLOCK = (
+    r"(?:[T :_,-]+(?:at[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
+    r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[Mm]\.?)?)?"
+)
+_ZONE = r"(?:[ ]*(?P<z>[+-]\d\d(?::?\d\d)?|[A-Z]{1,5}))?(?:[ ]?[(\[][\w/ ]+[)\]])?"
+_WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
+_ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
+_NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", "z")
+
+
+class Found(NamedTuple):
+    """The style of a column, and what could be otherwise, "" if nothing."""
+
+    style: str
+    remark: str
+
+
+def find(texts: Texts) -> Found | None:
+    """Return the style of a column of times, all texts (n,) in the order of its rows.
+
+    It is the one that reads the most. Whether the day or the month comes first is decided by all
+    texts; where both fit, by AM or PM, then by the order of time, and else the day is first.
+
+    >>> find(np.array(["03/14/24 5:00 PM", "03/15/24 6:30 AM"], dtype=object)).style
+    '%m/%d/%y %I:%M %p'
+    """
+    texts = np.array([text.strip() for text in texts], dtype=object)
+    if not any(any(mark.isdigit() for mark in text) for text in _spread(texts)):
+        return None
+    others = texts
+    if not np.isnat(_iso(_spread(texts))).all():
+        others = texts[np.isnat(_iso(texts))]
+        if not len(others):
+            return Found(ISO, "")
+    sample = _spread(others)
+    shares = {day: float((~np.isnat(_by_parts(sample, day))).mean()) for day in (*_DAYS, _LAST)}
+    likely = [day for day, share in shares.items() if share > 0.5 * max(shares.values())]
+    if not likely:
+        return Found(ISO, "") if 2 * len(others) < len(texts) else None
+    day, remark = _likeliest(others, likely)
+    first = next(text for text in others if not np.isnat(_by_parts(np.array([text]), day))[0])
+    return Found(_named(day, first), remark)
+
+
+def read(texts: Texts, style: str) -> Moments:
+    """Return the times (n,) of texts, UTC, datetime64[us], or [ns] of ISO 8601 with nanoseconds.
+
+    NaT where a text is neither ISO 8601 nor of the style.
+    """
+    stripped = pd.Series(texts, dtype=object).str.strip()
+    if style == ISO:
+        return _iso(stripped.to_numpy())
+    moments = np.full(len(stripped), np.datetime64("NaT", "us"))
+    if not re.search(r"%[qVjGZ]|,", style):
+        parsed = pd.to_datetime(stripped, format=style, errors="coerce", utc=True)
+        moments = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    left = np.flatnonzero(np.isnat(moments))
+    if left.size:
+        rest = stripped.to_numpy()[left]
+        moments[left] = _by_parts(rest, _day_of(style))
+        iso = np.array([bool(_ISO_START.match(text)) for text in rest], dtype=bool)
+        iso &= np.isnat(moments[left])
+        if iso.any():
+            moments[left[iso]] = _iso(rest[iso]).astype("datetime64[us]")
+    return moments
+
+
+def of_object(value: Mapping[str, Any]) -> str | int | float | None:
+    """Return the time that an object holds, as text or number, None if it holds anything else.
+
+    Known are MongoDB's {"$date": …}, and seconds with nanoseconds or microseconds as ROS,
+    protobuf and others write them.
+
+    >>> of_object({"sec": 1767355200, "nanosec": 250000000}), of_object({"$date": "2026-01-02"})
+    ('2026-01-02T12:00:00.250000000', '2026-01-02')
+    """
+    if set(value) == {"$date"}:
+        inner = value["$date"]
+        if isinstance(inner, Mapping) and set(inner) == {"$numberLong"}:
+            inner = inner["$numberLong"]
+        if isinstance(inner, str) and inner.lstrip("-").isdigit():
+            inner = int(inner)
+        if isinstance(inner, int) and not isinstance(inner, bool):
+            return str(np.datetime64(inner, "ms"))
+        return inner if isinstance(inner, str) else None
+    if len(value) != 2:
+        return None
+    for seconds, part, digits in _PAIRS:
+        if seconds in value and part in value:
+            try:
+                whole, fine = int(value[seconds]), int(value[part])
+            except (TypeError, ValueError):
+                return None
+            return f"{np.datetime64(whole, 's')}.{fine:0{digits}d}"
+    return None
+
+
+_PAIRS = (
+    *(("sec", "nanosec", 9), ("secs", "nsecs", 9), ("seconds", "nanos", 9), ("sec", "nsec", 9)),
+    *(("seconds", "nanoseconds", 9), ("_seconds", "_nanoseconds", 9)),
+    *(("tv_sec", "tv_nsec", 9), ("tv_sec", "tv_usec", 6), ("sec", "usec", 6)),
+)
+
+
+def _iso(texts: Texts) -> Moments:
+    series = pd.Series(texts, dtype=object)
+    if any("," in text for text in texts[:50]):
+        series = series.str.replace(",", ".", n=1)
+    parsed = pd.to_datetime(series, format=ISO, errors="coerce", utc=True)
+    return parsed.dt.tz_localize(None).to_numpy()
+
+
+def _spread(texts: Texts) -> Texts:
+    rows = np.unique(np.linspace(0, len(texts) - 1, min(len(texts), _SAMPLE)).astype(int))
+    sample: Texts = texts[rows]
+    return sample
+
+
+def _likeliest(texts: Texts, days: list[str]) -> tuple[str, str]:
+    """Return the day form that reads the most texts, of several the likeliest; and a remark."""
+    read = {day: _by_parts(texts, day) for day in days}
+    counts = {day: int((~np.isnat(moments)).sum()) for day, moments in read.items()}
+    days = [day for day in days if counts[day] == max(counts.values())]
+    months = [day for day in days if day in _MONTH_FIRST]
+    if months and any(re.search(r"\d\s?[AaPp]\.?[Mm]", text) for text in _spread(texts)):
+        chosen = months[0]
+    else:
+        moves = {day: _movement(read[day]) for day in days}
+        chosen = min(days, key=lambda day: moves[day])
+        if chosen in _MONTH_FIRST and moves[chosen][0] > 0.05 * moves[chosen][1]:
+            chosen = next((day for day in days if day in _DAY_FIRST), chosen)  # in no order
+    other = next((m if d == chosen else d for d, m in _DAY_FIRST.items() if chosen in (d, m)), "")
+    if other not in days:
+        return chosen, ""
+    return chosen, f"; {other} would fit as well: write dates as 2024-12-31 to be sure"
+
+
+def _movement(moments: Moments) -> tuple[float, float]:
+    """Return how far times go against their order, and how far they move in all."""
+    steps = np.diff(moments[~np.isnat(moments)].astype("datetime64[s]").astype(np.int64))
+    against = min(np.abs(steps[steps < 0]).sum(), steps[steps > 0].sum())
+    return float(against), float(np.abs(steps).sum())
+
+
+def _named(day: str, text: str) -> str:
+    """Return a style as strptime has it, of a day form and a text that has it."""
+    found = _form(day).fullmatch(text.strip())
+    if found is None or day == _LAST or found["H"] is None:
+        return day
+    clock = " %H:%M" if found["p"] is None else " %I:%M"
+    clock += "" if found["S"] is None else ":%S"
+    if found["f"]:
+        clock += text.strip()[found.start("f") - 1] + "%f"
+    clock += "" if found["p"] is None else " %p"
+    zone = found["z"]
+    return day + clock + ("" if not zone else " %z" if zone[0] in "+-" else " %Z")
+
+
+def _day_of(style: str) -> str:
+    fitting = [day for day in (*_DAYS, _LAST) if style.startswith(day)]
+    return max(fitting, key=len) if fitting else style
+
+
+_FORMS: dict[str, re.Pattern[str]] = {}
+
+
+def _form(day: str) -> re.Pattern[str]:
+    """Return the regular expression of times with this form of a day."""
+    if day not in _FORMS:
+        if day == _LAST:
+            clock = _CLOCK.removesuffix("?")
+            pattern = rf"{_PARTS['b']}[ ]+{_PARTS['d']}{clock}{_ZONE}[ ]{_PARTS['Y']}"
+        else:
+            literal = re.escape(day).replace("\\ ", "[ ]")
+            body = re.sub(r"%(\w)", lambda found: _PARTS[found[1]], literal)
+            pattern = body + _CLOCK + _ZONE
+        _FORMS[day] = re.compile(_WEEKDAY + pattern)
+    return _FORMS[day]
+
+
+def _by_parts(texts: Texts, day: str) -> Moments:
+    """Return times (n,) datetime64[us] of texts with this form of a day, NaT for others."""
+    form = _form(day)
+    rows = [found.groupdict() if (found := form.fullmatch(text)) else None for text in texts]
+    known = np.array([row is not None for row in rows], dtype=bool)
+    if not known.any():
+        return np.full(len(rows), np.datetime64("NaT", "us"))
+    columns = {name: [row.get(name) if row else None for row in rows] for name in _NAMES}
+    days = _days(columns, known)
+    seconds, good = _seconds(columns)
+    moments = days.astype("datetime64[us]") + seconds.astype("timedelta64[us]")
+    return np.where(good, moments, np.datetime64("NaT", "us"))
+
+
+def _numbers(cells: list[str | None], default: int = 0) -> IntArray:
+    return np.array([default if cell is None else int(cell) for cell in cells], dtype=np.int64)
+
+
+def _days(columns: dict[str, list[str | None]], known: NDArray[np.bool_]) -> Moments:
+    year = _numbers(columns["Y"])
+    if any(columns["y"]):
+        short = _numbers(columns["y"])
+        year = short + np.where(short < 70, 2000, 1900)
+    if any(columns["j"]):
+        return of_day_of_year(year, _numbers(columns["j"]), known)
+    if any(columns["V"]):
+        first = of_days(year, np.ones_like(year), np.full_like(year, 4), known)
+        monday = first - (first.astype(np.int64) + 3) % 7
+        week, day = _numbers(columns["V"], 1), _numbers(columns["u"], 1)
+        days = monday + 7 * (week - 1) + day - 1
+        return np.where((week >= 1) & (week <= 53), days, np.datetime64("NaT", "D"))
+    if any(columns["q"]):
+        month = 3 * _numbers(columns["q"], 1) - 2
+    elif any(columns["b"]):
+        month = np.array([MONTHS.get((name or "").lower(), 0) for name in columns["b"]])
+    else:
+        month = _numbers(columns["m"])
+    return of_days(year, month, _numbers(columns["d"], 1), known)
+
+
+def _seconds(columns: dict[str, list[str | None]]) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return the microseconds of clocks (n,), less their zones, and whether they are valid."""
+    hour, minute, second = (_numbers(columns[name]) for name in "HMS")
+    good = (hour < 24) & (minute < 60) & (second < 61)
+    if any(columns["p"]):
+        half = np.array([(mark or "").lower() for mark in columns["p"]])
+        good &= (half == "") | ((hour >= 1) & (hour <= 12))
+        hour = np.where(half == "", hour, hour % 12 + 12 * (half == "p"))
+    micros = (3_600 * hour + 60 * minute + second) * 10**6
+    if any(columns["f"]):
+        micros = micros + _numbers([None if f is None else f"{f:0<6}"[:6] for f in columns["f"]])
+    if any(columns["z"]):
+        zones = [_offset(zone) for zone in columns["z"]]
+        good &= np.array([zone is not None for zone in zones])
+        micros = micros - np.array([zone or 0 for zone in zones], dtype=np.int64) * 60_000_000
+    return micros, good
+
+
+def _offset(zone: str | None) -> int | None:
+    """Return the minutes by which a zone is ahead of UTC, None for an unknown one."""
+    if zone is None:
+        return 0
+    if zone[0] not in "+-":
+        return _ZONES.get(zone)
+    minutes = 60 * int(zone[1:3]) + int(zone[3:].lstrip(":") or 0)
+    return -minutes if zone[0] == "-" else minutes
