@@ -196,7 +196,7 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         """
         view = sliding_window_view(x, self.window_, axis=0).transpose(0, 2, 1)
         touched = sliding_window_view(held, self.window_).any(axis=1)
-        fold: IntArray = (~touched).astype(np.int64)
+        fold = np.asarray(~touched, dtype=np.int64)
         for end in np.cumsum(lengths)[:-1].tolist():  # nobody sees what crosses to another stretch
             fold[max(0, end - self.window_ + 1) : end] = -1
         with seeded(seed, device):
