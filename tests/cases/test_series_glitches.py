@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tocsin import SeriesPipeline
 from tocsin.detectors.series.auto import Auto
 from tocsin.types import FloatArray
 
@@ -56,3 +57,16 @@ def test_a_sentinel_in_one_file(value: float, at: int) -> None:
     others = np.ones(1200, dtype=bool)
     others[max(0, at - 150) : at + 150] = False
     assert 290 <= np.flatnonzero(others)[values[others].argmax()] < 350
+
+
+@pytest.mark.parametrize("height", [2.5, 3.5, 5.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_moderate_spike_flags_little_around_it(seed: int, height: float) -> None:
+    """A spike of 25 or more deviations, near the usual range, is flagged with little around it."""
+    rng = np.random.default_rng(seed)
+    wave = np.sin(2 * np.pi * np.arange(3000) / 37) + 0.1 * rng.normal(size=3000)
+    new = wave[2000:].copy()
+    new[400 + 30 * seed] = height
+    flagged = SeriesPipeline().fit(wave[:2000]).detect(new).decision.is_anomaly
+    assert flagged[400 + 30 * seed]
+    assert flagged.sum() <= 40

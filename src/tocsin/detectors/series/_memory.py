@@ -134,7 +134,8 @@ class ForecastMemory:
             return None
         at = np.arange(first, n)
         errors = np.abs(X[at][:, self.judged] - self._forecast(X, at))
-        parts = np.concatenate([np.repeat(errors[:1], first, axis=0), errors])
+        # The first points have no past: the errors after them stand for theirs, mirrored.
+        parts = np.pad(errors, ((first, 0), (0, 0)), mode="symmetric")
         return Sight(
             smooth(parts.max(axis=1), self.view.smoothing), smooth(parts, self.view.smoothing)
         )

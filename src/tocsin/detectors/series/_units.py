@@ -12,7 +12,10 @@ FAR = 1000.0
 """Scaled values are clipped here, so that squares of them stay finite."""
 
 REACH = 10.0
-"""Values further than so many usual ranges from the usual range are glitches."""
+"""Values count as at most so many usual ranges away from the usual range."""
+
+_GLITCH = 0.5
+"""Single values further than so many usual ranges from the usual range are glitches."""
 
 _COUNTED = 2.0
 """Training values count up to so many usual ranges beyond the usual range."""
@@ -50,7 +53,7 @@ class Units:
         counted = np.clip(ratio, low - _COUNTED * width, high + _COUNTED * width)
         middle, spread = np.median(ratio, axis=0), counted.std(axis=0)
         spread = np.where(spread > 1e-12, spread, 1.0)
-        usual = np.maximum(high - middle, middle - low) + REACH * width
+        usual = np.maximum(high - middle, middle - low) + _GLITCH * width
         distinct = np.array([len(np.unique(x)) for x in X.T])
         return cls(unit, middle, spread, usual / spread, distinct >= min(3, distinct.max()))
 
