@@ -18,7 +18,7 @@ def test_dependent_scores_are_counted_by_those_that_are_independent(method, inde
     calibration = create(method).fit(rng.exponential(size=1000), independent=independent)
     new = rng.exponential(1.3, size=5000)
     for rate in (0.5, 0.05, 0.001):
-        decision = decide_dependent(calibration, new, rate)
+        decision = decide_dependent(calibration, calibration, new, rate)
         assert np.array_equal(decision.is_anomaly, new > decision.threshold)
         assert np.array_equal(decision.is_anomaly, decision.p_values <= rate)
         if independent == 1000:
@@ -34,7 +34,8 @@ def test_scores_alike_keep_the_promise(width):
     for _ in range(300):
         known, new = (np.convolve(rng.normal(size=1000), np.ones(width), "same") for _ in "ab")
         calibration = create("extreme_value").fit(known, independent_count(known))
-        shares.append(decide_dependent(calibration, new, 0.02).is_anomaly.mean())
+        decision = decide_dependent(calibration, calibration, new, 0.02)
+        shares.append(decision.is_anomaly.mean())
         each.append(decide(calibration, new, 0.02).is_anomaly.mean())
     assert 0.01 < np.mean(shares) <= 0.022
     assert np.mean(shares) < np.mean(each)
@@ -50,6 +51,7 @@ def test_alarm_heights_count_intervals():
         assert raised <= i + 1
         assert raised == i + 1 or i > 4
     assert len(alarm_heights([np.zeros(20)], 10)) == 1
+    assert len(alarm_heights([np.zeros(1000)], 10)) == 1
 
 
 def test_as_many_alarms_as_allowed():

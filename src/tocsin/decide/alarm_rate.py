@@ -34,13 +34,14 @@ def alarm_heights(scores: Sequence[FloatArray], merged_within: int) -> FloatArra
     joined = np.concatenate([part for each in scores for part in (each, apart)])
     ordered = np.append(np.sort(np.concatenate(list(scores)))[::-1], lowest)
     heights: list[float] = []
-    exceeded, above = 1, float(ordered[0])
+    exceeded, last, above = 1, len(ordered) - 1, float(ordered[0])
     while exceeded < len(ordered) and len(heights) < _MOST_ALARMS:
         threshold = float(ordered[exceeded])
         raised = len(intervals(joined, joined > threshold, threshold, merged_within))
         heights += [above] * (raised - len(heights))
         above = threshold
-        exceeded = max(exceeded + 1, int(exceeded * _RATIO) if exceeded > _EXACT else 0)
+        following = max(exceeded + 1, int(exceeded * _RATIO) if exceeded > _EXACT else 0)
+        exceeded = following if exceeded == last else min(following, last)
     return np.array(heights)
 
 

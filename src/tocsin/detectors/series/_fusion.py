@@ -62,10 +62,11 @@ class FusedViews(SeriesDetector):
         self._known = None
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        held_out = self._learned().held_out()
+        learned = self._learned()
+        held_out = learned.held_out()
         self.scales_ = np.stack([scale_of(values) for values in held_out.raw])
         self.limits_ = limits_of(held_out.magnitudes)
-        beyond = held_out.beyond()
+        beyond = learned.beyond_held_out(held_out)
         self.beyond_, self.channel_ = beyond.values, beyond.channel
         rises = np.stack([rise(*each) for each in zip(held_out.raw, self.scales_, strict=True)])
         pieces = np.split(rises, self.ends_[:-1], axis=1)
@@ -112,13 +113,10 @@ class FusedViews(SeriesDetector):
 
     def _beyond(self, stretches: Sequence[FloatArray]) -> Excess:
         """Return what exceeds the limits in stretches that begin with the training series."""
-        seen = [self._learned().beyond(X, self.limits_) for X in stretches]
-        values, channel = (
-            np.concatenate([getattr(each, name) for each in seen]) for name in ("values", "channel")
-        )
-        if len(values) == len(self.beyond_):
+        seen = Excess.joined([self._learned().beyond(X, self.limits_) for X in stretches])
+        if len(seen.values) == len(self.beyond_):
             return Excess(self.beyond_, self.channel_)
-        return Excess(values, channel)
+        return seen
 
     def _learned(self) -> Learned:
         """Return what the views have learned, made anew from the training series when loaded."""

@@ -54,7 +54,13 @@ class Learned:
 
     def beyond(self, X: FloatArray, limits: FloatArray) -> Excess:
         """Return what signs beyond their limits add in a stretch (n, channels)."""
-        return Excess.of(self.magnitudes(X), limits, self.units.judged)
+        own = Excess.of(self.magnitudes(X), limits, self.units.judged)
+        return own.or_higher(self._unseen(X))
+
+    def beyond_held_out(self, held_out: HeldOut) -> Excess:
+        """Return what signs beyond the limits of the other blocks add in training."""
+        unseen = [self._unseen(X) for X in self.stretches]
+        return held_out.beyond().or_higher(Excess.joined(unseen))
 
     def magnitudes(self, X: FloatArray) -> FloatArray:
         """Return the signs' magnitudes (signs, n, judged channels) in a stretch."""
@@ -68,6 +74,9 @@ class Learned:
     def held_out(self) -> HeldOut:
         """Return the training points as they look without their blocks."""
         return HeldOut.of(self.stretches, self.units, self.views)
+
+    def _unseen(self, X: FloatArray) -> Excess:
+        return Excess.unseen(self.units.unseen(X))
 
     def _clean(self, Z: FloatArray) -> FloatArray:
         """Return scaled values without glitches: single ones beyond all that is usual."""

@@ -31,6 +31,9 @@ NAMES = (
 _MOST = np.log([np.inf, np.inf, np.inf, 2.0, 4.0, 2.0, 2.0, 2.0])
 """Signs of stretches count no more than at so many times their limits, by their logarithms."""
 
+_MOST_UNSEEN = np.log(4.0)
+"""So does a value that a command, a flag or a constant never had."""
+
 DAMPED = (20, 50)
 """Damped sensors are looked for over so many steps."""
 
@@ -151,10 +154,34 @@ class Excess:
         beyond[_crowded(beyond > 0)] = 0.0
         beyond = np.minimum(beyond, _MOST[:, None])
         sign, at = beyond.argmax(axis=0), np.arange(beyond.shape[1])
-        highest = beyond[sign, at]
-        adds = np.where(highest > 0, _JUMP + _GROWTH * highest, 0.0)
         channel = np.flatnonzero(judged)[ratio.argmax(axis=2)[sign, at]]
-        return cls(adds, channel)
+        return cls(_added(beyond[sign, at]), channel)
+
+    @classmethod
+    def unseen(cls, far: FloatArray) -> Excess:
+        """Return what values add that commands and flags never had, so ``far`` (n, channels)."""
+        beyond = np.log(np.maximum(1.0, far.max(axis=1)))
+        beyond[_crowded(beyond[None] > 0)[0]] = 0.0
+        return cls(_added(np.minimum(beyond, _MOST_UNSEEN)), far.argmax(axis=1))
+
+    @classmethod
+    def joined(cls, each: Sequence[Excess]) -> Excess:
+        """Return what is added in stretches, one behind the other."""
+        values, channels = zip(*((one.values, one.channel) for one in each), strict=True)
+        return cls(np.concatenate(values), np.concatenate(channels))
+
+    def or_higher(self, other: Excess) -> Excess:
+        """Return what adds most at each point."""
+        higher = other.values > self.values
+        return Excess(
+            np.where(higher, other.values, self.values),
+            np.where(higher, other.channel, self.channel),
+        )
+
+
+def _added(beyond: FloatArray) -> FloatArray:
+    """Return what is added by logarithms of how many times the limit a magnitude is."""
+    return np.where(beyond > 0, _JUMP + _GROWTH * beyond, 0.0)
 
 
 def _crowded(high: BoolArray) -> BoolArray:
