@@ -59,6 +59,19 @@ def test_a_glitch_is_one_point(name: str, value: float) -> None:
     assert len(np.setdiff1d(found, usual)) <= 40
 
 
+@pytest.mark.parametrize("height", [15.0, 25.0, -60.0])
+@pytest.mark.parametrize("place", [60, 250, 399])
+def test_a_moderate_spike_in_a_stream_is_one_point(height: float, place: int) -> None:
+    """A spike of 15 deviations of a whole wave is first, and hardly another point is flagged."""
+    detector, limit = trained("recursive_ar")
+    X = wave(2_400, 480)
+    calm = int((detector.score(X).values > limit).sum())
+    X[place] += height
+    values = detector.score(X).values
+    assert values.argmax() == place
+    assert (values > limit).sum() <= calm + 3
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_glitch_in_training_hides_nothing(name: str) -> None:
     """After a single 65,535 in training a broken day is still found, and normal ones are not."""

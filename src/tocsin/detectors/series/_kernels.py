@@ -39,7 +39,7 @@ SLOWEST_ERROR = 1 / 2_000
 FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
-STRANGE, OUTLANDISH = 10.0, 30.0
+STRANGE, OUTLANDISH = 10.0, 12.0
 """An error so many times the usual one, so many scales from the mean, may be that of a glitch."""
 LONG, STUCK = 3, 10.0
 """Equal values are stuck when they last so many times longer than any did before."""
