@@ -71,3 +71,20 @@ def test_measurements_padded_with_zeros_stay_numbers(tmp_path, width, low, high)
     pipeline = Pipeline("neighbours").fit(read)
     assert pipeline.preparer_.kinds_ == ["category", "numeric", "numeric"]
     assert np.argmax(pipeline.score(read).values) == 77
+
+
+@pytest.mark.parametrize("ends", [(80, 90, 100, 85, 95), (60, 95, 70, 88), (300, 420, 280, 390)])
+@pytest.mark.parametrize("name", ["soc", "temperature", "x"])
+def test_ramps_of_a_measured_column_are_no_counter(name, ends):
+    """Charges and heatings that begin alike and end at other heights: kept as measured."""
+    ramps = np.concatenate([np.linspace(10, end, 60) for end in ends]).round(1)
+    frame = pd.DataFrame({name: ramps, "volts": np.random.default_rng(0).normal(size=len(ramps))})
+    assert Pipeline("neighbours").fit(frame).preparer_.kinds_ == ["numeric", "numeric"]
+
+
+@pytest.mark.parametrize("step", [1, 0.25, 1000])
+def test_counters_that_restart_are_dropped_whatever_their_name(step):
+    """Equal steps from the same start, to unlike heights: a counter of runs."""
+    counts = np.concatenate([np.arange(n) for n in (210, 90, 300)]) * step
+    frame = pd.DataFrame({"x": counts, "volts": np.random.default_rng(0).normal(size=600)})
+    assert Pipeline("neighbours").fit(frame).preparer_.kinds_ == ["dropped", "numeric"]

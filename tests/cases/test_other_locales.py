@@ -125,3 +125,51 @@ def test_an_uncertainty_in_parentheses_is_no_negative_number():
     """4.62(3) is 4.62 give or take .03: never -4.623."""
     column = schema.infer(pd.Series([f"{i / 7:.2f}(3)" for i in range(40)]))
     assert column.kind != "numeric"
+
+
+@pytest.mark.parametrize("other", ["7.25", "7", "1.031", "7,25"])
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("mark", [",", "."])
+@pytest.mark.parametrize("power", ["E", "e"])
+def test_a_mark_before_a_power_of_ten_is_decimal(tmp_path, mark, separator, power, other):
+    """4,903E+01 is 49.03 whatever the marks of the other columns: never 49,030."""
+    values = np.random.default_rng(0).normal(50, 8, N)
+    cells = [f"{x:.3e}".replace(".", mark).replace("e", power) for x in values]
+    frame = pd.DataFrame({"v": cells, "other": [other] * N})
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=separator)
+    read = read_table(tmp_path / "a.csv")["v"]
+    found = schema.numbers(read, schema.infer(read))
+    np.testing.assert_allclose(found, [float(f"{x:.3e}") for x in values])
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "m³/h",
+        "m3/h",
+        "Nm³/h",
+        "m/s^2",
+        "kg/m²",
+        "kWh/100km",
+        "L/100 km",
+        "kg·m",
+        "W/m²",
+        "Nm",
+        "m2",
+    ],
+)
+def test_ratios_powers_and_products_of_units(unit):
+    """Flows, densities and consumptions stay numbers, never 300 distinct texts."""
+    values = np.random.default_rng(0).normal(18, 2, N).round(2)
+    cells = pd.Series([f"{x:.2f} {unit}" for x in values])
+    column = schema.infer(cells)
+    assert column.kind == "numeric", column
+    np.testing.assert_allclose(schema.numbers(cells, column), values)
+
+
+@pytest.mark.parametrize("form", ["{}:-", "{}/-", "{},-", "{}*", "{} **", "{}†"])
+def test_dashes_for_no_cents_and_marks_of_footnotes(form):
+    """300:- of Sweden, 300/- of India, 300* of a table with footnotes."""
+    values = np.random.default_rng(0).integers(100, 900, N)
+    cells = pd.Series([form.format(x) if i % 3 else str(x) for i, x in enumerate(values)])
+    np.testing.assert_allclose(schema.numbers(cells, schema.infer(cells)), values)

@@ -44,9 +44,12 @@ _CELL = re.compile(
     r"\s*([+-])?\s*([^\d\s+-][^+]{0,14}?)?\s*([+-])?",  # sign, unit, sign
     re.ASCII,
 )
-_WORD = re.compile(r"[^\W\d_][^\W\d_/.%²³·°-]{0,14}(?:[/.-][^\W\d_]{1,6}[.²³]?)?\.?")
+_POWER = r"(?:[²³]|\^-?\d|(?<=[mt])[23])?"
+_WORD = re.compile(
+    rf"[^\W\d_]{{1,15}}{_POWER}(?:[/.·-](?:100 ?)?[^\W\d_]{{1,6}}{_POWER}){{0,2}}\.?"
+)
 _MONTHS = frozenset(name[:3] for name in MONTHS)
-_DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
+_DASHES = re.compile(r"(?<=\d)(?:[.,]-{1,2}|[:/]-| ?[*†‡]{1,3})(?=$|\s)")  # 12,- and 12* are 12
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
 _SCALED = re.compile(rf"({'|'.join(map(re.escape, _SCALES))}) ?([^\d\s]{{0,4}})")
@@ -177,6 +180,8 @@ def _split(text: str) -> Cell | None:
         return None
     if (before or " " in after) and (scaled := _SCALED.fullmatch(after)):  # $1.2M, 3 Mio. €
         power, after = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}", scaled[2]
+    if power and _OPEN.fullmatch(digits):
+        digits += "0"  # 4,903E+01: no thousands stand before a power of ten
     unit = _unit_name(before, after, apart=text[found.end(4)] == " " if after else False)
     return None if unit is None else Cell(negative or signs == "-", digits, power, unit)
 
