@@ -4,7 +4,9 @@
 
 FOLDER holds ``index.csv`` and ``KIND/FAMILY/NAME.npz`` with X, y and train_end. By default the
 series with published figures (``tsb_ad_exact``) are taken; with ``--others`` a share of the rest.
-Prints mean VUS-PR and the processor's seconds a series, to learn and to look, on one core.
+Prints mean VUS-PR (of ``score_together``, of ``score``, which has not the whole in view, and of
+the views without signs of single points and of spread) and the processor's seconds a series, to
+learn and to look, on one core.
 """
 
 from __future__ import annotations
@@ -84,13 +86,15 @@ def measure(data: Path, row: dict[str, str]) -> Result:
     period, buffer = scene_period(scene), buffer_period(X[:, 0])
     result: Result = {key: row[key] for key in ("kind", "family", "name")} | {
         "seconds": seconds,
-        "all": vus(y, fuse(sights, known, period)[0], buffer).vus_pr,
+        "all": vus(y, auto.score_together(X).values, buffer).vus_pr,
+        "by score": vus(y, auto.score(X).values, buffer).vus_pr,
+        "views": vus(y, fuse(sights, known, period).sum(axis=0), buffer).vus_pr,
     }
     groups = labels(views, len(scene.judged))
     for name in dict.fromkeys(groups):
         for label, own in ((f"only {name}", True), (f"without {name}", False)):
             kept = [s for s, g in zip(sights, groups, strict=True) if (g == name) == own]
-            result[label] = vus(y, fuse(kept, known, period)[0], buffer).vus_pr
+            result[label] = vus(y, fuse(kept, known, period).sum(axis=0), buffer).vus_pr
     return result
 
 
@@ -114,6 +118,7 @@ def table(results: list[Result], kind: str) -> None:
         if key not in ("kind", "family", "name")
     }
     print(f"\n{kind}, {len(results)} series, {means['seconds']:.2f} s each: {means['all']:.4f}")
+    print(f"by score alone {means['by score']:.4f}, views without signs {means['views']:.4f}")
     families = sorted({str(result["family"]) for result in results})
     for family in families:
         own = [result["all"] for result in results if result["family"] == family]

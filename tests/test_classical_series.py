@@ -116,7 +116,7 @@ def test_the_matrix_profile_is_exact(normalize):
     distances[np.abs(at[:, None] - at) < length] = np.inf
     least = distances.min(axis=1)
     covering = [least[max(0, i - length + 1) : i + 1].mean() for i in range(150)]
-    assert np.allclose(detector.score(x).values, covering, atol=1e-6)
+    assert np.allclose(detector.score_together(x).values, covering, atol=1e-6)
 
 
 def test_a_season_that_drifts_is_followed():

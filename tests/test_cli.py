@@ -219,3 +219,17 @@ def test_the_public_face_is_what_it_was() -> None:
         "load",
     ]
     assert all(getattr(tocsin, name) is not None for name in tocsin.__all__)
+
+
+@pytest.mark.parametrize("kind", ["tables", "series"])
+def test_normal_items_alone_give_the_false_alarm_rate(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(400, 3)), columns=list("abc"))
+    if kind == "series":
+        frame.insert(0, "time", pd.date_range("2026-01-01", periods=400, freq="h"))
+    frame["label"] = 0
+    frame.to_csv(tmp_path / "normal.csv", index=False)
+    arguments = [str(tmp_path / "normal.csv"), "--label", "label", "--detectors", "auto"]
+    (found,) = json.loads(run("evaluate", *arguments, "--as", kind, "--json").stdout)
+    assert 0 <= found["false_alarm_rate"] <= 0.05
+    assert "alse alarm" in run("evaluate", *arguments, "--as", kind).stdout

@@ -32,12 +32,18 @@ class Recurrent(NeuralSeriesDetector):
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         return (self._forecast(net, x[:, :-1]) - x[:, 1:]).square().mean()
 
-    def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        expected = torch.cat([x[:1], self._forecast(self.net_, x[None, :-1])[0]])
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        expected = torch.cat([x[:1], self._forecast(net, x[None, :-1])[0]])
         return (x - expected).abs(), expected
 
-    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return residuals.max(axis=1), residuals
+    def _usual(self, residuals: FloatArray) -> FloatArray:
+        return np.ones(residuals.shape[1])
+
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
+        return residuals
+
+    def _together(self, parts: FloatArray) -> FloatArray:
+        return np.asarray(parts.max(axis=1))
 
 
 def wave(n: int, seed: int = 0) -> FloatArray:
@@ -68,7 +74,7 @@ def test_a_series_of_flags_alone_is_scored_all_the_same(constant: bool, scored: 
     assert detector.scored_.tolist() == scored
 
 
-def test_the_last_fifth_is_held_out() -> None:
+def test_each_network_holds_out_a_block_of_its_own() -> None:
     x = wave(500)
     changed = x.copy()
     changed[400:] = np.random.default_rng(1).normal(size=(100, 1))
@@ -76,8 +82,25 @@ def test_the_last_fifth_is_held_out() -> None:
     rest = changed[400:] - changed[400:].mean()
     changed[400:] = rest / rest.std() * x[400:].std() + x[400:].mean()
     one, other = Recurrent(steps=20).fit(x), Recurrent(steps=20).fit(changed)
-    assert one.first_held_out_ == other.first_held_out_ == 400
-    np.testing.assert_allclose(one.score(x).values, other.score(x).values, rtol=1e-5, atol=1e-6)
+    assert (np.flatnonzero(np.diff(one.held_out_)) + 1).tolist() == [100, 200, 400]
+    close = [
+        all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*weights, strict=True))
+        for weights in (
+            [net.state_dict().values() for net in pair]
+            for pair in zip(one.net_, other.net_, strict=True)
+        )
+    ]
+    assert not close[0], "the first network learns from the last block"
+
+
+def test_a_window_never_crosses_stretches() -> None:
+    parts = [wave(200), 50 + wave(200), wave(100)]
+    apart = Recurrent(steps=60, learning_rate=1e-2).fit(parts)
+    jumps = apart.score(np.concatenate(parts[:2])).values[199:202].max()
+    assert apart.training_scores_[197:201].max() < jumps / 4
+    for part in parts:
+        alone = apart.score([part, part]).values
+        np.testing.assert_allclose(alone[: len(part)], alone[len(part) :])
 
 
 def test_units_do_not_matter_up_to_the_largest() -> None:

@@ -104,8 +104,9 @@ def test_any_length_scores_and_sixteen_points_train(
 
 def test_stretches_put_together_what_was_cut() -> None:
     x = torch.arange(37.0)[:, None].repeat(1, 2)
-    for margins in ((5, 8, 3), (50, 4, 0), (0, 100, 0), (0, 1, 2)):
-        assert torch.equal(_by_stretches(x, *margins, lambda window: window), x)
+    tried = (((5, 8, 3), 0), ((5, 8, 3), 6), ((50, 4, 0), 1), ((0, 100, 0), 70), ((0, 1, 2), 0))
+    for margins, begun in tried:
+        assert torch.equal(_by_stretches(x, margins, lambda window: window, begun), x)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,10 @@ def test_held_out_measures_are_of_all_points() -> None:
     assert result.found == 1.0
     assert 0.3 < result.vus_pr <= 1.0
     assert measure_series(detection, labels, "autoregression").vus_pr == result.vus_pr
-    with pytest.raises(InputError, match="0 of 1500"):
-        hold_out_series(frame, np.zeros(1500, dtype=np.int64), SeriesPipeline())
+    normal, detection = hold_out_series(
+        frame[:1200], np.zeros(1200, dtype=np.int64), SeriesPipeline("autoregression")
+    )
+    assert (normal.vus_pr, normal.found, normal.ranges) == (None, None, 0)
+    assert normal.false_alarm_rate == detection.decision.is_anomaly.mean()
     with pytest.raises(ParameterError, match="2000"):
         hold_out_series(frame, labels, SeriesPipeline(), train_rows=2000)

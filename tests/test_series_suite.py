@@ -31,17 +31,18 @@ class Level(SeriesDetector):
         self.power = power
         self.channels = channels
 
-    def _fit(self, X, y):
+    def _fit(self, stretches, y):
+        X = np.concatenate([stretch.values for stretch in stretches])
         if X.shape[1] > self.channels:
             raise InputError("too many channels")
         self.mean_ = X.mean(axis=0)
         self.points_ = len(X)
 
-    def _score(self, X):
-        return Scores((np.abs(X - self.mean_).sum(axis=1)) ** self.power)
+    def _score(self, stretch):
+        return Scores((np.abs(stretch.values - self.mean_).sum(axis=1)) ** self.power)
 
-    def _score_training(self, X, y):
-        return np.full(len(X), 100.0)
+    def _score_training(self, stretches, y):
+        return np.full(sum(map(len, stretches)), 100.0)
 
 
 def wave(n, seed, channels=1):

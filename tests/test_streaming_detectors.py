@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tocsin import registry
+from tocsin.base import Stretch
 from tocsin.detectors.series.recursive_ar import RecursiveAr
 from tocsin.detectors.series.streaming_autoencoder import StreamingAutoencoder
 from tocsin.detectors.series.streaming_forest import StreamingForest
@@ -42,8 +43,8 @@ def test_no_score_depends_on_later_events(detector):
 def test_event_by_event_is_as_the_series_in_one(detector):
     X = wave(900, 2)
     fitted = detector().fit(X[:400])
-    expected = fitted.score(X[400:]).values
-    assert np.array_equal(fitted.score(X[400:]).values, expected)
+    expected = fitted.score(Stretch(X[400:], 400)).values
+    assert np.array_equal(fitted.score(Stretch(X[400:], 400)).values, expected)
     many = fitted.tracking(3)
     together = np.array([many.process_many(np.tile(event, (3, 1))) for event in X[400:500]])
     assert np.array_equal(together, np.repeat(expected[:100, None], 3, axis=1))
@@ -196,8 +197,10 @@ def test_parameters_that_cannot_work_raise(detector):
 def test_a_delayed_score_uses_so_many_later_events_and_no_more(delay):
     X = wave(900)
     fitted = RecursiveAr(delay=delay).fit(X[:400])
-    scores = fitted.score(X[400:]).values
-    assert np.array_equal(fitted.score(X[400:700]).values[: 300 - delay], scores[: 300 - delay])
+    scores = fitted.score(Stretch(X[400:], 400)).values
+    assert np.array_equal(
+        fitted.score(Stretch(X[400:700], 400)).values[: 300 - delay], scores[: 300 - delay]
+    )
     late = processed(fitted, X[400:])
     assert np.array_equal(late[delay:], scores[: len(scores) - delay])
     fresh = RecursiveAr(delay=delay).fit(X[:16])

@@ -117,3 +117,19 @@ def test_an_earlier_model_is_refused(tmp_path, hourly: SeriesPipeline, monkeypat
     hourly.save(tmp_path / "old")
     with pytest.raises(CorruptModel, match="Train and save it again"):
         load(tmp_path / "old")
+
+
+@pytest.mark.parametrize(("step", "period"), [("15min", 96), ("5min", 288)])
+def test_the_first_points_of_a_file_are_no_more_often_flagged(step: str, period: int) -> None:
+    """Days cut out at any hour flag no more of their first points than a budget of 1 % allows."""
+    n = 50 * period
+    rng = np.random.default_rng(period)
+    values = 100 + 20 * np.sin(2 * np.pi * np.arange(n) / period) + 3 * rng.normal(size=n)
+    frame = pd.DataFrame({"time": pd.date_range("2026-01-05", periods=n, freq=step), "y": values})
+    pipeline = SeriesPipeline().fit(frame[: 20 * period])
+    shares = []
+    for day in range(26):
+        start = (21 + day) * period + (37 * day) % period
+        later = frame[start : start + period].reset_index(drop=True)
+        shares.append(pipeline.detect(later).decision.is_anomaly.mean())
+    assert np.mean(shares) <= 0.02

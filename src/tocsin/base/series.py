@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.base import clone
 
 from tocsin.base.detector import Detector, check_labels
 from tocsin.base.tables import check_matrix
-from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.errors import CorruptModel, InputError, NotFitted, SchemaMismatch
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 BLOCKS = 5
@@ -121,24 +122,42 @@ class SeriesDetector(Detector):
                 for stretch, owner in zip(stretches, owners, strict=True)
                 for run in _runs(owner != block)
             ]
-            copy = self
-            if self._are_enough(others):
-                copy = clone(self)
-                copy.n_features_in_ = self.n_features_in_
-                copy._fit(others, None)
+            model = self._refitted(others) if self._are_enough(others) else self
             for stretch, owner, own in zip(stretches, owners, values, strict=True):
                 for start, end in _runs(owner == block):
-                    own[start:end] = copy._score(stretch.cut(start, end)).values
+                    own[start:end] = model._score(stretch.cut(start, end)).values
         return np.concatenate(values)
+
+    def _refitted(self, stretches: Stretches) -> Self:
+        """Return a copy that has learned from these stretches instead."""
+        copy: Self = clone(self)
+        copy.n_features_in_ = self.n_features_in_
+        copy._fit(stretches, None)
+        return copy
 
     def score(self, X: Any) -> Scores:
         """Return one score per point, higher = more anomalous; changes no state.
 
         Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
         """
+        self._check_fitted()
+        return self._score_stretches(self._check_scoring(X))
+
+    def _check_fitted(self) -> None:
         if not hasattr(self, "training_scores_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
-        return self._score_stretches(self._check_scoring(X))
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self.
+
+        Raises CorruptModel for the state of a version before series were cut into stretches.
+        """
+        if state and "held_out_" not in state:
+            raise CorruptModel(
+                f"This {self.card.name} was saved by an earlier version of Tocsin, whose series "
+                "models cannot be read any more. Train it again."
+            )
+        return super().set_state(state)
 
     def _score_stretches(self, stretches: Stretches) -> Scores:
         return join_scores([self._score(stretch) for stretch in stretches])
@@ -175,9 +194,11 @@ class StreamingDetector(SeriesDetector):
 
     The state has a fixed size for each entity that is tracked, whatever the number of events.
     ``fit`` starts anew and runs through a series; ``training_scores_`` are the scores on the
-    way. ``score`` tells what the events X would score if they came next, and leaves the state
-    as it is: the first k scores of X are those of its first k events. ``process`` and
-    ``process_many`` score and learn.
+    way. ``score`` tells what the events X would score if they came now, and leaves the state
+    as it is: the first k scores of X are those of its first k events. A stretch whose place in
+    time is that of the next event goes on; any other is a new recording, whose first events are
+    not compared with what came last. ``score_together`` runs through series from the start.
+    ``process`` and ``process_many`` score and learn.
     """
 
     entities_: int = 1
@@ -265,6 +286,16 @@ def _bridged(stretches: Stretches, normal: BoolArray) -> list[Stretch]:
             lines = [np.interp(at, at[own], x[own]) for x in stretch.values.T]
             bridged.append(Stretch(np.stack(lines, axis=1), stretch.at))
     return bridged
+
+
+def blocks_of(n: int, blocks: int = BLOCKS) -> list[tuple[int, int]]:
+    """Return the first point of each contiguous block, and that after its last; none is empty.
+
+    >>> blocks_of(10, 3)
+    [(0, 3), (3, 7), (7, 10)]
+    """
+    edges = np.unique(np.linspace(0, n, blocks + 1).round().astype(int)).tolist()
+    return list(pairwise(edges))
 
 
 def _block_of_points(stretches: Stretches, least: int) -> list[IntArray]:

@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tocsin.base import Detector, SeriesDetector
+from tocsin.base import Detector, SeriesDetector, StreamingDetector
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import MatrixSubject, Subject
@@ -91,6 +91,25 @@ def check_lengths(subject: Subject) -> None:
         scored(subject.fitted, subject.unseen[:n])
 
 
+def check_scores_do_not_depend_on_the_file(subject: Subject) -> None:
+    """Check that a stretch alone, and inside a longer file, gets the same scores inside.
+
+    The longer file has anomalies elsewhere, one of them a glitch of 1,000 deviations. Points are
+    compared that lie further from the stretch's ends than any window reaches. A detector of
+    streams scores what comes next: it is asked about the beginning of the file alone.
+    """
+    X, first, edge = subject.unseen[:1500].copy(), 300, 350
+    X[50], X[1300:1350] = 1000.0, X[1300]
+    if isinstance(subject.detector, StreamingDetector) or _is_stream(subject):
+        _require_close(subject.fitted.score(X[:1200]).values, subject.fitted.score(X).values[:1200])
+        return
+    alone, inside = X[first:1250], slice(edge, 1250 - first - edge)
+    values = subject.fitted.score(X).values[first:1250]
+    _require_close(subject.fitted.score(alone).values[inside], values[inside])
+    apart = subject.fitted.score([X[:first], alone, X[1250:]]).values[first:1250]
+    _require_close(subject.fitted.score(alone).values, apart)
+
+
 def check_short_training(subject: Subject) -> None:
     """Check that 16 points are learned from, and that longer series can then be scored."""
     scored(subject.fits(subject.normal[:16]), subject.normal)
@@ -118,6 +137,19 @@ def check_labelled_points_are_bridged(subject: Subject) -> None:
     X[100:104] += 100.0
     given = subject.new().fit(X, labels).score(subject.unseen[:100]).values
     require_same(given, wanted, "scores with labelled points and with a line across them")
+
+
+def _is_stream(subject: Subject) -> bool:
+    return bool(subject.detector.get_params().get("mode") == "streaming")
+
+
+def _require_close(given: FloatArray, wanted: FloatArray) -> None:
+    spread = float(np.std(wanted)) or 1.0
+    worst = float(np.abs(given - wanted).max()) / spread
+    require(
+        worst < 1e-3,
+        f"scores of the same points differ by up to {worst:.2g} deviations with what stands beside",
+    )
 
 
 def _together(subject: Subject, X: FloatArray) -> FloatArray:

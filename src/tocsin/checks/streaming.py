@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tocsin.base import StreamingDetector
+from tocsin.base import StreamingDetector, Stretch
 from tocsin.checks.asserting import equal, require, require_same
 from tocsin.checks.subject import Subject
 from tocsin.types import FloatArray
@@ -44,10 +44,10 @@ def check_no_look_ahead(subject: Subject, detector: StreamingDetector) -> None:
 
 @_streaming
 def check_process_gives_the_scores(subject: Subject, detector: StreamingDetector) -> None:
-    """Check that ``process``, event by event, gives what ``score`` says without a delay."""
+    """Check that ``process``, event by event, gives what ``score`` says of what comes next."""
     X, _ = subject.testing
     X = X[:300]
-    wanted = detector.score(X).values
+    wanted = detector.score(Stretch(X, len(subject.normal))).values  # what comes next
     given = _processed(detector, X)
     if not _delay(detector):
         require_same(given, wanted, "scores of process and of score", rtol=1e-9, atol=1e-12)

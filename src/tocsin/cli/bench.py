@@ -54,7 +54,8 @@ def false_alarms(
         Path,
         typer.Option(
             help="A folder of NAME.npz files, whose normal rows are split at random, or of folders "
-            "with later data: train_normal.csv and test.csv, or train/good and test/good."
+            "with later data: train_normal.csv and test.csv, or train/good and test/good, or of "
+            "series with an index.csv, whose leading parts are split in time."
         ),
     ],
     budgets: Annotated[
@@ -84,10 +85,17 @@ def false_alarms(
 
     from tocsin.cli import building
     from tocsin.evaluate import tables_suite, time_splits
+    from tocsin.evaluate.false_alarms_series import run_held_out_series
 
     rates = [float(word) for word in building.names(budgets)]
+    if labelled_series := (data / "index.csv").exists():
+        kind = "series"
     names = building.unlabelled(kind) if detectors == "all" else building.names(detectors)
-    if any(data.glob("*.npz")):
+    if labelled_series:
+        chosen = building.names(only) if only else None
+        rows = run_held_out_series(data, rates, names, only=chosen, progress=_say)
+        printed = time_splits.print_time_splits
+    elif any(data.glob("*.npz")):
         numbers = building.numbers(seeds)
         rows = tables_suite.run_false_alarms(data, rates, numbers, names, progress=_say)
         printed = tables_suite.print_false_alarms

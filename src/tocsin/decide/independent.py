@@ -11,25 +11,48 @@ from tocsin.types import Decision, FloatArray
 HALF_A_RUN = 0.5
 """A run of scores that exceeds all others does so for about half of its length."""
 
+_BESIDE = (0, 1, 3, 4)
+"""A point's neighbours among five: two on either side."""
 
-def decide_dependent(calibration: Calibration, scores: ArrayLike, rate: float) -> Decision:
-    """Return which scores (n,) are anomalies, the calibration counted by its independent scores.
+
+def without_peaks(scores: FloatArray) -> FloatArray:
+    """Return scores (n,) in their order, single peaks lowered to the highest score beside them.
+
+    A point that towers above its neighbours is a single point, and no sign that runs of points
+    go as high.
+
+    >>> without_peaks(np.array([1.0, 2.0, 90.0, 3.0, 1.0, 5.0, 5.0])).tolist()
+    [1.0, 2.0, 3.0, 3.0, 1.0, 5.0, 5.0]
+    """
+    beside = np.pad(scores, 2, mode="edge")
+    around = np.stack([beside[k : k + len(scores)] for k in _BESIDE])
+    lowered: FloatArray = np.minimum(scores, around.max(axis=0))
+    return lowered
+
+
+def decide_dependent(
+    points: Calibration, runs: Calibration, scores: ArrayLike, rate: float
+) -> Decision:
+    """Return which scores (n,) are anomalies, calibrated by points and by independent runs.
 
     Where m of the n calibration scores are independent, scores come in runs of n/m that are
     alike, and so do those of new items: with a chance of 1/(m + 1) a run of them exceeds all of
-    the calibration, by half of its length. A score that k calibration scores reach has the
-    p-value (½ + k·m/n)/(m + ½) instead of (1 + k)/(n + 1); what is extrapolated beyond the
-    highest is extrapolated from there. Independent scores are counted as ever.
+    the calibration, by half of its length. A score that k calibration scores ``without_peaks``
+    reach, those of ``runs``, has the p-value (½ + k·m/n)/(m + ½), or that of ``points``, where it
+    counts as one of n, if that is larger; what is extrapolated beyond the highest is extrapolated
+    from there. Independent scores are counted as ever.
 
     >>> from tocsin.decide import Conformal
-    >>> calibration = Conformal().fit(np.arange(99.0), independent=9)
-    >>> decide_dependent(calibration, [97.5, 60.0, 10.0], rate=0.2).p_values.round(2).tolist()
+    >>> points = Conformal().fit(np.arange(99.0))
+    >>> runs = Conformal().fit(np.arange(99.0), independent=9)
+    >>> decide_dependent(points, runs, [97.5, 60.0, 10.0], rate=0.2).p_values.round(2).tolist()
     [0.06, 0.43, 0.9]
     """
-    n, m = calibration.n_, calibration.independent_
+    n, m = runs.n_, runs.independent_
     own = HALF_A_RUN if m < n else 1.0
     edges = np.array([0.0, 1 / (n + 1), 1.0])
     counted = np.array([0.0, own / (m + own), 1.0])
-    p_values: FloatArray = np.interp(calibration.p_values(scores), edges, counted)
-    threshold = calibration.threshold(float(np.interp(rate, counted, edges)))
+    by_runs = np.interp(runs.p_values(scores), edges, counted)
+    p_values: FloatArray = np.maximum(points.p_values(scores), by_runs)
+    threshold = max(points.threshold(rate), runs.threshold(float(np.interp(rate, counted, edges))))
     return Decision(p_values, threshold, np.asarray(scores) > threshold, rate)

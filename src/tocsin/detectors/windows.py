@@ -96,3 +96,15 @@ def smooth(x: FloatArray, width: int) -> FloatArray:
     right = np.minimum(np.arange(n) + (width + 1) // 2, n)
     mean = (total[right] - total[left]) / (right - left).reshape(-1, *[1] * (x.ndim - 1))
     return np.asarray(mean, dtype=np.float64)
+
+
+def smooth_among(x: FloatArray, width: int, usual: FloatArray) -> FloatArray:
+    """Return the centred moving mean of x (n, k); what is not there counts as usual (k,).
+
+    A mean over the few points at an end would be unsteady, and end above any threshold.
+
+    >>> smooth_among(np.array([[4.0], [1.0]]), 3, np.array([1.0])).ravel().tolist()
+    [2.0, 2.0]
+    """
+    beyond = np.broadcast_to(usual, (width, len(usual)))
+    return smooth(np.concatenate([beyond, x, beyond]), width)[width : width + len(x)]

@@ -31,7 +31,14 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from tocsin import registry
-from tocsin.base import Detector, SeriesDetector, StreamingDetector, check_labels, check_series
+from tocsin.base import (
+    Detector,
+    SeriesDetector,
+    StreamingDetector,
+    Stretch,
+    check_labels,
+    check_series,
+)
 from tocsin.errors import InputError, MissingExtra, ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import ranking
 from tocsin.evaluate.ranges import buffer_period, vus
@@ -266,7 +273,8 @@ def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:
             if not _is_streaming(detector):
                 scores = detector.score_together(series.X).values
             elif len(rest):
-                scores = np.concatenate([detector.training_scores_, detector.score(rest).values])
+                later = detector.score(Stretch(rest, len(known)))
+                scores = np.concatenate([detector.training_scores_, later.values])
             else:
                 scores = detector.training_scores_
             seconds = time.perf_counter() - start

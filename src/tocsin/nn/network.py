@@ -43,6 +43,10 @@ class NetworkDetector(Detector):
     def _network(self, n_features: int) -> nn.Module:
         """Return a new network; its sizes follow from n_features and the parameters alone."""
 
+    def _built(self) -> nn.Module:
+        """Return what ``net_`` is before its weights are loaded."""
+        return self._network(self.n_features_in_)
+
     def get_state(self) -> State:
         """Return the fitted arrays, the weights among them as float32 by their names."""
         state = {k: v for k, v in vars(self).items() if k.endswith("_") and k != "net_"}
@@ -57,7 +61,7 @@ class NetworkDetector(Detector):
         if "net_" not in state:
             return self
         weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
-        self.net_ = self._network(self.n_features_in_)
+        self.net_ = self._built()
         self.net_.load_state_dict(weights)
         self.net_ = self._ready(self.net_, pick_device(self.device))
         return self

@@ -1,29 +1,33 @@
-"""The common part of the detectors of series that train a network."""
+"""The common part of the detectors of series that train networks."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict, cast
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base import Stretch, Stretches
+from tocsin.base.faults import FaultAware
+from tocsin.base.likely_past import REMEMBERED, likely_past
+from tocsin.base.series import blocks_of
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
 from tocsin.nn.single import Single
 from tocsin.nn.training import Rows, Schedule, train
-from tocsin.types import FloatArray, IntArray, Scores
+from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _LIMIT = 20.0
 """Standardised values are clipped here, so that one spike does not rule a window."""
 
-_HELD_OUT = 0.2
-"""The last part of the training series, on which training is stopped and scores are honest."""
+_HELD_OUT = (1, 4)
+"""The block of five, counted from 0, that each network does not learn from: the loss there stops
+its training, the errors there are called usual, and the scores there calibrate."""
 
 _SHARE = 4
 """The training series is at least so many windows long: where it is short, windows shrink."""
@@ -40,22 +44,22 @@ class SeriesTraining(TypedDict, total=False):
     seed: int
 
 
-class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
-    """A detector that trains one network on windows of a standardised series.
+class NeuralSeriesDetector(NetworkDetector, FaultAware):
+    """A detector that trains two networks on windows of a standardised series.
 
     Channels are standardised by the training series and clipped. Channels of two distinct
     training values (commands, flags), or of nothing but 0 or 1, are not scored, unless there
-    are no others. The last fifth of the training series is held out to stop the training, and the
-    scores there calibrate thresholds.
+    are no others. Each network holds out a block of its own, a fifth of each stretch, to stop
+    the training; its scores there calibrate thresholds. The score is the mean of theirs.
 
     ``window`` points a window, chosen by the subclass where None, and never more than a
-    quarter of the training series; ``steps`` of ``batch_size`` windows each at
+    quarter of the training series; ``steps`` of ``batch_size`` windows for each network at
     ``learning_rate``, which decays; ``device`` "auto", "cuda", "mps" or "cpu"; ``seed`` of
     every random choice. A subclass takes these as ``**training`` beside its own keywords.
 
-    A subclass builds ``_network``, gives ``_window_length``, the training ``_loss`` of a batch
-    of windows (batch, window, channels), the ``_residuals`` of a whole series, and the
-    ``_point_scores`` that follow from them.
+    A subclass builds a ``_network``, gives ``_window_length``, the training ``_loss`` of a batch
+    of windows (batch, window, channels), the ``_residuals`` of a whole series, what is
+    ``_usual`` of them, and the ``_point_scores`` that follow.
     """
 
     scores_in: ClassVar[torch.dtype] = torch.float32
@@ -64,13 +68,16 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
     scale_: FloatArray
     scored_: IntArray
     window_: int
-    first_held_out_: int
+    usual_: FloatArray
+    mean_residual_: FloatArray
+    remembered_: FloatArray
+    net_: nn.ModuleList
 
     def __init__(
         self,
         *,
         window: int | None = None,
-        steps: int = 400,
+        steps: int = 250,
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         device: str = "auto",
@@ -92,23 +99,30 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
         """Return the mean loss, a scalar, of windows x (batch, window, channels)."""
 
     @abstractmethod
-    def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         """Return residuals (n, channels), at least 0, and expected values (n, channels).
 
-        Of a standardised series x (n, channels) on the device, n ≥ the window, by ``net_``
-        and in bounded memory.
+        Of a standardised series x (n, channels) on the device, n ≥ the window, by one network
+        and in bounded memory. ``at``: the place in time of its first point.
         """
 
     @abstractmethod
-    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return scores (n,) and parts (n, k) from residuals (n, k) of the scored channels."""
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
+        """Return parts (n, k) from residuals (n, k) of the scored channels in usual units.
 
-    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
-        """Set what ``_point_scores`` needs; nothing by default.
-
-        ``x`` (n, k) is the standardised training series, ``residuals`` (h, k) those of its
-        held-out end, both of the scored channels.
+        ``mean`` (k,): what they are on average.
         """
+
+    @abstractmethod
+    def _together(self, parts: FloatArray) -> FloatArray:
+        """Return scores (n,) from parts (n, k)."""
+
+    @abstractmethod
+    def _usual(self, residuals: FloatArray) -> FloatArray:
+        """Return a usual residual (k,) of each channel, from held-out ones (h, k)."""
+
+    def _choose(self, x: FloatArray) -> None:
+        """Set what is known of the longest standardised training stretch x (n, channels)."""
 
     def _players(self, net: Any) -> list[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
         """Return who learns: a part of the network, and its scalar loss of a batch of windows."""
@@ -122,29 +136,72 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
             max_held_out=1024,
         )
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    def _built(self) -> nn.Module:
+        return nn.ModuleList(self._network(self.n_features_in_) for _ in _HELD_OUT)
+
+    def _learn(self, stretches: Stretches) -> None:
         self._check_parameters()
+        X = np.concatenate([stretch.values for stretch in stretches])
         self.mean_, self.scale_ = mean_and_scale(X)
         self.scored_ = _scored_channels(X)
-        x = self._standardise(X)
-        wanted = self.window or self._window_length(x)
-        self.window_ = max(2, min(wanted, len(x) // _SHARE))
-        self.first_held_out_ = len(x) - int(_HELD_OUT * len(x))
-        self.held_out_[: self.first_held_out_] = False
-        self._train(x)
-        residuals, _ = self._residuals_of(x)
-        self._calibrate(x[:, self.scored_], residuals[self.first_held_out_ :, self.scored_])
-
-    def _train(self, x: FloatArray) -> None:
+        longest = self._standardise(max(stretches, key=len).values)
+        wanted = self.window or self._window_length(longest)
+        self.window_ = max(2, min(wanted, len(longest) // _SHARE))
+        self.remembered_ = longest[-REMEMBERED:]
+        self._choose(longest)
+        lengths = [len(stretch) for stretch in stretches]
+        held = [_held_out(lengths, block) for block in _HELD_OUT]
+        self.held_out_ = np.any(held, axis=0)
         device = pick_device(self.device)
+        nets = nn.ModuleList(
+            self._trained(self._standardise(X), lengths, own, self.seed + 1000 * member, device)
+            for member, own in enumerate(held)
+        )
+        self.net_ = cast("nn.ModuleList", self._ready(nets, device))
+        found = [
+            np.concatenate([self._residuals_of(net, stretch)[0] for stretch in stretches])
+            for net in self.net_
+        ]
+        there = [residuals[own] for residuals, own in zip(found, held, strict=True)]
+        self.usual_ = np.stack([self._usual(residuals) for residuals in there])
+        self.mean_residual_ = np.stack([x.mean(axis=0) for x in there]) / self.usual_
+        self._on_training = found, held, lengths
+
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        residuals, held_out, lengths = self.__dict__.pop("_on_training")
+        edges = np.cumsum(lengths)[:-1]
+        each = [
+            np.concatenate([self._together(self._parts(x, i)) for x in np.split(own, edges)])
+            for i, own in enumerate(residuals)
+        ]
+        values = np.asarray(np.mean(each, axis=0), dtype=np.float64)
+        for i, (own, held) in enumerate(zip(residuals, held_out, strict=True)):
+            # Each block by itself: smaller errors beside it, of what was learned, say nothing.
+            blocks = zip(np.split(own, edges), np.split(held, edges), strict=True)
+            alone = [self._together(self._parts(x[at], i)) for x, at in blocks if at.any()]
+            values[held] = np.concatenate([np.empty(0), *alone])
+        return values
+
+    def _trained(
+        self,
+        x: FloatArray,
+        lengths: list[int],
+        held: BoolArray,
+        seed: int,
+        device: torch.device,
+    ) -> nn.Module:
+        """Return a network that has learned from a standardised series but for what is held.
+
+        Windows that reach into the held-out part are checked on and not learned from.
+        """
         view = sliding_window_view(x, self.window_, axis=0).transpose(0, 2, 1)
-        # Windows that reach into the held-out part are checked on and not learned from.
-        ends = np.arange(len(view)) + self.window_
-        fold = (ends <= self.first_held_out_).astype(np.int64)
-        with seeded(self.seed, device):
+        touched = sliding_window_view(held, self.window_).any(axis=1)
+        fold = np.asarray(~touched, dtype=np.int64)
+        for end in np.cumsum(lengths)[:-1].tolist():  # nobody sees what crosses to another stretch
+            fold[max(0, end - self.window_ + 1) : end] = -1
+        with seeded(seed, device):
             net = self._network(x.shape[1]).to(device)
-            rows = Rows(view, fold, 1, lambda windows: windows, device, self.seed)
+            rows = Rows(view, fold, 1, lambda windows: windows, device, seed)
             single = Single(net)
             train(
                 single,
@@ -153,37 +210,46 @@ class NeuralSeriesDetector(NetworkDetector, SeriesDetector):
                 lambda windows: self._validate(net, windows[0])[None],
                 self._schedule(),
             )
-        self.net_ = self._ready(net, device)
+        return net
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
         """Return the loss of held-out windows, with the same random draws at every check."""
         with seeded(self.seed, x.device):
             return self._loss(net, x)
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        residuals, expected = self._residuals_of(self._standardise(X))
-        values, scored_parts = self._point_scores(residuals[:, self.scored_])
-        parts = np.zeros_like(X)
-        parts[:, self.scored_] = scored_parts
+    def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
+        X, members = stretch.values, len(self.net_)
+        values, parts, expected = np.zeros(len(X)), np.zeros_like(X), np.zeros_like(X)
+        for i, net in enumerate(self.net_):
+            residuals, own_expected = self._residuals_of(net, stretch)
+            own_parts = self._parts(residuals, i)
+            values += self._together(own_parts) / members
+            parts[:, self.scored_] += own_parts / members
+            expected += own_expected / members
         return Scores(values, parts, self._in_units(expected))
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._score(Stretch(X)).values
+    def _parts(self, residuals: FloatArray, member: int) -> FloatArray:
+        return self._point_scores(residuals / self.usual_[member], self.mean_residual_[member])
 
-    def _residuals_of(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the residuals and expected values of a standardised series of any length."""
-        missing = max(0, self.window_ - len(x))
-        # A series shorter than a window is continued backwards by its mirror image.
-        whole = np.pad(x, ((missing, 0), (0, 0)), mode="symmetric").astype(np.float32)
-        device = next(self.net_.parameters()).device
+    def _residuals_of(self, net: nn.Module, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        """Return the residuals (n, scored) and expected values (n, c) of a stretch."""
+        x, at = self._standardise(stretch.values), stretch.at or 0
+        n, missing = len(x), max(0, self.window_ - len(x))
+        if missing:
+            past = self._likely_past(x, missing)
+            x, at = np.concatenate([past, x]), at - len(past)
+        device = next(net.parameters()).device
         with torch.inference_mode():
-            residuals, expected = self._residuals(torch.from_numpy(whole).to(device))
+            given = torch.from_numpy(x.astype(np.float32)).to(device)
+            residuals, expected = self._residuals(net, given, at)
         return (
-            to_numpy(residuals)[missing:].astype(np.float64),
-            to_numpy(expected)[missing:].astype(np.float64),
+            to_numpy(residuals)[-n:, self.scored_].astype(np.float64),
+            to_numpy(expected)[-n:].astype(np.float64),
         )
+
+    def _likely_past(self, x: FloatArray, length: int) -> FloatArray:
+        """Return points (length, channels) that may have come before a standardised series."""
+        return likely_past(self.remembered_, x, length, self.scored_)
 
     def _standardise(self, X: FloatArray) -> FloatArray:
         """Return X in units of the training series' standard deviation, clipped."""
@@ -229,6 +295,15 @@ def overlapped(
     at = torch.arange(1, n + 1, device=x.device)
     count = torch.minimum(at, at.flip(0)).clamp_max(min(length, n - length + 1))
     return total / count[:, None]
+
+
+def _held_out(lengths: list[int], block: int) -> BoolArray:
+    """Return the points (n,) in this block of each stretch."""
+    held = [np.zeros(n, dtype=np.bool_) for n in lengths]
+    for own in held:
+        start, end = blocks_of(len(own))[min(block, len(own) - 1)]
+        own[start:end] = len(own) > 1
+    return np.concatenate(held)
 
 
 def _pieces(n: int, size: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ from tocsin.base.dependence import independent_count
 from tocsin.decide import Calibration, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
 from tocsin.decide.alarm_rate import alarm_heights, point_rate, threshold_for
-from tocsin.decide.independent import decide_dependent
+from tocsin.decide.independent import decide_dependent, without_peaks
 from tocsin.decide.intervals import runs
 from tocsin.errors import CorruptModel, InputError
 from tocsin.explain.series import Band
@@ -29,12 +29,13 @@ _BACKGROUND = 1000
 class SeriesModel(Stateful):
     """A detector of one or several series, with its calibrations, levels and expected band.
 
-    ``calibration_`` is of the points that training held out, ``alarms_`` of the intervals that
-    these would have raised, in ``points_`` points.
+    ``calibration_`` is of the points that training held out, ``runs_`` of the same without single
+    peaks, ``alarms_`` of the intervals that these would have raised, in ``points_`` points.
     """
 
     detector_: SeriesDetector
     calibration_: Calibration
+    runs_: Calibration
     alarms_: Calibration
     points_: int
     levels_: Levels
@@ -44,6 +45,7 @@ class SeriesModel(Stateful):
     def __init__(self, detector: SeriesDetector, method: str) -> None:
         self.detector_ = detector
         self.calibration_ = create_calibration(method)
+        self.runs_ = create_calibration(method)
         self.alarms_ = create_calibration(method)
         self.levels_ = Levels()
         self.band_ = Band()
@@ -67,7 +69,9 @@ class SeriesModel(Stateful):
         if known is not None:
             counts = counts & (known == 0)
         counted = counts & ~np.concatenate([each.filled for each in series])[inside]
-        self.calibration_.fit(own[counted], independent_count(own[counted]))
+        calm = without_peaks(own[counted])
+        self.calibration_.fit(own[counted], independent := independent_count(calm))
+        self.runs_.fit(calm, independent)
         self.alarms_.fit(alarm_heights(_pieces(own, counts, stretches), MERGED_WITHIN))
         self.points_ = int(counts.sum())
         together = self.detector_.score_together(stretches)
@@ -121,12 +125,13 @@ class SeriesModel(Stateful):
 
         ``alarms``: how many intervals are allowed per point; None where a share of points is.
         """
-        calibration = self.calibration_
-        if type(calibration) is not type(wanted := create_calibration(method)):
-            calibration = wanted.set_state(calibration.get_state())
+        points, runs_ = (
+            create_calibration(method).set_state(each.get_state())
+            for each in (self.calibration_, self.runs_)
+        )
         if alarms is None:
-            return decide_dependent(calibration, values, false_alarms)
-        return decide(calibration, values, self.rate_of(alarms))
+            return decide_dependent(points, runs_, values, false_alarms)
+        return decide(points, values, self.rate_of(alarms))
 
     def drift(self, answer: Answer, channels: Sequence[str]) -> Drift | None:
         """Return where more points of a series are flagged than the budget allows, if anywhere.
@@ -162,12 +167,12 @@ class SeriesModel(Stateful):
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned; CorruptModel for that of an earlier version."""
-        if "levels_" not in state:
+        if not {"levels_", "runs_"} <= state.keys():
             raise CorruptModel(
                 "This model of series was saved by an earlier version of Tocsin, and is scored "
                 "otherwise today. Train and save it again, with tocsin fit."
             )
-        for name in ("detector_", "calibration_", "alarms_", "levels_", "band_"):
+        for name in ("detector_", "calibration_", "runs_", "alarms_", "levels_", "band_"):
             getattr(self, name).set_state(state[name])
         self.points_, self.background_ = state["points_"], state["background_"]
         return self

@@ -3,94 +3,190 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import astuple
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
-from tocsin.detectors.series._views import Scene, Sight, View
+from tocsin.detectors.series._learned import Learned, training_scene
+from tocsin.detectors.series._memory import rise, scale_of
+from tocsin.detectors.series._signs import Excess, limits_of
+from tocsin.detectors.series._units import Units
+from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView, clipped
 from tocsin.detectors.windows import dominant_period, smooth
-from tocsin.types import FloatArray, IntArray, Scores
+from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _MOST_WEIGHT = 2.0
 """A view whose peak is twice as high as its second one counts twice; more counts no more."""
 
-_BEND = 3.0
-"""From so many training spreads on, a view's scores grow by their logarithm."""
+_INDEPENDENT = (8, 16)
+"""The training series of one channel, or of several, is at least so many windows long, so that it
+tells how they vary."""
 
 
 class FusedViews(SeriesDetector):
     """A detector that looks at a series in several ways and adds up what it sees.
 
-    All that is learned is the training series: a series is scored together with it, and is
-    itself among what its windows are compared with. Each view's scores s become
-    log1p(max(0, (s − m) / (q − m + .02·range)) / 3), where m and q are the median and the 99 %
-    quantile of the training part. The mean of them, weighted by how far each view's highest
-    peak stands out, is smoothed over an eighth of the dominant period and divided by its own
-    99 % quantile of the training part, so scores of training and of new points have one unit,
-    whatever they were compared with.
+    ``score`` compares the windows of a stretch with those of the training series. Each view's
+    scores s become log1p(max(0, (s − m) / (q − m + .02·range)) / 3), where m and q are the
+    median and the 99 % quantile over the training points, each seen by a model without its
+    block. Their mean is smoothed over an eighth of the dominant period. What single points and
+    the spread show beyond what training did (see ``_signs.py``) is added where it is, unsmoothed.
+
+    ``score_together`` looks at the whole series: its windows are compared with each other, and
+    views are weighted by how far each one's highest peak stands out. Both are divided by their
+    own 99 % quantile of the training series.
     """
 
     series_: FloatArray
+    ends_: IntArray
+    period_: int
+    scales_: FloatArray
+    limits_: FloatArray
+    usual_: FloatArray
+    beyond_: FloatArray
+    channel_: IntArray
+
+    _known: Learned | None = None
 
     @abstractmethod
     def _views(self, scene: Scene) -> list[View]:
         """Return the ways to look at a scene, one with windows among them."""
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        self.series_ = X.copy()
+        self.series_ = np.concatenate([stretch.values for stretch in stretches])
+        self.ends_ = np.cumsum([len(stretch) for stretch in stretches])
+        self.period_ = scene_period(self._training_scene())
+        self._known = None
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._fused(Scene.of(X, len(X))).values
+        held_out = self._learned().held_out()
+        self.scales_ = np.stack([scale_of(values) for values in held_out.raw])
+        self.limits_ = limits_of(held_out.magnitudes)
+        beyond = held_out.beyond()
+        self.beyond_, self.channel_ = beyond.values, beyond.channel
+        rises = np.stack([rise(*each) for each in zip(held_out.raw, self.scales_, strict=True)])
+        pieces = np.split(rises, self.ends_[:-1], axis=1)
+        fused = np.concatenate(
+            [smooth(piece.T, self.period_ // 8).T.mean(axis=0) for piece in pieces]
+        )
+        usual = _quantile(fused)
+        values = fused / usual + beyond.values
+        self.usual_ = np.array([usual, _quantile(values)])
+        return np.asarray(values / self.usual_[1])
+
+    def _score(self, stretch: Stretch) -> Scores:
+        X, learned = stretch.values, self._learned()
+        seen = learned.sights(X, self.scales_, self.usual_[0])
+        rises = np.stack(
+            [np.zeros(len(X)) if s is None else rise(s.values, scale) for s, scale in seen]
+        )
+        adds = smooth(rises.T, self.period_ // 8).T / (len(rises) * self.usual_[0])
+        sights = [sight for sight, _ in seen]
+        beyond = learned.beyond(X, self.limits_)
+        parts = _parts(sights, adds, beyond, learned.units.judged) / self.usual_[1]
+        expected = learned.expected(X, _first_match(sights))
+        return Scores(parts.sum(axis=1), parts, expected)
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        self._known = None
+        return super().set_state(state)
 
     def score_together(self, X: Any) -> Scores:
         """Return the scores of a series that begins with the training series, all in view."""
-        (series,) = self._check_scoring(X)
-        return self._fused(Scene.of(series.values, len(self.series_)))
-
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        known = len(self.series_)
-        joined = np.concatenate([self.series_, X])
-        scores = self._fused(Scene.of(joined, known, seam=True))
-        return Scores(*(part[known:] for part in astuple(scores)))
-
-    def _fused(self, scene: Scene) -> Scores:
+        stretches = [stretch.values for stretch in self._check_scoring(X)]
+        series, known = np.concatenate(stretches), len(self.series_)
+        scene = Scene.of(series, known, np.cumsum([len(each) for each in stretches]))
         sights = [view(scene) for view in self._views(scene)]
-        values, weighted = fuse(sights, scene.known, scene_period(scene))
-        parts = np.zeros_like(scene.series)
-        for sight, share in zip(sights, weighted, strict=True):
-            own = sight.parts + np.finfo(np.float64).tiny
-            parts[:, scene.judged] += own / own.sum(axis=1, keepdims=True) * share[:, None]
-        first = next(sight.match for sight in sights if sight.match)
-        return Scores(values, parts, first.expected(scene))
+        nearest = _first_match(sights).expected(scene.series, scene.series)
+        expected = clipped(nearest, 1) * scene.unit
+        adds = fuse(sights, known, scene_period(scene))
+        beyond = self._beyond(stretches)
+        parts = _parts(sights, adds, beyond, scene.judged)
+        values = parts.sum(axis=1)
+        usual = _quantile(values[:known])
+        return Scores(values / usual, parts / usual, expected)
+
+    def _beyond(self, stretches: Sequence[FloatArray]) -> Excess:
+        """Return what exceeds the limits in stretches that begin with the training series."""
+        seen = [self._learned().beyond(X, self.limits_) for X in stretches]
+        values, channel = (
+            np.concatenate([getattr(each, name) for each in seen]) for name in ("values", "channel")
+        )
+        if len(values) == len(self.beyond_):
+            return Excess(self.beyond_, self.channel_)
+        return Excess(values, channel)
+
+    def _learned(self) -> Learned:
+        """Return what the views have learned, made anew from the training series when loaded."""
+        if self._known is None:
+            stretches = np.split(self.series_, self.ends_[:-1])
+            self._known = Learned(stretches, Units.of(self.series_), self._learned_views())
+        return self._known
+
+    def _training_scene(self) -> Scene:
+        """Return the training series as the views see it, without glitches."""
+        stretches = np.split(self.series_, self.ends_[:-1])
+        return training_scene(stretches, Units.of(self.series_))
+
+    def _learned_views(self) -> list[View]:
+        """Return the views without those that differ only in what they compare with."""
+        scene = self._training_scene()
+        windows = _INDEPENDENT[len(scene.judged) > 1]
+        most = max(1, min(scene.longest // 2, scene.known // windows))
+        views: dict[Any, View] = {}
+        for view in self._views(scene):
+            if isinstance(view, WindowView):
+                shorter = replace(view, length=min(view.length, most))
+                views.setdefault((shorter.length, shorter.form), shorter)
+            else:
+                forecast = replace(view, smoothing=min(view.smoothing, most))
+                views.setdefault(forecast.lags, forecast)
+        return list(views.values())
 
 
-def fuse(sights: list[Sight], known: int, period: int) -> tuple[FloatArray, FloatArray]:
-    """Return the fused scores (n,) and what each view adds to them (views, n)."""
-    weighted = np.stack([_normalised(sight.values, known) for sight in sights])
-    weights = np.array([_peak(values, period) for values in weighted])
-    weighted *= weights[:, None] / weights.sum()
-    weighted = smooth(weighted.T, period // 8).T
-    values = weighted.sum(axis=0)
-    usual = float(np.quantile(values[:known], 0.99)) or 1.0
-    return values / usual, weighted / usual
+def fuse(sights: Sequence[Sight], known: int, period: int) -> FloatArray:
+    """Return what each view adds (views, n) to the score of a whole series."""
+    rises = np.stack([_rise_together(sight.values, known) for sight in sights])
+    weights = np.array([_peak(values, period) for values in rises])
+    rises *= weights[:, None] / weights.sum()
+    adds = smooth(rises.T, period // 8).T
+    return np.asarray(adds / _quantile(adds.sum(axis=0)[:known]))
+
+
+def _first_match(sights: Sequence[Sight | None]) -> Match:
+    """Return what the first view of windows compared."""
+    return next(sight.match for sight in sights if sight and sight.match)
 
 
 def scene_period(scene: Scene) -> int:
-    """Return the dominant period of the first channel that is judged."""
-    return dominant_period(scene.series[:, scene.judged][:, 0])
+    """Return the dominant period of the first channel that is judged, in the longest stretch."""
+    lengths = np.diff(scene.ends, prepend=0)
+    end = int(scene.ends[lengths.argmax()])
+    return dominant_period(scene.series[end - scene.longest : end, scene.judged][:, 0])
 
 
-def _normalised(values: FloatArray, known: int) -> FloatArray:
+def _parts(
+    sights: Sequence[Sight | None], adds: FloatArray, beyond: Excess, judged: BoolArray
+) -> FloatArray:
+    """Return what each channel adds (n, channels): by views, and by what exceeds the limits."""
+    parts = np.zeros((adds.shape[1], len(judged)))
+    for sight, add in zip(sights, adds, strict=True):
+        if sight is not None:
+            own = sight.parts + np.finfo(np.float64).tiny
+            parts[:, judged] += own / own.sum(axis=1, keepdims=True) * add[:, None]
+    parts[np.arange(len(parts)), beyond.channel] += beyond.values
+    return parts
+
+
+def _rise_together(values: FloatArray, known: int) -> FloatArray:
     """Return a view's scores in units of how they spread over the training series."""
     middle, high = np.quantile(values[:known], [0.5, 0.99])
     spread = high - middle + 0.02 * np.ptp(values)
-    above: FloatArray = np.maximum(0, (values - middle) / (spread or 1.0))
-    return np.log1p(above / _BEND)
+    return rise(values, np.array([middle, spread or 1.0]))
 
 
 def _peak(values: FloatArray, period: int) -> float:
@@ -100,3 +196,8 @@ def _peak(values: FloatArray, period: int) -> float:
     second = float(others.max(initial=middle)) - middle
     height = float(values[at]) - middle
     return height / second if height < _MOST_WEIGHT * second else _MOST_WEIGHT
+
+
+def _quantile(values: FloatArray) -> float:
+    """Return the 99 % quantile of the training points, 1 if it is 0."""
+    return float(np.quantile(values, 0.99)) or 1.0

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tocsin.detectors.series._streams import CHANNEL_FIELDS, LIMIT, WARM_UP, learn_scale, look
+from tocsin.detectors.series._streams import (
+    CHANNEL_FIELDS,
+    GLITCH,
+    LIMIT,
+    WARM_UP,
+    doubt,
+    learn_scale,
+    look,
+)
 
 LONGEST = 300
 """The longest period and window, in events."""
@@ -31,6 +39,10 @@ SLOWEST_ERROR = 1 / 2_000
 FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
+STRANGE, OUTLANDISH = 10.0, 30.0
+"""An error so many times the usual one, so many scales from the mean, may be that of a glitch."""
+LONG, STUCK = 3, 10.0
+"""Equal values are stuck when they last so many times longer than any did before."""
 PEAK_FADES, SMOOTHING = 0.99, 0.7
 PEAK_WEIGHT, LEVEL_WEIGHT, RAW_WEIGHT = 2.0, 0.5, 0.25
 
@@ -46,6 +58,9 @@ def channel_record(delay: int) -> np.dtype[np.void]:
         [
             *CHANNEL_FIELDS,
             ("error", "f8"),
+            ("last", "f8"),
+            ("run", "i8"),
+            ("longest", "i8"),
             ("period", "i8"),
             ("recent", "f8", (RECENT,)),
             ("products", "f4", (RECENT,)),
@@ -73,6 +88,12 @@ def new_channels(entities: int, channels: int, delay: int, seed: int) -> Any:
     return states
 
 
+def begin(states: Any) -> None:
+    """Let a new recording begin for all channels (entities, channels)."""
+    for name in ("fresh", "doubted", "run", "terms"):
+        states[name] = 0
+
+
 @njit(cache=True, error_model="numpy")
 def update(s, x, delay):  # type: ignore[no-untyped-def]
     """Take in one value; return what was forecast for it."""
@@ -83,27 +104,56 @@ def update(s, x, delay):  # type: ignore[no-untyped-def]
     forecast = _forecast(s, scale, inputs)
     z = forecast if missing else min(max((x - s.mean) / scale, -LIMIT), LIMIT)
     error = z - forecast
-    surprise, level = 0.0, 0.0
+    # After a pause the lags have to fill again before errors count.
+    filled = s.fresh == s.count or s.fresh > s.period + 1
+    surprise, level, strange = 0.0, 0.0, False
     if s.known >= WARM_UP and not missing:
-        surprise = np.log1p(abs(error) / max(s.error, FLOOR))
         level = np.log1p(abs(z) / 2)
+        if filled:
+            surprise = np.log1p(abs(error) / max(s.error, FLOOR))
+            strange = abs(z) > OUTLANDISH and abs(error) > STRANGE * max(s.error, FLOOR)
+        surprise = max(surprise, _stuck(s, x))
     expected = s.mean + scale * forecast
-    s.recent[t % RECENT] = expected if missing else x
-    s.count += 1
+    rows = delay + 1
+    before, now = s.terms[(t - 1) % rows], s.terms[t % rows]
+    peak, smoothed = before[PEAK], before[SMOOTHED]
     if not missing:
-        _learn(s, inputs, error)
+        for k in range(doubt(s, strange, peak, smoothed)):
+            # It was a glitch: others near it are not odd for its sake.
+            s.terms[(t - 1 - k) % rows, SURPRISE] = s.terms[(t - 1 - k) % rows, CURRENT] = 0.0
+            peak, smoothed = s.calm[0], s.calm[1]
+    doubted = strange and s.doubted <= GLITCH
+    s.recent[t % RECENT] = expected if missing or doubted else x
+    s.count += 1
+    s.fresh += 1
+    if not missing:
+        if filled:
+            _learn(s, inputs, error)
         learn_scale(s, x, scale)
         _learn_period(s, z, scale)
-    before, now = s.terms[(t - 1) % (delay + 1)], s.terms[t % (delay + 1)]
     now[SURPRISE] = surprise
-    now[PEAK] = max(PEAK_FADES * before[PEAK], surprise)
+    now[PEAK] = max(PEAK_FADES * peak, surprise)
     now[CURRENT] = surprise + LEVEL_WEIGHT * level
-    now[SMOOTHED] = SMOOTHING * before[SMOOTHED] + (1 - SMOOTHING) * now[CURRENT]
+    now[SMOOTHED] = SMOOTHING * smoothed + (1 - SMOOTHING) * now[CURRENT]
     for view in range(VIEWS):
         now[FIRST_VIEW + view] = before[FIRST_VIEW + view]
         if not missing:
             _compare(s, view, scale, now)
     return expected
+
+
+@njit(cache=True, error_model="numpy")
+def _stuck(s, x):  # type: ignore[no-untyped-def]
+    """Return how surprising it is that a value is the last one again, and again."""
+    if s.run > 0 and x == s.last:
+        s.run += 1
+    else:
+        s.longest = max(s.longest, s.run)
+        s.run = 1
+    s.last = x
+    if s.longest == 0 or s.known < FIRST_ESTIMATE:
+        return 0.0
+    return np.log1p(STUCK * max(s.run / (LONG * (1 + s.longest)) - 1, 0.0))
 
 
 @njit(cache=True, error_model="numpy")
@@ -140,7 +190,7 @@ def _forecast(s, scale, inputs):  # type: ignore[no-untyped-def]
         lag = i + 1 if i < SHORT_LAGS else s.period - 1 + i - SHORT_LAGS
         value = 1.0
         if i < COEFFICIENTS - 1:
-            value = (recent[(s.count - lag) % RECENT] - s.mean) / scale if lag <= s.count else 0.0
+            value = (recent[(s.count - lag) % RECENT] - s.mean) / scale if lag <= s.fresh else 0.0
         inputs[i] = min(max(value, -LIMIT), LIMIT)
         forecast += coefficients[i] * inputs[i]
     return min(max(forecast, -LIMIT), LIMIT)
@@ -188,7 +238,7 @@ def _learn_period(s, z, scale):  # type: ignore[no-untyped-def]
         return
     z = min(max(z, -10.0), 10.0)
     recent, products = s.recent, s.products
-    for k in range(min(s.count, RECENT)):
+    for k in range(min(s.fresh, RECENT)):
         other = (recent[(s.count - 1 - k) % RECENT] - s.mean) / scale
         products[k] += z * min(max(other, -10.0), 10.0)
     if s.count < FIRST_ESTIMATE or s.count & (s.count - 1):
@@ -233,7 +283,7 @@ def _compare(s, view, scale, now):  # type: ignore[no-untyped-def]
     if length != s.length[view]:
         s.length[view], s.asked[view], s.asked_at[view] = length, 0, s.count
         s.usual[view, 0] = s.usual[view, 1] = 0.0
-    if s.count < length or s.count - s.asked_at[view] < _step(length):
+    if s.fresh < length or s.count - s.asked_at[view] < _step(length):
         return
     window = _window(s, length, scale)
     slot = s.pending[view, s.asked[view] % PENDING]

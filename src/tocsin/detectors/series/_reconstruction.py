@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
 from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining, overlapped
 from tocsin.types import FloatArray
@@ -40,7 +40,6 @@ class WindowReconstruction(NeuralSeriesDetector):
     """
 
     period_: int
-    usual_: FloatArray
 
     def __init__(
         self,
@@ -77,9 +76,9 @@ class WindowReconstruction(NeuralSeriesDetector):
         level = actual.mean(1, keepdim=True)
         return actual, self._rebuild(net, (actual - level).flatten(1)).view(actual.shape) + level
 
-    def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         def rebuilt_and_error(windows: Tensor) -> Tensor:
-            actual, rebuilt = self._reconstruct(self.net_, windows)
+            actual, rebuilt = self._reconstruct(net, windows)
             # One error a window: a point is as odd as the windows that it makes odd.
             error = (rebuilt - actual).abs().mean(1, keepdim=True).expand_as(rebuilt)
             return torch.cat([rebuilt, error], dim=2)
@@ -89,14 +88,20 @@ class WindowReconstruction(NeuralSeriesDetector):
         expected[:, self.scored_], residuals[:, self.scored_] = means.chunk(2, dim=1)
         return residuals, expected
 
-    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
-        periods = [dominant_period(channel) for channel in x.T]
+    def _choose(self, x: FloatArray) -> None:
+        periods = [dominant_period(channel) for channel in x[:, self.scored_].T]
         self.period_ = max(int(np.median(periods)), min(_SHORTEST, self.window_))
-        self.usual_ = np.quantile(residuals, 0.99, axis=0) + _FLOOR
 
-    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
-        parts = smooth(residuals / self.usual_, self.period_)
-        return parts.max(axis=1), parts
+    def _usual(self, residuals: FloatArray) -> FloatArray:
+        usual: FloatArray = np.quantile(residuals, 0.99, axis=0) + _FLOOR
+        return usual
+
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
+        return smooth_among(residuals, self.period_, mean)
+
+    def _together(self, parts: FloatArray) -> FloatArray:
+        values: FloatArray = parts.max(axis=1)
+        return values
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
+from tocsin.nn.network import to_numpy
 from tocsin.nn.series import NeuralSeriesDetector
 from tocsin.nn.training import Schedule
 from tocsin.types import FloatArray
@@ -20,15 +22,13 @@ from tocsin.types import FloatArray
 _SHORTEST_SMOOTHING = 16  # points
 _FLOOR = 0.03  # standard deviations, so that a channel forecast exactly does not ring at nothing
 _HELD_OUT_WINDOWS = 256  # checks on more would cost as much as the steps between them
-_BEGINNING = 16  # points at the start of a series, and
-_SEARCHED = 4_096  # the points among which a stretch like them is looked for
 _AT_ONCE = 2**18  # values that a network sees in one call
 
 
 class SequenceDetector(NeuralSeriesDetector):
     """A neural detector that expects each point of a series from the points around it.
 
-    Residuals are in units of their mean over the held-out end of the training series, channel
+    Residuals are in units of their mean over the held-out blocks of the training series, channel
     by channel. Each stretch of one dominant period (at least 16 points) takes the mean of its
     residuals, each point the mean of the stretches that cover it, and the score is the mean
     over the scored channels.
@@ -42,13 +42,12 @@ class SequenceDetector(NeuralSeriesDetector):
     """Parameters that are numbers of at least 1."""
 
     period_: int
-    usual_: FloatArray
 
     def __init__(
         self,
         *,
         window: int | None = None,
-        steps: int = 300,
+        steps: int = 180,
         batch_size: int = 32,
         learning_rate: float = 4e-3,
         device: str = "auto",
@@ -64,8 +63,8 @@ class SequenceDetector(NeuralSeriesDetector):
         )
 
     @abstractmethod
-    def _expected(self, x: Tensor) -> Tensor:
-        """Return what ``net_`` expects at each point of windows x (batch, length, channels).
+    def _expected(self, net: Any, x: Tensor) -> Tensor:
+        """Return what a network expects at each point of windows x (batch, length, channels).
 
         Of the scored channels, in one or several ways: (batch, length, scored, ways).
         """
@@ -88,56 +87,64 @@ class SequenceDetector(NeuralSeriesDetector):
         """Return the scored channels of windows x (batch, length, channels)."""
         return x[..., torch.from_numpy(self.scored_).to(x.device)]
 
-    def _residuals(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         before, size, after = self._margins()
-        # What is expected from the past alone needs a past before the first point as well.
-        past = _likely_past(x, before) if after == 0 else x[:0]
-        ways = _by_stretches(torch.cat([past, x]), before, size, after, self._expected)[len(past) :]
+        past = x[:0]
+        if after == 0:  # what is expected from the past alone needs one before the first point
+            likely = self._likely_past(to_numpy(x).astype(np.float64), before)
+            past = torch.from_numpy(likely).to(x)
+        joined = torch.cat([past, x])
+        ways = _by_stretches(
+            joined,
+            (before, size, after),
+            lambda windows: self._expected(net, windows),
+            (at - len(past)) % size,
+        )[len(past) :]
         expected, residuals = x.clone(), torch.zeros_like(x)
         expected[:, self.scored_] = ways.mean(2)
         residuals[:, self.scored_] = (self._scored(x)[..., None] - ways).abs().mean(2)
         return residuals, expected
 
-    def _calibrate(self, x: FloatArray, residuals: FloatArray) -> None:
-        self.period_ = dominant_period(x[:, 0])
-        self.usual_ = residuals.mean(axis=0) + _FLOOR
+    def _choose(self, x: FloatArray) -> None:
+        self.period_ = dominant_period(x[:, self.scored_[0]])
 
-    def _point_scores(self, residuals: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _usual(self, residuals: FloatArray) -> FloatArray:
+        usual: FloatArray = residuals.mean(axis=0) + _FLOOR
+        return usual
+
+    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
         width = max(self.period_, _SHORTEST_SMOOTHING)
-        parts = smooth(smooth(residuals / self.usual_, width), width)
-        return parts.mean(axis=1), parts
+        return smooth_among(smooth_among(residuals, width, mean), width, mean)
 
-
-def _likely_past(x: Tensor, length: int) -> Tensor:
-    """Return points that may have come before a series: before the stretch most like its start.
-
-    Where the series is too short for that, its mirror image, of fewer points if need be.
-    """
-    if len(x) < length + _BEGINNING:
-        return x[1:].flip(0)[-length:]
-    stretches = x[length : length + _SEARCHED].unfold(0, _BEGINNING, 1)
-    like = (stretches - x[:_BEGINNING].T).square().sum((1, 2)).argmin()
-    return x[like : like + length]
+    def _together(self, parts: FloatArray) -> FloatArray:
+        values: FloatArray = parts.mean(axis=1)
+        return values
 
 
 def _by_stretches(
-    x: Tensor, before: int, size: int, after: int, expected: Callable[[Tensor], Tensor]
+    x: Tensor,
+    margins: tuple[int, int, int],
+    expected: Callable[[Tensor], Tensor],
+    begun: int = 0,
 ) -> Tensor:
     """Return what is expected at each point of a series x (n, channels), in parallel stretches.
 
-    Each stretch of ``size`` points is seen in a window with the points around it, which at the
-    ends of the series is moved inwards.
+    ``margins``: each stretch of ``size`` points is seen in a window with points before and after
+    it, which at the ends of the series is moved inwards. ``begun``: so many points of the first
+    stretch are before the series.
     """
     n, channels = x.shape
+    before, size, after = margins
     length = min(before + size + after, n)
-    starts = torch.arange(0, n, size, device=x.device).sub(before).clamp(0, n - length)
+    starts = torch.arange(-begun, n, size, device=x.device).sub(before).clamp(0, n - length)
     points = torch.arange(n, device=x.device)
-    within = points - starts[points // size]
+    stretch = (points + begun) // size
+    within = points - starts[stretch]
     offsets = torch.arange(length, device=x.device)
     batch = max(1, _AT_ONCE // (length * channels))
     pieces = []
     for first in range(0, len(starts), batch):
-        own = slice(first * size, (first + batch) * size)
+        own = (stretch >= first) & (stretch < first + batch)
         windows = x[starts[first : first + batch, None] + offsets]
-        pieces.append(expected(windows)[points[own] // size - first, within[own]])
+        pieces.append(expected(windows)[stretch[own] - first, within[own]])
     return torch.cat(pieces)

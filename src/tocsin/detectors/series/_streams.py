@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import State, StreamingDetector, Stretch, Stretches
+from tocsin.base import State, StreamingDetector, Stretch, Stretches, join_scores
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -26,12 +26,20 @@ CHANNEL_FIELDS = [
     ("deviation", "f8"),
     ("distinct", "i8"),
     ("values", "f8", (2,)),
+    ("fresh", "i8"),
+    ("doubted", "i8"),
+    ("calm", "f8", (2,)),
 ]
-"""Of each channel: events, those not missing, slow mean and scale, and the first two values."""
+"""Of each channel: events, those not missing, slow mean and scale, the first two values, events
+since the recording began, the last values in a row not believed, and the peaks before them."""
 
 WARM_UP = 16
 LIMIT = 1e3
 """Values count as at most so many scales away from the mean."""
+GLITCH = 2
+"""So many values in a row, far off and then back again, are a glitch and no change."""
+FAR_OFF = 10.0
+"""Scales from the mean: what is further off may be a glitch."""
 SLOWEST = 1 / 20_000
 """The least weight of an event in the mean and scale."""
 
@@ -39,15 +47,24 @@ SLOWEST = 1 / 20_000
 class RecordStream(StreamingDetector):
     """A streaming detector whose whole state is ``states_``, one record for each entity.
 
+    ``score`` takes a stretch whose place in time is that of the next event as what comes next;
+    any other begins anew: scales and all that was learned stay, but its first events are not
+    compared with what came last.
+
     A subclass says what a record holds (``_new_states``), and has compiled functions that score
     an event and learn from it: ``_step`` for one event, ``_follow`` for many.
     """
 
     states_: Records
+    begun_: int
 
     @abstractmethod
     def _new_states(self, entities: int, channels: int) -> Records:
         """Return the records of entities of which nothing is known yet."""
+
+    @abstractmethod
+    def _begin(self, states: Records) -> None:
+        """Let a new recording begin: what was seen last tells nothing of what comes next."""
 
     @abstractmethod
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
@@ -123,11 +140,22 @@ class RecordStream(StreamingDetector):
         other.states_ = np.repeat(self.states_[:1], entities, axis=0)
         return other
 
+    def score_together(self, X: Any) -> Scores:
+        """Return the scores on the way through series that begin with those trained on.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
+        """
+        self._check_fitted()
+        stretches = self._check_scoring(X)
+        return self._scores_from_start(self._new_states(1, self.n_features_in_), stretches)
+
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
         if not hasattr(self, "training_scores_"):
             return self.fit(X)
-        for stretch in self._check_scoring(X):
+        for i, stretch in enumerate(self._check_scoring(X)):
+            if i:
+                self._begin(self.states_[:1])
             self._follow(self.states_[:1], 0, stretch.values)
         return self
 
@@ -147,21 +175,36 @@ class RecordStream(StreamingDetector):
         return self
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
         self._check_parameters()
         self.entities_ = 1
+        self.states_ = self._new_states(1, self.n_features_in_)
+        self._on_the_way = self._scores_from_start(self.states_, stretches).values
+        last, count = stretches[-1], sum(map(len, stretches))
+        self.begun_ = 0 if last.at is None else last.at + len(last) - count
         # While scales and samples settle, scores creep up; thresholds rest on the second half.
-        self.held_out_[: len(X) // 2] = False
-        self.states_ = self._new_states(1, X.shape[1])
-        self._on_the_way = self._series_scores(self.states_, X).values
+        self.held_out_[: count // 2] = False
+        for begin in np.cumsum([len(stretch) for stretch in stretches])[:-1]:
+            self.held_out_[begin : begin + WARM_UP] = False
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         scores: FloatArray = self.__dict__.pop("_on_the_way")
         return scores
 
+    def _scores_from_start(self, states: Records, stretches: Stretches) -> Scores:
+        """Return the scores on the way through stretches, and learn from them."""
+        scores = []
+        for i, stretch in enumerate(stretches):
+            if i:
+                self._begin(states)
+            scores.append(self._series_scores(states, stretch.values))
+        return join_scores(scores)
+
     def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        return self._series_scores(self.states_[:1].copy(), X)
+        """Return the scores of what comes next, or of a recording that begins anew."""
+        states = self.states_[:1].copy()
+        if stretch.at is None or stretch.at != self.begun_ + states["count"].flat[0]:
+            self._begin(states)
+        return self._series_scores(states, stretch.values)
 
     def _series_scores(self, states: Records, X: FloatArray) -> Scores:
         """Return the scores of the next events X of the first entity, and learn from them."""
@@ -209,6 +252,22 @@ def learn_scale(s, x, scale):  # type: ignore[no-untyped-def]
             s.values[s.distinct] = x
         s.distinct += 1
     s.known += 1
+
+
+@njit(cache=True, error_model="numpy")
+def doubt(s, strange, first, second):  # type: ignore[no-untyped-def]
+    """Return how many strange values have just turned out to be a glitch: 0 but right after one.
+
+    ``first`` and ``second``: the peaks before this value, to be called back after a glitch.
+    """
+    if strange:
+        if s.doubted == 0:
+            s.calm[0], s.calm[1] = first, second
+        s.doubted = min(s.doubted + 1, GLITCH + 1)
+        return 0
+    glitch = s.doubted if s.doubted <= GLITCH else 0
+    s.doubted = 0
+    return glitch
 
 
 @njit(cache=True, error_model="numpy")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.detectors.series._units import REACH, usual_range
 from tocsin.detectors.windows import average_over_windows, smooth, starts
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -20,28 +21,28 @@ Among = Literal["whole", "training"]
 class Scene:
     """What the views look at: a series (n, channels), in [-1, 1], that begins with a known one.
 
-    ``known``: the length of the training series. ``seam``: what follows may not continue it,
-    so windows that cross the border are left out. ``judged``: (channels,) bool, the channels
-    whose values tell what is normal; the others are only inputs of a forecast.
+    ``known``: the length of the training series. ``ends``: where its stretches end; windows
+    do not cross from one to the next. ``judged``: (channels,) bool, the channels whose values
+    tell what is normal; the others are only inputs of a forecast.
     """
 
     series: FloatArray
     unit: FloatArray
     known: int
-    seam: bool
+    ends: IntArray
     judged: BoolArray
 
     @classmethod
-    def of(cls, X: FloatArray, known: int, *, seam: bool = False) -> Scene:
-        """Return the scene of a series of any finite values.
+    def of(cls, X: FloatArray, known: int, ends: IntArray | None = None) -> Scene:
+        """Return the scene of a series of any finite values, of one stretch by default.
 
-        Values further than 1,000 training ranges from the training series are clipped there.
+        Values further than so many usual training ranges from the usual ones are clipped there.
         Channels of at most two values (commands, flags) are not judged, unless there are no
         others.
         """
-        low, high = X[:known].min(axis=0), X[:known].max(axis=0)
+        low, high = usual_range(X[:known])
         with np.errstate(over="ignore"):
-            reach = np.where(high > low, 1000 * (high - low), np.inf)
+            reach = np.where(high > low, REACH * (high - low), np.inf)
             X = np.clip(X, low - reach, high + reach)
         unit = np.abs(X).max(axis=0)
         unit[unit == 0] = 1
@@ -49,7 +50,8 @@ class Scene:
         for least in (3, 2, 1):
             if (distinct >= least).any():
                 break
-        return cls(X / unit, unit, known, seam, distinct >= least)
+        ends = np.array([len(X)]) if ends is None else ends
+        return cls(X / unit, unit, known, ends, distinct >= least)
 
     def scaled(self, scale: Scale, *, judged: bool = True) -> FloatArray:
         """Return the judged channels, or all, (n, k) in comparable units."""
@@ -61,11 +63,15 @@ class Scene:
         spread = np.maximum(training.std(axis=0), 0.1 * whole)
         return clipped((X - training.mean(axis=0)) / _or_one(spread), 20)
 
+    @property
+    def longest(self) -> int:
+        """The length of the longest stretch."""
+        return int(np.diff(self.ends, prepend=0).max())
+
     def uncrossed(self, at: IntArray, before: int, after: int) -> IntArray:
-        """Return those positions whose span [at − before, at + after) stays on one side."""
-        if not self.seam or len(self.series) - self.known < before + after:
-            return at
-        return at[(at + after <= self.known) | (at - before >= self.known)]
+        """Return those positions whose span [at − before, at + after) stays in one stretch."""
+        stretch = np.searchsorted(self.ends, at - before, "right")
+        return at[at + after <= self.ends[stretch]]
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,17 @@ class Match:
     length: int
     centred: bool
 
-    def expected(self, scene: Scene) -> FloatArray:
-        """Return the nearest windows (n, channels) in the series' units, averaged over points."""
-        X = scene.series
+    def expected(self, X: FloatArray, source: FloatArray) -> FloatArray:
+        """Return the nearest windows of ``source`` in place of X (n, channels), averaged."""
+        own = np.arange(self.length)
+        level = np.zeros((len(self.begin), X.shape[1]))
+        if self.centred:
+            level = _means(X, self.begin, self.length) - _means(source, self.nearest, self.length)
         total, count = np.zeros_like(X), np.zeros((len(X), 1))
-        for own, other in zip(self.begin, self.nearest, strict=True):
-            span, window = slice(own, own + self.length), X[other : other + self.length]
-            total[span] += window
-            if self.centred:
-                total[span] += X[span].mean(axis=0) - window.mean(axis=0)
-            count[span] += 1
-        mean = np.where(count > 0, total / np.maximum(count, 1), X)
-        return clipped(mean, 1) * scene.unit
+        for offset in own:
+            total[self.begin + offset] += source[self.nearest + offset] + level
+            count[self.begin + offset] += 1
+        return np.where(count > 0, total / np.maximum(count, 1), X)
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,6 @@ class Sight:
     values: FloatArray
     parts: FloatArray
     match: Match | None = None
-
-
-class View(Protocol):
-    """A way to look at a scene."""
-
-    def __call__(self, scene: Scene) -> Sight:
-        """Return what is seen."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +134,12 @@ class WindowView:
         X = scene.scaled(self.scale)
         n = len(X)
         known = scene.known if self.among == "training" else n
-        length = max(1, min(self.length, known // 4))
+        length = max(1, min(self.length, known // 4, scene.longest))
         begin = scene.uncrossed(starts(n, length, self.windows), 0, length)
         among = scene.uncrossed(starts(known, length, self.references), 0, length)
-        Q, R = self._cut(X, begin, length), self._cut(X, among, length)
+        view = replace(self, length=length)
+        smoothed = view.smoothed(X)
+        Q, R = view.cut(smoothed, begin), view.cut(smoothed, among)
         nearest = nearest_outside(flat(Q), flat(R), begin, among, length)
         parts = ((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64)
         values = np.sqrt(parts.sum(axis=1))
@@ -149,11 +149,15 @@ class WindowView:
             Match(begin, among[nearest], length, self.form != "raw"),
         )
 
-    def _cut(self, X: FloatArray, begin: IntArray, length: int) -> NDArray[np.float32]:
+    def smoothed(self, X: FloatArray) -> FloatArray:
+        """Return a series as its windows are cut from it."""
+        return smooth(X, self.length // min(self.points, self.length))
+
+    def cut(self, smoothed: FloatArray, begin: IntArray) -> NDArray[np.float32]:
         """Return the windows (w, points, channels) that begin there, in this view's form."""
-        points = min(self.points, length)
-        offsets = np.linspace(0, length - 1, points).round().astype(np.int64)
-        W: FloatArray = smooth(X, length // points)[begin[:, None] + offsets]
+        points = min(self.points, self.length)
+        offsets = np.linspace(0, self.length - 1, points).round().astype(np.int64)
+        W: FloatArray = smoothed[begin[:, None] + offsets]
         if self.form != "raw":
             W = W - W.mean(axis=1, keepdims=True)
         if self.form == "shape":
@@ -179,22 +183,48 @@ class ForecastView:
         X, inputs = scene.scaled(self.among), scene.scaled(self.among, judged=False)
         n = len(X)
         known = scene.known if self.among == "training" else n
-        lags = np.array([lag for lag in self.lags if lag <= known // 4])
+        lags = np.array([lag for lag in self.lags if lag <= max(1, min(known, scene.longest) // 4)])
         most = int(lags.max())
         at = scene.uncrossed(np.arange(most, n), most, 1)
         learn = at[at < known]
         learn = learn[:: -(-len(learn) // 20_000)]
-        A, B = _lagged(inputs, learn, lags), X[learn]
-        centre, level = A.mean(axis=0), B.mean(axis=0)
-        A -= centre
-        gram = A.T @ A + self.ridge * len(A) * np.eye(A.shape[1])
-        weights = np.linalg.solve(gram, A.T @ (B - level))
-        errors = np.empty((len(at), X.shape[1]))
-        for rows in np.array_split(np.arange(len(at)), -(-len(at) // 20_000)):
-            forecast = (_lagged(inputs, at[rows], lags) - centre) @ weights + level
-            errors[rows] = np.abs(X[at[rows]] - forecast)
+        weights = Forecast.of(inputs, X, learn, lags, self.ridge)
+        errors = np.abs(X[at] - weights(inputs, at))
         parts = np.stack([np.interp(np.arange(n), at, error) for error in errors.T], axis=1)
         return Sight(smooth(parts.max(axis=1), self.smoothing), smooth(parts, self.smoothing))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A linear forecast of the next point (k,) from all channels at ``lags`` points before."""
+
+    lags: IntArray
+    centre: FloatArray
+    weights: FloatArray
+    level: FloatArray
+
+    @classmethod
+    def of(
+        cls, inputs: FloatArray, X: FloatArray, at: IntArray, lags: IntArray, ridge: float
+    ) -> Forecast:
+        """Return the ridge regression of X (n, k) at ``at`` on inputs (n, channels) before."""
+        A, B = _lagged(inputs, at, lags), X[at]
+        centre, level = A.mean(axis=0), B.mean(axis=0)
+        A -= centre
+        gram = A.T @ A + ridge * len(A) * np.eye(A.shape[1])
+        return cls(lags, centre, np.linalg.solve(gram, A.T @ (B - level)), level)
+
+    def __call__(self, inputs: FloatArray, at: IntArray) -> FloatArray:
+        """Return the forecasts (len(at), k)."""
+        forecasts = np.empty((len(at), len(self.level)))
+        for rows in np.array_split(np.arange(len(at)), -(-len(at) // 20_000) or 1):
+            past = _lagged(inputs, at[rows], self.lags) - self.centre
+            forecasts[rows] = past @ self.weights + self.level
+        return forecasts
+
+
+View = WindowView | ForecastView
+"""A way to look at a scene."""
 
 
 def nearest_outside(
@@ -226,6 +256,12 @@ def _lagged(X: FloatArray, at: IntArray, lags: IntArray) -> FloatArray:
     """Return the values (len(at), lags · channels) of a series that many points before."""
     values: FloatArray = X[at[:, None] - lags]
     return values.reshape(len(at), -1)
+
+
+def _means(X: FloatArray, begin: IntArray, length: int) -> FloatArray:
+    """Return the mean (w, channels) of each window."""
+    total = np.concatenate([np.zeros((1, X.shape[1])), np.cumsum(X, axis=0)])
+    return np.asarray((total[begin + length] - total[begin]) / length)
 
 
 def clipped(X: FloatArray, limit: float) -> FloatArray:

@@ -25,14 +25,14 @@ class Auto(FusedViews):
     ``tracking`` and ``partial_fit`` are its own, and raise ParameterError in batch mode.
 
     After ``fit``, ``reason_`` is a sentence that says what was chosen and why, and in streaming
-    mode ``chosen_`` is the detector. In batch mode scores are those of ``window_neighbours``:
-    transductive, 1 = the 99 % quantile of the training series; ``parts`` (n, channels) add up
-    to the score, ``expected`` (n, channels) is the nearest window. Raises ParameterError for
-    any other ``mode``.
+    mode ``chosen_`` is the detector. In batch mode scores are as those of ``window_neighbours``:
+    1 = the 99 % quantile of the training series; ``parts`` (n, channels) add up to the score,
+    ``expected`` (n, channels) is the nearest window. Raises ParameterError for any other
+    ``mode``.
 
     >>> import numpy as np
     >>> Auto().fit(np.sin(np.arange(400) / 5)).reason_
-    'one channel of period 31: window and forecast views, fused'
+    'one channel of period 31: window and forecast views, fused, and signs of single points'
     """
 
     card = Card(
@@ -42,7 +42,7 @@ class Auto(FusedViews):
         learning=("one-class", "streaming"),
         summary="Looks at a series in the ways that suit its channels, and says which and why.",
         paper="Tocsin's own benchmark of its detectors",
-        cost="a few seconds for any length; in streaming mode that of recursive_ar",
+        cost="fit in seconds for any length; score 50 µs a point; as a stream that of recursive_ar",
     )
 
     chosen_: StreamingDetector
@@ -60,7 +60,7 @@ class Auto(FusedViews):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
         if self.mode == "batch":
             super()._fit(stretches, y)
-            self.reason_ = _reason(Scene.of(self.series_, len(self.series_)))
+            self.reason_ = _reason(self._training_scene())
             return
         chosen = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
         self.chosen_ = cast("StreamingDetector", chosen).fit(stretches)
@@ -133,4 +133,4 @@ def _reason(scene: Scene) -> str:
     if judged < channels:
         flags = channels - judged
         which += f" ({flags} of at most two values only help to forecast)"
-    return f"{which}: window and forecast views, fused"
+    return f"{which}: window and forecast views, fused, and signs of single points"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts
-from tocsin.detectors.windows import dominant_period, smooth, starts
+from tocsin.base.series import BLOCKS, blocks_of
+from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.detectors.series._subsequences import check_counts
+from tocsin.detectors.windows import starts
 from tocsin.errors import ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores
+from tocsin.types import Card, FloatArray, IntArray
 
 _MOST_ROWS = 50_000  # of lags that one fit sees
 _CHUNK = 4_096  # points
 
 
-class Autoregression(ChannelsDetector):
+class Autoregression(ResidualDetector):
     """Absolute residual of a ridge forecast of the next point from the points before it.
 
     A single channel is forecast from as many past points as its dominant period, 16 to 64;
@@ -55,77 +58,110 @@ class Autoregression(ChannelsDetector):
         self.ridge = ridge
         self.seed = seed
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    lags_: IntArray
+    weights_: FloatArray
+
+    def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "lags", "width")
         if self.ridge < 0:
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
-        self._learn_channels(X)
-        single = X.shape[1] == 1
-        period = dominant_period(X[:, self.scored_[0]])
-        if self.lags is not None or single:
-            lags = np.arange(1, (self.lags or int(np.clip(period, 16, 64))) + 1)
+        self.width_ = self._usual_width(stretches, self.width)
+        if self.lags is not None or self.n_features_in_ == 1:
+            most = self.lags or int(np.clip(self._period(stretches), 16, 64))
+            lags = np.arange(1, most + 1)
         else:
             lags = np.array([1, 2, 4, 8])
-        self.lags_ = lags[lags <= len(X) // 2]
-        self.width_ = self._smoothing(X, self.width)
-        self.head_, self.tail_ = X[: self.lags_[-1]].copy(), X[-self.lags_[-1] :].copy()
-        Z = self._standardise(X)
-        points = np.arange(self.lags_[-1], len(X))
-        self.weights_ = self._weights(Z, points)
-        residuals = np.abs(Z[points][:, self.scored_] - self._forecast(Z, points, self.weights_))
-        # A floor, so that a series forecast exactly does not ring at rounding errors.
-        self.usual_ = residuals.mean(axis=0) + 1e-3
+        self.lags_ = lags[lags <= max(map(len, stretches)) // 2]
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        past = self.lags_[-1]
-        begins = np.array_equal(X[:past], self.head_)
-        joined = X if begins else np.concatenate([self.tail_, X])
-        Z = self._standardise(joined)
-        forecast = self._forecast(Z, np.arange(past, len(Z)), self.weights_)
-        if begins:  # what has no past is taken as it is
-            forecast = np.concatenate([Z[:past, self.scored_], forecast])
-        new = slice(len(joined) - len(X), None)
-        residuals = np.abs(Z[new, self.scored_] - forecast) / self.usual_
-        parts = self._by_channel(smooth(residuals, self.width_))
-        return Scores(self._points(residuals), parts, self._in_units(forecast, X))
+    def _learn_values(self, stretches: Stretches) -> None:
+        longest = max(map(len, stretches))
+        self.lags_ = self.lags_[self.lags_ < longest]
+        past = int(self.lags_[-1])
+        Z = np.concatenate([stretch.values for stretch in stretches])
+        ends = np.cumsum([len(stretch) for stretch in stretches])
+        inside = [
+            np.arange(end - len(stretch) + past, end)
+            for stretch, end in zip(stretches, ends, strict=True)
+        ]
+        points = np.concatenate(inside)
+        folds = [points[start:end] for start, end in blocks_of(len(points))]
+        sums = [self._sums(Z, fold) for fold in folds]
+        gram, target = (np.sum(each, axis=0) for each in zip(*sums, strict=True))
+        self.weights_ = self._weights(gram, target, len(points))
+        # What is usual is the error at points that have not been learned from.
+        residuals = []
+        for fold, (own_gram, own_target) in zip(folds, sums, strict=True):
+            rest = len(points) - len(fold)
+            weights = self._weights(gram - own_gram, target - own_target, max(1, rest))
+            forecast = np.concatenate([self._past(Z, at) @ weights for at in _chunks(fold)])
+            residuals.append(np.abs(Z[fold][:, self.scored_] - forecast))
+        errors = np.concatenate(residuals)
+        self._learn_residuals(errors, errors.mean(axis=0))
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        Z = self._standardise(X)
-        points = np.arange(self.lags_[-1], len(X))
-        residuals = np.zeros((len(X), len(self.scored_)))
-        for own in np.array_split(points, 3):
-            others = np.setdiff1d(points, own)
-            weights = self._weights(Z, others) if len(others) else self.weights_
-            residuals[own] = np.abs(Z[own][:, self.scored_] - self._forecast(Z, own, weights))
-        return self._points(residuals / self.usual_)
+    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        Z = self._standardise(stretch).values
+        joined = np.concatenate([self._likely_past(Z, int(self.lags_[-1])), Z])
+        limit = self.limit_ * self.usual_
+        forecast = _forecast(joined, self.lags_, self.scored_, self.weights_, limit)
+        return np.abs(Z[:, self.scored_] - forecast[-len(Z) :]), forecast[-len(Z) :]
 
-    def _points(self, residuals: FloatArray) -> FloatArray:
-        return smooth(residuals.max(axis=1), self.width_)
+    @property
+    def _guessed(self) -> int:
+        return int(self.lags_[-1])
 
-    def _weights(self, Z: FloatArray, points: IntArray) -> FloatArray:
-        """Return the weights (1 + lags × channels, scored) that forecast these points of Z."""
-        points = points[starts(len(points), 1, _MOST_ROWS)]
+    def _together(self, residuals: FloatArray) -> FloatArray:
+        values: FloatArray = residuals.max(axis=1)
+        return values
+
+    def _weights(self, gram: FloatArray, target: FloatArray, points: int) -> FloatArray:
+        """Return the weights (1 + lags × channels, scored) that forecast so many points."""
+        ridge = (self.ridge * points + 1e-9) * np.eye(len(gram))
+        return np.asarray(np.linalg.solve(gram + ridge, target), dtype=np.float64)
+
+    def _sums(self, Z: FloatArray, points: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the products of inputs with each other, and with what they are to forecast."""
+        some = points[starts(len(points), 1, _MOST_ROWS // BLOCKS)]
         inputs = 1 + len(self.lags_) * Z.shape[1]
         gram, target = np.zeros((inputs, inputs)), np.zeros((inputs, len(self.scored_)))
-        for first in range(0, len(points), _CHUNK):
-            at = points[first : first + _CHUNK]
+        for at in _chunks(some):
             past = self._past(Z, at)
             gram += past.T @ past
             target += past.T @ Z[at][:, self.scored_]
-        gram[np.diag_indices_from(gram)] += self.ridge * len(points) + 1e-9
-        return np.linalg.solve(gram, target)
-
-    def _forecast(self, Z: FloatArray, points: IntArray, weights: FloatArray) -> FloatArray:
-        forecast = np.empty((len(points), len(self.scored_)))
-        for first in range(0, len(points), _CHUNK):
-            at = points[first : first + _CHUNK]
-            forecast[first : first + _CHUNK] = self._past(Z, at) @ weights
-        return forecast
+        share = len(points) / len(some)
+        return gram * share, target * share
 
     def _past(self, Z: FloatArray, points: IntArray) -> FloatArray:
         """Return rows (points, 1 + lags × channels): a one, and the values before each point."""
         values = Z[points[:, None] - self.lags_].reshape(len(points), -1)
         return np.concatenate([np.ones((len(points), 1)), values], axis=1)
+
+
+def _chunks(points: IntArray) -> list[IntArray]:
+    return [points[first : first + _CHUNK] for first in range(0, len(points), _CHUNK)]
+
+
+@njit(cache=True)
+def _forecast(Z, lags, scored, weights, limit):  # type: ignore[no-untyped-def]
+    """Return the forecast (n − last lag, scored) of each point from the points before it.
+
+    A value further from its forecast than the ``limit`` (scored,) is not believed, and the
+    forecast stands in its place where it is a lag: but not if the two before were such, too.
+    """
+    past, channels = lags[-1], Z.shape[1]
+    believed = Z.copy()
+    forecast = np.empty((len(Z) - past, len(scored)))
+    doubted = np.zeros(len(scored), np.int64)
+    for t in range(past, len(Z)):
+        for j in range(len(scored)):
+            total = weights[0, j]
+            for i in range(len(lags)):
+                for c in range(channels):
+                    total += weights[1 + i * channels + c, j] * believed[t - lags[i], c]
+            forecast[t - past, j] = total
+        for j in range(len(scored)):
+            if abs(Z[t, scored[j]] - forecast[t - past, j]) <= limit[j]:
+                doubted[j] = 0
+            elif doubted[j] < 2:
+                believed[t, scored[j]] = forecast[t - past, j]
+                doubted[j] += 1
+    return forecast

@@ -87,8 +87,8 @@ class Cnn(SequenceDetector):
     def _margins(self) -> tuple[int, int, int]:
         return self._seen, _STRETCH, 0
 
-    def _expected(self, x: Tensor) -> Tensor:
-        forecast: Tensor = self._scored(x) + self.net_(x)
+    def _expected(self, net: Any, x: Tensor) -> Tensor:
+        forecast: Tensor = self._scored(x) + net(x)
         return forecast.roll(1, 1)[..., None]
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
+from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.detectors.series._subsequences import check_counts
 from tocsin.detectors.windows import smooth
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores
+from tocsin.types import Card, FloatArray
 
 Package = Literal["fracast", "chronos", "timesfm"]
 Forecaster = Callable[[FloatArray, int], FloatArray]
@@ -24,7 +25,7 @@ _LEAST_CONTEXT = 16  # points; those before have no forecast
 _BATCH = 64  # contexts
 
 
-class Foundation(HistoryDetector):
+class Foundation(ResidualDetector):
     """Absolute residual of a forecaster that was trained on other series.
 
     ``model`` is "fracast", whose weights come with its package (extra "series"); or the name on
@@ -32,10 +33,12 @@ class Foundation(HistoryDetector):
     2.5 model (package timesfm). ``package`` says which of "fracast", "chronos" and "timesfm"
     reads it, where the name does not. From each ``context`` points the ``horizon`` points after
     them are forecast, each channel by itself; nothing but scales is learned from the training
-    series. Channels are averaged down to what ``max_contexts`` forecasts of the training series
-    allow. Residuals, smoothed over ``width`` points (None: the dominant period, at least 16; 100
-    for several channels), are ``parts`` (n, channels); the score is their mean; ``expected``
-    (n, channels) is the forecast. A saved model keeps the forecaster's name, not its weights.
+    series. Before the first point of a stretch stands what came before a like one in training.
+    Channels are averaged down to what ``max_contexts`` forecasts of the training series allow.
+    Residuals, in units of their training mean and smoothed over ``width`` points (None: the
+    dominant period, at least 16; 100 for several channels), are ``parts`` (n, channels); the
+    score is their mean; ``expected`` (n, channels) is the forecast. A saved model keeps the
+    forecaster's name, not its weights.
 
     Raises ParameterError for numbers below 1 and for a model of no known package, MissingExtra
     without the package, and ModelFolderError for weights that cannot be read, that are not
@@ -80,40 +83,47 @@ class Foundation(HistoryDetector):
         """Return parameters under which the checks' series are not averaged down."""
         return {"max_contexts": 26}
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    step_: int
+
+    def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "horizon", "max_contexts", "width")
         check_counts(self, "context", least=_LEAST_CONTEXT)
         load(self.model, self.package)
-        self._learn_channels(X)
-        self.width_ = self._smoothing(X, self.width)
-        allowed = self.horizon * self.max_contexts
-        step = -(-len(X) * len(self.scored_) // allowed)
-        self.step_ = min(step, max(1, len(X) // (4 * _LEAST_CONTEXT)))
-        # The first forecasts are from contexts that are not full yet.
-        self.held_out_[: min(self.step_ * self.context, len(X) // 2)] = False
-        self.history_ = X.copy()
+        self.width_ = self._usual_width(stretches, self.width)
+        n, longest = sum(map(len, stretches)), max(map(len, stretches))
+        step = -(-n * len(self.scored_) // (self.horizon * self.max_contexts))
+        self.step_ = min(step, max(1, longest // (4 * _LEAST_CONTEXT)))
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        joined = self._join(X)
-        new = slice(len(joined) - len(X), None)
-        Z = self._standardise(joined)[:, self.scored_]
-        coarse = smooth(Z, self.step_)[self.step_ // 2 :: self.step_]
-        at = np.arange(len(coarse)) * self.step_ + self.step_ // 2
-        first = (len(joined) - len(X)) // self.step_ or min(self.context, len(coarse)) // 4
-        forecast = self._forecast(coarse, max(_LEAST_CONTEXT, min(first, len(coarse) - 1)))
-        points = np.arange(len(joined))[new]
+    def _learn_values(self, stretches: Stretches) -> None:
+        residuals = np.concatenate([self._against_forecast(each)[0] for each in stretches])
+        self._learn_residuals(residuals, residuals.mean(axis=0))
+
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        # The forecaster has not seen them, and nothing but scales is learned.
+        clean = [self._without_glitches(stretch) for stretch in stretches]
+        return np.concatenate([self._judge(*each).values for each in clean])
+
+    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        return self._against_forecast(self._standardise(stretch))
+
+    def _together(self, residuals: FloatArray) -> FloatArray:
+        return np.asarray(residuals.mean(axis=1))
+
+    def _against_forecast(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        """Return residuals and forecasts (n, scored) of a standardised stretch."""
+        n, step = len(stretch), self.step_
+        wanted = min(step * self.context, len(self.remembered_) // 2)
+        past = self._likely_past(stretch.values, wanted)
+        Z = np.concatenate([past, stretch.values])[:, self.scored_]
+        coarse = smooth(Z, step)[step // 2 :: step]
+        at = np.arange(len(coarse)) * step + step // 2 - len(past)
+        first = min(max(1, len(past) // step), len(coarse) - 1)
+        forecast = self._forecast(coarse, first)
         residuals, expected = (
-            np.stack([np.interp(points, at, x) for x in values.T], axis=1)
+            np.stack([np.interp(np.arange(n), at, x) for x in values.T], axis=1)
             for values in (np.abs(coarse - forecast), forecast)
         )
-        parts = smooth(residuals, self.width_)
-        return Scores(parts.mean(axis=1), self._by_channel(parts), self._in_units(expected, X))
-
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._score(Stretch(X)).values  # the forecaster has not seen it
+        return residuals, expected
 
     def _forecast(self, Z: FloatArray, first: int) -> FloatArray:
         """Return forecasts (n, k) of Z (n, k) from the point ``first`` on; Z itself before."""

@@ -54,7 +54,7 @@ class KmeansWindows(SubsequenceDetector):
         self.centre = centre
         self.seed = seed
 
-    def _learn(self, V: FloatArray) -> None:
+    def _learn_rows(self, V: FloatArray) -> None:
         if self.clusters < 1:
             raise ParameterError(f"clusters is {self.clusters}; it must be 1 or more.")
         k = min(self.clusters, max(1, len(V) // 4))

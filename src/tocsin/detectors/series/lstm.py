@@ -100,12 +100,12 @@ class Lstm(SequenceDetector):
             return margin, self.window_ - 2 * margin, margin
         return _WARM_UP + self._ahead, _STRETCH, 0
 
-    def _expected(self, x: Tensor) -> Tensor:
+    def _expected(self, net: Any, x: Tensor) -> Tensor:
         own = self._scored(x)
         if self.task == "reconstruction":
-            rebuilt: Tensor = self.net_(x)
+            rebuilt: Tensor = net(x)
             return rebuilt[..., None]
-        forecast = own[..., None] + self.net_(x)
+        forecast = own[..., None] + net(x)
         # The forecast made h points before a point stands in its h-th column.
         steps = [forecast[..., h].roll(h + 1, 1) for h in range(self._ahead)]
         return torch.stack(steps, -1)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
 from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import (
-    USUAL_WINDOW,
-    HistoryDetector,
-    check_counts,
-    overlay,
-)
-from tocsin.detectors.windows import average_over_windows, dominant_period, smooth
+from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts, overlay
+from tocsin.detectors.windows import average_over_windows, smooth
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _FLAT = 0.05  # of a channel's deviation: windows flatter than this are not blown up further
 
+_ROUNDING = 1e-12  # squared deviations: what is left of nothing by computing products
 
-class MatrixProfile(HistoryDetector):
+
+class MatrixProfile(ChannelsDetector):
     """Distance of each window to its nearest neighbour that begins at least a window away.
 
     Windows of ``window`` points (None: 100, or the dominant period of a single channel if it is
@@ -66,42 +64,93 @@ class MatrixProfile(HistoryDetector):
         self.max_points = max_points
         self.seed = seed
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    history_: FloatArray
+    lengths_: IntArray
+
+    def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "window", "max_points", least=2)
         if self.normalize not in ("nothing", "mean", "scale"):
             raise ParameterError(
                 f'normalize is {self.normalize!r}; it must be "nothing", "mean" or "scale".'
             )
-        self._learn_channels(X)
-        usual = USUAL_WINDOW
-        if len(self.scored_) == 1:
-            usual = max(usual, dominant_period(X[:, self.scored_[0]]))
-        self.window_ = max(2, min(self.window or usual, len(X) // 4))
-        self.history_ = X.copy()
+        self.window_ = self._usual_window(stretches, self.window)
+        self.step_ = self._thinning(sum(map(len, stretches)))
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        joined = self._join(X)
-        n, new = len(joined), slice(len(joined) - len(X), None)
-        Z = self._standardise(joined)[:, self.scored_]
-        step = math.ceil(n * math.sqrt(Z.shape[1]) / self.max_points)
-        step = min(step, max(1, self.window_ // 4))
-        length = self.window_ // step
-        parts, expected = np.empty(Z.shape), np.empty(Z.shape)
-        for j, z in enumerate(Z.T):
-            coarse = np.ascontiguousarray(smooth(z, step)[step // 2 :: step])
-            squared, nearest = _profile(coarse, length, *self._moments(coarse, length))
-            begin = np.arange(len(squared)) * step
-            of_windows = np.sqrt(squared / length)
-            parts[:, j] = average_over_windows(of_windows, begin, length * step, n)
-            expected[:, j] = self._nearest(coarse, nearest, length, step, n)
-        spread = self._by_channel(parts[new])
-        return Scores(parts[new].mean(axis=1), spread, self._in_units(expected, joined)[new])
+    def _learn_values(self, stretches: Stretches) -> None:
+        coarse = [self._coarse(stretch.values, self.step_) for stretch in stretches]
+        self.history_ = np.concatenate(coarse)
+        self.lengths_ = np.array([len(each) for each in coarse])
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._score(Stretch(X)).values  # no window is its own neighbour
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        values = super()._judge_training(stretches)
+        self._leave_out_edges(stretches, self.window_)
+        return values
+
+    def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
+        n, step = len(stretch), min(self.step_, len(stretch))
+        coarse = self._coarse(self._standardise(stretch).values, step)
+        length = max(1, min(self.window_ // step, len(coarse), int(self.lengths_.max())))
+        shape = (n, coarse.shape[1])
+        parts, expected = np.empty(shape), np.empty(shape)
+        for j, x in enumerate(np.ascontiguousarray(coarse.T)):
+            known = np.ascontiguousarray(self.history_[:, j])
+            own, theirs = self._moments(x, length), self._moments(known, length)
+            squared, nearest = _join(x, own, known, theirs, self.lengths_, length)
+            parts[:, j] = self._of_points(squared, length, step, n)
+            expected[:, j] = self._nearest(x, known, nearest, length, step, n)
+        return self._joined(parts, expected, stretch)
+
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        step = min(self._thinning(sum(map(len, stretches))), *map(len, stretches))
+        coarse = [self._coarse(self._standardise(each).values, step) for each in stretches]
+        found = []
+        for i, stretch in enumerate(stretches):
+            n, others = len(stretch), coarse[:i] + coarse[i + 1 :]
+            length = max(1, min(self.window_ // step, len(coarse[i])))
+            parts, expected = np.empty((n, len(self.scored_))), np.empty((n, len(self.scored_)))
+            for j, x in enumerate(np.ascontiguousarray(coarse[i].T)):
+                theirs = [np.ascontiguousarray(other[:, j]) for other in others]
+                squared, nearest = self._profile(x, theirs, length)
+                parts[:, j] = self._of_points(squared, length, step, n)
+                known = np.concatenate([x, *theirs])
+                expected[:, j] = self._nearest(x, known, nearest, length, step, n)
+            found.append(self._joined(parts, expected, stretch))
+        return found
+
+    def _profile(
+        self, x: FloatArray, others: list[FloatArray], length: int
+    ) -> tuple[FloatArray, IntArray]:
+        """Return the distances of windows of x to those elsewhere in x and in other series."""
+        own = self._moments(x, length)
+        squared, nearest = _profile(x, length, *own)
+        known = np.concatenate([np.empty(0), *others])
+        if len(known) >= length:
+            sizes = np.array(list(map(len, others)))
+            theirs = self._moments(known, length)
+            elsewhere, where = _join(x, own, known, theirs, sizes, length)
+            nearest = np.where(elsewhere < squared, where + len(x), nearest)
+            squared = np.minimum(squared, elsewhere)
+        # Where there is nothing to compare with, nothing is odd.
+        return np.where(np.isfinite(squared), squared, 0.0), nearest
+
+    def _thinning(self, n: int) -> int:
+        """Return over how many points a series of n is averaged."""
+        step = math.ceil(n * math.sqrt(len(self.scored_)) / self.max_points)
+        return min(step, max(1, self.window_ // 4))
+
+    def _coarse(self, Z: FloatArray, step: int) -> FloatArray:
+        return smooth(Z[:, self.scored_], step)[step // 2 :: step]
+
+    def _of_points(self, squared: FloatArray, length: int, step: int, n: int) -> FloatArray:
+        begin = np.arange(len(squared)) * step
+        mean = np.where(squared > _ROUNDING * length, squared / length, 0.0)
+        return average_over_windows(np.sqrt(mean), begin, length * step, n)
+
+    def _joined(self, parts: FloatArray, expected: FloatArray, stretch: Stretch) -> Scores:
+        in_units = self._in_units(expected, stretch.values)
+        return Scores(parts.mean(axis=1), self._by_channel(parts), in_units)
 
     def _moments(self, x: FloatArray, length: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return of each window its squared norm, mean and weight, as ``normalize`` has it."""
@@ -116,15 +165,16 @@ class MatrixProfile(HistoryDetector):
         return norm * weight**2, mean, weight
 
     def _nearest(
-        self, x: FloatArray, nearest: IntArray, length: int, step: int, n: int
+        self, x: FloatArray, known: FloatArray, nearest: IntArray, length: int, step: int, n: int
     ) -> FloatArray:
         """Return the mean (n,) of the nearest windows over the points that they stand for."""
         windows = np.lib.stride_tricks.sliding_window_view(x, length)
+        others = np.lib.stride_tricks.sliding_window_view(known, length)
         some = np.arange(0, len(windows), max(1, length // 8))
-        level = windows[some].mean(axis=1) - windows[nearest[some]].mean(axis=1)
-        values = windows[nearest[some]] + (0 if self.normalize == "nothing" else level[:, None])
+        level = windows[some].mean(axis=1) - others[nearest[some]].mean(axis=1)
+        values = others[nearest[some]] + (0 if self.normalize == "nothing" else level[:, None])
         at = (some[:, None] + np.arange(length)) * step + step // 2
-        return overlay(values, at, n)
+        return overlay(values, np.minimum(at, n - 1), n)
 
 
 @njit(cache=True)
@@ -152,4 +202,34 @@ def _profile(
                 least[i], nearest[i] = squared, j
             if squared < least[j]:
                 least[j], nearest[j] = squared, i
+    return np.maximum(least, 0.0), nearest
+
+
+@njit(cache=True)
+def _join(x, own, known, theirs, lengths, length):  # type: ignore[no-untyped-def]
+    """Return the same for windows of x, compared with those of known stretches in a row.
+
+    A stretch shorter than a window has none.
+    """
+    (norm, mean, weight), (norms, means, weights) = own, theirs
+    windows = len(x) - length + 1
+    least, nearest = np.full(windows, np.inf), np.zeros(windows, dtype=np.int64)
+    first = 0
+    for size in lengths:
+        others = size - length + 1
+        for lag in range(1 - windows, others):
+            product = 0.0
+            start = max(0, -lag)
+            for i in range(start, min(windows, others - lag)):
+                j = first + i + lag
+                if i == start:
+                    for k in range(length):
+                        product += x[i + k] * known[j + k]
+                else:
+                    product += x[i + length - 1] * known[j + length - 1] - x[i - 1] * known[j - 1]
+                shared = weight[i] * weights[j] * (product - length * mean[i] * means[j])
+                squared = norm[i] + norms[j] - 2 * shared
+                if squared < least[i]:
+                    least[i], nearest[i] = squared, j
+        first += size
     return np.maximum(least, 0.0), nearest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tocsin.detectors.series._kernels import LONGEST_DELAY, new_channels, score_at, update
+from tocsin.detectors.series._kernels import LONGEST_DELAY, begin, new_channels, score_at, update
 from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -66,6 +66,9 @@ class RecursiveAr(RecordStream):
     def _new_states(self, entities: int, channels: int) -> Records:
         states: Records = new_channels(entities, channels, self.delay, self.seed)
         return states
+
+    def _begin(self, states: Records) -> None:
+        begin(states)
 
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
         return _process(states, entity, event, self.delay)  # type: ignore[no-any-return]

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import HistoryDetector, check_counts
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.detectors.series._subsequences import check_counts
+from tocsin.detectors.windows import autocorrelation, dominant_period, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CYCLES = (-2, -1, 1, 2)
 _SHIFTS = 5  # of each cycle, up to an eighth of the period to either side
 _LEAST_SCALE = 0.01  # of a channel's deviation: what is rebuilt exactly has no scale
+_ALIGNED = 4_096  # points of a stretch at most tell its phase
 
 
-class Seasonal(HistoryDetector):
+class Seasonal(ResidualDetector):
     """Absolute residual of each channel from its trend and its season.
 
     The trend is the running median over the ``period`` (None: the dominant one of each channel's
-    training series), the season the median of the two cycles before and the two after, each
-    shifted to where it fits best, so that a season may drift and a period need not be a whole
-    number. The training series stands before the one that is scored. Residuals, over their
-    training median and smoothed over ``width`` points (None: the dominant period, at least 16;
-    100 for several channels), are ``parts`` (n, channels); the score is their mean;
+    training series), the season the median of the training cycles, at the phase that the time
+    of a stretch says or, where that is not known, suits it best; it may drift by an eighth of
+    the period to either side. ``score_together`` takes the median of the two cycles before and
+    the two after instead. Residuals, over their training median and smoothed over ``width``
+    points (None: the dominant period, at least 16; 100 for several channels), are ``parts``
+    (n, channels); the score is their mean, and more at single points beyond all of training;
     ``expected`` (n, channels) is trend and season. Raises ParameterError for a period below 2
     or a width below 1. After Cleveland et al., STL: A Seasonal-Trend Decomposition Procedure,
     Journal of Official Statistics 1990, with medians.
@@ -50,41 +57,158 @@ class Seasonal(HistoryDetector):
         self.width = width
         self.seed = seed
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
-        X = np.concatenate([stretch.values for stretch in stretches])
+    periods_: IntArray
+    exact_: FloatArray
+    profiles_: list[FloatArray]
+    levels_: FloatArray
+    timed_: bool
+    learned_: int
+
+    def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "width")
         check_counts(self, "period", least=2)
-        self._learn_channels(X)
-        self.width_ = self._smoothing(X, self.width)
-        most = len(X) // 4
-        self.periods_ = np.array(
-            [min(self.period or dominant_period(x), most) for x in X[:, self.scored_].T]
-        )
-        self.history_ = X.copy()
-        residuals = np.abs(self._standardise(X)[:, self.scored_] - self._usual(X))
-        self.usual_ = np.median(residuals, axis=0) / 0.6745 + _LEAST_SCALE
+        self.width_ = self._usual_width(stretches, self.width)
+        longest = max(stretches, key=len).values[:, self.scored_].T
+        most = max(2, longest.shape[1] // 4)
+        self.periods_ = np.array([min(self.period or dominant_period(x), most) for x in longest])
 
-    def _score(self, stretch: Stretch) -> Scores:
-        X = stretch.values
-        joined = self._join(X)
-        new = slice(len(joined) - len(X), None)
-        usual = self._usual(joined)
-        residuals = np.abs(self._standardise(joined)[:, self.scored_] - usual) / self.usual_
-        parts = smooth(residuals[new], self.width_)
-        expected = self._in_units(usual, joined)[new]
-        return Scores(parts.mean(axis=1), self._by_channel(parts), expected)
+    def _learn_values(self, stretches: Stretches) -> None:
+        self.timed_ = all(stretch.at is not None for stretch in stretches)
+        self.learned_ = sum(map(len, stretches))
+        folded = stretches if self.timed_ else [max(stretches, key=len)]
+        self.exact_, self.profiles_, levels = self.periods_.astype(float), [], []
+        for j, (own, period) in enumerate(zip(self.scored_, self.periods_.tolist(), strict=True)):
+            xs = [stretch.values[:, own] for stretch in folded]
+            lines = [trend(x, period) for x in xs]
+            if self.period is None:
+                self.exact_[j] = exact_period(max(xs, key=len), period)
+            at = [(stretch.at or 0) + np.arange(len(stretch)) for stretch in folded]
+            rest = np.concatenate([x - line for x, line in zip(xs, lines, strict=True)])
+            self.profiles_.append(profile(rest, np.concatenate(at), self.exact_[j], period))
+            levels.append([min(line.min() for line in lines), max(line.max() for line in lines)])
+        self.levels_ = np.array(levels)
+        found = [self._expected(stretch) for stretch in stretches]
+        Z = np.concatenate([stretch.values[:, self.scored_] for stretch in stretches])
+        residuals = np.abs(Z - np.concatenate(found))
+        self._learn_residuals(residuals, np.median(residuals, axis=0) / 0.6745 + _LEAST_SCALE)
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        X = np.concatenate([stretch.values for stretch in stretches])
-        return self._score(Stretch(X)).values  # no point is among those that its season is made of
+    def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
+        standardised = self._standardise(stretch)
+        expected = self._expected(standardised)
+        return np.abs(standardised.values[:, self.scored_] - expected), expected
 
-    def _usual(self, X: FloatArray) -> FloatArray:
-        Z = self._standardise(X)[:, self.scored_]
-        usual = np.empty(Z.shape)
-        for j, period in enumerate(self.periods_):
-            level = trend(Z[:, j], int(period))
-            usual[:, j] = level + season(Z[:, j] - level, int(period))
-        return usual
+    def _together(self, residuals: FloatArray) -> FloatArray:
+        return np.asarray(residuals.mean(axis=1))
+
+    def _judge_together(
+        self, stretches: Stretches, severities: Sequence[FloatArray]
+    ) -> list[Scores]:
+        standardised = [self._standardise(stretch) for stretch in stretches]
+        expected = [self._expected(stretch) for stretch in standardised]
+        for stretch, usual in zip(standardised, expected, strict=True):
+            for j, (own, period) in enumerate(zip(self.scored_, self.periods_, strict=True)):
+                if len(stretch) > 2 * period:
+                    line = trend(stretch.values[:, own], int(period))
+                    usual[:, j] = line + season(stretch.values[:, own] - line, int(period))
+        residuals = [
+            np.abs(stretch.values[:, self.scored_] - usual)
+            for stretch, usual in zip(standardised, expected, strict=True)
+        ]
+        known = np.concatenate(residuals)[: self.learned_]
+        size = self._usual_of(known, np.median(known, axis=0) / 0.6745 + _LEAST_SCALE)
+        each = zip(residuals, expected, stretches, severities, strict=True)
+        return [self._scores(r, usual, size, stretch, sev) for r, usual, stretch, sev in each]
+
+    def _expected(self, stretch: Stretch) -> FloatArray:
+        """Return trend and season (n, scored) of a standardised stretch."""
+        at = stretch.at if self.timed_ else None
+        ways = enumerate(zip(self.scored_, self.periods_.tolist(), strict=True))
+        expected = np.empty((len(stretch), len(self.scored_)))
+        for j, (own, period) in ways:
+            x = stretch.values[:, own]
+            wave = Wave(self.profiles_[j], self.exact_[j])
+            if len(x) > period:
+                line = trend(x, period)
+                expected[:, j] = line + wave.followed(x - line, at)
+            else:
+                expected[:, j] = wave.shifted(x, at, *self._near(self.levels_[j]))
+        return expected
+
+    def _near(self, levels: FloatArray) -> tuple[float, float]:
+        """Return bounds for the level of a stretch too short to have a trend."""
+        low, high = levels.tolist()
+        return low - (high - low), high + (high - low)
+
+
+class Wave(NamedTuple):
+    """A season: its values (bins,) over a period of so many points."""
+
+    profile: FloatArray
+    period: float
+
+    def at(self, places: NDArray[np.floating]) -> FloatArray:
+        """Return the values at places in time."""
+        bins = len(self.profile)
+        return self.profile[(places % self.period / self.period * bins).astype(np.int64) % bins]
+
+    def followed(self, x: FloatArray, at: int | None) -> FloatArray:
+        """Return the season (n,) of a series without trend, of unknown phase if ``at`` is None.
+
+        It may drift by an eighth of the period to either side.
+        """
+        points = np.arange(len(x)) + (self._phase(x, 0.0, 0.0) if at is None else at)
+        least, season = np.full(len(x), np.inf), np.zeros(len(x))
+        for shift in np.linspace(-self.period / 8, self.period / 8, _SHIFTS):
+            there = self.at(points + shift)
+            error = smooth(np.abs(x - there), max(1, round(self.period)))
+            better = error < least
+            least[better], season[better] = error[better], there[better]
+        return season
+
+    def shifted(self, x: FloatArray, at: int | None, low: float, high: float) -> FloatArray:
+        """Return the season (n,) of less than a period, at the level that suits it best."""
+        phase = self._phase(x, low, high) if at is None else at
+        there = self.at(np.arange(len(x)) + phase)
+        return there + np.clip(np.median(x - there), low, high)
+
+    def _phase(self, x: FloatArray, low: float, high: float) -> float:
+        """Return the phase at which a series is most like the season, at a level in bounds."""
+        x = x[:_ALIGNED]
+        phases = np.arange(0, self.period, max(1.0, self.period / 64))
+        apart = [x - self.at(np.arange(len(x)) + phase) for phase in phases]
+        errors = [np.abs(d - np.clip(np.median(d), low, high)).mean() for d in apart]
+        return float(phases[int(np.argmin(errors))])
+
+
+def exact_period(x: FloatArray, period: int) -> float:
+    """Return the period of a series (n,) in fractions of a point, near a whole one.
+
+    From the autocorrelation at twice, four, eight … times the period.
+
+    >>> round(exact_period(np.sin(np.arange(2000) * 2 * np.pi / 40.4), 40), 1)
+    40.4
+    """
+    correlation = autocorrelation(x, len(x) // 2)
+    correlation = correlation * len(x) / (len(x) - np.arange(len(correlation)))
+    exact, times = float(period), 1
+    while (2 * times * exact + 2) < len(correlation):
+        times *= 2
+        near = round(times * exact) + np.arange(-1, 2)
+        best = int(near[correlation[near].argmax()])
+        if correlation[best] < 0.3:
+            break
+        exact = best / times
+    return exact
+
+
+def profile(x: FloatArray, at: IntArray, period: float, bins: int) -> FloatArray:
+    """Return the median (bins,) of a series without trend over its cycles."""
+    place = (at % period / period * bins).astype(np.int64) % bins
+    order = np.argsort(place, kind="stable")
+    edges = np.searchsorted(place[order], np.arange(1, bins))
+    values = np.array([np.median(own) if len(own) else np.nan for own in np.split(x[order], edges)])
+    known = np.flatnonzero(~np.isnan(values))
+    return np.asarray(np.interp(np.arange(bins), known, values[known], period=bins))
 
 
 def trend(x: FloatArray, period: int) -> FloatArray:
@@ -93,7 +217,7 @@ def trend(x: FloatArray, period: int) -> FloatArray:
     >>> trend(np.array([0.0, 1.0, 0.0, 9.0, 0.0, 1.0, 0.0]), 3).tolist()
     [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
     """
-    half = period // 2
+    half = min(period // 2, (len(x) - 1) // 2)
     level: FloatArray = median_filter(x, size=2 * half + 1)
     return np.pad(level[half : len(x) - half], half, mode="edge")
 

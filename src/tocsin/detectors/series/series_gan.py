@@ -69,7 +69,7 @@ class SeriesGan(WindowReconstruction):
     def _players(self, net: Any) -> list[Any]:
         return [
             (net.generator, lambda x: self._loss(net, x)),
-            (net.discriminator, lambda x: self._judge(net, x)),
+            (net.discriminator, lambda x: self._tell_apart(net, x)),
         ]
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class SeriesGan(WindowReconstruction):
         loss: Tensor = error + self.adversarial * features.square().mean()
         return loss
 
-    def _judge(self, net: Any, x: Tensor) -> Tensor:
+    def _tell_apart(self, net: Any, x: Tensor) -> Tensor:
         """Return the discriminator's loss on windows and on the generator's versions of them."""
         with torch.no_grad():
             target, rebuilt = self._reconstruct(net, x)

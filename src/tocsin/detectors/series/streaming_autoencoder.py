@@ -7,9 +7,11 @@ from numba import njit
 
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    FAR_OFF,
     WARM_UP,
     Records,
     RecordStream,
+    doubt,
     is_used,
     learn_scale,
     look,
@@ -96,6 +98,10 @@ class StreamingAutoencoder(RecordStream):
         states["covariance"] = np.eye(_CODE)
         return states
 
+    def _begin(self, states: Records) -> None:
+        for name in ("fresh", "doubted", "peak"):
+            states[name] = 0
+
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
         return _process(states, entity, event, self.patience)  # type: ignore[no-any-return]
 
@@ -133,14 +139,16 @@ def _event(channels, event, patience, parts, expected):  # type: ignore[no-untyp
         s, missing, used = channels[c], np.isnan(event[c]), is_used(channels, c)
         expected[c], sizes[c] = _decode(s, missing, residuals[c], code)
         part = 0.0
-        if s.count > _WINDOW and not missing:
+        if s.fresh > _WINDOW and not missing:
             part = np.log1p(sizes[c] / max(s.usual, _FLOOR))
         s.peak = max(_PEAK_FADES * s.peak, part)
         parts[c] = s.peak if used else 0.0
         error += part if used else 0.0
         seen += used and not missing
         count += used
-    if seen > 0 and not _alarms(channels, error / seen, patience):
+    # After a pause the window has to fill again before anything is learned.
+    begun = channels[0].fresh == channels[0].count or channels[0].fresh > _WINDOW
+    if seen > 0 and begun and not _alarms(channels, error / seen, patience):
         _learn(channels, event, residuals, sizes, code)
     return np.sum(parts) / count
 
@@ -151,10 +159,15 @@ def _encode(s, x, window, code):  # type: ignore[no-untyped-def]
     missing = np.isnan(x)
     x, scale = look(s, x)
     recent, decoder = s.recent, s.decoder
+    if not missing:
+        far = s.known >= 2 * WARM_UP and abs(x - s.mean) > FAR_OFF * scale
+        for k in range(doubt(s, far, s.peak, 0.0)):  # it was a glitch, and is forgotten
+            recent[(s.count - 1 - k) % _WINDOW], s.peak = x, s.calm[0]
     recent[s.count % _WINDOW] = s.mean if missing else x
     s.count += 1
+    s.fresh += 1
     for k in range(_WINDOW):
-        value = (recent[(s.count - 1 - k) % _WINDOW] - s.mean) / scale if k < s.count else 0.0
+        value = (recent[(s.count - 1 - k) % _WINDOW] - s.mean) / scale if k < s.fresh else 0.0
         window[k] = min(max(value, -_LIMIT), _LIMIT)
         for i in range(_CODE):
             code[i] += decoder[k, i] * window[k]

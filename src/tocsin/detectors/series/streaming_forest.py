@@ -9,9 +9,11 @@ from numba import njit
 
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    FAR_OFF,
     WARM_UP,
     Records,
     RecordStream,
+    doubt,
     is_used,
     learn_scale,
     look,
@@ -86,6 +88,10 @@ class StreamingForest(RecordStream):
     def _new_states(self, entities: int, channels: int) -> Records:
         return np.zeros((entities, channels), _RECORD)
 
+    def _begin(self, states: Records) -> None:
+        for name in ("fresh", "doubted", "peak"):
+            states[name] = 0
+
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
         return _process(  # type: ignore[no-any-return]
             states, entity, event, self.features_, self.cuts_, self.memory
@@ -151,10 +157,16 @@ def _update(s, x, features, cuts, memory):  # type: ignore[no-untyped-def]
     """Score one value of a channel, and learn from it."""
     missing = np.isnan(x)
     x, scale = look(s, x)
+    if not missing:
+        far = s.known >= 2 * WARM_UP and abs(x - s.mean) > FAR_OFF * scale
+        for k in range(doubt(s, far, s.peak, 0.0)):  # it was a glitch, and is forgotten
+            s.recent[(s.count - 1 - k) % _RECENT], s.peak = x, s.calm[0]
     s.recent[s.count % _RECENT] = s.mean if missing else x
     s.count += 1
+    s.fresh += 1
     s.peak *= _FADES
-    if missing:
+    # After a pause the recent values have to fill again before moves can be told.
+    if missing or (s.fresh < s.count and s.fresh < _RECENT):
         return s.peak
     place = np.empty(_FEATURES)
     _describe(s, scale, place)
@@ -186,10 +198,10 @@ def _describe(s, scale, place):  # type: ignore[no-untyped-def]
     """Fill in the features of the latest value, in units of the channel's scale."""
     recent = s.recent
     latest = (recent[(s.count - 1) % _RECENT] - s.mean) / scale
-    before = (recent[(s.count - 2) % _RECENT] - s.mean) / scale if s.count > 1 else latest
+    before = (recent[(s.count - 2) % _RECENT] - s.mean) / scale if s.fresh > 1 else latest
     place[0], place[1] = latest, latest - before
     total, moves = 0.0, 0.0
-    for k in range(min(s.count, _RECENT)):
+    for k in range(min(s.fresh, _RECENT)):
         value = (recent[(s.count - 1 - k) % _RECENT] - s.mean) / scale
         total += value
         moves += abs(value - latest)

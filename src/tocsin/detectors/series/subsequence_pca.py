@@ -50,7 +50,7 @@ class SubsequencePca(SubsequenceDetector):
         self.centre = centre
         self.seed = seed
 
-    def _learn(self, V: FloatArray) -> None:
+    def _learn_rows(self, V: FloatArray) -> None:
         if not 0 < self.explained < 1:
             raise ParameterError(f"explained is {self.explained}; it must be between 0 and 1.")
         self.middle_ = V.mean(axis=0)

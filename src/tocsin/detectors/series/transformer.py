@@ -140,16 +140,16 @@ class Transformer(SequenceDetector):
             margin * self._points,
         )
 
-    def _expected(self, x: Tensor) -> Tensor:
+    def _expected(self, net: Any, x: Tensor) -> Tensor:
         if self.task == "forecast":
-            forecast = self._ahead(self.net_, x).roll(1, 1)
+            forecast = self._ahead(net, x).roll(1, 1)
             return forecast.flatten(1, 2)[..., None]
         phase = torch.arange(self._patches, device=x.device) % _PHASES
         expected = self._scored(x).clone()
         for each in range(_PHASES):
             hidden = (phase == each).expand(len(x), -1)
             where = hidden.repeat_interleave(self._points, 1)[..., None]
-            expected = torch.where(where, self._fill(self.net_, x, hidden), expected)
+            expected = torch.where(where, self._fill(net, x, hidden), expected)
         return expected[..., None]
 
 

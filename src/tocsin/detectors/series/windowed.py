@@ -60,7 +60,7 @@ class Windowed(SubsequenceDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"model": "neighbours"}
 
-    def _learn(self, V: FloatArray) -> None:
+    def _learn_rows(self, V: FloatArray) -> None:
         parameters = dict(self.parameters or {})
         cls = registry.find(self.model, "tables")
         if cls.needs_labels:
