@@ -114,3 +114,11 @@ def test_a_package_that_is_missing_is_named() -> None:
     for name in ("SUOD", "FeatureBagging"):
         with pytest.raises(ParameterError, match=f"PyOD's {name} needs .*combo"):
             registry.create(f"pyod:{name}").fit(np.random.default_rng(0).normal(size=(40, 2)))
+
+
+@pytest.mark.parametrize("name", ["pyod:MO_GAAL", "pyod:SO_GAAL", "pyod:KNN"])
+def test_what_pyod_prints_is_no_part_of_the_output(name: str, capsys) -> None:
+    """Epochs that networks print do not stand before the JSON of a detection."""
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    registry.create(name).fit(rows)
+    assert capsys.readouterr().out == ""

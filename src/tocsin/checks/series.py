@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from tocsin.base import Detector, SeriesDetector, StreamingDetector
+from tocsin.base import Detector, SeriesDetector, StreamingDetector, Stretch
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import MatrixSubject, Subject
@@ -103,10 +103,13 @@ def check_scores_do_not_depend_on_the_file(subject: Subject) -> None:
     if isinstance(subject.detector, StreamingDetector) or _is_stream(subject):
         _require_close(subject.fitted.score(X[:1200]).values, subject.fitted.score(X).values[:1200])
         return
-    alone, inside = X[first:1250], slice(edge, 1250 - first - edge)
-    values = subject.fitted.score(X).values[first:1250]
+    # The file's place in time is known, as from its times; what follows on training is there.
+    whole = Stretch(X, at=len(subject.normal))
+    alone, inside = whole.cut(first, 1250), slice(edge, 1250 - first - edge)
+    values = subject.fitted.score(whole).values[first:1250]
     _require_close(subject.fitted.score(alone).values[inside], values[inside])
-    apart = subject.fitted.score([X[:first], alone, X[1250:]]).values[first:1250]
+    parts = [whole.cut(0, first), alone, whole.cut(1250, len(X))]
+    apart = subject.fitted.score(parts).values[first:1250]
     _require_close(subject.fitted.score(alone).values, apart)
 
 

@@ -6,7 +6,8 @@ The rules, for columns of at least 50 finite values, 20 of them different (3, of
   nanoseconds since 1970, and the column is called a time or goes one way only;
 - a counter: it goes one way only, or grows within each value of another column, or restarts at
   its lowest value after rises to different heights, and it is called an id, a counter or a time,
-  or its steps are more even than those of sorted random values can be.
+  or its steps are more even than those of sorted random values can be; as good as equal where it
+  restarts, for ramps of a measured column do so too.
 
 Sorted values of independent items have exponential gaps, or wider ones where they are rare, so
 that their standard deviation is at least their mean: a measured column by which a table was
@@ -53,6 +54,7 @@ _IDS = frozenset(
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _EVEN = 0.8
 _SURE = 3.0
+_EQUAL = 0.05
 _MOST_RESTARTS = 0.05  # of the rows; a column that falls more often is no counter
 _ALIKE = 0.05  # peaks that differ by less are those of a cycle, as the hours of days
 
@@ -161,10 +163,10 @@ def _epoch(x: FloatArray) -> str | None:
     return None
 
 
-def _is_even(steps: FloatArray) -> bool:
+def _is_even(steps: FloatArray, most: float = _EVEN) -> bool:
     """Return whether steps vary less than the gaps between sorted random values can."""
     mean = abs(float(steps.mean()))
-    return bool(steps.std() < min(_EVEN, 1 - _SURE / np.sqrt(len(steps))) * mean)
+    return bool(steps.std() < min(most, 1 - _SURE / np.sqrt(len(steps))) * mean)
 
 
 def _restarts(x: FloatArray, named: object) -> bool:
@@ -173,7 +175,7 @@ def _restarts(x: FloatArray, named: object) -> bool:
     falls = np.flatnonzero(steps < 0)
     if not 0 < len(falls) <= _MOST_RESTARTS * len(x) or (x[falls + 1] != x.min()).any():
         return False
-    return not _is_cycle(x, falls) and (bool(named) or _is_even(steps[steps >= 0]))
+    return not _is_cycle(x, falls) and (bool(named) or _is_even(steps[steps >= 0], _EQUAL))
 
 
 def _is_cycle(x: FloatArray, ends: IntArray) -> bool:

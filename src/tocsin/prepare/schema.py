@@ -41,6 +41,7 @@ _MOSTLY = 0.9
 """A text column is numeric if this share of its rows are numbers, whatever the others are."""
 
 _CODE = re.compile(r"0\d+")
+_ROWS_PER_CODE = 5
 _SHOWN, _KEPT = 4, 50  # words that are not numbers: named, remembered
 _DATES = 0.95
 """A text column is one of dates if this share of its rows are."""
@@ -62,8 +63,11 @@ class Column:
     note: str = ""
 
 
-def infer(values: pd.Series[Any]) -> Column:
+def infer(values: pd.Series[Any], *, codes: bool = False) -> Column:
     """Return what a column holds; kind "category" for any text that is nothing else.
+
+    ``codes``: digits of which some begin with 0, as in 01067, are categories and no numbers,
+    where each stands in five rows or more on average.
 
     >>> infer(pd.Series(["1,204.5", "980", "?"])).style
     'thousands'
@@ -77,7 +81,11 @@ def infer(values: pd.Series[Any]) -> Column:
         return Column("date", "ISO8601")
     if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
         return Column("numeric")
-    return Column("dropped", note=nested) if (nested := _nested(values)) else _infer_texts(values)
+    return (
+        Column("dropped", note=nested)
+        if (nested := _nested(values))
+        else _infer_texts(values, codes)
+    )
 
 
 def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
@@ -194,7 +202,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _infer_texts(values: pd.Series[Any]) -> Column:
+def _infer_texts(values: pd.Series[Any], as_codes: bool) -> Column:
     codes, found = pd.factorize(_texts(values))
     known = np.array([text.strip().lower() not in MISSING_WORDS for text in found], dtype=bool)
     texts = np.asarray(found, dtype=object)[known]
@@ -203,10 +211,19 @@ def _infer_texts(values: pd.Series[Any]) -> Column:
         return Column("dropped", note="every value is missing")
     if len(texts) <= 6 and {text.lower() for text in texts} <= {"true", "false"}:
         return Column("boolean", "boolean")
+    if as_codes and (code := _code(texts, counts)):
+        return Column("category", note=f'codes such as "{code}" taken as categories')
     decimal = _decimal(values)
     return (
         _infer_numbers(texts, counts, decimal) or _infer_dates(texts, counts) or Column("category")
     )
+
+
+def _code(texts: NDArray[np.object_], counts: NDArray[np.int64]) -> str:
+    """Return a code that begins with 0 of texts that are digits and recur, "" if there is none."""
+    if counts.sum() < _ROWS_PER_CODE * len(texts) or not all(text.isdecimal() for text in texts):
+        return ""
+    return next((text for text in texts if _CODE.fullmatch(text)), "")
 
 
 def _decimal(values: pd.Series[Any]) -> str | None:

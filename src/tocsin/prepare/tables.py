@@ -101,7 +101,8 @@ class TablePreparer(Stateful):
         if not self._varies():
             raise InputError(
                 f"No column can be learned from: in {len(frame):,} row(s) each is constant, empty "
-                "or an identifier. Give more rows (1 sample shows no variation), or other columns."
+                "or an identifier. Give more rows (1 sample shows no variation), or other columns; "
+                "a column of texts to judge is named by --text."
             )
         matrix = self._encode(frame)
         self.notes_ = list(frame.attrs.get("notes", ()))
@@ -232,7 +233,7 @@ class TablePreparer(Stateful):
             numeric if isinstance(dtype, np.dtype) and dtype.kind in "iuf" else None
             for dtype in frame.dtypes
         ]
-        columns = [column or schema.infer(frame.iloc[:, i]) for i, column in enumerate(found)]
+        columns = [c or schema.infer(frame.iloc[:, i], codes=True) for i, c in enumerate(found)]
         self.kinds_ = [column.kind for column in columns]
         self.styles_ = [column.style for column in columns]
         self.odd_words_ = [list(column.missing) for column in columns]

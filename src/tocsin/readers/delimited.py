@@ -39,6 +39,7 @@ _SIGNATURES = {
 }
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
+_CODE = re.compile(r"0\d+")
 _LEAST = 3
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
@@ -70,6 +71,7 @@ class _Dialect:
     skipped: tuple[int, ...]  # lines above the names, and between them and the rows
     shown: str  # the decimal mark that the file shows, "" for none
     texts: frozenset[str]  # columns of numbers that could be thousands such as 1.031
+    codes: frozenset[str]  # columns of digits of which some begin with 0
     clear: frozenset[str]  # columns that show a decimal point
     notes: tuple[str, ...]
 
@@ -81,7 +83,7 @@ def read_delimited(
     encoding = text_encoding(path)
     known = known or Known()
     dialect = _dialect(path, encoding, known)
-    texts = known.texts.union(dialect.texts)
+    texts = known.texts.union(dialect.texts, dialect.codes)
     if dialect.decimal == "." and dialect.shown != ".":
         texts |= known.commas
     if chunk_rows is None:
@@ -256,6 +258,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         (*range(offset), *(line + offset for line in skipped)),
         "," if fractions else shown,
         frozenset(texts),
+        frozenset(name for name, cells in columns.items() if _are_codes(cells)),
         frozenset(clear),
         tuple(notes),
     )
@@ -266,6 +269,11 @@ def _columns(names: tuple[str, ...], rows: list[list[str]]) -> dict[str, list[st
         name: [row[place].strip() for row in rows if place < len(row)]
         for place, name in enumerate(names)
     }
+
+
+def _are_codes(cells: list[str]) -> bool:
+    written = [cell for cell in cells if cell]
+    return all(cell.isdecimal() for cell in written) and any(map(_CODE.fullmatch, written))
 
 
 def _fractions(columns: dict[str, list[str]]) -> str:

@@ -9,7 +9,7 @@ styles and the years that are told apart:
 - "excel": days since 1899-12-30, from 1982 to 2036; "mjd": days since 1858-11-17, from 1995 to
   2050; "julian": days since 4713 BC; "matlab": days since the year 0, from 1971 on;
 - "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S%f" (milliseconds), "%Y%j",
-  "%y%m%d%H%M%S": digits of a calendar;
+  "%y%m%d%H%M%S", "%Y%m": digits of a calendar;
 - "elapsed": seconds from an unknown beginning, counted from 1970.
 """
 
@@ -74,6 +74,7 @@ _CALENDARS = {  # style: the number of digits, and the widths of year, month, da
     "%Y%m%d%H%M%S": (14, (4, 2, 2, 2, 2, 2)),
     "%Y%m%d%H%M%S%f": (17, (4, 2, 2, 2, 2, 2, 3)),
     "%Y%j": (7, (4, 3)),
+    "%Y%m": (6, (4, 2)),
 }
 _MARGIN = 0.95
 
@@ -167,7 +168,7 @@ def _of_calendar(numbers: FloatArray, style: str) -> Moments:
         year = year + np.where(year < 70, 2000, 1900)
     if style == "%Y%j":
         return of_day_of_year(year, others[0], whole)
-    month, day, *clock = others
+    month, day, *clock = others if len(others) > 1 else (*others, np.ones_like(year))
     days = of_days(year, month, day, whole)
     seconds = np.zeros(len(numbers), dtype=np.int64)
     for value, limit, length in zip(clock, (24, 60, 60), (3_600, 60, 1), strict=False):

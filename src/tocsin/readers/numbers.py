@@ -21,12 +21,18 @@ from tocsin.types import FloatArray
 
 Texts = NDArray[np.object_]
 
+_ZEROS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)  # Arabic, Persian, Devanagari, Bengali, wide
 _SAME = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2002\u2003\u3000", " "),
         **dict.fromkeys("\u2212\u2013\ufe63\uff0d\u2010\u2011", "-"),
         **dict.fromkeys("\u2019\u2018\u02bc\u00b4", "'"),
         **dict.fromkeys("\u200e\u200f\u200b\u2060\ufeff", None),
+        **{chr(zero + digit): str(digit) for zero in _ZEROS for digit in range(10)},
+        "\u066b": ".",
+        "\uff0e": ".",
+        "\u066c": ",",
+        "\uff0c": ",",
         "\u03bc": "µ",
         "\u2126": "Ω",
     }
@@ -38,13 +44,17 @@ _CELL = re.compile(
     r"\s*([+-])?\s*([^\d\s+-][^+]{0,14}?)?\s*([+-])?",  # sign, unit, sign
     re.ASCII,
 )
-_WORD = re.compile(r"[^\W\d_][^\W\d_/.%²³·°-]{0,14}(?:[/.-][^\W\d_]{1,6}[.²³]?)?\.?")
+_POWER = r"(?:[²³]|\^-?\d|(?<=[mt])[23])?"
+_WORD = re.compile(
+    rf"[^\W\d_]{{1,15}}{_POWER}(?:[/.·-](?:100 ?)?[^\W\d_]{{1,6}}{_POWER}){{0,2}}\.?"
+)
 _MONTHS = frozenset(name[:3] for name in MONTHS)
-_DASHES = re.compile(r"(?<=\d)[.,]-{1,2}(?=$|\s)")  # 12,- is 12
+_DASHES = re.compile(r"(?<=\d)(?:[.,]-{1,2}|[:/]-| ?[*†‡]{1,3})(?=$|\s)")  # 12,- and 12* are 12
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
 _SCALED = re.compile(rf"({'|'.join(map(re.escape, _SCALES))}) ?([^\d\s]{{0,4}})")
-_PARENTHESES = re.compile(r"([^()]{0,5})\(([^()]+)\)([^()]{0,5})")
+_PARENTHESES = re.compile(r"([^()\d]{0,5})\(([^()]+)\)([^()\d]{0,5})")
+_NOTHING = re.compile(r"([^\d\s-]{1,4}) *-|- *([^\d\s-]{1,4})")  # $ -, as spreadsheets write 0
 _DIGITS = {
     ".": re.compile(
         r"(?:\d+|[1-9]\d{0,2}([,' ])\d{3}(?:\1\d{3})*|[1-9]\d?(?:,\d\d)*,\d{3})(?:\.\d*)?|\.\d+"
@@ -158,6 +168,9 @@ def _split(text: str) -> Cell | None:
         return Cell(bool(plain[1]), plain[2], "", "")
     if ")" in text and (inside := _PARENTHESES.fullmatch(text)):
         text, negative = "".join(inside.groups()).strip(), True
+    if nothing := _NOTHING.fullmatch(text):
+        unit = nothing[1] or nothing[2]
+        return Cell(False, "0", "", unit) if unit in CURRENCIES else None
     found = _CELL.fullmatch(text)
     if not found:
         return None
@@ -167,6 +180,8 @@ def _split(text: str) -> Cell | None:
         return None
     if (before or " " in after) and (scaled := _SCALED.fullmatch(after)):  # $1.2M, 3 Mio. €
         power, after = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}", scaled[2]
+    if power and _OPEN.fullmatch(digits):
+        digits += "0"  # 4,903E+01: no thousands stand before a power of ten
     unit = _unit_name(before, after, apart=text[found.end(4)] == " " if after else False)
     return None if unit is None else Cell(negative or signs == "-", digits, power, unit)
 
@@ -174,13 +189,13 @@ def _split(text: str) -> Cell | None:
 def _unit_name(before: str, after: str, *, apart: bool) -> str | None:
     """Return the unit before or behind digits, "" for none, None where it cannot be one.
 
-    An unknown one is a word behind digits and set apart, and no month as in "1 Mar".
+    An unknown one is a word behind digits, set apart or a ratio, and no month as in "1 Mar".
     """
     if before and after:
         return before if unit_of(before) == unit_of(after) else None
     if not after or after in UNITS:
         return before or after
-    word = apart and _WORD.fullmatch(after) and after[:3].lower() not in _MONTHS
+    word = (apart or "/" in after) and _WORD.fullmatch(after) and after[:3].lower() not in _MONTHS
     return after if word and after.lower().strip(".") not in ("am", "pm") else None
 
 

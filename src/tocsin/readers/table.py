@@ -175,10 +175,13 @@ def _reporting(path: Path) -> Iterator[None]:
             yield
     except _BROKEN as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        texts = (
+            " A file with a text in each line takes --as text." if ".txt" in path.suffixes else ""
+        )
         raise unreadable(
             path,
             f"its content is damaged or not what the name says ({reason or type(error).__name__})",
-            "Check that it is complete, and that its ending names its format.",
+            f"Check that it is complete, and that its ending names its format.{texts}",
         ) from error
 
 

@@ -3,9 +3,10 @@
 The one reader of written times, of files and of events; times that are numbers are read in
 ``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
 order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
-fractions after a point or comma, or AM and PM; months may be English, German, French, Spanish or
-Italian. Zones are offsets or common names, read as in Europe and North America; a time without
-one is UTC. Two-digit years lie from 1970 to 2069.
+fractions after a point or comma, or AM and PM, and may come first; 24:00 is the next day's 0:00.
+Months may be English, German, French, Spanish or Italian. Zones are offsets or common names,
+read as in Europe and North America; a time without one is UTC. Two-digit years lie from 1970 to
+2069.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ ISO = "ISO8601"
 _SAMPLE = 50
 
 _MONTHS = (
-    "jan ene gen january januar janvier enero gennaio",
-    "feb fév fev févr february februar février febrero febbraio",
-    "mar mär mrz mars march märz marzo",
+    "jan ene gen janv january januar janvier enero gennaio",
+    "feb fév fev févr fevr february februar février fevrier febrero febbraio",
+    "mar mär mrz mars march märz maerz marzo",
     "apr abr avr april avril abril aprile",
     "may mai mag mayo maggio",
     "jun giu june juni juin junio giugno",
-    "jul lug july juli juil juillet julio luglio",
-    "aug ago aoû aou août august agosto",
+    "jul lug july juli juil juill juillet julio luglio",
+    "aug ago aoû aou août aout august agosto",
     "sep sept set september septembre septiembre settembre",
     "oct okt ott october oktober octobre octubre ottobre",
     "nov november novembre noviembre",
-    "dec dez dic déc december dezember décembre diciembre dicembre",
+    "dec dez dic déc december dezember décembre decembre diciembre dicembre",
 )
 MONTHS = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
 """Months by their names, in small letters."""
@@ -92,11 +93,25 @@ _PARTS = {
 }
 _CLOCK = (
     r"(?:[T :_,-]+(?:at[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
-    r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[Mm]\.?)?)?"
+    r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
 )
-_ZONE = r"(?:[ ]*(?P<z>[+-]\d\d(?::?\d\d)?|[A-Z]{1,5}))?(?:[ ]?[(\[][\w/ ]+[)\]])?"
+_ZONE = (
+    r"(?:[ ]*(?:(?:GMT|UTC)(?=[+-]))?(?P<z>[+-]\d\d(?::?\d\d)?|[A-Z]{1,5}))?"
+    r"(?:[ ]?[(\[][\w/ ]+[)\]])?"
+)
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
+_ODD = re.compile(r"^[\[\"']|[年년\u00a0\u202f]|^\d{1,2}:|\.(?:$| +\d)|Uhr$")
+_REWRITTEN = {
+    re.compile(r"[\u00a0\u202f]"): " ",
+    re.compile(r"^(?:\[([^\[\]]+)\]|'([^']+)'|\"([^\"]+)\")$"): r"\1\2\3",
+    re.compile(r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]"): r"\1-\2-\3",
+    re.compile(r"(?<=\d)\.(?=$| +\d{1,2}:)"): "",
+    re.compile(r"(?<=\d)\. +(?=\d)"): ".",
+    re.compile(r" Uhr$"): "",
+    re.compile(r"^(\d{1,2}:\d\d[\d:.]*(?: ?[AaPp][Mm])?),? +(\S+.*)$"): r"\2 \1",
+}
+"""What is around the parts of a time, and their order, by how it is written elsewhere."""
 _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", "z")
 
 
@@ -116,7 +131,7 @@ def find(texts: Texts) -> Found | None:
     >>> find(np.array(["03/14/24 5:00 PM", "03/15/24 6:30 AM"], dtype=object)).style
     '%m/%d/%y %I:%M %p'
     """
-    texts = np.array([text.strip() for text in texts], dtype=object)
+    texts = np.array([_rewritten(text.strip()) for text in texts], dtype=object)
     if not any(any(mark.isdigit() for mark in text) for text in _spread(texts)):
         return None
     others = texts
@@ -140,6 +155,15 @@ def read(texts: Texts, style: str) -> Moments:
     NaT where a text is neither ISO 8601 nor of the style.
     """
     stripped = pd.Series(texts, dtype=object).str.strip()
+    moments = _read(stripped, style).copy()
+    others = [(i, _rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
+    odd = {i: text for i, text in others if text != stripped[i]}
+    if odd:
+        moments[list(odd)] = _read(pd.Series(list(odd.values()), dtype=object), style)
+    return moments
+
+
+def _read(stripped: pd.Series[Any], style: str) -> Moments:
     if style == ISO:
         return _iso(stripped.to_numpy())
     moments = np.full(len(stripped), np.datetime64("NaT", "us"))
@@ -155,6 +179,14 @@ def read(texts: Texts, style: str) -> Moments:
         if iso.any():
             moments[left[iso]] = _iso(rest[iso]).astype("datetime64[us]")
     return moments
+
+
+def _rewritten(text: str) -> str:
+    """Return a time without what is around it, the day first, as most write it."""
+    if _ODD.search(text):
+        for pattern, other in _REWRITTEN.items():
+            text = pattern.sub(other, text)
+    return text
 
 
 def of_object(value: Mapping[str, Any]) -> str | int | float | None:
@@ -199,7 +231,11 @@ def _iso(texts: Texts) -> Moments:
     if any("," in text for text in texts[:50]):
         series = series.str.replace(",", ".", n=1)
     parsed = pd.to_datetime(series, format=ISO, errors="coerce", utc=True)
-    return parsed.dt.tz_localize(None).to_numpy()
+    moments = parsed.dt.tz_localize(None).to_numpy(copy=True)
+    midnights = [i for i in np.flatnonzero(np.isnat(moments)) if texts[i][11:16] == "24:00"]
+    if midnights:
+        moments[midnights] = _by_parts(texts[midnights], "%Y-%m-%d")
+    return moments
 
 
 def _spread(texts: Texts) -> Texts:
@@ -313,7 +349,7 @@ def _days(columns: dict[str, list[str | None]], known: NDArray[np.bool_]) -> Mom
 def _seconds(columns: dict[str, list[str | None]]) -> tuple[IntArray, NDArray[np.bool_]]:
     """Return the microseconds of clocks (n,), less their zones, and whether they are valid."""
     hour, minute, second = (_numbers(columns[name]) for name in "HMS")
-    good = (hour < 24) & (minute < 60) & (second < 61)
+    good = (minute < 60) & (second < 61) & ((hour < 24) | ((hour == 24) & (minute + second == 0)))
     if any(columns["p"]):
         half = np.array([(mark or "").lower() for mark in columns["p"]])
         good &= (half == "") | ((hour >= 1) & (hour <= 12))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import inspect
+import io
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -142,7 +144,9 @@ class Pyod(TableDetector):
         """Return what PyOD answers; what it raises is told as its own."""
         name = type(self._model).__name__
         try:
-            with warnings.catch_warnings():  # of divisions by 0: scores that are NaN are told
+            # Some print their epochs, which belong to no output of ours. Warnings are of divisions
+            # by 0: scores that are NaN are told.
+            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 return ask()
         except ImportError as error:
