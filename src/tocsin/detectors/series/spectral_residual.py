@@ -82,12 +82,10 @@ class SpectralResidual(ResidualDetector):
 
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, None]:
         heights = self._heights(self._standardise(stretch).values)
-        # What is mirrored at an end breaks the phase: little is known of the points there. Blocks
-        # that calibrate a detector in training are taken as they are, lest the rest be flagged.
-        if hasattr(self, "training_scores_"):
-            edge = self.window_ // 4
-            for end in (heights[:edge], heights[-edge:]):
-                np.minimum(end, self.usual_, out=end)
+        # What is mirrored at an end breaks the phase: little is known of the points there.
+        edge = self.window_ // 4
+        for end in (heights[:edge], heights[-edge:]):
+            np.minimum(end, self.usual_, out=end)
         return heights, None
 
     @property
