@@ -71,7 +71,8 @@ def test_a_report_is_measured_against_labels(folder: Path) -> None:
 
 def test_a_stated_budget_decides() -> None:
     def made(**budget: float | None) -> LogPipeline:
-        nothing: dict[str, Any] = dict.fromkeys(("clean", "scale", "time", "entity", "models"))
+        unset = ("clean", "scale", "time", "entity", "models", "missing")
+        nothing: dict[str, Any] = dict.fromkeys(unset)
         given: dict[str, Any] = {"false_alarms": None, "alarms_per_day": None, **budget}
         made = pipeline("logs", "auto", None, logs={"window": 5.0}, seed=3, **nothing, **given)
         assert isinstance(made, LogPipeline)

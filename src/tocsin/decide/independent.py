@@ -14,20 +14,22 @@ HALF_A_RUN = 0.5
 _BESIDE = (0, 1, 3, 4)
 """A point's neighbours among five: two on either side."""
 
+_TOWERING = 2.0
+
 
 def without_peaks(scores: FloatArray) -> FloatArray:
-    """Return scores (n,) in their order, single peaks lowered to the highest score beside them.
+    """Return scores (n,) in their order, towering single peaks lowered to what is beside them.
 
-    A point that towers above its neighbours is a single point, and no sign that runs of points
-    go as high.
+    A single point with twice the score that any two points near each other reach is a glitch,
+    and no sign that runs of points go as high.
 
     >>> without_peaks(np.array([1.0, 2.0, 90.0, 3.0, 1.0, 5.0, 5.0])).tolist()
     [1.0, 2.0, 3.0, 3.0, 1.0, 5.0, 5.0]
     """
     beside = np.pad(scores, 2, mode="edge")
     around = np.stack([beside[k : k + len(scores)] for k in _BESIDE])
-    lowered: FloatArray = np.minimum(scores, around.max(axis=0))
-    return lowered
+    lowered = np.minimum(scores, around.max(axis=0))
+    return np.where(scores > _TOWERING * lowered.max(), lowered, scores)
 
 
 def decide_dependent(
