@@ -400,3 +400,15 @@ def test_events_that_no_rule_foresaw_are_quarantined_and_the_others_go_on(
     rest = [each for each in events(80, bad=[40]) if each["id"] not in poison]
     calm.process(batch(rest), NOW)
     assert [a.id for a in calm.stores.alarms.list()] == [a.id for a in one.stores.alarms.list()]
+
+
+def test_drift_is_one_alarm_that_names_what_moved(tmp_path: Path) -> None:
+    one = process(configured(tmp_path, HOST))
+    one.process(batch(events(200)), NOW)
+    found = events(400, start=200)
+    for each in found:
+        each["b"] += 9.0
+    changed = [one.process(batch(found[i : i + 50]), NOW) for i in range(0, 400, 50)]
+    (alarm,) = [each for part in changed for each in part if each.kind == "model"]
+    assert "drift" in alarm.summary
+    assert alarm.summary.endswith("moved: b")

@@ -39,6 +39,9 @@ MOST_EXPLAINED = 20
 EARLIEST, LATEST = np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us")
 """Events of other times are malformed: no clock shows them, and few stores can hold them."""
 
+_FEWEST_MOVED = 20
+"""In fewer events a column lies elsewhere by chance."""
+
 _STORM, _PROGRESS = "storm", "progress"
 _MOST_RECENT = 200_000
 
@@ -237,8 +240,24 @@ class EventProcessor:
             return
         self._raise_alarms(prepared, prepared.judgement, scorer)
         flagged = int(prepared.judgement.is_anomaly.sum())
-        prepared.alarms += self.health.scored(len(prepared.batch), flagged, scorer.budget, at)
+        prepared.alarms += self.health.scored(
+            len(prepared.batch),
+            flagged,
+            scorer.budget,
+            at,
+            lambda: self._moved(prepared.batch, scorer),
+        )
         scorer.remember(prepared.batch)
+
+    def _moved(self, batch: Batch, scorer: Scorer) -> list[str]:
+        """Return the columns that moved, of events enough to tell."""
+        if len(batch) < _FEWEST_MOVED:
+            return []
+        try:
+            return scorer.moved(batch)
+        except Exception as error:  # noqa: BLE001 - an alarm without columns beats none
+            log.warning("%s: what moved cannot be told: %r", self.name, error)
+            return []
 
     def _raise_alarms(self, prepared: PreparedBatch, judgement: Judgement, scorer: Scorer) -> None:
         batch = prepared.batch

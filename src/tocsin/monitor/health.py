@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -52,18 +52,34 @@ class Health:
         """Begin to count anew, for another model."""
         self._events = self._flagged = 0.0
 
-    def scored(self, events: int, anomalies: int, budget: float, at: datetime) -> list[Alarm]:
-        """Count events that were scored ``at`` a time, and return the alarms that changed."""
+    def scored(
+        self,
+        events: int,
+        anomalies: int,
+        budget: float,
+        at: datetime,
+        moved: Callable[[], Sequence[str]] = list,
+    ) -> list[Alarm]:
+        """Count events that were scored ``at`` a time, and return the alarms that changed.
+
+        ``moved`` names the columns that lie elsewhere than in training; it is asked when there is
+        too much.
+        """
         kept = math.exp(-events / _SPAN)
         self._events = self._events * kept + events
         self._flagged = self._flagged * kept + anomalies
         told = self._told("scoring", False, at, "")
         few = bearable(self._events, budget)
         if self._flagged > few:
-            share = self._flagged / self._events
+            if "share of anomalies" in self._open:
+                return told
+            share, columns = self._flagged / self._events, moved()
+            why = "something has changed for good, or the model no longer fits"
+            if columns:
+                why = f"this is drift rather than so many anomalies; moved: {', '.join(columns)}"
             summary = (
                 f"{self.monitor}: {share:.2%} of the last events are anomalies, and the budget is "
-                f"{budget:.2%}: something has changed for good, or the model no longer fits"
+                f"{budget:.2%}: {why}"
             )
             told += self._told("share of anomalies", True, at, summary)
         elif self._flagged < few / 3:

@@ -63,6 +63,10 @@ class Scorer(ABC):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return why event ``i`` of a batch just judged is anomalous."""
 
+    def moved(self, batch: Batch) -> list[str]:
+        """Return the columns that lie elsewhere in a batch than in training, if it can tell."""
+        return []
+
     def forget(self) -> None:  # noqa: B027 - most models have no state
         """Drop all that was remembered."""
 
@@ -92,6 +96,11 @@ class Rows(Scorer):
         """Return what the model says of each row; columns that are missing are unknown values."""
         scores = self.pipeline.score(self._frame(batch))
         return self._judgement(scores, self.pipeline.decide(scores))
+
+    def moved(self, batch: Batch) -> list[str]:
+        """Return the columns that lie elsewhere in a batch than in training."""
+        found: list[str] = self.pipeline.moved(self._frame(batch))
+        return found
 
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the columns that made a row anomalous, and the row."""
@@ -221,6 +230,11 @@ class Points(Scorer):
             threshold = min(threshold, found.decision.threshold)
         decision = Decision(p_values, threshold, anomalies, self.pipeline.budget.rate)
         return self._judgement(Scores(scores), decision)
+
+    def moved(self, batch: Batch) -> list[str]:
+        """Return the channels that lie elsewhere in a batch than in training."""
+        found: list[str] = self.pipeline.moved(series_frame(batch).reset_index(drop=True))
+        return found
 
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the channels that drove a point, and its values."""

@@ -213,6 +213,16 @@ class SeriesPipeline(BasePipeline):
         allowed = self._alarms_per_point()
         return model.decide(values, self.calibration, self.false_alarms, allowed)
 
+    def moved(self, X: Any) -> list[str]:
+        """Return the channels that lie elsewhere in these series than in training.
+
+        Raises as ``score`` does.
+        """
+        found: dict[str, None] = {}
+        for series in self._fitted().preparer_.transform(X):
+            found |= dict.fromkeys(self._model_of(series.entity).moved(series, self.columns))
+        return list(found)
+
     def _drift(self, answers: Sequence[Answer]) -> tuple[Drift | None, list[str]]:
         """Return the drift with the most flagged points, if any, and what to say of it."""
         worst, note, first = None, "", 0

@@ -147,11 +147,18 @@ class SeriesModel(Stateful):
         stretch = sure or drifting_stretch(flagged, rate, each)
         if stretch is None:
             return None
-        inside, groups = slice(stretch[0], stretch[1] + 1), np.arange(len(channels))
-        moved = moved_columns(self.background_, answer.seen[inside], groups, list(channels))
+        inside = slice(stretch[0], stretch[1] + 1)
+        moved = self._moved(answer.seen[inside], channels)
         if not sure and not (moved and inside.stop == len(flagged)):
             return None
         return Drift(*stretch, int(flagged[inside].sum()), tuple(moved), item="points")
+
+    def moved(self, series: PreparedSeries, channels: Sequence[str]) -> list[str]:
+        """Return the channels that lie elsewhere in a series than in training, farthest first."""
+        return self._moved(self.levels_.unit(series).of(series.values), channels)
+
+    def _moved(self, seen: FloatArray, channels: Sequence[str]) -> list[str]:
+        return moved_columns(self.background_, seen, np.arange(len(channels)), list(channels))
 
     def rate_of(self, alarms_per_point: float) -> float:
         """Return the share of points above the threshold of so many alarms, counted held out."""

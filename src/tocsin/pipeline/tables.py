@@ -306,14 +306,22 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         notes = (*notes, *self.preparer_.remarks(table))
         return Detection(scores, decision, rows, reasons, notes, drift)
 
+    def moved(self, X: Any) -> list[str]:
+        """Return the columns that lie elsewhere in these rows than in training, farthest first.
+
+        Raises as ``score`` does.
+        """
+        return self._moved(self._fitted().preparer_.transform(X))
+
+    def _moved(self, matrix: FloatArray) -> list[str]:
+        ready = self.preparer_
+        return moved_columns(self.background_, matrix, ready.groups_, ready.columns_)
+
     def _drift(self, decision: Decision, matrix: FloatArray) -> Drift | None:
         """Return where more rows are flagged than the budget allows, and what moved there."""
         if (found := self._drifting(decision)) is None:
             return None
-        rows = matrix[found.first : found.last + 1]
-        ready = self.preparer_
-        moved = moved_columns(self.background_, rows, ready.groups_, ready.columns_)
-        return replace(found, columns=tuple(moved))
+        return replace(found, columns=tuple(self._moved(matrix[found.first : found.last + 1])))
 
     def _adapted(
         self, matrix: FloatArray, scores: Scores, drift: Drift
