@@ -22,6 +22,7 @@ def likely_past(known: FloatArray, X: FloatArray, length: int, own: IntArray) ->
     Those before the place in the ``known`` series that is most like the first points of X, by
     the channels ``own``, and at the level of X. Fewer where little is known. All standardised.
 
+    >>> import numpy as np
     >>> wave = np.sin(np.arange(400) * 2 * np.pi / 40)[:, None]
     >>> np.abs(likely_past(wave, wave[207:220], 5, np.array([0])) - wave[202:207]).max() < 1e-9
     np.True_

@@ -104,8 +104,8 @@ class Found(NamedTuple):
 def read(texts: Texts, style: Style | None = None) -> FloatArray:
     """Return the numbers (n,) float64 of texts (n,), NaN where a text is no number of the style.
 
-    >>> read(np.array(["(1.234,50)", "7", "US$ 1,200.5", "soon"], dtype=object)).tolist()
-    [-1234.5, 7.0, 1200.5, nan]
+    >>> read(np.array(["(1.234,50)", "7", "1,200.5-", "soon"], dtype=object)).tolist()
+    [-1234.5, 7.0, -1200.5, nan]
     >>> read(np.array(["1.031", "2 MB"], dtype=object), Style(",", "kB")).tolist()
     [1031.0, 2000.0]
     """

@@ -23,7 +23,7 @@ class Calibration(Stateful):
 
     >>> calibration = Calibration().fit(np.arange(100.0))
     >>> calibration.p_values(np.array([49.5, 94.0, 120.0])).round(4).tolist()
-    [0.5, 0.055, 0.0]
+    [0.5, 0.042, 0.0003]
     """
 
     scores_: FloatArray
