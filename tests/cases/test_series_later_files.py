@@ -70,7 +70,7 @@ def test_scores_do_not_depend_on_the_file(hourly: SeriesPipeline, cut: int) -> N
     np.testing.assert_allclose(whole[cut + 110 : cut + 140], part[110:140], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 2, 9])
 @pytest.mark.parametrize("idle", [False, True], ids=["always", "by day only"])
 def test_totals_go_on(idle: bool, seed: int) -> None:
     """A total that only grows is its increase: a later file is normal, a jump in it is not."""
