@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -222,15 +222,8 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     _refuse_uneven(path, rows, len(head.names))
     names = head.names or tuple(rows[0])
     columns = _columns(names, rows[1:_LOOKED_AT])
-    shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
-    fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
-    comma = shown == "," or bool(fractions) or (not shown and bool(known.commas))
-    decimal = "," if separator != "," and comma else "."
-    # Columns without names are often written with their numbers as names.
-    counted = len(rows[0]) > 1 and rows[0] == [str(number) for number in range(len(rows[0]))]
-    header = not head.names and (
-        counted or not all(is_number(cell.replace(decimal, ".")) for cell in rows[0])
-    )
+    marks = _marks(columns, separator, known)
+    header = not head.names and _holds_names(rows[0], marks.decimal)
     between = units(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
@@ -238,30 +231,59 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         for row in rows[1 : 1 + between]
     ]
     skipped = [*range(begin), *range(ends[0], ends[between])]
-    offset = head.lines
-    if fractions:
-        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
+    return _Dialect(
+        separator,
+        marks.decimal,
+        head.names,
+        header,
+        head.comments,
+        (*range(head.lines), *(line + head.lines for line in skipped)),
+        marks.shown,
+        marks.grouped,
+        frozenset(name for name, cells in columns.items() if _are_codes(cells)),
+        marks.clear,
+        (*notes, *marks.notes),
+    )
+
+
+def _holds_names(row: list[str], decimal: str) -> bool:
+    """Return whether a first record holds names: not numbers, or the columns' own numbers."""
+    counted = len(row) > 1 and row == [str(number) for number in range(len(row))]
+    return counted or not all(is_number(cell.replace(decimal, ".")) for cell in row)
+
+
+class _Marks(NamedTuple):
+    """The decimal mark of a file; ``shown``, the one it shows or "", and by which columns.
+
+    ``clear``: the columns that show it; ``grouped``: those whose marks are of thousands.
+    """
+
+    decimal: str
+    shown: str
+    clear: frozenset[str]
+    grouped: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def _marks(columns: dict[str, list[str]], separator: str, known: Known) -> _Marks:
+    """Return the decimal mark of a file: the one its cells show, else that of training."""
+    shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
+    fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
+    comma = shown == "," or bool(fractions) or (not shown and bool(known.commas))
+    decimal = "," if separator != "," and comma else "."
     clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
-    texts = {
+    grouped = {
         name: next(cell for cell in cells if decimal in cell)
         for name, cells in columns.items()
         if name not in clear and are_thousands(cells, decimal, surely=bool(shown or fractions))
     }
+    notes = []
+    if fractions:
+        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
     if shown:
-        notes += [f'"{cell}" and the like were read as thousands' for cell in texts.values()]
-    return _Dialect(
-        separator,
-        decimal,
-        head.names,
-        header,
-        head.comments,
-        (*range(offset), *(line + offset for line in skipped)),
-        "," if fractions else shown,
-        frozenset(texts),
-        frozenset(name for name, cells in columns.items() if _are_codes(cells)),
-        frozenset(clear),
-        tuple(notes),
-    )
+        notes += [f'"{cell}" and the like were read as thousands' for cell in grouped.values()]
+    mark = "," if fractions else shown
+    return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), tuple(notes))
 
 
 def _columns(names: tuple[str, ...], rows: list[list[str]]) -> dict[str, list[str]]:
