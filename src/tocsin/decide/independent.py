@@ -15,6 +15,7 @@ _BESIDE = (0, 1, 3, 4)
 """A point's neighbours among five: two on either side."""
 
 _TOWERING = 2.0
+"""So many times the score that any two points near each other reach is a glitch."""
 
 
 def without_peaks(scores: FloatArray) -> FloatArray:
