@@ -4,9 +4,9 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from http.client import HTTPConnection, HTTPException
-from typing import cast
+from typing import Any, cast
 
 import cramjam
 import numpy as np
@@ -154,6 +154,21 @@ def test_beyond_this_machine_a_token_is_needed() -> None:
         RemoteWrite(host="0.0.0.0", port=0, metrics=("cpu",))  # noqa: S104 - it is refused
 
 
+def while_listening(source: RemoteWrite, work: Callable[[], Any]) -> Any:
+    """Return what work in a thread of its own gives while the source listens."""
+
+    async def run() -> Any:
+        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
+        reading = asyncio.create_task(anext(batches))
+        await asyncio.sleep(0.3)
+        found = await asyncio.to_thread(work)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        return found
+
+    return asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -168,16 +183,7 @@ def test_a_web_page_may_not_write(changed: dict[str, str | None], status: int) -
     source = RemoteWrite(port=port, metrics=("cpu",))
     body = compressed(series({"__name__": "other", "instance": "a"}, [(1000, 1.5)]))
 
-    async def run() -> int:
-        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
-        reading = asyncio.create_task(anext(batches))
-        await asyncio.sleep(0.3)
-        answer = await asyncio.to_thread(lambda: post(port, body, **changed))
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        return answer
-
-    assert asyncio.run(run()) == status
+    assert while_listening(source, lambda: post(port, body, **changed)) == status
 
 
 def test_clients_beyond_the_limit_are_turned_away_and_served_once_others_leave() -> None:
@@ -199,16 +205,7 @@ def test_clients_beyond_the_limit_are_turned_away_and_served_once_others_leave()
                 time.sleep(0.05)
         return found
 
-    async def run() -> list[object]:
-        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
-        reading = asyncio.create_task(anext(batches))
-        await asyncio.sleep(0.3)
-        found = await asyncio.to_thread(crowd)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        return found
-
-    assert asyncio.run(run()) == [b"", 204]
+    assert while_listening(source, crowd) == [b"", 204]
 
 
 def test_headers_that_drip_in_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,13 +227,4 @@ def test_headers_that_drip_in_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
                     return b"cut off"
         return b"read on"
 
-    async def run() -> bytes:
-        batches = cast("AsyncGenerator[Batch, None]", source.read(None))
-        reading = asyncio.create_task(anext(batches))
-        await asyncio.sleep(0.3)
-        found = await asyncio.to_thread(drip)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        return found
-
-    assert asyncio.run(run()) == b"cut off"
+    assert while_listening(source, drip) == b"cut off"
