@@ -4,12 +4,17 @@ A file ``detectors/<modality>/<name>.py`` registers the detector ``<name>`` of t
 modality. Other packages register theirs with an entry point in the group
 ``tocsin.detectors.<modality>``. Sources and responders are found the same way: a file
 ``sources/<name>.py`` holds the class ``<Name>``; others use the group ``tocsin.sources``.
+
+What a modality needs on a floor stands in ``<floor>/<modality>.py``, as the class whose attribute
+``modality`` is that name; other packages register it by an entry point of the modality's name in
+the group ``tocsin.<floor>``, such as ``tocsin.pipeline`` or ``tocsin.cli.modalities``.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -27,12 +32,35 @@ Kind = Literal["sources", "responders"]
 
 
 def modalities() -> list[str]:
-    """Return the modalities that have detectors.
+    """Return the modalities that there are pipelines of, without importing any of them.
 
     >>> "tables" in modalities()
     True
     """
-    return sorted(path.name for path in _FOLDER.iterdir() if (path / "__init__.py").exists())
+    folders = {path.name for path in _FOLDER.iterdir() if (path / "__init__.py").exists()}
+    return sorted(folders | {point.name for point in entry_points(group="tocsin.pipeline")})
+
+
+def of_modality(floor: str, modality: str) -> type[Any]:
+    """Return the class that a floor, such as "pipeline" or "cli.modalities", has for a modality.
+
+    Raises UnknownName for a modality that there is none of, or that this floor has nothing for.
+
+    >>> of_modality("pipeline", "text").__name__
+    'TextPipeline'
+    """
+    for point in entry_points(group=f"tocsin.{floor}", name=modality):
+        loaded: type[Any] = point.load()
+        return loaded
+    if modality not in modalities():
+        raise _unknown(f'There is no modality "{modality}".', modality, modalities())
+    name = f"tocsin.{floor}.{modality}"
+    if importlib.util.find_spec(name) is None:
+        raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
+    for found in _classes(name):
+        if getattr(found, "modality", None) == modality:
+            return found
+    raise UnknownName(f"{name} defines no class whose modality is {modality!r}.")
 
 
 def names(modality: str = "tables") -> list[str]:
@@ -63,13 +91,12 @@ def find(name: str, modality: str = "tables") -> type[Detector]:
         return loaded
     if stem not in names(modality):
         raise _unknown(f'There is no detector "{name}" for {modality}.', name, names(modality))
-    module = importlib.import_module(f"tocsin.detectors.{modality}.{stem}")
-    for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == module.__name__:
-            card = getattr(value, "card", None)
-            if card is not None and card.name == stem:
-                return value
-    raise UnknownName(f"{module.__name__} defines no class whose card is named {stem!r}.")
+    module = f"tocsin.detectors.{modality}.{stem}"
+    for found in _classes(module):
+        card = getattr(found, "card", None)
+        if card is not None and card.name == stem:
+            return found
+    raise UnknownName(f"{module} defines no class whose card is named {stem!r}.")
 
 
 def create(name: str, modality: str = "tables", **parameters: Any) -> Detector:
@@ -115,6 +142,12 @@ def find_part(kind: Kind, name: str) -> type[Any]:
     module = importlib.import_module(f"tocsin.{kind}.{name}")
     found: type[Any] = getattr(module, "".join(word.capitalize() for word in name.split("_")))
     return found
+
+
+def _classes(module: str) -> list[type[Any]]:
+    """Return the classes that a module defines itself."""
+    values = vars(importlib.import_module(module)).values()
+    return [each for each in values if isinstance(each, type) and each.__module__ == module]
 
 
 def _modules(folder: Path) -> set[str]:
