@@ -24,7 +24,7 @@ from tocsin import Pipeline, config
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.store.database import Database
 from tocsin.types import Batch, Delivery, Notice

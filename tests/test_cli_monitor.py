@@ -23,7 +23,7 @@ from notices import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.sources._records import Fields, batch_of
 from tocsin.store.folder import fingerprint

@@ -18,7 +18,7 @@ from servers import free_port
 from tocsin import config
 from tocsin.errors import InputError, Refused, StoreUnavailable
 from tocsin.monitor import history, training
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.types import Batch
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -292,7 +292,7 @@ def test_training_needs_events_enough(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
-    from tocsin.monitor.scoring import new_pipeline, training_data
+    from tocsin.monitor.models import new_pipeline, training_data
 
     rng = np.random.default_rng(0)
 
@@ -326,7 +326,7 @@ def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_texts_are_scored_by_the_column_that_was_trained_on(tmp_path: Path) -> None:
-    from tocsin.monitor.scoring import scorer
+    from tocsin.monitor.models import scorer
 
     mails = pd.DataFrame(
         {

@@ -22,11 +22,12 @@ from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
 from tocsin.errors import Refused, StoreUnavailable, TocsinError
-from tocsin.monitor.batches import bounded, chosen, nothing, raw, typed
+from tocsin.monitor.batches import bounded, chosen, nothing, plain, raw, typed
 from tocsin.monitor.health import Health
+from tocsin.monitor.models import scorer_class
 from tocsin.monitor.notices import enqueue_notices
 from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
-from tocsin.monitor.scoring import Description, Scorer, plain
+from tocsin.monitor.scorers import Description, Scorer
 from tocsin.monitor.stores import Stores
 from tocsin.store.events import EventStore
 from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
@@ -91,12 +92,12 @@ class EventProcessor:
 
     def _begin_from_store(self) -> None:
         """Set all state to what the last commit left."""
-        name, alarms = self.name, self.settings.alarms
+        name, alarms, training = self.name, self.settings.alarms, self.settings.training
         self.episodes = Episodes(
             name,
             alarms,
-            ordered=self.settings.source.ordered or self.settings.training.modality == "series",
-            budget=self.settings.training.false_alarms,
+            ordered=self.settings.source.ordered or scorer_class(training.modality).ordered,
+            budget=training.false_alarms,
         )
         self.storm = StormControl(name, self._storm_settings, alarms.labels)
         self.health = Health(name, alarms.labels, self.stores.alarms.open(name))

@@ -21,7 +21,7 @@ from tocsin import config
 from tocsin.errors import InputError, NotAModel, NotInStore, Refused
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.progress import report
 from tocsin.sources._records import Fields, batch_of

@@ -19,8 +19,8 @@ from tocsin.alarms.lifecycle import end
 from tocsin.errors import NotAModel, Refused, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import merge
 from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.models import open_model
 from tocsin.monitor.poisoned import without_poisoned
-from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from tocsin.errors import InputError, Refused
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.health import bearable
 from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
-from tocsin.monitor.scoring import check_source, new_pipeline, scorer, training_data
+from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline import AnyPipeline
+from tocsin.pipeline.base import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
 from tocsin.types import Batch
@@ -88,7 +87,7 @@ def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]
 
 
 def _prove(
-    pipeline: AnyPipeline,
+    pipeline: BasePipeline,
     name: str,
     monitor: config.Monitor,
     learned: Sequence[Batch],
@@ -114,11 +113,9 @@ def _prove(
         )
 
 
-def untrained(monitor: config.Monitor) -> AnyPipeline:
+def untrained(monitor: config.Monitor) -> BasePipeline:
     """Return the pipeline that is to be trained. Raises ParameterError for settings that cannot."""
     training = monitor.training
     check_source(training.modality, monitor.source)
-    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
-    if training.modality != "series":
-        own["training"] = "clean" if training.clean else "mixed"
-    return new_pipeline(training.modality, {**own, **training.settings})
+    own = {"detector": training.detector, "false_alarms": training.false_alarms}
+    return new_pipeline(training.modality, {**own, **training.settings}, clean=training.clean)

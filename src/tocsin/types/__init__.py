@@ -39,9 +39,20 @@ from tocsin.types.detections import (
     TextDetection,
     TextMark,
 )
-from tocsin.types.events import Batch, Judgement, Offset, Rejection, RejectionKind, TimeArray
+from tocsin.types.events import (
+    LINE_COLUMN,
+    PATH_COLUMN,
+    Batch,
+    Judgement,
+    Offset,
+    Rejection,
+    RejectionKind,
+    TimeArray,
+)
 
 __all__ = [
+    "LINE_COLUMN",
+    "PATH_COLUMN",
     "Alarm",
     "AlarmKind",
     "AlarmState",
