@@ -34,7 +34,7 @@ class Nose:
     def explain(self, items: Any, which: list[int]) -> Detection:
         reason = Reason("smoke", items[0], None, 1.0)
         found = self.detect(items, explain=False)
-        return Detection(found.scores, found.decision, found.rows, {0: Explanation((reason,))})
+        return Detection(found.scores, found.decision, found.rows, {0: Explanation(0, (reason,))})
 
 
 def test_every_modality_has_a_scorer() -> None:
@@ -43,7 +43,7 @@ def test_every_modality_has_a_scorer() -> None:
 
 
 def test_a_modality_without_a_scorer_is_refused() -> None:
-    with pytest.raises(ParameterError, match='A monitor cannot score "smells".*no modality'):
+    with pytest.raises(ParameterError, match=r'A monitor cannot score "smells".*no modality'):
         scorer_class("smells")
 
 

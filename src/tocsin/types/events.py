@@ -74,7 +74,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class BatchDecision:
     """What a model said of the n events of a batch.
 
     ``scores`` and ``p_values``: (n,) float64; ``is_anomaly``: (n,) bool. ``threshold``: the score

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tocsin.errors import InputError
 from tocsin.monitor.batches import LONGEST_TEXT, plain
-from tocsin.types import Batch, Decision, Detection, Judgement, Reason, Scores
+from tocsin.types import Batch, BatchDecision, Decision, Detection, Reason, Scores
 
 Description = tuple[tuple[Reason, ...], Mapping[str, Any], str]
 """Why an event is anomalous, the event itself as JSON values, and both in one sentence."""
@@ -64,7 +64,7 @@ class Scorer:
         """
         return batch.frame if self.column is None else column_texts(batch, self.column)
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the scores and the decision of each event.
 
         Raises InputError for events that the pipeline cannot take.
@@ -96,8 +96,8 @@ class Scorer:
     def remember(self, batch: Batch) -> None:
         """Take events into the state that scores rest on."""
 
-    def _decided(self, scores: Scores, decision: Decision) -> Judgement:
-        return Judgement(
+    def _decided(self, scores: Scores, decision: Decision) -> BatchDecision:
+        return BatchDecision(
             scores.values,
             decision.p_values,
             decision.is_anomaly,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from tocsin.errors import InputError
 from tocsin.monitor.scorers.base import Description, Scorer, reasons_of_first
-from tocsin.types import PATH_COLUMN, Batch, Judgement
+from tocsin.types import PATH_COLUMN, Batch, BatchDecision
 
 
 class ImageScorer(Scorer):
@@ -16,7 +16,7 @@ class ImageScorer(Scorer):
     column = PATH_COLUMN
     opens_files = True
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the score and the decision of each image.
 
         Raises InputError if one cannot be read.

@@ -10,7 +10,7 @@ import numpy as np
 from tocsin.errors import ParameterError
 from tocsin.monitor.batches import LONGEST_TEXT
 from tocsin.monitor.scorers.base import Description, Scorer, reasons_of_first
-from tocsin.types import LINE_COLUMN, Batch, Decision, Judgement, Scores
+from tocsin.types import LINE_COLUMN, Batch, BatchDecision, Decision, Scores
 
 _EACH_LINE = "line"
 
@@ -33,7 +33,7 @@ class LogScorer(Scorer):
                 f'{pipeline.session or "what it found"}; train it with "session: line".'
             )
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the score and the decision of each line."""
         found = self.pipeline.detect(self.items(batch), explain=False)
         at = found.numbers - 1

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tocsin.monitor.batches import plain
 from tocsin.monitor.scorers.base import Description, Scorer, sentence
-from tocsin.types import Batch, Decision, Judgement, Scores
+from tocsin.types import Batch, BatchDecision, Decision, Scores
 
 _TIME, _ENTITY = "time", "entity"
 _MOST_ENTITIES = 10_000
@@ -54,7 +54,7 @@ class SeriesScorer(Scorer):
         while len(self._before) > _MOST_ENTITIES:
             del self._before[next(iter(self._before))]  # the one heard of least recently
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the score and decision of each point; one that is merged has its neighbour's."""
         scores, p_values = np.zeros(len(batch)), np.ones(len(batch))
         anomalies = np.zeros(len(batch), dtype=bool)

@@ -9,7 +9,7 @@ import pandas as pd
 from tocsin.errors import InputError
 from tocsin.monitor.batches import plain
 from tocsin.monitor.scorers.base import Description, Scorer, sentence, some_of
-from tocsin.types import Batch, Judgement
+from tocsin.types import Batch, BatchDecision
 
 _NUMBERS = ["numeric", "plain"]
 
@@ -40,7 +40,7 @@ class TableScorer(Scorer):
             )
         return batch.frame.reindex(columns=columns)
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the scores and the decision of each row."""
         # Not ``detect``, which also looks for drift: that is the monitor's own work.
         scores = self.pipeline.score(self.items(batch))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tocsin.monitor.batches import LONGEST_TEXT
 from tocsin.monitor.scorers.base import Description, Scorer, column_texts, reasons_of_first
-from tocsin.types import Batch, Judgement
+from tocsin.types import Batch, BatchDecision
 
 
 class TextScorer(Scorer):
@@ -18,7 +18,7 @@ class TextScorer(Scorer):
         column = batch.frame.columns[0] if trained_on is None else trained_on
         return column_texts(batch, str(column))
 
-    def judge(self, batch: Batch) -> Judgement:
+    def judge(self, batch: Batch) -> BatchDecision:
         """Return the score and the decision of each text."""
         # Not ``detect``, which also finds the nearest normal texts.
         scores = self.pipeline.score(self.items(batch))
