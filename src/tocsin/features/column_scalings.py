@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtri
 
-from tocsin.detectors.categories import Categories
-from tocsin.detectors.scaling import location_and_scale, standardise
+from tocsin.features.categories import Categories
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import FloatArray
 
 _FEW_ROWS = 80

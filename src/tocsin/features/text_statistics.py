@@ -15,37 +15,39 @@ _VOWELS = re.compile(r"[aeiou]", re.IGNORECASE)
 _DIGITS = re.compile(r"\d")
 _MARKS = re.compile(r"[^\w\s]")
 
-NAMES = (
-    "length",
-    "capitals",
-    "digits",
-    "punctuation",
-    "beyond ASCII",
-    "vowels",
-    "word length",
-    "longest word",
-    "distinct words",
-    "!",
-    "?",
-    "links",
-    "words in capitals",
-    "long numbers",
-    "# and @",
+STATISTICS = (
+    "length in characters",
+    "share of capitals",
+    "share of digits",
+    "share of punctuation",
+    "share of characters beyond ASCII",
+    "share of vowels",
+    "letters in a word",
+    "letters in the longest word",
+    "share of distinct words",
+    'number of "!"',
+    'number of "?"',
+    "number of links",
+    "number of words in capitals",
+    "number of long numbers",
+    'number of "#" and "@"',
 )
+"""Their names; those that are not shares are log(1 + number)."""
 
 
-def statistics(texts: TextArray | list[str]) -> FloatArray:
-    """Return the statistics (n, 15) of texts (n,), in the order of ``NAMES``, all finite.
+def text_statistics(texts: TextArray | list[str]) -> FloatArray:
+    """Return the statistics (n, 15) of texts (n,), in the order of ``STATISTICS``, all finite.
 
     Shares of characters and of words are from 0 to 1; counts and lengths are log(1 + count).
 
-    >>> dict(zip(NAMES, statistics(["WIN 5000 now!"])[0].round(2).tolist()))["digits"]
+    >>> values = text_statistics(["WIN 5000 now!"])[0]
+    >>> float(values[STATISTICS.index("share of digits")].round(2))
     0.31
     """
-    return np.array([_of(text) for text in texts], dtype=np.float64)
+    return np.array([_measure(text) for text in texts], dtype=np.float64)
 
 
-def _of(text: str) -> tuple[float, ...]:
+def _measure(text: str) -> tuple[float, ...]:
     characters = max(len(text), 1)
     words = _WORD.findall(text)
     lengths = [len(word) for word in words] or [0]

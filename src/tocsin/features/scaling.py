@@ -1,10 +1,10 @@
-"""Standard scaling that survives any finite number, and the choice of rows to learn from."""
+"""Standard scaling that survives any finite number."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tocsin.types import FloatArray, IntArray
+from tocsin.types import FloatArray
 
 LIMIT = 1e100
 """Scaled values are clipped here, so that squares and sums of them stay finite."""
@@ -52,14 +52,3 @@ def beyond(X: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
         distance = np.maximum(low / 2 - X / 2, X / 2 - high / 2)
         distance /= np.where(half > 0, half, 0.5)
     return np.clip(distance, 0.0, LIMIT, out=distance)
-
-
-def choose_rows(n: int, max_rows: int, seed: int) -> IntArray:
-    """Return at most ``max_rows`` of the row numbers 0 … n − 1, chosen at random, in order.
-
-    >>> choose_rows(3, 5, seed=0)
-    array([0, 1, 2])
-    """
-    if n <= max_rows:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, size=max_rows, replace=False))

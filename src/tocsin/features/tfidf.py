@@ -8,10 +8,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from tocsin.base import Stateful
+from tocsin.features.texts import cut_text
 from tocsin.types import FloatArray, IntArray, TextArray
-
-LONGEST = 20_000
-"""Characters of a text that are read; the rest is cut off."""
 
 _BUCKETS = 2**20
 _WORDS = r"(?u)\b\w\w+\b"
@@ -79,8 +77,7 @@ class Tfidf(Stateful):
             alternate_sign=False,
             norm=None,
         )
-        # Half a surrogate pair has no UTF-8, of which hashes are made.
-        cut = [text[:LONGEST].encode(errors="replace").decode() for text in texts]
-        counts = csr_array(hashing.transform(cut))
+        # Hashes are made of UTF-8.
+        counts = csr_array(hashing.transform([cut_text(text) for text in texts]))
         counts.sum_duplicates()
         return counts

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
-from tocsin.detectors.hashing import Keys, mixed
+from tocsin.features.hashing import Keys, mix_bits
+from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, TextArray
-
-LONGEST = 20_000
-"""Characters of a text that are read; the rest is cut off."""
 
 _START = 0x110000  # beyond the last character of Unicode
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -114,8 +112,8 @@ class CharModel(Stateful):
         context = np.zeros(len(codes), dtype=np.uint64)
         before = codes
         for length in range(self.order + 1):
-            salted = mixed(context + np.uint64(length + 1))
-            pairs.append((salted, mixed(salted * _FACTOR + codes)))
+            salted = mix_bits(context + np.uint64(length + 1))
+            pairs.append((salted, mix_bits(salted * _FACTOR + codes)))
             # One character further back; beyond the beginning of a text there is only its start.
             before = np.concatenate([[np.uint64(_START)], before[:-1]])
             before[starts] = _START

@@ -61,3 +61,9 @@ class NeighbourSearch:
         found = np.argpartition(inside, k - 1, axis=1)[:, :k]
         nearest: IntArray = found // k * groups + np.take_along_axis(best, found % k, axis=1)
         return nearest
+
+
+def norm(vectors: FloatArray) -> FloatArray:
+    """Return Euclidean lengths along the last axis."""
+    lengths: FloatArray = np.sqrt(np.einsum("...d,...d->...", vectors, vectors))
+    return lengths
