@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.plots import (
+from tocsin.errors import InputError
+from tocsin.report.page import write_atomically
+from tocsin.report.plots.canvas import (
     ANOMALY,
     INK,
     MUTED,
@@ -72,12 +73,7 @@ def write_png(path: str | os.PathLike[str], detection: SeriesDetection) -> Path:
     Raises ParameterError when ``path`` cannot be written.
     """
     panels = _of_entity(detection, None, 4)
-    path = Path(path)
-    try:
-        path.write_bytes(draw_png(panels.paint, *panels.size, layout=None))
-    except OSError as error:
-        raise ParameterError(f"The picture cannot be written to {path}: {error}.") from error
-    return path
+    return write_atomically(Path(path), draw_png(panels.paint, *panels.size, layout=None))
 
 
 def entities_by_anomaly(detection: SeriesDetection) -> list[str | None]:
