@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
-from tocsin import __version__, registry
+from tocsin import registry
+from tocsin._version import __version__
 from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
 from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
@@ -194,7 +195,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if isinstance(self.detector, Detector):
             copy: Detector = clone(self.detector)
             return copy
-        detector = registry.create(self.detector, self.modality)
+        detector: Detector = registry.create(self.detector, self.modality)
         for name, value in offered.items():
             if name in detector.parameter_names():
                 detector.set_params(**{name: value})
