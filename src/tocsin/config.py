@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
@@ -17,7 +17,7 @@ from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, UnknownName
-from tocsin.settings import Duration, PathSetting, Settings
+from tocsin.settings import Duration, OneOf, PathSetting, Settings
 
 DEFAULT = Path("tocsin.yaml")
 """Where the configuration is looked for."""
@@ -35,7 +35,7 @@ class Training(Settings):
     ``settings`` are further parameters of the pipeline, such as ``session`` for logs.
     """
 
-    modality: Literal["tables", "series", "logs", "text", "images"] = "tables"
+    modality: Annotated[str, OneOf(registry.modalities)] = "tables"
     detector: str = "auto"
     after: int = Field(500, ge=10, le=10_000_000)
     clean: bool = True
