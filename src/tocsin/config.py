@@ -16,7 +16,7 @@ from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPo
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.base.source import Source
-from tocsin.errors import ConfigError, UnknownName
+from tocsin.errors import ConfigError, NotInStore, UnknownName
 from tocsin.settings import Duration, OneOf, PathSetting, Settings
 
 DEFAULT = Path("tocsin.yaml")
@@ -98,6 +98,13 @@ class Config(Settings):
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     storm: Storm = Storm()
+
+    def monitor(self, name: str) -> Monitor:
+        """Return the settings of a monitor. Raises NotInStore for an unknown name."""
+        if name not in self.monitors:
+            known = ", ".join(self.monitors)
+            raise NotInStore(f'There is no monitor "{name}"; there are: {known}.')
+        return self.monitors[name]
 
     def router(self) -> Router:
         """Return the router that the policies, inhibitions and maintenance windows describe."""
