@@ -128,7 +128,7 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
 
 def created(modality: Modality, name: str, told: Mapping[str, Any]) -> Detector:
     """Return a new detector with those of the parameters that it has."""
-    detector = registry.create(name, modality)
+    detector: Detector = registry.create(name, modality)
     known = detector.parameter_names()
     detector.set_params(**{key: told[key] for key in told if key in known})
     return detector
