@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.page import replace
 from tocsin.explain.images import fitted
+from tocsin.files import write_atomically
 from tocsin.readers.image import read_image
 from tocsin.types import ImageDetection, MapArray, Region
 
@@ -114,7 +114,7 @@ def write_overlays(folder: Path, detection: ImageDetection) -> list[Path]:
         if name in names:
             name = f"{name}-{row}"
         names.add(name)
-        written.append(replace(folder / f"{name}.png", encoded(made, "PNG")))
+        written.append(write_atomically(folder / f"{name}.png", encoded(made, "PNG")))
     return written
 
 

@@ -15,9 +15,10 @@ from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.evaluate import plots
 from tocsin.evaluate.metrics import classification, ranking
-from tocsin.evaluate.page import about, causes, image, render, replace, words
+from tocsin.evaluate.page import about, causes, image, render, words
+from tocsin.files import write_atomically
+from tocsin.printable import printable
 from tocsin.types import Card, Detection, IntArray, Reason, TextMark
-from tocsin.visible import visible
 
 MOST_ANOMALIES = 200
 _MOST_REASONS = 5
@@ -74,7 +75,7 @@ def write_item_report(
         "command": command,
         "settings": about(card, settings or {}),
     }
-    return replace(Path(path), render(template, context))
+    return write_atomically(Path(path), render(template, context))
 
 
 def heaviest(detection: Detection) -> list[tuple[str, float]]:
@@ -104,7 +105,7 @@ def pieces(
             found += [(text[done:a], None), (text[a:b], strength)]
             done = b
     found += [(text[done:end], None), ("…" if end < len(text) else "", None)]
-    return [(visible(piece, keep=keep), strength) for piece, strength in found if piece]
+    return [(printable(piece, keep=keep), strength) for piece, strength in found if piece]
 
 
 def _summary(detection: Detection) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import InputError
 from tocsin.evaluate.plots import (
     ANOMALY,
     INK,
@@ -25,6 +25,7 @@ from tocsin.evaluate.plots import (
     scale_to,
     time_axis,
 )
+from tocsin.files import write_atomically
 from tocsin.types import BoolArray, FloatArray, IntArray, Interval, SeriesDetection
 
 if TYPE_CHECKING:
@@ -72,12 +73,7 @@ def write_png(path: str | os.PathLike[str], detection: SeriesDetection) -> Path:
     Raises ParameterError when ``path`` cannot be written.
     """
     panels = _of_entity(detection, None, 4)
-    path = Path(path)
-    try:
-        path.write_bytes(draw_png(panels.paint, *panels.size, layout=None))
-    except OSError as error:
-        raise ParameterError(f"The picture cannot be written to {path}: {error}.") from error
-    return path
+    return write_atomically(Path(path), draw_png(panels.paint, *panels.size, layout=None))
 
 
 def entities_by_anomaly(detection: SeriesDetection) -> list[str | None]:

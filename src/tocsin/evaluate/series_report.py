@@ -16,8 +16,9 @@ from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.evaluate import series_plots
 from tocsin.evaluate.metrics import classification
-from tocsin.evaluate.page import about, causes, image, render, replace
+from tocsin.evaluate.page import about, causes, image, render
 from tocsin.evaluate.series_holdout import measure_series
+from tocsin.files import write_atomically
 from tocsin.types import Card, IntArray, Interval, SeriesDetection
 
 MOST_INTERVALS = 200
@@ -68,7 +69,7 @@ def write_series_report(
         "command": command,
         "settings": about(card, settings or {}),
     }
-    return replace(Path(path), render("series_report.html", context))
+    return write_atomically(Path(path), render("series_report.html", context))
 
 
 def _found(detection: SeriesDetection) -> dict[str, Any]:

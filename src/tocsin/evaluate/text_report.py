@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.evaluate.item_report import pieces, write_item_report
+from tocsin.printable import printable
 from tocsin.types import Card, Explanation, Reason, TextDetection
-from tocsin.visible import visible
 
 _MOST_CHARACTERS = 1200
 _MOST_NEAREST = 400
@@ -54,7 +54,7 @@ def write_text_report(
         nearest = detection.nearest.get(row)
         return _Shown(
             pieces(text, detection.marks.get(row, ()), _MOST_CHARACTERS, _KEPT),
-            None if nearest is None else visible(_cut(nearest), keep=_KEPT),
+            None if nearest is None else printable(_cut(nearest), keep=_KEPT),
         )
 
     told = {row: Explanation(row, _beside_marks(detection, row)) for row in detection.explanations}
