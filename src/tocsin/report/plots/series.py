@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tocsin.errors import InputError
-from tocsin.evaluate.plots import (
+from tocsin.files import write_atomically
+from tocsin.report.plots.canvas import (
     ANOMALY,
     INK,
     MUTED,
@@ -25,7 +26,6 @@ from tocsin.evaluate.plots import (
     scale_to,
     time_axis,
 )
-from tocsin.files import write_atomically
 from tocsin.types import BoolArray, FloatArray, IntArray, Interval, SeriesDetection
 
 if TYPE_CHECKING:

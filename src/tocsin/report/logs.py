@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
-from tocsin.evaluate.item_report import pieces, write_item_report
 from tocsin.printable import printable
-from tocsin.types import Card, Explanation, LogDetection, LogLine, Reason, TextMark
+from tocsin.report.base import Model
+from tocsin.report.items import ItemReport
+from tocsin.report.marks import pieces
+from tocsin.types import LogDetection, LogLine, Reason, TextMark
 
 _MOST_CHARACTERS = 600
 _MOST_MARKS = 20
@@ -34,7 +35,7 @@ class _Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Session:
     """An anomalous session as it reads."""
 
     place: str
@@ -46,62 +47,46 @@ class _Shown:
     nearest: list[str]
 
 
-def write_log_report(
-    path: str | os.PathLike[str],
-    detection: LogDetection,
-    *,
-    card: Card,
-    settings: Mapping[str, Any] | None = None,
-    command: str | None = None,
-    labels: ArrayLike | None = None,
-    title: str = "Anomalies",
-) -> Path:
-    """Write what was detected in logs as one HTML file that loads nothing; return its path.
+class LogReport(ItemReport):
+    """The report of log sessions: the telling lines as they stand in the file, words marked."""
 
-    ``card``: of the detector that scored them. ``settings`` and ``command`` are shown as what it
-    takes to reproduce the result. ``labels`` (sessions,), 1 = anomaly, add measures and curves.
-    The table holds the 200 most anomalous sessions, 600 characters of a line at most. A file of
-    that name is replaced only when the new one is complete.
+    modality = "logs"
+    unit = "session"
+    template = "logs.html"
 
-    Raises InputError for labels of another length, and ParameterError when ``path`` cannot be
-    written.
-    """
-    known = ~np.isnat(detection.times)
-    span = None
-    if known.any():
-        times = detection.times[known]
-        span = (_time(times.min())[:16], _time(times.max())[:16])
-    counted = {
-        row: Explanation(row, tuple(map(_counted, each.reasons)))
-        for row, each in detection.explanations.items()
-    }
-    return write_item_report(
-        path,
-        "log_report.html",
-        replace(detection, explanations=counted),
-        lambda row: _shown(detection, row),
-        card=card,
-        settings=settings,
-        command=command,
-        labels=labels,
-        title=title,
-        unit="session",
-        times=detection.times if known.any() else None,
-        more={
+    @classmethod
+    def shown(cls, detection: LogDetection, item: int, data: Any) -> _Session:
+        """Return where a session is, and its lines in pieces."""
+        return _session(detection, item)
+
+    @classmethod
+    def context(cls, detection: LogDetection, pipeline: Model, data: Any) -> dict[str, Any]:
+        """Return counts and the span of time."""
+        times = detection.times[~np.isnat(detection.times)]
+        return {
             "records": int(detection.sizes.sum()),
             "single": bool((detection.sizes == 1).all()),
-            "span": span,
-        },
-    )
+            "span": (_time(times.min())[:16], _time(times.max())[:16]) if times.size else None,
+        }
+
+    @classmethod
+    def times(cls, detection: LogDetection) -> NDArray[np.datetime64] | None:
+        """Return the time of each session's first line."""
+        return None if np.isnat(detection.times).all() else detection.times
+
+    @classmethod
+    def reasons(cls, detection: LogDetection, row: int) -> tuple[Reason, ...]:
+        """Return the reasons with how often what is counted was seen."""
+        return tuple(map(_counted, super().reasons(detection, row)))
 
 
-def _shown(detection: LogDetection, row: int) -> _Shown:
+def _session(detection: LogDetection, row: int) -> _Session:
     file, number, key = detection.files[row], detection.numbers[row], detection.keys[row]
     place = f"{Path(file).name}:{number}" if file else f"line {number}" if number else key
     raw = detection.lines.get(row, ())
     explanation = detection.explanations.get(row)
     reasons = explanation.reasons if explanation else ()
-    return _Shown(
+    return _Session(
         place=place,
         key="" if key in (place, f"{file}:{number}") else key,
         time="" if np.isnat(detection.times[row]) else _time(detection.times[row]),
@@ -118,22 +103,22 @@ def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
     marks = [
         TextMark(start, end, reason.weight)
         for reason in sorted(reasons, key=lambda reason: -reason.weight)
-        for start, end in islice(_found(line.text, _sought(reason)), _MOST_MARKS)
+        for start, end in islice(_occurrences(line.text, _pattern_of(reason)), _MOST_MARKS)
     ]
     return _Line(number, pieces(line.text, _apart(marks), _MOST_CHARACTERS), bool(marks))
 
 
-def _sought(reason: Reason) -> str:
+def _pattern_of(reason: Reason) -> str:
     """Return the text, perhaps with wildcards, by which a reason is found in a raw line."""
     if isinstance(reason.seen, str):
         return reason.seen if reason.name in _NAMED else ""
     return reason.name if reason.seen else ""
 
 
-def _found(text: str, sought: str) -> Iterator[tuple[int, int]]:
+def _occurrences(text: str, sought: str) -> Iterator[tuple[int, int]]:
     """Yield where the words of a masked message stand in a raw line, in this order.
 
-    >>> list(_found("job 7 of 8 failed", "job * failed"))
+    >>> list(_occurrences("job 7 of 8 failed", "job * failed"))
     [(0, 17)]
     """
     parts = [part for part in map(str.strip, _WILD.split(sought)) if part]

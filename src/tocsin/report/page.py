@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tocsin.evaluate import plots
 from tocsin.printable import printable
+from tocsin.report.plots import canvas
 from tocsin.types import Card, Reason
 
-_MOST_CAUSES = 8
-_FOLDER = Path(__file__).parent
+_MOST_WEIGHTS = 8
+_TEMPLATES = Path(__file__).parent / "templates"
 _THEME = {
-    plots.INK: "--ink",
-    plots.MUTED: "--muted",
-    plots.GRID: "--line",
-    plots.NORMAL: "--normal",
-    plots.ANOMALY: "--anomaly",
+    canvas.INK: "--ink",
+    canvas.MUTED: "--muted",
+    canvas.GRID: "--line",
+    canvas.NORMAL: "--normal",
+    canvas.ANOMALY: "--anomaly",
 }
 _DARK = ("#e7ecf2", "#9ba8b7", "#2a3440", "#6fb0e6", "#ff8a5c")
 
@@ -35,13 +35,13 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (shown, percent, share, short, printable)
+    filters = (formatted, percent, share, short, printable)
     environment.filters |= {each.__name__: each for each in filters}
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -61,7 +61,7 @@ def image(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(themed.encode()).decode()
 
 
-def about(card: Card, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def provenance(card: Card, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what it takes to reproduce a result, as names and values."""
     packages = ("tocsin", "numpy", "scikit-learn", "torch")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
@@ -69,32 +69,32 @@ def about(card: Card, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Detector", f"{card.name}: {card.summary}"),
         ("Kind", f"{card.family}; learns {', '.join(card.learning)}; {card.cost}"),
         ("Paper", card.paper),
-        *((words(name), str(value)) for name, value in settings.items()),
+        *((humanised(name), str(value)) for name, value in settings.items()),
         ("Versions", f"{versions}, Python {platform.python_version()}"),
     ]
 
 
-def causes(explained: Sequence[tuple[Reason, ...]]) -> list[tuple[str, float]]:
+def mean_weights(explained: Sequence[tuple[Reason, ...]]) -> list[tuple[str, float]]:
     """Return the names that weigh most in the reasons of anomalies, each with its mean weight."""
     total: dict[str, float] = {}
     for reasons in explained:
         for reason in reasons:
             total[reason.name] = total.get(reason.name, 0.0) + reason.weight
-    heaviest = sorted(total.items(), key=lambda pair: -pair[1])[:_MOST_CAUSES]
+    heaviest = sorted(total.items(), key=lambda pair: -pair[1])[:_MOST_WEIGHTS]
     return [(name, weight / len(explained)) for name, weight in heaviest]
 
 
-def words(name: str) -> str:
+def humanised(name: str) -> str:
     """Return the name of a setting or a measure for reading."""
     return {"f1": "F1", "mcc": "Matthews correlation"}.get(
         name, name.replace("_", " ").capitalize()
     )
 
 
-def shown(value: Any) -> str:
+def formatted(value: Any) -> str:
     """Return a value for reading: four figures for numbers, a dash for nothing.
 
-    >>> shown(12345.678), shown(0.00012345), shown(None), shown(3.0)
+    >>> formatted(12345.678), formatted(0.00012345), formatted(None), formatted(3.0)
     ('12,346', '0.0001234', '–', '3')
     """
     if value is None or value is pd.NA or value is pd.NaT:

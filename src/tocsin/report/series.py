@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,19 @@ from numpy.typing import ArrayLike
 
 from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
-from tocsin.evaluate import series_plots
 from tocsin.evaluate.metrics import classification
-from tocsin.evaluate.page import about, causes, image, render
 from tocsin.evaluate.series_holdout import measure_series
 from tocsin.files import write_atomically
-from tocsin.types import Card, IntArray, Interval, SeriesDetection
+from tocsin.report.base import Model, Picture, Report
+from tocsin.report.page import image, mean_weights, provenance, render
+from tocsin.report.plots.series import (
+    entities_by_anomaly,
+    entity_slice,
+    interval_plot,
+    series_plot,
+    write_png,
+)
+from tocsin.types import IntArray, Interval, SeriesDetection
 
 MOST_INTERVALS = 200
 MOST_ENTITIES = 8
@@ -28,7 +35,7 @@ _MOST_ZOOMS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _Listed:
     """An interval as it reads: its times, or positions where there are none."""
 
     interval: Interval
@@ -39,40 +46,39 @@ class _Shown:
     duration: str
 
 
-def write_series_report(
-    path: str | os.PathLike[str],
-    detection: SeriesDetection,
-    *,
-    card: Card,
-    settings: Mapping[str, Any] | None = None,
-    command: str | None = None,
-    labels: ArrayLike | None = None,
-    title: str = "Anomalies",
-) -> Path:
-    """Write what was detected in time series as one HTML file that loads nothing; return its path.
+class SeriesReport(Report):
+    """The report of the eight most anomalous entities and the 200 most anomalous intervals."""
 
-    ``card``: of the detector that scored them. ``settings`` and ``command`` are shown as what it
-    takes to reproduce the result. ``labels`` (n,) of the points, 1 = anomaly, add measures. The
-    eight most anomalous entities are drawn, and the table holds the 200 most anomalous
-    intervals. A file of that name is replaced only when the new one is complete.
+    modality = "series"
+    pictures: ClassVar[Mapping[str, Picture]] = {"png": write_png}
 
-    Raises InputError for labels of another length, and ParameterError when ``path`` cannot be
-    written.
-    """
-    known = None if labels is None else check_labels(labels, len(detection))
-    context = {
-        **_found(detection),
-        **_drawn(detection),
-        **_measured(detection, known, card.name),
-        "title": title,
-        "card": card,
-        "command": command,
-        "settings": about(card, settings or {}),
-    }
-    return write_atomically(Path(path), render("series_report.html", context))
+    @classmethod
+    def write(
+        cls,
+        path: str | os.PathLike[str],
+        detection: SeriesDetection,
+        *,
+        pipeline: Model,
+        data: Any = None,
+        labels: ArrayLike | None = None,
+        command: str | None = None,
+        title: str = "Anomalies",
+    ) -> Path:
+        """See ``Report.write``; ``labels`` are those of the points."""
+        known = None if labels is None else check_labels(labels, len(detection))
+        context = {
+            **_summary(detection),
+            **_drawn(detection),
+            **_measured(detection, known, pipeline.card.name),
+            "title": title,
+            "card": pipeline.card,
+            "command": command,
+            "settings": provenance(pipeline.card, pipeline.settings),
+        }
+        return write_atomically(Path(path), render("series.html", context))
 
 
-def _found(detection: SeriesDetection) -> dict[str, Any]:
+def _summary(detection: SeriesDetection) -> dict[str, Any]:
     decision, scores, times = detection.decision, detection.scores.values, detection.times
     return {
         "n": len(detection),
@@ -83,25 +89,24 @@ def _found(detection: SeriesDetection) -> dict[str, Any]:
         "flagged": float(decision.is_anomaly.mean()),
         "budget": decision.false_alarm_rate,
         "threshold": decision.threshold,
-        "can_ring": decision.threshold < NEVER,
+        "reachable": decision.threshold < NEVER,
         "lowest": float(scores.min()),
         "highest": float(scores.max()),
         "notes": detection.notes,
-        "causes": causes([interval.reasons for interval in detection.intervals]),
-        "ranked": [_shown(detection, each) for each in detection.intervals[:MOST_INTERVALS]],
+        "mean_weights": mean_weights([interval.reasons for interval in detection.intervals]),
+        "ranked": [_listed(detection, each) for each in detection.intervals[:MOST_INTERVALS]],
     }
 
 
 def _drawn(detection: SeriesDetection) -> dict[str, Any]:
-    entities = series_plots.entities_by_anomaly(detection)[:MOST_ENTITIES]
+    entities = entities_by_anomaly(detection)[:MOST_ENTITIES]
     return {
         "hidden_channels": max(0, len(detection.channels) - _MOST_CHANNELS),
         "pictures": [
-            (entity, image(series_plots.series_plot(detection, entity, _MOST_CHANNELS)))
-            for entity in entities
+            (entity, image(series_plot(detection, entity, _MOST_CHANNELS))) for entity in entities
         ],
         "zooms": [
-            (_shown(detection, each), image(series_plots.interval_plot(detection, each)))
+            (_listed(detection, each), image(interval_plot(detection, each)))
             for each in detection.intervals[:_MOST_ZOOMS]
         ],
     }
@@ -118,7 +123,7 @@ def _measured(detection: SeriesDetection, labels: IntArray | None, detector: str
         "measures": [
             ("VUS-PR", result.vus_pr),
             ("VUS-ROC", result.vus_roc),
-            ("Average precision", result.pr_auc),
+            ("Average precision", result.average_precision),
             ("Precision of points", called.precision),
             ("Recall of points", called.recall),
             ("F1 of points", called.f1),
@@ -126,21 +131,21 @@ def _measured(detection: SeriesDetection, labels: IntArray | None, detector: str
             ("Range recall", result.range_recall),
             ("Affiliation precision", result.affiliation_precision),
             ("Affiliation recall", result.affiliation_recall),
-            ("Point-adjusted F1 (flatters)", result.point_adjusted_f1),
+            ("Point-adjusted F1 (optimistic)", result.point_adjusted_f1),
             ("False-alarm rate", result.false_alarm_rate),
         ],
     }
 
 
-def _shown(detection: SeriesDetection, interval: Interval) -> _Shown:
+def _listed(detection: SeriesDetection, interval: Interval) -> _Listed:
     start, end, peak = interval.start_time, interval.end_time, interval.peak_time
     points = interval.end - interval.start + 1
     if start is None or end is None or peak is None:
-        first = series_plots.entity_slice(detection, interval.entity).start
+        first = entity_slice(detection, interval.entity).start
         at = [f"{each - first:,}" for each in (interval.start, interval.end, interval.peak)]
-        return _Shown(interval, at[0], at[1], at[2], points, duration="")
+        return _Listed(interval, at[0], at[1], at[2], points, duration="")
     duration = str(pd.Timedelta(end - start)).replace("0 days ", "") if points > 1 else ""
-    return _Shown(interval, _time(start), _time(end), _time(peak), points, duration)
+    return _Listed(interval, _time(start), _time(end), _time(peak), points, duration)
 
 
 def _time(time: np.datetime64) -> str:
