@@ -22,7 +22,6 @@ from tocsin.types import PATH_COLUMN, Batch, Offset, Rejection
 
 log = logging.getLogger(__name__)
 
-_TABLES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"}
 _SOUNDS = (".wav", ".flac", ".ogg")
 _MOST = 5_000
 
@@ -147,12 +146,12 @@ class Folder(Source):
 
 
 def _guessed(path: Path) -> Delivery:
-    from tocsin.readers import image
+    from tocsin.readers import image, table
 
     ending = path.suffix.lower()
-    if ending in (*image.ENDINGS, *_SOUNDS):
+    if ending in image.ENDINGS or ending in _SOUNDS:
         return "paths"
-    return "rows" if ending in _TABLES else "lines"
+    return "rows" if ending in table.ENDINGS and ending not in table.ARRAYS else "lines"
 
 
 def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
