@@ -105,7 +105,7 @@ def test_missing_points_are_filled_and_never_flagged(pipeline: SeriesPipeline) -
     assert len(detection) == 1500
     assert (detection.rows == -1).sum() == 5
     assert not detection.decision.is_anomaly[detection.rows == -1].any()
-    assert detection.at_points(np.ones(len(frame), dtype=np.int64)).sum() == len(frame)
+    assert detection.labels(np.ones(len(frame), dtype=np.int64)).sum() == len(frame)
 
 
 def entities(seed: int = 0, fault: bool = False) -> pd.DataFrame:

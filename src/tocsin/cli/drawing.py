@@ -63,7 +63,7 @@ def draw(
     if isinstance(detection, SeriesDetection):
         from tocsin.evaluate.series_report import write_series_report
 
-        marked = None if known is None else detection.at_points(known)
+        marked = None if known is None else detection.labels(known)
         write_series_report(report, detection, labels=marked, **about)
         return
     if isinstance(detection, LogDetection):

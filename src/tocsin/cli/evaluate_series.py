@@ -35,7 +35,7 @@ def run(
     with show.progress("Evaluating"):
         if isinstance(trained, SeriesPipeline):
             detection = trained.detect(frame, explain=False)
-            labels = detection.at_points(y)
+            labels = detection.labels(y)
             results.append(measure_series(detection, labels, trained.detector_name))
         for name in [] if trained is not None else detectors:
             for seed in seeds:

@@ -14,7 +14,7 @@ from tocsin.decide import Budget, decide
 from tocsin.decide import create as create_calibration
 from tocsin.decide.alarm_rate import LEAST_ALARMS, alarm_heights, point_rate
 from tocsin.errors import ParameterError, SchemaMismatch
-from tocsin.pipeline.answers import MERGED_WITHIN, Answer, join, join_scores, split_decision
+from tocsin.pipeline.series_entities import MERGED_WITHIN, Answer, join, join_scores, split_decision
 from tocsin.pipeline.base import BasePipeline
 from tocsin.pipeline.series_model import SeriesModel
 from tocsin.prepare.gaps import Missing

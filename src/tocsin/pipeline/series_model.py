@@ -17,7 +17,7 @@ from tocsin.decide.independent import decide_dependent, without_peaks
 from tocsin.decide.intervals import runs
 from tocsin.errors import CorruptModel, InputError
 from tocsin.explain.series import Band
-from tocsin.pipeline.answers import MERGED_WITHIN, Answer
+from tocsin.pipeline.series_entities import MERGED_WITHIN, Answer
 from tocsin.pipeline.drift import moved_columns
 from tocsin.prepare.levels import Levels
 from tocsin.prepare.series import PreparedSeries

@@ -19,27 +19,17 @@ from tocsin.types.detections import (
     Explanation,
     Family,
     FloatArray,
-    ImageArray,
-    ImageDetection,
     IntArray,
-    Interval,
     Learning,
-    LogDetection,
-    LogLine,
-    LogSession,
-    MapArray,
-    Modality,
     Reason,
-    Region,
     Scores,
-    SeriesDetection,
-    SessionArray,
-    SkippedImage,
-    TextArray,
-    TextDetection,
-    TextMark,
+    Training,
 )
 from tocsin.types.events import Batch, Judgement, Offset, Rejection, RejectionKind, TimeArray
+from tocsin.types.images import ImageArray, ImageDetection, MapArray, Region, SkippedImage
+from tocsin.types.logs import LogDetection, LogLine, LogSession, SessionArray
+from tocsin.types.series import Interval, SeriesDetection
+from tocsin.types.text import TextArray, TextDetection, TextMark
 
 __all__ = [
     "Alarm",
@@ -66,7 +56,6 @@ __all__ = [
     "LogLine",
     "LogSession",
     "MapArray",
-    "Modality",
     "Notice",
     "NoticeKind",
     "Offset",
@@ -83,4 +72,5 @@ __all__ = [
     "TextDetection",
     "TextMark",
     "TimeArray",
+    "Training",
 ]
