@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tocsin._version import __version__
+
 if TYPE_CHECKING:
     from tocsin import detectors
     from tocsin.pipeline import (
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
         detect,
         load,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ImagePipeline",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import typer
 
-from tocsin import __version__
+from tocsin._version import __version__
 from tocsin.cli import (
     alarms,
     bench,

@@ -107,7 +107,7 @@ def replay(
     monitor: _Monitor,
     config: options.Config = options.CONFIG,
     since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Supervisor to this UTC time.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Up to this UTC time.")] = None,
     top: _Top = 10,
     as_json: options.Json = False,
 ) -> None:
