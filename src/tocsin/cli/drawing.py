@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
 
 
@@ -27,7 +27,7 @@ def refuse_pictures(kind: str, png: Path | None, overlays: Path | None) -> None:
 def draw(
     report: Path | None,
     png: Path | None,
-    made: AnyPipeline,
+    made: BasePipeline,
     frame: Any,
     known: IntArray | None,
     detection: Detection,

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.evaluate.series_holdout import SeriesResult
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import IntArray
 
 
 def run(
     frame: pd.DataFrame,
     y: IntArray,
-    trained: AnyPipeline | None,
+    trained: BasePipeline | None,
     detectors: Sequence[str],
     seeds: Sequence[int],
     train_rows: int | None,

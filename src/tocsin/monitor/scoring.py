@@ -14,7 +14,7 @@ import pandas as pd
 from tocsin.base.source import Source
 from tocsin.errors import InputError, MissingExtra, ParameterError
 from tocsin.pipeline import (
-    AnyPipeline,
+    BasePipeline,
     ImagePipeline,
     LogPipeline,
     Pipeline,
@@ -105,7 +105,7 @@ class Rows(Scorer):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the columns that made a row anomalous, and the row."""
         row = self._frame(batch).iloc[[i]]
-        reasons = self.pipeline.explain(row)[0].reasons
+        reasons = self.pipeline.explain(row, [0]).explanations[0].reasons
         return reasons, {"event": plain(row.iloc[0].to_dict())}, _sentence(reasons)
 
     def _frame(self, batch: Batch) -> pd.DataFrame:
@@ -139,7 +139,7 @@ class Lines(Scorer):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return what made a line anomalous, the line, and a similar normal one."""
         line = _texts(batch, LINE)[i]
-        found = self.pipeline.explain([line], keys=["line 1"])
+        found = self.pipeline.explain([line], items=["line 1"])
         reasons = found.explanations[0].reasons if 0 in found.explanations else ()
         evidence = {"line": line[:_LONGEST], "nearest": list(found.nearest.get(0, ()))}
         return reasons, evidence, line[:200]
@@ -274,7 +274,7 @@ def check_source(modality: str, source: Source) -> None:
         )
 
 
-def scorer(pipeline: AnyPipeline, name: str, context: int) -> Scorer:
+def scorer(pipeline: BasePipeline, name: str, context: int) -> Scorer:
     """Return a scorer of a trained pipeline."""
     if isinstance(pipeline, Pipeline):
         return Rows(pipeline, name)
@@ -304,9 +304,9 @@ def training_data(modality: str, batches: Iterable[Batch]) -> Any:
     return pd.concat([batch.frame for batch in held], ignore_index=True)
 
 
-def new_pipeline(modality: str, settings: Mapping[str, Any]) -> AnyPipeline:
+def new_pipeline(modality: str, settings: Mapping[str, Any]) -> BasePipeline:
     """Return an untrained pipeline for a monitor. Raises ParameterError for unknown settings."""
-    kinds: dict[str, type[AnyPipeline]] = {
+    kinds: dict[str, type[BasePipeline]] = {
         "tables": Pipeline,
         "series": SeriesPipeline,
         "logs": LogPipeline,

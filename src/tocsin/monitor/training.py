@@ -17,7 +17,7 @@ from tocsin.monitor.health import bearable
 from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
 from tocsin.monitor.scoring import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline import AnyPipeline
+from tocsin.pipeline import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
 from tocsin.types import Batch
@@ -88,7 +88,7 @@ def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]
 
 
 def _prove(
-    pipeline: AnyPipeline,
+    pipeline: BasePipeline,
     name: str,
     monitor: config.Monitor,
     learned: Sequence[Batch],
@@ -114,7 +114,7 @@ def _prove(
         )
 
 
-def untrained(monitor: config.Monitor) -> AnyPipeline:
+def untrained(monitor: config.Monitor) -> BasePipeline:
     """Return the pipeline that is to be trained. Raises ParameterError for settings that cannot."""
     training = monitor.training
     check_source(training.modality, monitor.source)

@@ -19,7 +19,7 @@ from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
 from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
 from tocsin.decide import create as create_calibration
-from tocsin.errors import InputError, NotFitted, ParameterError
+from tocsin.errors import InputError, NewerFormat, NotFitted, ParameterError, UnknownName
 from tocsin.store import folder
 from tocsin.types import Card, Decision, Detection, Drift, FloatArray, IntArray, Scores
 
@@ -92,7 +92,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         """Fit, and return the answer for the training items, each scored leaving itself out."""
 
     @abstractmethod
-    def explain(self, X: Any, items: Sequence[Any] | None = None) -> Detection:
+    def explain(self, X: Any, items: Sequence[Any] | IntArray | None = None) -> Detection:
         """Return the answer with reasons for these items of X; None stands for the anomalies.
 
         ``items``: what ``explained_by`` says, row numbers or keys. Raises InputError for an item
@@ -220,14 +220,14 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
         """Return the pipeline that ``save`` wrote down; no code is run.
 
-        ``state["detector"]`` may be a detector that is ready to score.
+        ``state["detector"]`` may be a detector that is ready to score. Raises NewerFormat for a
+        detector that is not known.
         """
         settings = dict(about["settings"])
         parameters = settings.pop("detector_parameters")
         detector = state.get("detector")
         if not isinstance(detector, Detector):
-            name, modality = about["card"]["name"], about["card"]["modality"]
-            detector = registry.create(name, modality, **parameters)
+            detector = _known_detector(about["card"], parameters)
         pipeline = cls(**{**settings, "detector": detector})
         pipeline._restore(state, about)
         return pipeline
@@ -249,7 +249,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def served(
         cls, path: str | Path, state: Mapping[str, Any], about: Mapping[str, Any], threads: int
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         """Return a saved state whose networks onnxruntime runs; here, one without networks.
 
         Raises ParameterError for a network that only torch can run.
@@ -259,7 +259,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
                 f'runtime="onnx" serves networks of tables; {path} holds one of {cls.modality}. '
                 "Load it without runtime."
             )
-        return state
+        return dict(state)
 
     def _more_files(self) -> dict[str, bytes]:
         """Return what the folder of a saved pipeline holds beside its state, by file name."""
@@ -368,6 +368,16 @@ def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
     if (beyond := rows[(rows < 0) | (rows >= n)]).size:
         raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
     return rows
+
+
+def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:
+    try:
+        return registry.create(card["name"], card["modality"], **parameters)
+    except UnknownName as unknown:
+        raise NewerFormat(
+            f"This model is of the detector {card['name']!r} of {card['modality']!r}, which this "
+            "Tocsin does not know. Update it: pip install --upgrade tocsin"
+        ) from unknown
 
 
 def _holds_network(state: Any) -> bool:

@@ -147,7 +147,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         drift = self._drift(decision, matrix)
         if adapt and drift is not None:
             matrix, scores, decision, drift = self._adapted(matrix, scores, drift)
-        return self._detection(table, matrix, scores, decision, drift, explain=explain)
+        return self._detection(table, matrix, scores, decision, drift, explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -157,7 +157,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
         decision = self._decide_training(self._counted(labels), scores.values, labels)
-        return self._detection(table, matrix, scores, decision, None, explain=explain)
+        return self._detection(table, matrix, scores, decision, None, explain)
 
     def explain(self, X: Any, items: Sequence[int] | IntArray | None = None) -> Detection:
         """Return the answer with the columns that made these rows of X, or the anomalies, odd.
@@ -168,10 +168,11 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
             return self.detect(X)
         table = self._fitted()._table(X)
         rows = check_rows(items, len(table))
-        found = self.detect(table, explain=False)
-        reasons = self._explain(table, self.preparer_.transform(table), rows)
-        notes = (*found.notes, *self.preparer_.remarks(table))
-        return replace(found, explanations=reasons, notes=notes)
+        matrix = self.preparer_.transform(table)
+        scores = self.detector_.score(matrix)
+        decision = self.decide(scores)
+        drift = self._drift(decision, matrix)
+        return self._detection(table, matrix, scores, decision, drift, rows)
 
     def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
         """Return n new normal rows in the user's units, where the detector draws such.
@@ -256,7 +257,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     @classmethod
     def served(
         cls, path: str | Path, state: Mapping[str, Any], about: Mapping[str, Any], threads: int
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         """Return a saved state whose network onnxruntime runs.
 
         Raises ParameterError when the folder holds no ONNX model of it, CorruptModel when it holds
@@ -319,15 +320,17 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         scores: Scores,
         decision: Decision,
         drift: Drift | None,
-        *,
-        explain: bool,
+        explained: bool | IntArray,
     ) -> Detection:
+        """Return the answer; ``explained``: these rows, the most anomalous ones, or none."""
         notes = self.notes_ if drift is None else (*self.notes_, str(drift))
         rows = np.arange(len(scores))
         detection = Detection(scores, decision, rows, notes=notes, drift=drift)
-        if not explain:
+        if explained is False:
             return detection
-        reasons = self._explain(table, matrix, detection.anomalies[: self.most_explained])
+        if explained is True:
+            explained = detection.anomalies[: self.most_explained]
+        reasons = self._explain(table, matrix, explained)
         notes = (*notes, *self.preparer_.remarks(table))
         return Detection(scores, decision, rows, reasons, notes, drift)
 

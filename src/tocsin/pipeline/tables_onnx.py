@@ -16,7 +16,7 @@ ONNX_FILE = "detector.onnx"
 
 def served(
     path: str | Path, state: Mapping[str, Any], about: Mapping[str, Any], threads: int
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     """Return the state of a saved pipeline, its network replaced by one that onnxruntime runs.
 
     Without a network it stays as it is. Raises ParameterError when the folder holds no ONNX model
@@ -30,7 +30,7 @@ def served(
     if "net_" in chosen.get("state", {}):
         network = _network(path, chosen["state"], about, chosen["parameters"], threads)
         return {**state, "detector": {**detector, "chosen_": network}}
-    return state
+    return dict(state)
 
 
 def _network(
