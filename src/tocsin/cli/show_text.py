@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import show
 from tocsin.cli.show_logs import cut
-from tocsin.visible import visible
+from tocsin.features.texts import LONGEST
+from tocsin.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tocsin.types import Reason, TextDetection, TextMark
 
 _WIDTH, _BEFORE = 400, 100
-_LONGEST = 20_000
 _MARKED = "bold reverse"
 
 
@@ -27,7 +27,7 @@ def texts(detection: TextDetection, rows: Sequence[int]) -> list[dict[str, Any]]
             "score": float(detection.scores.values[row]),
             "p_value": float(detection.decision.p_values[row]),
             "is_anomaly": bool(detection.decision.is_anomaly[row]),
-            "text": detection.texts[row][:_LONGEST],
+            "text": detection.texts[row][:LONGEST],
             "marks": [
                 {
                     "start": mark.start,
@@ -118,7 +118,7 @@ def _shown(text: str, marks: Sequence[TextMark]) -> Text:
     end = begin + _WIDTH
     shown = Text("…" if begin else "")
     for start, stop, style in _stretches(marks, begin, min(end, len(text))):
-        shown.append(visible(text[start:stop]), style)
+        shown.append(printable(text[start:stop]), style)
     return shown.append("…" if end < len(text) else "")
 
 

@@ -281,7 +281,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if isinstance(self.detector, Detector):
             copy: Detector = clone(self.detector)
             return copy
-        detector = registry.create(self.detector, self.modality)
+        detector: Detector = registry.create(self.detector, self.modality)
         for name, value in offered.items():
             if name in detector.parameter_names():
                 detector.set_params(**{name: value})
@@ -372,12 +372,13 @@ def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
 
 def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:
     try:
-        return registry.create(card["name"], card["modality"], **parameters)
+        detector: Detector = registry.create(card["name"], card["modality"], **parameters)
     except UnknownName as unknown:
         raise NewerFormat(
             f"This model is of the detector {card['name']!r} of {card['modality']!r}, which this "
             "Tocsin does not know. Update it: pip install --upgrade tocsin"
         ) from unknown
+    return detector
 
 
 def _holds_network(state: Any) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
-from tocsin.detectors.text._statistics import statistics
 from tocsin.explain.text import Background, explain_texts
 from tocsin.pipeline.items import Found, ItemPipeline
 from tocsin.prepare.text import TextPreparer
@@ -105,7 +104,7 @@ class TextPipeline(ItemPipeline[PreparedTexts, TextDetection]):
 
     def _remember(self, prepared: PreparedTexts, known: IntArray | None) -> None:
         self.background_ = Background(self.seed)
-        self.background_.fit(prepared.items[self._examples(known)], statistics)
+        self.background_.fit(prepared.items[self._examples(known)])
 
     def _detection(
         self, found: Found[PreparedTexts], shown: Sequence[int], explained: Sequence[int]
@@ -116,7 +115,6 @@ class TextPipeline(ItemPipeline[PreparedTexts, TextDetection]):
             chosen or self.detector_,
             [texts[row] for row in explained],
             self.background_,
-            statistics,
             self.reasons,
         )
         explanations, marks, nearest = {}, {}, {}

@@ -6,8 +6,8 @@ from tocsin.types.alarms import (
     AlarmState,
     Delivery,
     DeliveryStatus,
-    Notice,
-    NoticeKind,
+    Notification,
+    NotificationKind,
     Severity,
 )
 from tocsin.types.detections import (
@@ -25,17 +25,29 @@ from tocsin.types.detections import (
     Scores,
     Training,
 )
-from tocsin.types.events import Batch, Judgement, Offset, Rejection, RejectionKind, TimeArray
+from tocsin.types.events import (
+    LINE_COLUMN,
+    PATH_COLUMN,
+    Batch,
+    BatchDecision,
+    Offset,
+    Rejection,
+    RejectionKind,
+    TimeArray,
+)
 from tocsin.types.images import ImageArray, ImageDetection, MapArray, Region, SkippedImage
 from tocsin.types.logs import LogDetection, LogLine, LogSession, SessionArray
 from tocsin.types.series import Interval, SeriesDetection
 from tocsin.types.text import TextArray, TextDetection, TextMark
 
 __all__ = [
+    "LINE_COLUMN",
+    "PATH_COLUMN",
     "Alarm",
     "AlarmKind",
     "AlarmState",
     "Batch",
+    "BatchDecision",
     "BoolArray",
     "Card",
     "Decision",
@@ -50,14 +62,13 @@ __all__ = [
     "ImageDetection",
     "IntArray",
     "Interval",
-    "Judgement",
     "Learning",
     "LogDetection",
     "LogLine",
     "LogSession",
     "MapArray",
-    "Notice",
-    "NoticeKind",
+    "Notification",
+    "NotificationKind",
     "Offset",
     "Reason",
     "Region",
