@@ -108,7 +108,9 @@ def false_alarms(
     if json_file is not None:
         _write(json_file, rows)
     if plot is not None:
-        time_splits.draw_promises(plot, rows)
+        from tocsin.report.promises import draw_promises
+
+        draw_promises(plot, rows)
     printed(rows, Console())
 
 
@@ -295,7 +297,7 @@ def _say(row: dict[str, Any]) -> None:
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     import json
 
+    from tocsin.files import write_atomically
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(rows, indent=1))

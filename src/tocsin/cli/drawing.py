@@ -40,50 +40,24 @@ def draw(
     ``known``: the labels (n,) of the rows, texts, sessions or images, 1 = anomaly. Raises
     ParameterError when a file cannot be written.
     """
-    from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
+    from tocsin import registry
+    from tocsin.types import SeriesDetection
 
     for path in filter(None, (report, png)):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if png is not None and isinstance(detection, SeriesDetection):
-        from tocsin.evaluate.series_plots import write_png
-
-        write_png(png, detection)
-    if overlays is not None and isinstance(detection, ImageDetection):
-        from tocsin.evaluate.image_plots import write_overlays
-
-        write_overlays(overlays, detection)
-    if report is None:
-        return
-    about: dict[str, Any] = {
-        "card": made.card,
-        "settings": made.settings,
-        "command": shlex.join(["tocsin", *sys.argv[1:]]),
-        "title": title,
-    }
-    if isinstance(detection, SeriesDetection):
-        from tocsin.evaluate.series_report import write_series_report
-
-        marked = None if known is None else detection.at_points(known)
-        write_series_report(report, detection, labels=marked, **about)
-        return
-    if isinstance(detection, LogDetection):
-        from tocsin.evaluate.log_report import write_log_report
-
-        write_log_report(report, detection, labels=known, **about)
-        return
-    if isinstance(detection, TextDetection):
-        from tocsin.evaluate.text_report import write_text_report
-
-        write_text_report(report, detection, labels=known, **about)
-        return
-    if isinstance(detection, ImageDetection):
-        from tocsin.evaluate.image_report import write_image_report
-
-        write_image_report(report, detection, labels=known, **about)
-        return
-    from tocsin.evaluate.report import write_report
-
-    embedding = (
-        made.embed(frame) if hasattr(made, "embed") and hasattr(made.detector_, "embed") else None
-    )
-    write_report(report, detection, frame=frame, labels=known, embedding=embedding, **about)
+    if isinstance(detection, SeriesDetection) and known is not None:
+        known = detection.at_points(known)
+    reporter = registry.of_modality("report", made.modality)
+    for option, drawn in (("png", png), ("overlays", overlays)):
+        if drawn is not None:
+            reporter.pictures[option](drawn, detection)
+    if report is not None:
+        reporter.write(
+            report,
+            detection,
+            pipeline=made,
+            data=frame,
+            labels=known,
+            command=shlex.join(["tocsin", *sys.argv[1:]]),
+            title=title,
+        )

@@ -203,7 +203,7 @@ def print_agreement(detection: Detection, labels: IntArray) -> None:
     decided = classification(labels, detection.decision.is_anomaly)
     measures = {
         "ROC AUC": ranked.roc_auc,
-        "PR AUC": ranked.pr_auc,
+        "PR AUC": ranked.average_precision,
         "precision": decided.precision,
         "recall": decided.recall,
         "F1": decided.f1,

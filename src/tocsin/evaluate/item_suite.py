@@ -211,7 +211,12 @@ def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str,
         raise
     except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
         return row | {"error": f"{type(error).__name__}: {error}"}
-    row |= {"roc": measured.roc_auc, "pr": measured.pr_auc, "f1": f1, "threshold": threshold}
+    row |= {
+        "roc": measured.roc_auc,
+        "pr": measured.average_precision,
+        "f1": f1,
+        "threshold": threshold,
+    }
     return row | {"items_per_second": len(scores) / seconds}
 
 

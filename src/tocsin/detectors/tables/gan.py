@@ -22,8 +22,6 @@ from tocsin.nn.tables import NeuralTableDetector, TableTraining
 from tocsin.nn.training import Objective, Schedule
 from tocsin.types import Card, FloatArray
 
-_WAYS = ("reconstruction", "discriminator_features")
-
 _ADVERSARIAL = 0.2
 """Weight of fooling the discriminator, beside that of reconstructing a row."""
 
@@ -78,6 +76,7 @@ class Gan(NeuralTableDetector, Embeds, Samples):
         paper="Zenati et al., Adversarially Learned Anomaly Detection, ICDM 2018",
         cost="fit O(steps · batch · (d + width) · width), score O(d · width) a row",
     )
+    ways = ("reconstruction", "discriminator_features")
 
     def __init__(
         self,
@@ -183,7 +182,7 @@ class Gan(NeuralTableDetector, Embeds, Samples):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_least(1, latent=self.latent, width=self.width)
-        check_way(self.score_by, _WAYS)
+        check_way(self.score_by, self.ways)
 
 
 class _Gan(nn.Module):

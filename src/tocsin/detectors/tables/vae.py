@@ -18,8 +18,6 @@ from tocsin.types import Card, FloatArray
 _LOG_VARIANCE = (2 * math.log(0.02), 4.0)
 """Bounds of the learned log-variances: a constant column must not become infinitely sure."""
 
-_WAYS = ("reconstruction_probability", "elbo", "latent_distance")
-
 _SPEED = 10.0
 """How much faster than the weights the decoder's log-variances move."""
 
@@ -62,6 +60,7 @@ class Vae(NeuralTableDetector, Embeds, Samples):
         paper="Kingma, Welling, Auto-Encoding Variational Bayes, ICLR 2014",
         cost="fit O(steps · batch · d · width), score O(d · width) a row",
     )
+    ways = ("reconstruction_probability", "elbo", "latent_distance")
 
     def __init__(
         self,
@@ -154,7 +153,7 @@ class Vae(NeuralTableDetector, Embeds, Samples):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_least(1, latent=self.latent, width=self.width)
-        check_way(self.score_by, _WAYS)
+        check_way(self.score_by, self.ways)
         check_least(0, beta=self.beta)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tocsin.errors import MissingExtra
+
 _OPSET = 17
 
 
@@ -25,8 +27,13 @@ def export_onnx(
 
     ``network``: in eval mode and on the CPU; it takes a tensor like ``example`` to a tuple of
     tensors, or has been traced already. ``any_length``: the first axis of input and outputs may
-    have any length. Raises OnnxExporterError or RuntimeError for what ONNX has no operators for.
+    have any length. Raises MissingExtra without the package onnx, and OnnxExporterError or
+    RuntimeError for what ONNX has no operators for.
     """
+    try:
+        import onnx  # noqa: F401 - torch needs it, and says so only when all else is done
+    except ImportError as error:
+        raise MissingExtra("onnx", extra=None) from error
     file: Any = io.BytesIO()
     axes = {each: {0: "n"} for each in (name, *outputs)} if any_length else None
     with torch.no_grad(), warnings.catch_warnings():

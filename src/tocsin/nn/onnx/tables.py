@@ -10,7 +10,8 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from tocsin.base import State, TableDetector
-from tocsin.errors import CorruptModel, MissingExtra, NotSavable, ParameterError
+from tocsin.base.abilities import Embeds, Samples
+from tocsin.errors import CorruptModel, NotSavable, ParameterError
 from tocsin.nn.onnx.session import open_session
 from tocsin.types import Card, FloatArray, Scores
 
@@ -18,7 +19,7 @@ _CHUNK = 512
 """Rows scored at once: their activations stay in the processor's cache."""
 
 
-class OnnxDetector(TableDetector):
+class OnnxDetector(TableDetector, Embeds, Samples):
     """A trained detector as an ONNX model, run by onnxruntime on the CPU.
 
     ``content``: what ``to_onnx`` of a neural detector gave. ``parameters``: those of that
@@ -40,7 +41,7 @@ class OnnxDetector(TableDetector):
             (rows,) = self._session.get_inputs()
             self.n_features_in_ = int(rows.shape[1])
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise CorruptModel(f"The ONNX model is none of Tocsin's: {error!r}.") from error
+            raise CorruptModel(f"The ONNX model was not written by Tocsin: {error!r}.") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -101,14 +102,9 @@ class OnnxDetector(TableDetector):
 
 
 def with_card(content: bytes, card: Card) -> bytes:
-    """Return an ONNX model with the detector's card in its metadata, the same bytes each time.
+    """Return an ONNX model with the detector's card in its metadata, the same bytes each time."""
+    import onnx
 
-    Raises MissingExtra without the package onnx.
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("onnx", extra=None) from error
     model = onnx.load_model_from_string(content)
     onnx.helper.set_model_props(model, {"card": json.dumps(asdict(card))})
     described: bytes = model.SerializeToString(deterministic=True)
