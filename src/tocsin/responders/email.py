@@ -44,10 +44,10 @@ class Email(Responder, CompleteLogin):
     """Sends each notification to all of ``to`` by the mail server ``host``, as text and as HTML.
 
     ``security``: "starttls" (port 587), "tls" (465) or "none" (25), which takes no password.
-    The Message-ID is made of the notice's key. A temporary refusal is tried again, a permanent
-    one rejected. Of several recipients some may be refused: that is told, and the mail is not
-    sent again to the others. If the server falls silent after it has the text, nobody knows:
-    "unknown".
+    The Message-ID is made of the notification's key. A temporary refusal is tried again, a
+    permanent one rejected. Of several recipients some may be refused: that is reported, and the
+    mail is not sent again to the others. If the server falls silent after it has the text, nobody
+    knows: "unknown".
     """
 
     model_config = ConfigDict(populate_by_name=True)

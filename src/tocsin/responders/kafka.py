@@ -22,7 +22,7 @@ class Kafka(Responder, CompleteLogin):
 
     A record's key is the alarm's fingerprint, so that what is said of one entity keeps its order;
     its value is what the webhook posts, of that one alarm, at most ``largest`` bytes; its header
-    ``tocsin-key`` is the notice's key, the same if it comes twice. Needs
+    ``tocsin-key`` is the notification's key, the same if it comes twice. Needs
     ``pip install "tocsin[kafka]"``.
     """
 

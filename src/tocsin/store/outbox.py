@@ -68,7 +68,7 @@ class Outbox:
         alarm_ids: Sequence[str],
         due: datetime,
     ) -> str:
-        """Have a responder told of alarms, and return the notice's key.
+        """Have a responder told of alarms, and return the notification's key.
 
         A notification of the same responder, group and kind that no sender has taken yet is
         joined; it is due at the earlier of both times.
