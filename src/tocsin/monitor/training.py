@@ -15,7 +15,7 @@ from tocsin.monitor.health import tolerable_anomalies
 from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.reading import MOST_READ, read_source, read_store
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
 from tocsin.types import Batch

@@ -87,8 +87,9 @@ class Scorer:
         return reasons, {self.column: text[:LONGEST_TEXT]}, text[:_LONGEST_SUMMARY]
 
     def moved(self, batch: Batch) -> list[str]:
-        """Return the columns that lie elsewhere in a batch than in training, if it can tell."""
-        return []
+        """Return the columns that lie elsewhere in a batch than in training, if any can."""
+        found: list[str] = self.pipeline.moved(self.items(batch))
+        return found
 
     def forget(self) -> None:
         """Drop all that was remembered."""
