@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
+from tocsin.errors import NotAllowed, StoreUnavailable
 from tocsin.monitor.batches import chosen, raw
+from tocsin.monitor.judging import reason_of
 from tocsin.types import Batch, Rejection
 
 PASSED_ON = (StoreUnavailable, NotAllowed)
@@ -63,5 +64,5 @@ def _failure(processor: Rehearsing, batch: Batch, now: datetime | None) -> str |
     except PASSED_ON:
         raise
     except Exception as error:  # noqa: BLE001 - whatever an event does, the others go on
-        return str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
+        return reason_of(error)
     return None

@@ -17,8 +17,9 @@ from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
 from tocsin.errors import NotAllowed, NotAModel, StoreUnavailable, TocsinError
+from tocsin.monitor.admission import PreparedBatch
 from tocsin.monitor.batches import merge
-from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.models import open_model
 from tocsin.monitor.poisoned import without_poisoned
 from tocsin.store.folder import fingerprint
