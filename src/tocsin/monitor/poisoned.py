@@ -1,4 +1,4 @@
-"""Events that cannot be processed or stored: found by halving, so that all others go on."""
+"""Events that cannot be processed or stored, found by halving, so that the others go on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tocsin.monitor.judging import reason_of
 from tocsin.types import Batch, Rejection
 
 PASSED_ON = (StoreUnavailable, NotAllowed)
-"""What is no fault of an event: the store is away, or another process has taken over."""
+"""Errors that no event causes: the store is unavailable, or another process has taken over."""
 
 
 class Rehearsing(Protocol):
-    """What processes a batch and undoes it all, and raises what that raises."""
+    """Processes a batch and undoes it all, and raises what that raises."""
 
     def rehearse(self, batch: Batch, now: datetime | None) -> None:
         """Process a batch and undo it."""
