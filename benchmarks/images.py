@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.evaluate.image_sets import ImageSet, read_image_sets
+from tocsin.evaluate.sets.images import ImageSet, read_image_sets
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.pixels import pixel_metrics
+from tocsin.evaluate.metrics.pixels import pixel_metrics
 from tocsin.types import MapArray
 
 LAYERS = ["stage3", "stage4", "stage5"]

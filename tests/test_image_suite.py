@@ -17,7 +17,7 @@ from tocsin import registry
 from tocsin.base import ImageDetector
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
-from tocsin.evaluate.image_sets import read_image_sets
+from tocsin.evaluate.sets.images import read_image_sets
 from tocsin.evaluate.image_suite import print_images, run_images
 from tocsin.evaluate.item_suite import Row
 from tocsin.evaluate.threads import limited_threads

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.affiliation import affiliation
+from tocsin.evaluate.metrics.affiliation import affiliation
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.nab import nab_score, nab_windows
-from tocsin.evaluate.ranges import (
+from tocsin.evaluate.metrics.ranges import (
     buffer_period,
     detection_delay,
     events,

@@ -11,7 +11,7 @@ from tocsin.base import SeriesDetector
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.ranges import buffer_period, vus
+from tocsin.evaluate.metrics.ranges import buffer_period, vus
 from tocsin.evaluate.series_suite import (
     print_series,
     read_published,
