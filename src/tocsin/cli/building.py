@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tocsin.types import Detection, IntArray
 
 
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".npy", ".npz")
-
 IMAGES = "images"
 
 _SAMPLE = 1000
@@ -62,10 +60,10 @@ def take(
 
 
 def _labels_of_images(data: Path, labels: Path) -> IntArray:
-    from tocsin.evaluate.image_labels import image_labels
     from tocsin.prepare.images import gather
+    from tocsin.readers.item_labels import read_image_labels
 
-    return image_labels(labels, gather(data).names)
+    return read_image_labels(labels, gather(data).names)
 
 
 def _labels_of_logs(data: Path, labels: Path, logs: Mapping[str, Any]) -> IntArray:
@@ -150,6 +148,8 @@ def is_log(data: Path, kind: str | None, *settings: str | float | None) -> bool:
 
     ``settings``: those for logs alone; one that is given decides too.
     """
+    from tocsin.readers.table import ENDINGS
+
     if kind is not None or any(setting is not None for setting in settings):
         return kind in (None, "logs")
     if not data.is_file():  # of a pipe, what is looked at is gone
@@ -157,7 +157,7 @@ def is_log(data: Path, kind: str | None, *settings: str | float | None) -> bool:
     if ".log" in data.name.lower():
         return True
     ending = next((each for each in reversed(data.suffixes) if each != ".gz"), "").lower()
-    return ending not in _TABLES and _reads_like_a_log(data)
+    return ending not in ENDINGS and _reads_like_a_log(data)
 
 
 def _reads_like_a_log(data: Path) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import show
-from tocsin.visible import visible
+from tocsin.printable import printable
 
 if TYPE_CHECKING:
     from tocsin.types import ImageDetection
@@ -52,7 +52,7 @@ def print_detection(detection: ImageDetection, detector: str, top: int) -> None:
         more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         table.add_row(
             str(image["row"]),
-            Text(visible(image["name"], _LONGEST_NAME)),
+            Text(printable(image["name"], _LONGEST_NAME)),
             f"{image['score']:.4g}",
             f"{image['p_value']:.2g}",
             Text(f"{reasons[0].name}{more}" if reasons else ""),
@@ -70,7 +70,7 @@ def print_explained(detection: ImageDetection, rows: Sequence[int]) -> None:
     for image in images(detection, rows):
         told = [
             f"row {image['row']}",
-            visible(image["name"], _LONGEST_NAME),
+            printable(image["name"], _LONGEST_NAME),
             f"{image['width']:,} × {image['height']:,}",
             f"score {image['score']:.4g}",
             f"p-value {image['p_value']:.2g}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import show
-from tocsin.visible import visible
+from tocsin.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ def sentence(reason: Reason) -> str:
 
 def cut(text: str) -> str:
     """Return the beginning of a text as a terminal can show it."""
-    return visible(text, _WIDTH)
+    return printable(text, _WIDTH)
 
 
 def _heading(detection: LogDetection, row: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.cli import show
 from tocsin.cli.show_logs import cut
 from tocsin.features.texts import LONGEST
-from tocsin.visible import visible
+from tocsin.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -118,7 +118,7 @@ def _shown(text: str, marks: Sequence[TextMark]) -> Text:
     end = begin + _WIDTH
     shown = Text("…" if begin else "")
     for start, stop, style in _stretches(marks, begin, min(end, len(text))):
-        shown.append(visible(text[start:stop]), style)
+        shown.append(printable(text[start:stop]), style)
     return shown.append("…" if end < len(text) else "")
 
 

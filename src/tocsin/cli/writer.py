@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tocsin.errors import ParameterError
+from tocsin.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ class Writer:
         if path is not None and path.suffix not in FORMATS:
             raise ParameterError(f'Scores go to {", ".join(FORMATS)}; got "{path.name}".')
         self._path = path
+        self._replacing = ExitStack()
         self._temporary = Path()
         self._parquet: Any = None
         self._started = False
@@ -41,9 +42,7 @@ class Writer:
     def __enter__(self) -> Self:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-            os.close(handle)
-            self._temporary = Path(name)
+            self._temporary = self._replacing.enter_context(replacing(self._path))
         return self
 
     def write(self, detection: Detection) -> None:
@@ -97,14 +96,9 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._path is None:
-            return
         if self._parquet is not None:
             self._parquet.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        self._replacing.__exit__(kind, error, trace)
 
 
 def _marked(detection: TextDetection, row: int) -> str:

@@ -1,11 +1,11 @@
-"""Notices for tests of responders, plain and hostile."""
+"""Notifications for tests of responders, plain and hostile."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from tocsin.types import Alarm, Notice, Reason
+from tocsin.types import Alarm, Notification, Reason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVIL = "x\r\nBcc: eve@example.com\r\n\r\n\x1b[31m\x00\x9b2J\u2028\ud800<script>alert(1)</script>"
@@ -31,13 +31,13 @@ def alarm(id: str = "a1", **changes: Any) -> Alarm:
     return Alarm(**{**given, **changes})
 
 
-def notice(*alarms: Alarm, key: str = "k-1", **changes: Any) -> Notice:
+def notification(*alarms: Alarm, key: str = "k-1", **changes: Any) -> Notification:
     given: dict[str, Any] = {"kind": "opened", "group": {"monitor": "pumps"}, "created": NOON}
-    return Notice(key=key, alarms=alarms or (alarm(),), **{**given, **changes})
+    return Notification(key=key, alarms=alarms or (alarm(),), **{**given, **changes})
 
 
-def hostile() -> Notice:
-    """A notice whose every foreign text tries to be more than text."""
+def hostile() -> Notification:
+    """A notification whose every foreign text tries to be more than text."""
     bad = alarm(
         entity=EVIL,
         summary=EVIL + "x" * 1_000_000,
@@ -45,4 +45,4 @@ def hostile() -> Notice:
         evidence={"lines": [EVIL, float("inf")]},
         labels={EVIL: EVIL},
     )
-    return notice(bad, group={"entity": EVIL})
+    return notification(bad, group={"entity": EVIL})

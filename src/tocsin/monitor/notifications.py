@@ -1,4 +1,4 @@
-"""Alarms that changed become notices in the outbox."""
+"""Alarms that changed become notifications in the outbox."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Change = tuple[Alarm, Alarm | None]
 """An alarm as it is now, and as it was before, None if it is new."""
 
 
-def enqueue_notices(
+def enqueue_notifications(
     c: Connection, stores: Stores, router: Router, changes: Iterable[Change], at: datetime
 ) -> None:
-    """Put a notice into the outbox for each route that changed alarms take.
+    """Put a notification into the outbox for each route that changed alarms take.
 
-    Alarms that take the same route share a notice.
+    Alarms that take the same route share a notification.
     """
     routed: dict[tuple[object, ...], tuple[Route, list[str]]] = {}
     for alarm, previous in changes:
