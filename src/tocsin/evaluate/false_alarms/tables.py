@@ -35,7 +35,8 @@ def run_false_alarms(
     Trains on a share of the normal rows (or as the set comes split) and decides on the
     others. Returns a row per set, seed, detector and budget: ``normals`` unseen, ``alarms``,
     ``rate``, the binomial 95 % band of the count as ``low`` and ``high``, and ``within``.
-    Raises UnknownName, and ParameterError without a detector or a seed, InputError and UnreadableFile for the folder.
+    Raises UnknownName, ParameterError without a detector or a seed, InputError and
+    UnreadableFile for the folder.
     """
     if not detectors:
         raise ParameterError("Give at least one detector to measure.")
