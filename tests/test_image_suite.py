@@ -21,7 +21,7 @@ from tocsin.evaluate.sets.images import read_image_sets
 from tocsin.evaluate.suites.base import Row
 from tocsin.evaluate.suites.images import ImageSuite
 from tocsin.evaluate.threads import limited_threads
-from tocsin.nn.onnx import open_session
+from tocsin.nn.onnx.session import open_session
 from tocsin.readers.image import read_image, resized
 from tocsin.types import Card, ImageArray, IntArray, Scores
 
