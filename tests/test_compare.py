@@ -89,7 +89,7 @@ def test_comparison_prints_and_goes_into_json():
     out = StringIO()
     print_comparison(comparison, Console(file=out, width=100))
     text = out.getvalue()
-    assert "ROC over 1 sets" in text
+    assert "ROC AUC over 1 sets" in text
     assert "60.0" in text
     assert "Left out" in text
     assert json.loads(json.dumps(asdict(comparison)))["standings"][0]["detector"] == "y"

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 
@@ -232,10 +230,6 @@ def test_affiliation_of_random_alarms_is_near_one_half():
     y, rng = apart(), np.random.default_rng(0)
     results = [affiliation(y, np.arange(2000) == rng.integers(2000)) for _ in range(200)]
     assert np.mean([each.precision for each in results]) == pytest.approx(0.5, abs=0.06)
-
-
-def sigmoid(position):
-    return 2 / (1 + math.exp(5 * position)) - 1
 
 
 def test_delays_count_from_the_start_to_the_first_alarm_inside():

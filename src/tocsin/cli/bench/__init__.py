@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -17,11 +17,11 @@ _FALSE_ALARMS = "false-alarms"
 class _Suites(TyperGroup):
     """A command for each modality that has a suite, and one for false alarms."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return [*registry.modalities_of(_FLOOR), _FALSE_ALARMS]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, imported by now, or None if there is none of this name."""
         if cmd_name not in self.list_commands(ctx):
             return None

@@ -95,21 +95,22 @@ def run_time_splits(
     Returns a row per set, detector and budget: ``normals``, ``rate``, ``inside``, whether the rate
     lies within ``INSIDE``, ``independent`` calibration items, and where there are faults
     ``roc_auc`` and ``recall``, the share of them found at the threshold that 1 % of the later
-    normal items exceed. A detector that fails has None there and the reason in ``error``. ``settings`` are
-    those of the modality's pipeline. Raises as ``read_time_splits`` does, and UnknownName.
+    normal items exceed. A detector that fails has None there and the reason in ``error``.
+    ``settings`` are those of the modality's pipeline. Raises as ``read_time_splits`` does, and
+    UnknownName.
     """
     for name in detectors:
         registry.find(name, modality)
     kind: type[BasePipeline] = registry.of_modality("pipeline", modality)
-    given = {"seed": seed, "training": "clean"}
-    given = {key: given[key] for key in given if key in kind.parameter_names()}
+    known = kind().get_params(deep=False)
+    given = {"seed": seed} | ({"training": "clean"} if "training" in known else {})
     rows = []
     with limited_threads(threads):
         for split in read_time_splits(data, most_rows):
             if only is not None and split.name not in only:
                 continue
             for name in detectors:
-                pipeline = kind(name, **given | (settings or {}))
+                pipeline = kind(name, **{**given, **(settings or {})})
                 for row in _measure(pipeline, split, budgets):
                     rows.append({"dataset": split.name, "detector": name, **row})
                     if progress is not None:

@@ -155,7 +155,8 @@ def _scores(detector: Detector, series: LabelledSeries) -> FloatArray:
     known, rest = series.X[: series.learned], series.X[series.learned :]
     detector.fit(known)
     if not _is_streaming(detector):
-        return detector.score_together(series.X).values
+        together: FloatArray = detector.score_together(series.X).values
+        return together
     if not len(rest):
         return detector.training_scores_
     later = detector.score(Stretch(rest, len(known)))
