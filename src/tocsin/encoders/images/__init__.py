@@ -16,7 +16,7 @@ from tocsin.encoders import find_encoder
 from tocsin.encoders.cache import cache_folder, is_off
 from tocsin.errors import ParameterError
 from tocsin.files import write_atomically
-from tocsin.nn.graph import Graph, export_graph
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph
 
 DEFAULT = "efficientnet_lite0"
 """The encoder that detectors take where none is named."""
@@ -94,7 +94,7 @@ def open_staged(name: str = DEFAULT) -> StagedEncoder:
 
 def export_layers(
     encoder: ImageEncoder, size: int, layers: Layers, stride: int = 8, device: str = "auto"
-) -> Graph:
+) -> OnnxGraph:
     """Return the graph of some layers of an encoder, on a grid of one cell per ``stride``.
 
     For an image it gives each layer as (grid, grid, channels), float32, averaged over 3 × 3 cells
@@ -111,7 +111,7 @@ def export_layers(
     key = f"{_FORM}:{encoder.fingerprint}:{size}:{stride}:{','.join(layers)}"
     path = cache_folder() / "encoders" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
     if not is_off() and path.is_file():
-        return Graph(path.read_bytes(), size, layers, device)
+        return OnnxGraph(path.read_bytes(), size, layers, device)
     from tocsin.encoders.images._patch_grid import PatchGrid
 
     network = PatchGrid(encoder.network(), tuple(layers), size // stride).eval()
