@@ -119,7 +119,7 @@ def test_bench_writes_the_rows_it_promises(tmp_path: Path) -> None:
         "fit_seconds",
     }
     assert wanted | {"score_seconds"} <= rows[0].keys()
-    assert all(row["roc"] > 0.95 for row in rows)
+    assert all(row["roc_auc"] > 0.95 for row in rows)
 
 
 def test_labels_may_be_a_file_of_their_own(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import importlib
 import importlib.util
 import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tocsin.errors import ParameterError, UnknownName
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent
 _FOLDER = _PACKAGE / "detectors"
-
-Kind = Literal["sources", "responders"]
 
 
 def modalities() -> list[str]:
@@ -137,17 +135,20 @@ def create(name: str, modality: str = "tables", **parameters: Any) -> Any:
     return cls(**parameters)
 
 
-def part_names(kind: Kind) -> list[str]:
-    """Return the names of the sources or of the responders, without importing any of them.
+def part_names(kind: str) -> list[str]:
+    """Return the names of "sources", "responders" or "encoders.text", without importing any.
 
     >>> "host" in part_names("sources")
     True
     """
-    return sorted(_modules(_PACKAGE / kind) | set(_entry_points(kind)))
+    return sorted(_modules(_PACKAGE.joinpath(*kind.split("."))) | set(_entry_points(kind)))
 
 
-def find_part(kind: Kind, name: str) -> type[Any]:
-    """Return the class of a source or responder. Raises UnknownName, with the nearest names."""
+def find_part(kind: str, name: str) -> type[Any]:
+    """Return the class of a source, a responder or an encoder.
+
+    Raises UnknownName, with the nearest names.
+    """
     if name in (points := _entry_points(kind)):
         loaded: type[Any] = points[name].load()
         return loaded

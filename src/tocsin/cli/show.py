@@ -198,7 +198,7 @@ def print_agreement(detection: Detection, labels: IntArray) -> None:
     from tocsin.types import SeriesDetection
 
     if isinstance(detection, SeriesDetection):
-        labels = detection.at_points(labels)
+        labels = detection.labels(labels)
     ranked = ranking(labels, detection.scores.values)
     decided = classification(labels, detection.decision.is_anomaly)
     measures = {

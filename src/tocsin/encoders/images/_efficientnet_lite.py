@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,33 +13,43 @@ from torch import Tensor, nn
 from tocsin.encoders.pretrained import packaged, require, trained
 from tocsin.errors import ModelFolderError
 
-NAMES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-
 _STRIDES = (2, 4, 8, 16, 16, 32, 32)
 
 
 class EfficientNetLite:
-    """EfficientNet-Lite as a mobile network was trained on photographs.
+    """EfficientNet-Lite, a network for mobile devices, trained on photographs.
 
-    ``name``: one of ``NAMES``; the weights come with packages of the extra "image". Its layers
-    are the ends of its seven stages, "stage1" to "stage7". Raises MissingExtra, and
+    The weights come with packages of the extra "image". Its layers are the ends of its seven
+    stages, "stage1" to "stage7". A subclass gives its ``name``. Raises MissingExtra, and
     ModelFolderError for weights that cannot be read or were never trained.
 
     Tan & Le, EfficientNet, ICML 2019; the Lite networks have no squeeze-and-excitation.
     """
 
+    name: ClassVar[str]
+
     layers: ClassVar[dict[str, int]] = {f"stage{i}": n for i, n in enumerate(_STRIDES, 1)}
     fine: ClassVar[tuple[str, ...]] = ("stage2", "stage3")
     coarse: ClassVar[tuple[str, ...]] = ("stage3", "stage4", "stage5")
 
-    def __init__(self, name: str = "efficientnet_lite0") -> None:
-        self.name = name
-        self._path = _weights_of(name)
+    def __init__(self) -> None:
+        self._path = _weights_of(self.name)
         self.fingerprint = hashlib.sha256(self._path.read_bytes()).hexdigest()
 
     def network(self) -> nn.Module:
         """Return a module from images (n, size, size, 3), 0 to 255, to maps by stage."""
-        return Stages(self.classifier())
+        return StageMaps(self.classifier())
+
+    def stages(self) -> list[nn.Module]:
+        """Return new modules that one after the other take images to features of cells.
+
+        From images (n, size, size, 3), 0 to 255, to (n, channels, size / 32, size / 32).
+        """
+        net = self.classifier()
+        begins = [0, *(end + 1 for end in _stage_ends(net))]
+        stages = [net._blocks[begin:end] for begin, end in pairwise(begins)]
+        first, last = [_Stem(net), *stages[0]], [*stages[-1], net._conv_head, net._bn1, net._swish]
+        return [nn.Sequential(*stage) for stage in (first, *stages[1:-1], last)]
 
     def classifier(self) -> Any:
         """Return the whole network, from standardised images (n, 3, size, size) to 1,000 logits."""
@@ -55,21 +66,19 @@ class EfficientNetLite:
         return net.requires_grad_(False).eval()
 
 
-class Stages(nn.Module):
+class StageMaps(nn.Module):
     """The maps at the ends of the stages of an EfficientNet, and its pooled features."""
 
     def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
-        channels = [block._project_conv.out_channels for block in net._blocks]
-        last = len(channels) - 1
-        self.ends = [i for i in range(last + 1) if i == last or channels[i] != channels[i + 1]]
+        self.stem = _Stem(net)
+        self.ends = _stage_ends(net)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Return maps (n, channels, rows, columns) by stage, and "pooled" (n, 1280)."""
         net = self.net
-        x = (images.permute(0, 3, 1, 2) - 127.0) / 128.0
-        x = net._swish(net._bn0(net._conv_stem(x)))
+        x = self.stem(images)
         maps = {}
         for i, block in enumerate(net._blocks):
             x = block(x)
@@ -77,6 +86,25 @@ class Stages(nn.Module):
                 maps[f"stage{self.ends.index(i) + 1}"] = x
         x = net._swish(net._bn1(net._conv_head(x)))
         return {**maps, "pooled": x.mean((2, 3))}
+
+
+class _Stem(nn.Module):
+    """What comes before the blocks: images (n, size, size, 3), 0 to 255, to their first map."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(net._conv_stem, net._bn0, net._swish)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first: Tensor = self.layers((images.permute(0, 3, 1, 2) - 127.0) / 128.0)
+        return first
+
+
+def _stage_ends(net: Any) -> list[int]:
+    """Return the number of the last block of each stage: after it the channels change."""
+    channels = [block._project_conv.out_channels for block in net._blocks]
+    last = len(channels) - 1
+    return [i for i in range(last + 1) if i == last or channels[i] != channels[i + 1]]
 
 
 def _weights_of(name: str) -> Path:

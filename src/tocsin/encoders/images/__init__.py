@@ -1,4 +1,4 @@
-"""Pretrained networks that look at images: features of patches, run by onnxruntime.
+"""Encoders of images: features of patches, run by onnxruntime.
 
 A network is written as an ONNX graph once, with the layers that are asked for joined on one grid,
 and every detector runs that graph: scoring needs neither torch nor the package of the weights.
@@ -10,12 +10,16 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from tocsin.encoders import find_encoder
 from tocsin.encoders.cache import cache_folder, is_off
 from tocsin.errors import ParameterError
 from tocsin.files import write_atomically
 from tocsin.nn.onnx.graph import OnnxGraph, export_graph
+
+DEFAULT = "efficientnet_lite0"
+"""The encoder that detectors take where none is named."""
 
 Layers = Sequence[str]
 
@@ -45,28 +49,57 @@ class ImageEncoder(Protocol):
     def network(self) -> Any:
         """Return a module from images (n, size, size, 3), 0 to 255, to maps by layer.
 
-        Each map is (n, channels, rows, columns); "pooled" is (n, channels), one vector an image.
+        Each map is (n, channels, rows, columns); "pooled" is (n, channels), one vector per image.
         """
 
 
-def open_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
-    """Return an encoder: "efficientnet_lite0", "…1" or "…2", a name on the hub, or a folder.
+class StagedEncoder(ImageEncoder, Protocol):
+    """A pretrained network whose last stages can be fine-tuned."""
 
-    The first three come with the extra "image". Others are networks that transformers'
-    ``AutoModel`` reads: ResNet, DINOv2 and CLIP among them. Raises MissingExtra, and
-    ModelFolderError for what cannot be read or was never trained.
+    def stages(self) -> list[Any]:
+        """Return new modules that one after the other take images to features of cells.
+
+        From images (n, size, size, 3), 0 to 255, to (n, channels, size / 32, size / 32).
+        """
+
+
+@lru_cache(maxsize=2)
+def open_encoder(name: str = DEFAULT) -> ImageEncoder:
+    """Return an encoder: a registered one, or a network on the hub or in a folder.
+
+    The latter are what transformers' ``AutoModel`` reads: ResNet, DINOv2 and CLIP among them.
+    Raises MissingExtra, and ModelFolderError for what cannot be read or was never trained.
     """
-    return _open(name)
+    registered = find_encoder("images", name)
+    if registered is not None:
+        encoder: ImageEncoder = registered()
+        return encoder
+    from tocsin.encoders.images._vision import VisionModel
+
+    return VisionModel(name)
 
 
-def export(
+def open_staged(name: str = DEFAULT) -> StagedEncoder:
+    """Return an encoder that can be fine-tuned.
+
+    Raises as ``open_encoder`` does, and ParameterError for an encoder that does not offer stages.
+    """
+    if not hasattr(find_encoder("images", name), "stages"):
+        raise ParameterError(
+            f"encoder is {name!r}, which does not offer stages to fine-tune; "
+            f"take a registered one that does, such as {DEFAULT}."
+        )
+    return cast("StagedEncoder", open_encoder(name))
+
+
+def export_layers(
     encoder: ImageEncoder, size: int, layers: Layers, stride: int = 8, device: str = "auto"
 ) -> OnnxGraph:
-    """Return the graph of some layers of an encoder, on a grid of one cell a ``stride``.
+    """Return the graph of some layers of an encoder, on a grid of one cell per ``stride``.
 
     For an image it gives each layer as (grid, grid, channels), float32, averaged over 3 × 3 cells
     of the grid; "pooled" as (channels,). A graph once written is kept on disk, unless the
-    environment says ``TOCSIN_CACHE=off``. Raises ParameterError for a layer that the encoder does
+    environment has ``TOCSIN_CACHE=off``. Raises ParameterError for a layer that the encoder does
     not have.
     """
     unknown = [layer for layer in layers if layer not in encoder.layers and layer != "pooled"]
@@ -79,7 +112,7 @@ def export(
     path = cache_folder() / "encoders" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
     if not is_off() and path.is_file():
         return OnnxGraph(path.read_bytes(), size, layers, device)
-    from tocsin.encoders.patch_grid import PatchGrid
+    from tocsin.encoders.images._patch_grid import PatchGrid
 
     network = PatchGrid(encoder.network(), tuple(layers), size // stride).eval()
     graph = export_graph(network, size, layers, device)
@@ -89,12 +122,3 @@ def export(
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, graph.content_.tobytes())
     return graph
-
-
-@lru_cache(maxsize=2)
-def _open(name: str) -> ImageEncoder:
-    from tocsin.encoders import efficientnet_lite, vision
-
-    if name in efficientnet_lite.NAMES:
-        return efficientnet_lite.EfficientNetLite(name)
-    return vision.VisionModel(name)
