@@ -59,6 +59,22 @@ def of_modality(floor: str, modality: str) -> type[Any]:
     raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
 
 
+def modalities_of(floor: str) -> list[str]:
+    """Return the modalities that a floor, such as "cli.bench", has something for.
+
+    None of it is imported.
+
+    >>> "tables" in modalities_of("report")
+    True
+    """
+    points = _entry_points(floor)
+    return [
+        name
+        for name in modalities()
+        if name in points or importlib.util.find_spec(f"tocsin.{floor}.{name}") is not None
+    ]
+
+
 def names(modality: str = "tables") -> list[str]:
     """Return the names of the detectors of a modality, without importing any of them.
 
