@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tocsin import decide, registry
 from tocsin.base import Detector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.errors import MissingExtra, ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.threads import limited_threads
@@ -222,7 +223,7 @@ def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str,
 
 def _decided(task: Task, detector: Detector, scores: FloatArray) -> tuple[NDArray[np.bool_], float]:
     """Return which items are anomalies, and the threshold, found without labels."""
-    natural = getattr(detector, "natural_threshold_", None)
+    natural = detector.detector_threshold_ if isinstance(detector, FindsThreshold) else None
     if task.training == "mixed" and natural is not None:
         return scores > natural, float(natural)
     own = detector.training_scores_

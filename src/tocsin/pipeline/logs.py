@@ -171,7 +171,7 @@ class LogPipeline(BasePipeline):
         self._fitted()
         if not self.own_threshold or self.training == "clean" or self.labelled_:
             return None
-        found: float | None = getattr(self.detector_, "natural_threshold_", None)
+        found: float | None = getattr(self.detector_, "detector_threshold_", None)
         return found
 
     @property
