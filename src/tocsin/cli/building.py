@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.base import Detector
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.pipeline.series import Models
-    from tocsin.pipeline.tables import Training
     from tocsin.prepare.encode import Scale
     from tocsin.prepare.gaps import Missing
     from tocsin.readers.log import RawLine
-    from tocsin.types import Detection, IntArray
+    from tocsin.types import Detection, IntArray, Training
 
 
 IMAGES = "images"
@@ -36,7 +35,7 @@ def take(
     logs: Mapping[str, Any],
     label: str | None,
     labels: Path | None,
-    model: AnyPipeline | None = None,
+    model: BasePipeline | None = None,
 ) -> tuple[str, Any, IntArray | None]:
     """Return the kind of data, the data as the pipeline takes them, and labels (n,) if any.
 
@@ -85,20 +84,23 @@ def read(
     labels: Path | None = None,
     *,
     texts: bool = False,
-    model: AnyPipeline | None = None,
+    model: BasePipeline | None = None,
 ) -> tuple[pd.DataFrame, IntArray | None]:
     """Return a table without its label column, and its labels (n,) if it has any.
 
     ``texts``: of a .txt file the lines. ``model``: read columns as those it learned. Raises
     UnreadableFile, and InputError when labels and rows do not match.
     """
-    from tocsin.pipeline import known_of
     from tocsin.readers.table import read_labels, read_table, split_label
     from tocsin.readers.text import read_texts
 
     if label is not None and labels is not None:
         raise ParameterError("Give --label (a column) or --labels (a file), not both.")
-    frame = read_texts(data) if texts else read_table(data, known=model and known_of(model))
+    frame = (
+        read_texts(data)
+        if texts
+        else read_table(data, known=None if model is None else model.preparer_.known)
+    )
     if label is not None:
         return split_label(frame, label)
     if labels is None:
@@ -110,7 +112,7 @@ def read(
 
 
 def read_again(
-    made: AnyPipeline, data: Path, frame: Any, label: str | None, labels: Path | None
+    made: BasePipeline, data: Path, frame: Any, label: str | None, labels: Path | None
 ) -> Any:
     """Return a table as its pipeline, now trained, knows its columns; anything else as it is."""
     if made.modality not in ("tables", "series") or not data.is_file():  # a pipe is read once
@@ -251,7 +253,7 @@ def pipeline(
     false_alarms: float | None,
     text: str | None = None,
     **budget: Any,
-) -> AnyPipeline:
+) -> BasePipeline:
     """Return an untrained pipeline of this kind, from the settings that are for it.
 
     ``logs``: those for logs alone. Raises UnknownName and ParameterError.
@@ -277,7 +279,7 @@ def pipeline(
     return Pipeline(made, training=training, scale=scale, seed=seed, **budget)
 
 
-def align(made: AnyPipeline, frame: Any) -> Any:
+def align(made: BasePipeline, frame: Any) -> Any:
     """Return a table with the columns that its pipeline was trained on, anything else as it is."""
     from tocsin.pipeline import Pipeline
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
 
 
@@ -27,7 +27,7 @@ def refuse_pictures(kind: str, png: Path | None, overlays: Path | None) -> None:
 def draw(
     report: Path | None,
     png: Path | None,
-    made: AnyPipeline,
+    made: BasePipeline,
     frame: Any,
     known: IntArray | None,
     detection: Detection,
@@ -46,7 +46,7 @@ def draw(
     for path in filter(None, (report, png)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(detection, SeriesDetection) and known is not None:
-        known = detection.at_points(known)
+        known = detection.labels(known)
     reporter = registry.of_modality("report", made.modality)
     for option, drawn in (("png", png), ("overlays", overlays)):
         if drawn is not None:

@@ -11,7 +11,7 @@ from tocsin.cli import options
 
 if TYPE_CHECKING:
     from tocsin.evaluate.holdout import AnyItems, Result
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
 
 
@@ -107,7 +107,7 @@ def evaluate(
         typer.echo(f"Wrote the plots into {plots}")
 
 
-def _trained(model: Path, kind: str | None, false_alarms: float) -> AnyPipeline:
+def _trained(model: Path, kind: str | None, false_alarms: float) -> BasePipeline:
     """Return a trained model with this budget."""
     from tocsin.errors import ParameterError
     from tocsin.pipeline import LogPipeline, load
@@ -123,7 +123,7 @@ def _trained(model: Path, kind: str | None, false_alarms: float) -> AnyPipeline:
 
 def _items(
     data: Path,
-    trained: AnyPipeline | None,
+    trained: BasePipeline | None,
     kind: str | None,
     text: str | None,
     time: str | None,

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.evaluate.series_holdout import SeriesResult
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import IntArray
 
 
 def run(
     frame: pd.DataFrame,
     y: IntArray,
-    trained: AnyPipeline | None,
+    trained: BasePipeline | None,
     detectors: Sequence[str],
     seeds: Sequence[int],
     train_rows: int | None,
@@ -35,7 +35,7 @@ def run(
     with show.progress("Evaluating"):
         if isinstance(trained, SeriesPipeline):
             detection = trained.detect(frame, explain=False)
-            labels = detection.at_points(y)
+            labels = detection.labels(y)
             results.append(measure_series(detection, labels, trained.detector_name))
         for name in [] if trained is not None else detectors:
             for seed in seeds:

@@ -11,7 +11,7 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.monitor.history import Again
+    from tocsin.monitor.quarantine import ReprocessResult
     from tocsin.monitor.stores import Stores
     from tocsin.store.outbox import Pending
     from tocsin.store.quarantine import Quarantined
@@ -54,10 +54,10 @@ def events(
             typer.echo(f"{requeue} is sent again.")
             return
         if replay is not None:
-            from tocsin.monitor import history
+            from tocsin.monitor.quarantine import reprocess_quarantined
 
             with show.progress("Replaying"):
-                again = history.again(settings, stores, monitor, _numbers(replay))
+                again = reprocess_quarantined(settings, stores, monitor, _numbers(replay))
             _print_again(again, as_json)
             return
         if dead:
@@ -141,7 +141,7 @@ def _dead(pending: Pending) -> dict[str, Any]:
     }
 
 
-def _print_again(again: Again, as_json: bool) -> None:
+def _print_again(again: ReprocessResult, as_json: bool) -> None:
     from dataclasses import asdict
 
     from tocsin.cli import show

@@ -58,7 +58,7 @@ def explain(
     detection = pipeline.detect(frame, explain=False)
     wanted = detection.anomalies if row is None else np.array(row)
     with show.progress("Explaining"):
-        explanations = pipeline.explain(frame, wanted)
+        explanations = pipeline.explain(frame, wanted).explanations
     rows: list[dict[str, Any]] = [
         {
             "row": int(number),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tocsin.pipeline import AnyPipeline
+    from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection
 
 _TAKEN = {
@@ -19,7 +19,7 @@ _TAKEN = {
 
 def sentence(
     taken: str,
-    made: AnyPipeline,
+    made: BasePipeline,
     detection: Detection,
     *,
     guessed: bool,
@@ -44,9 +44,9 @@ def sentence(
     return "; ".join(told)
 
 
-def _worth(made: AnyPipeline, detection: Detection) -> str:
+def _worth(made: BasePipeline, detection: Detection) -> str:
     """Return what the budget means for so many items, or that it is no promise."""
-    if getattr(made, "threshold_found", None) is not None:
+    if getattr(made, "detector_threshold", None) is not None:
         return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
     rate, known = detection.decision.false_alarm_rate, made.calibration_
     if rate < known.resolution:

@@ -36,8 +36,8 @@ def score(
     """
     from tocsin.cli import building, show
     from tocsin.cli.writer import Writer
-    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, known_of, load
-    from tocsin.readers.table import iter_table, read_table
+    from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline, load
+    from tocsin.readers.table import iter_table
 
     pipeline = load(model)
     if false_alarms is not None:
@@ -49,7 +49,7 @@ def score(
     if adapt or not isinstance(pipeline, Pipeline):
         with show.progress("Scoring"), Writer(out) as writer:
             reads = isinstance(pipeline, LogPipeline | TextPipeline | ImagePipeline)
-            given = data if reads else read_table(data, known=known_of(pipeline))
+            given = data if reads else pipeline.read(data)
             if isinstance(pipeline, Pipeline):  # what moved is seen in all rows together
                 detection = pipeline.detect(given, adapt=True)
             else:
@@ -61,7 +61,7 @@ def score(
         return
     ranking = Ranking(top)
     with show.progress("Scoring"), Writer(out) as writer:
-        for chunk in iter_table(data, chunk_rows, known=known_of(pipeline)):
+        for chunk in iter_table(data, chunk_rows, known=pipeline.preparer_.known):
             frame = pipeline.preparer_.align(chunk)
             writer.write(ranking.add(frame, pipeline.detect(frame, explain=False)))
     name, best = pipeline.detector_name, ranking.best(pipeline)

@@ -114,10 +114,10 @@ def replay(
     """Run a monitor over its history as fast as it goes; nothing is sent or changed."""
     from tocsin import config as reading
     from tocsin.cli import show, show_alarms
-    from tocsin.monitor import history
+    from tocsin.monitor.replay import replay as replay_monitor
 
     with show.progress("Replaying"):
-        found = history.replay(
+        found = replay_monitor(
             reading.read(config),
             monitor,
             since=show_alarms.utc(since),

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import ParameterError
-from tocsin.evaluate.affiliation import affiliation
 from tocsin.evaluate.holdout import check_normal
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.ranges import (
+from tocsin.evaluate.metrics.affiliation import affiliation
+from tocsin.evaluate.metrics.ranges import (
     buffer_period,
     detection_delay,
     point_adjusted,
@@ -109,5 +109,5 @@ def hold_out_series(
     start = time.perf_counter()
     detection = pipeline.fit(frame[:train_rows]).detect(frame, explain=False)
     seconds = time.perf_counter() - start
-    labels = detection.at_points(y)
+    labels = detection.labels(y)
     return measure_series(detection, labels, pipeline.detector_name, seconds), detection

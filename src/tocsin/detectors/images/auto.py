@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from tocsin import registry
 from tocsin.base import ImageDetector
 from tocsin.base.abilities import Chooses
 from tocsin.detectors.images._choice import choose
+from tocsin.encoders.images import DEFAULT
 from tocsin.errors import InputError
-from tocsin.types import Card, FloatArray, ImageArray, IntArray
+from tocsin.types import Card, FloatArray, ImageArray, IntArray, Training
 
 _MANY = 30  # labelled anomalies, and normal ones, that a classifier learns from
 _TRIMMED = 0.1  # of unlabelled images, the most anomalous ones, that are not learned from
@@ -51,8 +52,8 @@ class Auto(Chooses, ImageDetector):
 
     def __init__(
         self,
-        training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str = "efficientnet_lite0",
+        training: Training = "guess",
+        encoder: str = DEFAULT,
         device: str = "auto",
         seed: int = 0,
     ) -> None:

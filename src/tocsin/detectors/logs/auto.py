@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,7 +9,7 @@ from tocsin import registry
 from tocsin.base import LogDetector
 from tocsin.base.abilities import Chooses, FindsThreshold
 from tocsin.errors import NotFitted
-from tocsin.types import Card, FloatArray, IntArray, SessionArray
+from tocsin.types import Card, FloatArray, IntArray, SessionArray, Training
 
 
 class Auto(Chooses, FindsThreshold, LogDetector):
@@ -52,9 +50,7 @@ class Auto(Chooses, FindsThreshold, LogDetector):
     uses_labels = True
     items = "sessions"
 
-    def __init__(
-        self, training: Literal["guess", "clean", "mixed"] = "guess", seed: int = 0
-    ) -> None:
+    def __init__(self, training: Training = "guess", seed: int = 0) -> None:
         self.training = training
         self.seed = seed
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from tocsin import registry
 from tocsin.base import TextDetector
 from tocsin.base.abilities import Chooses
-from tocsin.types import Card, FloatArray, IntArray, TextArray
+from tocsin.encoders.text import DEFAULT
+from tocsin.types import Card, FloatArray, IntArray, TextArray, Training
 
 _MANY_ANOMALIES = 100
 
@@ -47,8 +48,8 @@ class Auto(Chooses, TextDetector):
 
     def __init__(
         self,
-        training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str | None = "minilm",
+        training: Training = "guess",
+        encoder: str | None = DEFAULT,
         lexicon: bool = False,
         seed: int = 0,
     ) -> None:
