@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tocsin.base.abilities import Embeds
 from tocsin.errors import InputError
 from tocsin.report.base import Model
 from tocsin.report.items import ItemReport
@@ -54,7 +55,7 @@ class TableReport(ItemReport):
 
 def _embed(pipeline: Model, data: pd.DataFrame) -> FloatArray | None:
     """Return where the rows (n, k) are in the model's latent space, if it has one."""
-    if not hasattr(getattr(pipeline, "detector_", None), "embed"):
+    if not isinstance(getattr(pipeline, "detector_", None), Embeds):
         return None
     points = np.asarray(pipeline.embed(data), dtype=np.float64)  # type: ignore[attr-defined]
     if len(points) != len(data):

@@ -115,7 +115,7 @@ class ImageSuite(Suite[ImageTask]):
             "ms_per_image": 1000 * seconds / len(scores),
             "fit_seconds": fit_seconds,
             "peak_mb": memory.mb,
-            "chosen": getattr(made, "reason_", None),
+            "chosen": made.reason_ or None,
         }
 
     def print(self, rows: Sequence[Row], console: Console) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import Detector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.errors import ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.suites.base import Column, Row, Stopwatch, Suite, check_seeds, decide_by
@@ -129,7 +130,7 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
 
 def _decide(task: ItemTask, detector: Detector, scores: FloatArray) -> tuple[BoolArray, float]:
     """Return which items are anomalies, and the threshold, found without labels."""
-    found = getattr(detector, "natural_threshold_", None)
+    found = detector.detector_threshold_ if isinstance(detector, FindsThreshold) else None
     if task.training == "mixed" and found is not None:
         return scores > found, float(found)
     own = detector.training_scores_
