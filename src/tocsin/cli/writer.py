@@ -1,8 +1,7 @@
-"""Scores into a file, chunk by chunk, whole or not at all."""
+"""Writes scores into a file, chunk by chunk, whole or not at all."""
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -14,17 +13,11 @@ from tocsin.errors import ParameterError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.types import Detection, ImageDetection, TextDetection
-
 FORMATS = (".csv", ".parquet", ".jsonl")
 
 
 class Writer:
-    """Writes row, score, p_value, is_anomaly, and of series the time and the entity.
-
-    Of logs, in place of the row, the key of a session and the file and number of its first line.
-    Of texts also ``marked``, the words that made an explained anomaly such; of images the name,
-    and ``regions``, a JSON list of boxes [left, top, right, bottom] in pixels.
+    """Writes frames one after another into a file, by the ending of its name.
 
     The file appears when the block ends well. Without a path it writes nothing. Raises
     ParameterError for an unknown ending.
@@ -32,7 +25,7 @@ class Writer:
 
     def __init__(self, path: Path | None) -> None:
         if path is not None and path.suffix not in FORMATS:
-            raise ParameterError(f'Scores go to {", ".join(FORMATS)}; got "{path.name}".')
+            raise ParameterError(f'--out must end in {", ".join(FORMATS)}; got "{path.name}".')
         self._path = path
         self._temporary = Path()
         self._parquet: Any = None
@@ -46,34 +39,10 @@ class Writer:
             self._temporary = Path(name)
         return self
 
-    def write(self, detection: Detection) -> None:
-        """Append one chunk."""
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append a frame, whose columns are those of the first."""
         if self._path is None:
             return
-        import pandas as pd
-
-        from tocsin.types import ImageDetection, LogDetection, SeriesDetection, TextDetection
-
-        frame = pd.DataFrame(
-            {
-                "row": detection.rows,
-                "score": detection.scores.values,
-                "p_value": detection.decision.p_values,
-                "is_anomaly": detection.decision.is_anomaly,
-            }
-        )
-        if isinstance(detection, SeriesDetection):
-            for name in ("times", "entities"):
-                if (values := getattr(detection, name)) is not None:
-                    frame.insert(0, {"times": "time", "entities": "entity"}[name], values)
-        if isinstance(detection, LogDetection):
-            places = {"key": detection.keys, "file": detection.files, "line": detection.numbers}
-            frame = pd.DataFrame(places).join(frame.drop(columns="row"))
-        if isinstance(detection, TextDetection):
-            frame["marked"] = [_marked(detection, row) for row in detection.rows.tolist()]
-        if isinstance(detection, ImageDetection):
-            frame.insert(1, "name", detection.names)
-            frame["regions"] = [_boxes(detection, row) for row in detection.rows.tolist()]
         if self._path.suffix == ".parquet":
             self._write_parquet(frame)
         elif self._path.suffix == ".csv":
@@ -105,14 +74,3 @@ class Writer:
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)
-
-
-def _marked(detection: TextDetection, row: int) -> str:
-    marks = detection.marks.get(row, ())
-    return " ".join(detection.texts[row][mark.start : mark.end] for mark in marks)
-
-
-def _boxes(detection: ImageDetection, row: int) -> str:
-    found = detection.regions.get(row, ())
-    boxes = [[each.left, each.top, each.right, each.bottom] for each in found]
-    return json.dumps(boxes) if boxes else ""

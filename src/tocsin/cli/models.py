@@ -1,0 +1,68 @@
+"""From options to pipelines, untrained or trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tocsin import registry
+from tocsin.errors import ParameterError
+
+if TYPE_CHECKING:
+    from tocsin.base import Detector
+    from tocsin.cli.modalities.base import ModalityCli
+    from tocsin.cli.options import ModelOptions
+    from tocsin.pipeline import BasePipeline
+
+_TRAINING = {None: "guess", True: "clean", False: "mixed"}
+
+
+def build_pipeline(cli: ModalityCli[Any], options: ModelOptions) -> BasePipeline:
+    """Return an untrained pipeline with those of the options that it has parameters for.
+
+    Raises UnknownName and ParameterError.
+    """
+    pipeline = cli.pipeline
+    given = {
+        **options.chosen(*(field.name for field in fields(options))),
+        "detector": _build_detector(cli.modality, options),
+        "training": _TRAINING[options.clean],
+        **cli.settings(options),
+    }
+    known = pipeline.parameter_names()
+    return pipeline(**{n: value for n, value in given.items() if n in known and value is not None})
+
+
+def _build_detector(modality: str, options: ModelOptions) -> str | Detector:
+    """Return a detector with its parameters, or its name if none were given."""
+    if not options.parameters:
+        return options.detector
+    parameters = dict(map(_parse_parameter, options.parameters))
+    detector = registry.create(options.detector, modality, **parameters)
+    if "seed" in detector.parameter_names() and "seed" not in parameters:
+        detector.set_params(seed=options.seed)
+    return detector
+
+
+def _parse_parameter(item: str) -> tuple[str, Any]:
+    """Return the name and the value of ``name=value``, read as JSON where it is JSON."""
+    name, separator, text = item.partition("=")
+    if not separator or not name:
+        raise ParameterError(f'--set takes name=value, for instance --set k=10; got "{item}".')
+    try:
+        return name.strip(), json.loads(text)
+    except json.JSONDecodeError:
+        return name.strip(), text
+
+
+def load_model(folder: Path, false_alarms: float | None = None) -> BasePipeline:
+    """Return a trained pipeline, which decides by this share of normal items if one is given.
+
+    Raises ModelFolderError and ParameterError.
+    """
+    from tocsin.pipeline import load
+
+    pipeline = load(folder)
+    return pipeline if false_alarms is None else pipeline.restate_budget(false_alarms)
