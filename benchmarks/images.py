@@ -87,7 +87,7 @@ def show(
 ) -> None:
     """Print the figures of one detector on the test images of these positions."""
     ranks = ranking(images.labels[test], figures["values"])
-    cells = [ranks.roc_auc, ranks.pr_auc]
+    cells = [ranks.roc_auc, ranks.average_precision]
     if maps is None:
         cells += [None, None]
     else:

@@ -175,7 +175,7 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
     from tocsin import config
     from tocsin.alarms.routing import Router
     from tocsin.monitor.event_processor import EventProcessor
-    from tocsin.monitor.scoring import open_model
+    from tocsin.monitor.models import open_model
     from tocsin.monitor.stores import Stores
     from tocsin.store.database import Database
 

@@ -25,7 +25,7 @@ from scipy.ndimage import median_filter
 
 from tocsin import registry
 from tocsin.base import SeriesDetector
-from tocsin.detectors.windows import autocorrelation, average_over_windows, dominant_period
+from tocsin.features.windows import autocorrelation, average_over_windows, dominant_period
 from tocsin.types import FloatArray, IntArray
 
 SERIES = (

@@ -47,8 +47,8 @@ def measure(table: TableSet, size: int) -> tuple[float, float]:
     detector._fit(table.X[train], None)  # ``fit`` would score the training rows too
     result = ranking(table.y[test], detector._score(table.X[test]).values)
     assert result.roc_auc is not None
-    assert result.pr_auc is not None
-    return result.roc_auc, result.pr_auc
+    assert result.average_precision is not None
+    return result.roc_auc, result.average_precision
 
 
 def _print(name: str, results: list[tuple[float, float]]) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
-from tocsin.detectors.windows import average_over_windows, starts, windows
 from tocsin.evaluate.series_suite import print_series, read_published, read_series, run_series
+from tocsin.features.windows import average_over_windows, starts, windows
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 OURS = ["auto", "window_neighbours", "kmeans_windows", "subsequence_pca", "autoregression"]

@@ -22,7 +22,7 @@ import pandas as pd
 
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
-from tocsin.types import Batch, Judgement
+from tocsin.types import Batch, BatchDecision
 
 COLUMNS = 8
 
@@ -49,7 +49,7 @@ def batches(kind: str, count: int, events: int) -> list[Batch]:
 
 def measure(url: str, kind: str, count: int, events: int) -> None:
     rng = np.random.default_rng(1)
-    said = Judgement(
+    said = BatchDecision(
         rng.normal(size=events), rng.uniform(size=events), np.zeros(events, bool), 3, "m"
     )
     with Database(url) as db:

@@ -57,7 +57,7 @@ def measured(name: str, X: TextArray, y: IntArray, seed: int) -> tuple[float, ..
     chosen = best_threshold(y[train], detector.training_scores_)
     f1 = [classification(y[test], scores >= cut).f1 or 0.0 for cut in (chosen, 0.0)]
     ranks = ranking(y[test], scores)
-    return (*f1, ranks.roc_auc or 0.0, ranks.pr_auc or 0.0, *spent)
+    return (*f1, ranks.roc_auc or 0.0, ranks.average_precision or 0.0, *spent)
 
 
 def best_threshold(y: IntArray, scores: FloatArray) -> float:

@@ -24,10 +24,10 @@ from tocsin import Pipeline, config
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.store.database import Database
-from tocsin.types import Batch, Delivery, Notice
+from tocsin.types import Batch, Delivery, Notification
 
 COLUMNS = ("a", "b", "c")
 START = np.datetime64("2026-01-01", "us")
@@ -206,14 +206,16 @@ def _encoded(found: Sequence[dict[str, Any]]) -> list[bytes]:
 class Counting(Responder):
     """Counts what it is told; ``answer`` says what becomes of it."""
 
-    def __init__(self, answer: Callable[[Notice], Delivery] | None = None, **given: Any) -> None:
+    def __init__(
+        self, answer: Callable[[Notification], Delivery] | None = None, **given: Any
+    ) -> None:
         super().__init__(**given)
-        object.__setattr__(self, "notices", [])
+        object.__setattr__(self, "notifications", [])
         object.__setattr__(self, "answer", answer or (lambda _: Delivery("delivered")))
 
-    def respond(self, notice: Notice) -> Delivery:
-        self.notices.append(notice)  # type: ignore[attr-defined]
-        return self.answer(notice)  # type: ignore[attr-defined, no-any-return]
+    def respond(self, notification: Notification) -> Delivery:
+        self.notifications.append(notification)  # type: ignore[attr-defined]
+        return self.answer(notification)  # type: ignore[attr-defined, no-any-return]
 
 
 _CONTEXT = multiprocessing.get_context("forkserver")

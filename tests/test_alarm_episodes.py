@@ -19,7 +19,7 @@ from tocsin.alarms.lifecycle import end
 from tocsin.alarms.policy import AlarmPolicy, Storm
 from tocsin.alarms.storm import StormControl
 from tocsin.errors import ParameterError, StoreError
-from tocsin.types import Alarm, Judgement, Reason
+from tocsin.types import Alarm, BatchDecision, Reason
 
 START = np.datetime64("2026-01-01", "us")
 NORMAL, ALMOST, ODD, EXTREME = 0.5, 0.002, 1e-4, 1e-8
@@ -29,9 +29,9 @@ def at(seconds: Any) -> Any:
     return START + (np.asarray(seconds, dtype=float) * 1e6).astype("timedelta64[us]")
 
 
-def judged(p_values: Any) -> Judgement:
+def judged(p_values: Any) -> BatchDecision:
     p = np.asarray(p_values, dtype=float)
-    return Judgement(-np.log10(p), p, p <= 0.001, 3.0, "autoencoder 1a2b")
+    return BatchDecision(-np.log10(p), p, p <= 0.001, 3.0, "autoencoder 1a2b")
 
 
 def run(
@@ -285,12 +285,12 @@ def test_batches_are_quick() -> None:
     entities = tuple(f"entity {i}" for i in range(500))
     times, quiet, loud = at(range(500)), judged([NORMAL] * 500), judged([ODD] * 500)
 
-    def cost(judgement: Judgement, repeats: int) -> float:
+    def cost(decision: BatchDecision, repeats: int) -> float:
         spent = []
         for _ in range(repeats):
             engine = Episodes("m", AlarmPolicy(), ordered=False)
             begun = time.process_time()
-            engine.update(times, entities, judgement)
+            engine.update(times, entities, decision)
             spent.append(time.process_time() - begun)
         return min(spent)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tocsin.alarms.lifecycle import ACTIVE, ALLOWED, change, end, merge
-from tocsin.errors import Refused
+from tocsin.errors import NotAllowed
 from tocsin.types import Alarm, AlarmState
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_every_change_is_made_or_refused_with_what_can_be_done(
         assert (changed.closed is None) == (after in ACTIVE)
         assert changed.owner == ("anna" if after == "acknowledged" else "")
     else:
-        with pytest.raises(Refused, match=f"is {before}.*can be made: {ALLOWED[before][0]}"):
+        with pytest.raises(NotAllowed, match=f"is {before}.*can be made: {ALLOWED[before][0]}"):
             change(alarm(before), after, later)
 
 
@@ -114,7 +114,7 @@ class Life(RuleBasedStateMachine):
         before = self.stored
         try:
             self.stored = change(before, state, self._later(), "anna")
-        except Refused:
+        except NotAllowed:
             assert state not in ALLOWED[before.state]
             assert self.stored == before
         else:

@@ -1,4 +1,4 @@
-"""Who is told of what and when, and when nobody is; storms, with the whole way to notices."""
+"""Who is told of what and when, and when nobody is; storms, with the whole way to notifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tocsin.alarms.episodes import Episodes
 from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
 from tocsin.alarms.routing import Route, Router, lapsed
 from tocsin.alarms.storm import StormControl
-from tocsin.types import Alarm, Judgement
+from tocsin.types import Alarm, BatchDecision
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -163,7 +163,7 @@ def test_silences_inhibitions_and_maintenance_mute() -> None:
 
 
 class Joining:
-    """The rule of the outbox: a notice that is not yet sent is joined, and none is made."""
+    """The rule of the outbox: a notification that is not yet sent is joined, and none is made."""
 
     def __init__(self) -> None:
         self.pending: dict[tuple[Any, ...], datetime] = {}
@@ -196,12 +196,12 @@ def test_a_hundred_thousand_anomalies_of_fifty_entities_are_few_notices(
     stored: dict[str, Alarm] = {}
     entities = tuple(f"sensor {i % 50}" for i in range(2_000))
     p_values = np.full(2_000, 1e-4)
-    judgement = Judgement(-np.log10(p_values), p_values, p_values < 1e-3, 3.0, "m")
+    decision = BatchDecision(-np.log10(p_values), p_values, p_values < 1e-3, 3.0, "m")
     start, anomalies = np.datetime64(NOON.replace(tzinfo=None), "us"), 0
     for step in range(50):
         now = NOON + timedelta(milliseconds=100 * step)
         times = start + np.timedelta64(100 * step, "ms") + np.arange(2_000).astype("m8[us]")
-        changed = engine.update(times, entities, judgement)
+        changed = engine.update(times, entities, decision)
         for each in control.update(changed, stored, engine.newest):
             for route in router.route(each, stored.get(each.id)):
                 outbox.enqueue(route, now)

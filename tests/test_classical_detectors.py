@@ -5,7 +5,6 @@ import pytest
 from sklearn import ensemble, neighbors, svm
 
 from tocsin import registry
-from tocsin.detectors.scaling import standardise
 from tocsin.detectors.tables import lof as lof_module
 from tocsin.detectors.tables.copod import Copod
 from tocsin.detectors.tables.ecod import Ecod
@@ -18,6 +17,7 @@ from tocsin.detectors.tables.ocsvm import Ocsvm
 from tocsin.detectors.tables.pca import Pca
 from tocsin.detectors.tables.pyod import Pyod
 from tocsin.errors import MissingExtra, NotSavable, ParameterError, UnknownName
+from tocsin.features.scaling import standardise
 
 NAMES = [
     "isolation_forest", "gaussian_mixture", "pca", "ecod", "copod", "hbos", "lof", "ocsvm", "mcd",

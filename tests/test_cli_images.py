@@ -13,7 +13,7 @@ from test_cli_text import run
 from test_image_pipeline import fill, wall
 from tocsin.cli import building
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.image_plots import safe_name, write_overlays
+from tocsin.report.plots.images import safe_name, write_overlays
 from tocsin.types import Decision, Explanation, ImageDetection, Scores
 
 MEMORY = ("--detector", "patch_memory", "--set", "size=64", "--set", "bank=200")

@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notifications import EVIL, alarm
 
-from notices import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.sources._records import Fields, batch_of
 from tocsin.store.folder import fingerprint
 from tocsin.store.leases import Lease
-from tocsin.types import Delivery, Notice, Rejection
+from tocsin.types import Delivery, Notification, Rejection
 
 FILE = """
 monitors:
@@ -39,7 +39,7 @@ monitors:
     training: {detector: neighbours, after: 200, false_alarms: 0.01}
     alarms: {open: 2, of: 3, close_after: 5}
 responders:
-  ops: {type: log_file, path: notices.log}
+  ops: {type: log_file, path: notifications.log}
   stop:
     type: action
     target: {type: command, command: [/usr/bin/true], allow: [/usr/bin/true], timeout: 5s}
@@ -389,12 +389,12 @@ def test_actions_wait_until_somebody_agrees(run: Run, stores: Stores) -> None:
     with stores.db.begin() as c:
         key = stores.outbox.enqueue(c, "stop", {}, "opened", ["a1"], now)
     stop = config.read("tocsin.yaml").responders["stop"]
-    notice = Notice(key, "opened", {}, (stores.alarms.get("a1"),), now)
+    notification = Notification(key, "opened", {}, (stores.alarms.get("a1"),), now)
 
     def attempt() -> Delivery:
         assert [each.key for each in stores.outbox.due(datetime.now(UTC), "stop", 9, 60.0)] == [key]
-        stores.outbox.freeze(key, notice)
-        delivery: Delivery = stop.act(notice, stores.audit)  # type: ignore[attr-defined]
+        stores.outbox.freeze(key, notification)
+        delivery: Delivery = stop.act(notification, stores.audit)  # type: ignore[attr-defined]
         later = now + timedelta(hours=1) if delivery.status == "retry" else None
         stores.outbox.mark(key, delivery, later)
         return delivery
@@ -421,7 +421,7 @@ def test_dead_notices_are_listed_and_sent_again(run: Run, stores: Stores) -> Non
     assert run("events", "--dead", "--json").json[0]["key"] == key
     run("events", "--requeue", key)
     assert run("events", "--dead").out == "nothing\n"
-    assert "no dead notice" in run("events", "--requeue", key, code=2).err
+    assert "no dead notification" in run("events", "--requeue", key, code=2).err
 
 
 HOST = """

@@ -147,7 +147,7 @@ def test_texts_are_held_out():
     result, detection, tested = hold_out(texts(), y, views(), "clean")
     assert result.split == "random"
     assert len(detection) == len(tested) == 66
-    assert result.ranking.pr_auc == 1.0
+    assert result.ranking.average_precision == 1.0
 
 
 def evaluate(*words: object) -> str:

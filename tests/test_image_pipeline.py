@@ -14,7 +14,8 @@ from tocsin.base import Detector
 from tocsin.detectors.images._maps import MapDetector, Picture, pictures
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnreadableFile
 from tocsin.explain.images import WHOLE, explain_map
-from tocsin.monitor.scoring import Pictures, scorer, training_data
+from tocsin.monitor.models import scorer, training_data
+from tocsin.monitor.scorers.images import ImageScorer
 from tocsin.pipeline import ImagePipeline
 from tocsin.prepare import images as preparing
 from tocsin.prepare.images import ImagePreparer, ImageReading, gather
@@ -292,7 +293,7 @@ def test_a_monitor_scores_the_images_of_its_folder(tmp_path: Path) -> None:
     folder = fill(tmp_path / "walls", 3, spotted=(2,))
     pipeline = ImagePipeline(Brightness(), training="clean").fit(walls(20))
     judge = scorer(pipeline, "walls", 0)
-    assert isinstance(judge, Pictures)
+    assert isinstance(judge, ImageScorer)
     paths = [str(path) for path in sorted(folder.iterdir())]
     batch = Batch(pd.DataFrame({"path": paths}), np.zeros(3, dtype="datetime64[us]"))
     assert judge.judge(batch).is_anomaly.tolist() == [False, False, True]

@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.browser import watched
+from support.reports import EVIL, TURNED, Page, Scored
 from test_image_pipeline import CARD, wall
-from test_log_report import TURNED
-from test_report import EVIL, Page
-from test_report_browser import browser, watched
 from tocsin.errors import InputError
-from tocsin.evaluate.image_plots import overlay, picture
-from tocsin.evaluate.image_report import write_image_report
 from tocsin.explain.images import explain_map
+from tocsin.report.images import ImageReport
+from tocsin.report.plots.images import overlay, picture
 from tocsin.types import Decision, Explanation, ImageDetection, Region, Scores, SkippedImage
-
-__all__ = ["browser"]
 
 NAMES = {0: f'"><img src=x onerror=alert(1)>{EVIL}{TURNED}.png', 1: "good/wall01.png"}
 
@@ -52,8 +49,9 @@ def made(n: int = 12, found: int = 2, *, maps: bool = True, **more: Any) -> Imag
     )
 
 
-def written(tmp_path: Path, detection: ImageDetection, **more: Any) -> Page:
-    path = write_image_report(tmp_path / "images.html", detection, card=CARD, **more)
+def written(tmp_path: Path, detection: ImageDetection, settings: Any = None, **more: Any) -> Page:
+    pipeline = Scored(CARD, settings)
+    path = ImageReport.write(tmp_path / "images.html", detection, pipeline=pipeline, **more)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -79,7 +77,7 @@ def test_each_anomaly_is_shown_as_it_is_and_with_its_heat(tmp_path: Path) -> Non
     box = detection.regions[0][0]
     assert f"x {box.left}–{box.right}, y {box.top}–{box.bottom}" in page.text
     assert "2 anomalies in 12 images" in page.text
-    assert "An image rings when" in page.text
+    assert "An image is flagged when" in page.text
     assert "128 × 96" in page.text
     assert "one note" in page.text
     assert "tocsin detect walls" in page.text
@@ -146,7 +144,7 @@ def test_an_overlay_has_its_boxes_where_the_regions_are() -> None:
 def test_the_sheet_fits_any_screen_and_is_searched_and_sorted(
     browser: Any, tmp_path: Path, width: int
 ) -> None:
-    path = write_image_report(tmp_path / "images.html", made(found=5), card=CARD)
+    path = ImageReport.write(tmp_path / "images.html", made(found=5), pipeline=Scored())
     opened, complaints = watched(browser, path, viewport={"width": width, "height": 800})
     opened_images = opened.locator(".pictures img")
     assert opened_images.count() == 10

@@ -8,16 +8,16 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin import decide, registry
 from tocsin.base import check_sessions, out_of_fold_scores
-from tocsin.detectors.char_model import CharModel
 from tocsin.detectors.logs.auto import Auto
 from tocsin.detectors.logs.log_counts import LogCounts
 from tocsin.detectors.logs.log_lines import LogLines
 from tocsin.detectors.logs.log_lstm import LogLstm
 from tocsin.detectors.logs.log_rarity import LogRarity
 from tocsin.detectors.logs.log_transformer import LogTransformer
-from tocsin.detectors.sparse_neighbours import SparseSearch
-from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import InputError, NotFitted, ParameterError
+from tocsin.features.char_model import CharModel
+from tocsin.features.sparse_neighbours import SparseSearch
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import LogSession
 
 SMALL = {"steps": 150, "batch_size": 32, "device": "cpu"}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from test_report import CARD, EVIL, Page
+from support.reports import EVIL, TURNED, Page, Scored, marks
 from tocsin.errors import InputError
-from tocsin.evaluate.log_report import write_log_report
+from tocsin.report.logs import LogReport
 from tocsin.types import (
     Decision,
     Explanation,
@@ -14,8 +14,6 @@ from tocsin.types import (
     Reason,
     Scores,
 )
-
-TURNED = "\u202egpj.exe"
 
 
 def made(n=120, texts=("job 7 failed: disk full",), reasons=(), times=True, key="job 7"):
@@ -40,12 +38,8 @@ def made(n=120, texts=("job 7 failed: disk full",), reasons=(), times=True, key=
 
 
 def written(tmp_path, detection, **more):
-    path = write_log_report(tmp_path / "logs.html", detection, card=CARD, title=EVIL, **more)
+    path = LogReport.write(tmp_path / "logs.html", detection, pipeline=Scored(), title=EVIL, **more)
     return path.read_text(encoding="utf-8")
-
-
-def marks(html):
-    return [part.split("</mark>")[0].split(">", 1)[1] for part in html.split("<mark")[1:]]
 
 
 def test_lines_are_shown_with_their_place_time_and_reasons(tmp_path):

@@ -18,7 +18,7 @@ def test_ranking_agrees_with_scikit_learn():
     y, scores = made()
     result = ranking(y, scores)
     assert result.roc_auc == pytest.approx(roc_auc_score(y, scores))
-    assert result.pr_auc == pytest.approx(average_precision_score(y, scores))
+    assert result.average_precision == pytest.approx(average_precision_score(y, scores))
     assert (result.n, result.anomalies) == (400, y.sum())
 
 
@@ -32,11 +32,17 @@ def test_best_f1_is_reached_at_its_threshold_and_nowhere_passed():
 def test_perfect_reversed_and_constant_scores():
     y = np.array([0, 0, 0, 1, 1])
     perfect = ranking(y, y)
-    assert perfect.roc_auc == perfect.pr_auc == perfect.best_f1 == perfect.precision_at_n == 1
+    assert (
+        perfect.roc_auc
+        == perfect.average_precision
+        == perfect.best_f1
+        == perfect.precision_at_n
+        == 1
+    )
     assert ranking(y, -y).roc_auc == 0
     constant = ranking(y, np.zeros(5))
     assert constant.roc_auc == 0.5
-    assert constant.pr_auc == constant.precision_at_n == pytest.approx(0.4)
+    assert constant.average_precision == constant.precision_at_n == pytest.approx(0.4)
 
 
 def test_ranking_is_the_same_after_a_monotone_change_and_in_any_order():
@@ -52,7 +58,7 @@ def test_ranking_is_the_same_after_a_monotone_change_and_in_any_order():
 def test_one_class_cannot_be_ranked(y):
     result = ranking(y, [1.0, 2.0, 3.0])
     assert result.roc_auc is None
-    assert result.pr_auc is None
+    assert result.average_precision is None
     assert result.best_f1 is None
     assert result.anomalies == sum(y)
 

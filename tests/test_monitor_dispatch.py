@@ -1,4 +1,4 @@
-"""Notices on their way: sent once if all is well, again if not, and none waits for another."""
+"""Notifications on their way: sent once, again after a failure, and none waits for another."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ from tocsin.monitor.dispatch import MOST_ATTEMPTS, Dispatcher, _pause
 from tocsin.monitor.event_processor import EventProcessor
 from tocsin.responders.webhook import Webhook
 from tocsin.store.outbox import Pending
-from tocsin.types import Batch, Delivery, Notice
+from tocsin.types import Batch, Delivery, Notification
 
 NOW = datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
 TELL = "policies: [{respond: [console], group_wait: 0s, group_interval: 0s, repeat: 4h}]"
@@ -41,7 +41,7 @@ def dispatcher(one: EventProcessor, responder: Counting | Webhook) -> Dispatcher
 
 
 def send(sender: Dispatcher, now: datetime) -> int:
-    """Send all that is due at a time, and return how many notices that was."""
+    """Send all that is due at a time, and return how many notifications that was."""
 
     async def all_due() -> int:
         sent = 0
@@ -53,7 +53,7 @@ def send(sender: Dispatcher, now: datetime) -> int:
 
 
 def kinds(responder: Counting) -> list[str]:
-    return [notice.kind for notice in responder.notices]
+    return [notification.kind for notification in responder.notifications]
 
 
 def test_opened_repeated_and_resolved_are_told(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_opened_repeated_and_resolved_are_told(tmp_path: Path) -> None:
     sender = dispatcher(one, told)
     send(sender, NOW)
     assert kinds(told) == ["opened"]
-    assert [alarm.entity for alarm in told.notices[0].alarms] == ["pump 2"]
+    assert [alarm.entity for alarm in told.notifications[0].alarms] == ["pump 2"]
     send(sender, NOW + timedelta(hours=3.9))
     assert kinds(told) == ["opened"]
     for times in (1, 2, 3):
@@ -71,7 +71,7 @@ def test_opened_repeated_and_resolved_are_told(tmp_path: Path) -> None:
     send(sender, NOW + timedelta(hours=13))
     assert kinds(told)[-1] == "resolved"
     send(sender, NOW + timedelta(hours=30))
-    assert len(told.notices) == 5
+    assert len(told.notifications) == 5
     assert one.stores.outbox.dead() == []
     assert one.stores.outbox.pending() == []
 
@@ -88,11 +88,11 @@ def test_a_kill_between_sending_and_noting_sends_again_with_the_same_key(
         patched.setattr(one.stores.outbox, "mark", killed)
         with pytest.raises(StoreUnavailable):
             send(dispatcher(one, told), NOW)
-    # Another process, after the lease: the alarm has changed meanwhile, the notice has not.
+    # Another process, after the lease: the alarm has changed meanwhile, the notification has not.
     one.process(batch(events(40, start=40, bad=[50])), NOW)
     again = process(tmp_path / "tocsin.yaml", kept=one.stores)
     send(dispatcher(again, told), NOW + timedelta(minutes=1))
-    opened = [notice for notice in told.notices if notice.kind == "opened"]
+    opened = [notification for notification in told.notifications if notification.kind == "opened"]
     assert len(opened) == 2
     assert opened[0] == opened[1]
 
@@ -111,13 +111,13 @@ def test_a_responder_that_fails_is_tried_again_with_growing_pauses(tmp_path: Pat
     assert len(tried) == MOST_ATTEMPTS
     assert all(0.7 * 2 * 3**i <= p <= 1.3 * 2 * 3**i + 1 for i, p in enumerate(pauses[:6]))
     assert max(pauses) <= 1.25 * 1_800 + 1
-    assert len({notice.key for notice in told.notices}) == 1
+    assert len({notification.key for notification in told.notifications}) == 1
     (dead,) = one.stores.outbox.dead()
     assert (dead.status, dead.reason, dead.attempts) == ("dead", "down", MOST_ATTEMPTS)
     told2 = Counting()
     one.stores.outbox.requeue(dead.key, now)
     send(dispatcher(one, told2), now)
-    assert told2.notices[0].key == dead.key
+    assert told2.notifications[0].key == dead.key
 
 
 def test_pauses_of_several_notices_differ() -> None:
@@ -194,7 +194,7 @@ def test_a_responder_that_hangs_is_unknown_and_keeps_nothing(
     monkeypatch.setattr("tocsin.monitor.dispatch._GRACE", 0.1)
     one, hanging, forever = ringing(tmp_path), threading.Event(), threading.Event()
 
-    def hang(_: Notice) -> Delivery:
+    def hang(_: Notification) -> Delivery:
         hanging.set()
         forever.wait(20)
         hanging.clear()
@@ -223,8 +223,8 @@ def test_a_storm_of_anomalies_is_told_in_few_notices(tmp_path: Path) -> None:
     assert counted["anomalies"] == 100_000
     assert len([a for a in one.stores.alarms.list() if a.kind == "anomaly"]) == 50
     send(dispatcher(one, told), NOW + timedelta(hours=1))
-    print(f"{len(told.notices)} notices of 100,000 anomalies")
-    assert 1 <= len(told.notices) <= 50
+    print(f"{len(told.notifications)} notifications of 100,000 anomalies")
+    assert 1 <= len(told.notifications) <= 50
     assert time.process_time() - took < 60
 
 
@@ -237,8 +237,8 @@ def test_more_alarms_than_a_storm_needs_are_told_as_one(tmp_path: Path) -> None:
     told = Counting()
     one.process(batch(events(60, bad=range(60), entities=60)), NOW)
     send(dispatcher(one, told), NOW)
-    named = [alarm for notice in told.notices for alarm in notice.alarms]
-    assert len(told.notices) == 11, "the first ten, and the storm with the model's own"
+    named = [alarm for notification in told.notifications for alarm in notification.alarms]
+    assert len(told.notifications) == 11, "the first ten, and the storm with the model's own"
     assert [alarm.kind for alarm in named].count("storm") == 1
 
 
@@ -249,12 +249,14 @@ def test_silenced_alarms_are_told_when_the_silence_ends(tmp_path: Path) -> None:
     one.process(batch(events(24, start=40, bad=[61])), NOW)  # pump 1 is not silenced
     sender = dispatcher(one, told)
     send(sender, NOW)
-    assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
+    assert [a.entity for notification in told.notifications for a in notification.alarms] == [
+        "pump 1"
+    ]
     send(sender, NOW + timedelta(minutes=30))
-    assert len(told.notices) == 1
+    assert len(told.notifications) == 1
     send(sender, NOW + timedelta(hours=1, minutes=5))
-    assert [a.entity for a in told.notices[1].alarms] == ["pump 2"]
-    assert told.notices[1].kind == "opened"
+    assert [a.entity for a in told.notifications[1].alarms] == ["pump 2"]
+    assert told.notifications[1].kind == "opened"
 
 
 def test_maintenance_and_inhibition_mute(tmp_path: Path) -> None:
@@ -267,9 +269,11 @@ def test_maintenance_and_inhibition_mute(tmp_path: Path) -> None:
     one.process(batch(events(24, start=40, bad=[61, 63])), NOW)
     sender = dispatcher(one, told)
     send(sender, NOW)
-    assert [a.entity for notice in told.notices for a in notice.alarms] == ["pump 1"]
+    assert [a.entity for notification in told.notifications for a in notification.alarms] == [
+        "pump 1"
+    ]
     send(sender, NOW + timedelta(hours=1))
-    assert [a.entity for a in told.notices[-1].alarms] == ["pump 2"]
+    assert [a.entity for a in told.notifications[-1].alarms] == ["pump 2"]
 
 
 def test_escalation_reaches_others_unless_somebody_takes_the_alarm(tmp_path: Path) -> None:
@@ -286,8 +290,10 @@ def test_escalation_reaches_others_unless_somebody_takes_the_alarm(tmp_path: Pat
         after = change(taken, "acknowledged", NOW, "me")
         one.stores.alarms.change(c, taken, after, "me", "", NOW)
     send(sender, NOW + timedelta(minutes=16))
-    escalated = [notice for notice in told.notices if notice.kind == "escalated"]
-    assert [a.entity for notice in escalated for a in notice.alarms] == ["pump 1"]
+    escalated = [
+        notification for notification in told.notifications if notification.kind == "escalated"
+    ]
+    assert [a.entity for notification in escalated for a in notification.alarms] == ["pump 1"]
     assert one.stores.outbox.dead() == [], "what has lapsed is no dead letter"
 
 
@@ -330,7 +336,7 @@ def test_a_rise_that_was_told_already_is_not_told_again(tmp_path: Path) -> None:
     rise()  # before "opened" is sent, which thus shows it
     send(sender, NOW + timedelta(minutes=1))
     send(sender, NOW + timedelta(minutes=30))
-    assert [(n.kind, n.alarms[0].severity) for n in told.notices] == [("opened", "critical")]
+    assert [(n.kind, n.alarms[0].severity) for n in told.notifications] == [("opened", "critical")]
 
     (tmp_path / "b").mkdir()
     one, told = ringing(tmp_path / "b", more, alarms), Counting()

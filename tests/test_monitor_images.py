@@ -10,7 +10,7 @@ import tocsin
 from monitors import configured, model, running, said, stores, until
 from tocsin import config, registry
 from tocsin.errors import ParameterError
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 
 
 def wall(i: int, *, spoilt: bool = False) -> Image.Image:

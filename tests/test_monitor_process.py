@@ -16,9 +16,9 @@ import tocsin
 from monitors import START, batch, configured, events, model, process, stored, told, train
 from servers import free_port
 from tocsin import config
-from tocsin.errors import InputError, Refused, StoreUnavailable
+from tocsin.errors import InputError, NotAllowed, StoreUnavailable
 from tocsin.monitor import history, training
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.types import Batch
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -85,8 +85,8 @@ def test_values_of_several_types_in_a_column(tmp_path: Path) -> None:
     counted = one.stores.counters.read()["m"]
     assert counted["no number"] == 2  # the text, and the list; of {"deep": 1} only a.deep is left
     assert counted["events"] == 40
-    assert kept.judgement is not None
-    assert kept.judgement.is_anomaly[6]
+    assert kept.decision is not None
+    assert kept.decision.is_anomaly[6]
 
 
 def test_not_a_number_and_infinity_are_scored(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_not_a_number_and_infinity_are_scored(tmp_path: Path) -> None:
     one.process(Batch(frame, found.times, found.ids, found.entities), NOW)
     (kept,) = one.stores.events.read("m")
     assert len(kept) == 20
-    assert kept.judgement is not None
-    assert np.isfinite(kept.judgement.p_values).all()
+    assert kept.decision is not None
+    assert np.isfinite(kept.decision.p_values).all()
 
 
 def test_missing_and_unknown_columns_and_an_empty_batch(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_missing_and_unknown_columns_and_an_empty_batch(tmp_path: Path) -> None:
     one.process(batch([]), NOW)
     (kept,) = one.stores.events.read("m")
     assert list(kept.frame) == ["a", "c", "unknown"]
-    assert kept.judgement is not None
+    assert kept.decision is not None
 
 
 def test_events_of_no_single_type_are_kept_without_a_model(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_events_of_no_single_type_are_kept_without_a_model(tmp_path: Path) -> No
     one.process(batch(found), NOW)
     (kept,) = one.stores.events.read("m")
     assert kept.frame["a"].dtype == np.float64
-    assert kept.judgement is None
+    assert kept.decision is None
 
 
 def test_a_model_that_takes_nothing_is_an_alarm_until_it_does(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_one_event_that_breaks_the_model_is_found(
         "ZeroDivisionError: a fault of the model"
     }
     (kept,) = one.stores.events.read("m")
-    assert np.flatnonzero(kept.judgement.is_anomaly).tolist() == [29 - 1]
+    assert np.flatnonzero(kept.decision.is_anomaly).tolist() == [29 - 1]
 
 
 def test_explaining_that_fails_still_rings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_a_lost_answer_is_not_written_twice(
     # Another process that goes on from an older state is refused.
     other = process(tmp_path / "tocsin.yaml", kept=one.stores)
     one.process(batch(events(20, start=40), ids=False), NOW)
-    with pytest.raises(Refused, match="Another process"):
+    with pytest.raises(NotAllowed, match="Another process"):
         other.process(batch(events(20, start=40), ids=False), NOW)
     assert one.stores.events.count("m") == 60
 
@@ -275,7 +275,7 @@ def test_every_score_names_its_model_when_that_is_switched(tmp_path: Path) -> No
         one.use_model(open_model(tmp_path / "other" if start % 200 else model(), 10))
         names.append(one.scorer.name)
         one.process(batch(events(100, start=start)), NOW)
-    kept = [each.judgement.model for each in one.stores.events.read("m")]
+    kept = [each.decision.model for each in one.stores.events.read("m")]
     assert kept == names
     assert len(set(names)) == 2
 
@@ -292,7 +292,7 @@ def test_training_needs_events_enough(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
-    from tocsin.monitor.scoring import new_pipeline, training_data
+    from tocsin.monitor.models import new_pipeline, training_data
 
     rng = np.random.default_rng(0)
 
@@ -326,7 +326,7 @@ def test_series_are_scored_the_same_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_texts_are_scored_by_the_column_that_was_trained_on(tmp_path: Path) -> None:
-    from tocsin.monitor.scoring import scorer
+    from tocsin.monitor.models import scorer
 
     mails = pd.DataFrame(
         {

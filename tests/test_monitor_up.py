@@ -160,8 +160,8 @@ def test_models_are_switched_under_load(tmp_path: Path, port: int) -> None:
         client.stop()
     assert said(path).count("the model is not taken") == 1
     kept = list(stores(path).events.read("m"))
-    assert all(each.judgement is not None for each in kept), "no gap"
-    models = [each.judgement.model for each in kept if each.judgement]
+    assert all(each.decision is not None for each in kept), "no gap"
+    models = [each.decision.model for each in kept if each.decision]
     changes = [a for a, b in zip(models, [*models[1:], ""], strict=True) if a != b]
     assert len(changes) == len(set(models)) == 3, "in their order, each once"
 
@@ -178,7 +178,7 @@ def test_a_missing_model_is_trained_from_the_first_events(tmp_path: Path, port: 
         client = Client(port, events(100, start=1_000, bad=[1_050])).start()
         until(lambda: client.is_done)
     kept = stores(path)
-    judged = [each for each in kept.events.read("m") if each.judgement is not None]
+    judged = [each for each in kept.events.read("m") if each.decision is not None]
     assert sum(map(len, judged)) == 100
     assert any(alarm.entity == "pump 2" for alarm in kept.alarms.list())
 

@@ -7,12 +7,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from tocsin.detectors.column_scalings import MidRankScaling, MinMaxScaling, StandardScaling
-from tocsin.detectors.neighbour_search import NeighbourSearch
 from tocsin.detectors.tables.local_geometry import LocalGeometry
 from tocsin.detectors.tables.neighbours import Neighbours
 from tocsin.detectors.tables.trimmed_neighbours import TrimmedNeighbours
 from tocsin.errors import InputError, ParameterError
+from tocsin.features.column_scalings import MidRankScaling, MinMaxScaling, StandardScaling
+from tocsin.features.neighbour_search import NeighbourSearch
 
 DETECTORS = [Neighbours, LocalGeometry, TrimmedNeighbours]
 

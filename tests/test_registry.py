@@ -59,6 +59,6 @@ def test_private_files_are_no_detectors() -> None:
 
 def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("theirs", "tocsin.detectors.tables.hbos:Hbos", "tocsin.detectors.tables")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
     assert "theirs" in registry.names("tables")
     assert registry.find("theirs").card.name == "hbos"

@@ -1,55 +1,19 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from support.reports import CARD, EVIL, Page, Scored
 from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate import plots
-from tocsin.evaluate.report import MOST_ANOMALIES, write_report
-from tocsin.types import Card, Decision, Detection, Explanation, Reason, Scores
-
-EVIL = "<script>alert(1)</script>"
-CARD = Card(
-    name="made",
-    modality="tables",
-    family="density",
-    learning=("one-class",),
-    summary="made for this test",
-    paper="None",
-    cost="none",
-)
-
-
-class Page(HTMLParser):
-    """The tags, attributes and text of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.attributes, self.open, self.parts = [], [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attrs]
-
-    def handle_data(self, data):
-        self.parts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.parts).split())
-
-    @property
-    def images(self):
-        head = "data:image/svg+xml;base64,"
-        sources = [value for tag, name, value in self.attributes if (tag, name) == ("img", "src")]
-        assert all(source.startswith(head) for source in sources)
-        return [base64.b64decode(source[len(head) :]).decode() for source in sources]
+from tocsin.report.items import MOST_ANOMALIES
+from tocsin.report.plots.curves import roc_plot
+from tocsin.report.plots.scores import score_histogram, score_rows
+from tocsin.report.tables import TableReport, latent_map
+from tocsin.types import Decision, Detection, Explanation, Reason, Scores
 
 
 def made(n=300, anomalies=12, names=("speed", "load"), threshold=3.0):
@@ -72,9 +36,10 @@ def made(n=300, anomalies=12, names=("speed", "load"), threshold=3.0):
     return frame, Detection(Scores(scores), decision, np.arange(n), reasons, notes)
 
 
-def written(tmp_path, detection, frame, **options):
-    path = write_report(
-        tmp_path / "report.html", detection, **({"frame": frame, "card": CARD} | options)
+def written(tmp_path, detection, frame, *, settings=None, embedding=None, **options):
+    pipeline = Scored(CARD, settings, embedding)
+    path = TableReport.write(
+        tmp_path / "report.html", detection, pipeline=pipeline, data=frame, **options
     )
     return Page(path.read_text("utf-8"))
 
@@ -87,7 +52,7 @@ def test_the_report_says_what_was_found_and_why(tmp_path):
     for wanted in (
         "pumps.csv",
         "12 anomalies in 300 rows, found by made",
-        "2 % of normal rows may pass",
+        "a level exceeded by 2 % of normal rows",
         "The training rows were said to be clean.",
         "expected 0.25",
         "70 %",
@@ -119,7 +84,7 @@ def test_labels_of_one_class_have_no_curves(tmp_path):
     frame, detection = made()
     page = written(tmp_path, detection, frame, labels=np.zeros(300, dtype=int))
     assert "12 false alarms" in page.text
-    assert "ROC area –" in page.text
+    assert "ROC AUC –" in page.text
     assert len(page.images) == 4
 
 
@@ -194,7 +159,7 @@ def test_nothing_found_and_nothing_possible_are_said(tmp_path):
     assert "No row scores above the threshold" in written(tmp_path, detection, frame).text
     frame, detection = made(anomalies=0, threshold=NEVER)
     text = written(tmp_path, detection, frame).text
-    assert "no score is high enough to ring" in text
+    assert "no score can reach the threshold" in text
     assert "Threshold none" in text
 
 
@@ -236,7 +201,7 @@ def test_an_existing_report_stays_when_writing_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(ParameterError, match="No space left"):
-        write_report(path, detection, frame=frame, card=CARD)
+        TableReport.write(path, detection, pipeline=Scored(), data=frame)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -244,7 +209,7 @@ def test_an_existing_report_stays_when_writing_fails(tmp_path, monkeypatch):
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
     frame, detection = made()
     with pytest.raises(ParameterError, match="missing"):
-        write_report(tmp_path / "missing" / "r.html", detection, frame=frame, card=CARD)
+        written(tmp_path / "missing", detection, frame)
 
 
 def test_lengths_must_agree(tmp_path):
@@ -259,22 +224,22 @@ def test_lengths_must_agree(tmp_path):
 
 def test_a_million_rows_are_sampled_and_the_plot_says_so():
     scores = np.random.default_rng(0).normal(size=1_000_000)
-    svg = plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
+    svg = score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
     assert "flagged (1,500 of 999," in svg
     assert len(svg) < 500_000
-    assert svg == plots.score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
+    assert svg == score_rows(scores, np.arange(len(scores)), scores > 4, 4.0)
 
 
 def test_plots_leave_global_settings_alone():
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    plots.score_histogram([1.0, 2.0, 3.0], 2.5)
+    score_histogram([1.0, 2.0, 3.0], 2.5)
     assert dict(mpl.rcParams) == before
 
 
 def test_a_curve_needs_both_classes_and_a_map_two_dimensions():
     with pytest.raises(InputError, match="both classes"):
-        plots.roc_plot([0, 0], [1.0, 2.0], 1.5)
+        roc_plot([0, 0], [1.0, 2.0], 1.5)
     with pytest.raises(InputError, match="2 or more"):
-        plots.latent_map(np.ones((3, 1)), np.ones(3), np.zeros(3, dtype=bool))
+        latent_map(np.ones((3, 1)), np.ones(3), np.zeros(3, dtype=bool))

@@ -1,7 +1,5 @@
 """The report in a real browser: what a person sees, sorts and searches."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from test_report import CARD
-from tocsin.evaluate.log_report import write_log_report
-from tocsin.evaluate.report import write_report
-from tocsin.evaluate.text_report import write_text_report
+from support.browser import watched
+from support.reports import Scored
 from tocsin.pipeline import Pipeline
+from tocsin.report.logs import LogReport
+from tocsin.report.tables import TableReport
+from tocsin.report.text import TextReport
 from tocsin.types import (
     Decision,
     Explanation,
@@ -25,38 +24,7 @@ from tocsin.types import (
     TextMark,
 )
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = "<img src=x onerror=document.title='taken'>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    if CHROMIUM is None:
-        message = "Chromium is not installed: apt-get install chromium"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-def watched(browser, path: Path, **options: object) -> tuple[object, list[str]]:
-    """Open a report; return the page, and the list of what it says and of what it asks for."""
-    complaints: list[str] = []
-    opened = browser.new_page(**options)
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on(
-        "request",
-        lambda request: (
-            request.url.startswith(("file:", "data:")) or complaints.append(request.url)
-        ),
-    )
-    opened.goto(path.as_uri())
-    return opened, complaints
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +38,7 @@ def page(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ob
     pipeline = Pipeline("neighbours", training="clean").fit(normal)
     detection = pipeline.detect(new)
     path: Path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(path, detection, frame=new, card=pipeline.card, settings=pipeline.settings)
+    TableReport.write(path, detection, pipeline=pipeline, data=new)
     opened, complaints = watched(browser, path)
     yield opened, complaints
     opened.close()
@@ -143,8 +111,8 @@ def logs() -> LogDetection:
 def test_lines_of_logs_fit_any_screen_and_are_found_and_sorted(
     browser, tmp_path: Path, logs: LogDetection, scheme: str
 ) -> None:
-    path = write_log_report(
-        tmp_path / "logs.html", logs, card=CARD, labels=logs.decision.is_anomaly
+    path = LogReport.write(
+        tmp_path / "logs.html", logs, pipeline=Scored(), labels=logs.decision.is_anomaly
     )
     opened, complaints = watched(browser, path, color_scheme=scheme)
     assert len(rows(opened)) == 3
@@ -183,7 +151,7 @@ def test_words_of_texts_are_marked_where_they_stand(browser, tmp_path: Path) -> 
         marks={0: (TextMark(4, 7, 1.0),)},
         nearest={0: EVIL},
     )
-    path = write_text_report(tmp_path / "texts.html", detection, card=CARD)
+    path = TextReport.write(tmp_path / "texts.html", detection, pipeline=Scored())
     opened, complaints = watched(browser, path, viewport={"width": 390, "height": 800})
     assert opened.locator("mark").all_inner_texts() == ["WON"]
     shown = opened.locator(".text").first.inner_text()

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notifications import EVIL, alarm, hostile, notification
 from pydantic import ValidationError
 
-from notices import EVIL, alarm, hostile, notice
 from receiving import Answer, Receiver
 from tocsin import registry
 from tocsin.base.responder import Responder
@@ -42,7 +42,7 @@ def test_every_responder_is_found_by_name_and_takes_no_unknown_setting() -> None
 
 
 def test_the_payload_is_the_same_each_time_and_never_too_large() -> None:
-    told = notice(*(alarm(f"a{i}", summary="ü" * 3_000) for i in range(100)))
+    told = notification(*(alarm(f"a{i}", summary="ü" * 3_000) for i in range(100)))
     body = payload(told, 100_000)
     assert body == payload(told, 100_000)
     assert len(body) <= 100_000
@@ -51,7 +51,7 @@ def test_the_payload_is_the_same_each_time_and_never_too_large() -> None:
     assert read["created"] == "2026-03-01T12:00:00Z"
     assert 0 < len(read["alarms"]) == 100 - read["omitted"]
     assert read["alarms"][0]["reasons"][0]["seen"] == 98.2
-    assert json.loads(payload(notice(), 100_000))["omitted"] == 0
+    assert json.loads(payload(notification(), 100_000))["omitted"] == 0
 
 
 @pytest.mark.parametrize("largest", [16_384, 256_000, 1_000_000])
@@ -77,10 +77,10 @@ def test_hostile_texts_do_not_steer_a_terminal(capsys: pytest.CaptureFixture[str
 def test_the_console_prints_to_a_narrow_or_closed_terminal(monkeypatch: Any) -> None:
     narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", narrow)
-    assert Console().respond(notice(alarm(summary="Überhitzt"))).status == "delivered"
+    assert Console().respond(notification(alarm(summary="Überhitzt"))).status == "delivered"
     assert b"\\xdcberhitzt" in narrow.buffer.getvalue()
     narrow.close()
-    assert Console().respond(notice()).status == "rejected"
+    assert Console().respond(notification()).status == "rejected"
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_log_file_has_a_line_a_notice_and_is_rotated(tmp_path: Path) -> None:
     responder = LogFile(path=path, largest=1_000, keep=2)
     assert responder.check() is None
     for i in range(12):
-        assert responder.respond(notice(key=f"k{i}")).status == "delivered"
+        assert responder.respond(notification(key=f"k{i}")).status == "delivered"
     files = sorted(each.name for each in path.parent.iterdir())
     assert files == ["alarms.log", "alarms.log.1", "alarms.log.2"]
     kept = [each["key"] for name in reversed(files) for each in lines(path.parent / name)]
@@ -111,13 +111,13 @@ def test_a_log_file_has_a_line_a_notice_and_is_rotated(tmp_path: Path) -> None:
 def test_a_line_that_a_crash_tore_is_mended_and_other_lines_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "alarms.log"
     responder = LogFile(path=path)
-    responder.respond(notice(key="first"))
+    responder.respond(notification(key="first"))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
-    responder.respond(notice(key="second"))
+    responder.respond(notification(key="second"))
     assert [each["key"] for each in lines(path)] == ["first", "second"]
     path.write_bytes(b"not ours")
-    responder.respond(notice())
+    responder.respond(notification())
     assert path.read_bytes().startswith(b"not ours\n{")
 
 
@@ -126,7 +126,7 @@ def test_threads_that_share_a_log_file_tear_no_line(tmp_path: Path) -> None:
 
     def write(name: str) -> None:
         for i in range(30):
-            LogFile(path=path, largest=20_000, keep=50).respond(notice(key=f"{name}{i}"))
+            LogFile(path=path, largest=20_000, keep=50).respond(notification(key=f"{name}{i}"))
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:
@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     def write(answer: Any) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500))
-        answer.send([LogFile(path=path).respond(notice(key=str(i))) for i in range(4)])
+        answer.send([LogFile(path=path).respond(notification(key=str(i))) for i in range(4)])
 
     here, there = multiprocessing.Pipe(duplex=False)
     writer = multiprocessing.get_context("fork").Process(target=write, args=(there,))
@@ -161,7 +161,7 @@ def test_a_log_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     responder = LogFile(path=tmp_path / "file" / "alarms.log")
     assert "cannot be written" in str(responder.check())
-    assert responder.respond(notice()).status == "retry"
+    assert responder.respond(notification()).status == "retry"
     assert "cannot be written" in str(LogFile(path=tmp_path).check())
 
 
@@ -204,7 +204,7 @@ def test_a_program_gets_the_notice_and_nothing_else(
 def test_the_exit_status_says_what_became_of_it(
     tmp_path: Path, text: str, status: str, reason: str
 ) -> None:
-    delivery = command(script(tmp_path, text)).respond(notice())
+    delivery = command(script(tmp_path, text)).respond(notification())
     assert (delivery.status, reason in delivery.reason) == (status, True), delivery
     assert delivery.reason.isprintable()
     assert len(delivery.reason) < 1_500
@@ -213,7 +213,7 @@ def test_the_exit_status_says_what_became_of_it(
 def test_a_slow_program_is_killed_with_what_it_started(tmp_path: Path) -> None:
     program = script(tmp_path, f"sleep 60 & echo $! > {tmp_path}/child; wait")
     started = time.monotonic()
-    delivery = command(program, timeout=0.5).respond(notice())
+    delivery = command(program, timeout=0.5).respond(notification())
     assert delivery.status == "unknown"
     assert time.monotonic() - started < 3
     child = int((tmp_path / "child").read_text())
@@ -225,7 +225,7 @@ def test_a_slow_program_is_killed_with_what_it_started(tmp_path: Path) -> None:
 
 def test_what_a_program_starts_in_a_session_of_its_own_is_killed_too(tmp_path: Path) -> None:
     program = script(tmp_path, f"setsid sleep 60 & echo $! > {tmp_path}/child; wait")
-    assert command(program, timeout=0.5).respond(notice()).status == "unknown"
+    assert command(program, timeout=0.5).respond(notification()).status == "unknown"
     child = int((tmp_path / "child").read_text())
     until = time.monotonic() + 2
     while alive(child) and time.monotonic() < until:
@@ -239,7 +239,7 @@ def test_the_program_that_was_looked_at_is_run_wherever_a_link_leads_by_then(
     real = script(tmp_path, f"echo real > {tmp_path}/ran")
     link = tmp_path / "link.sh"
     link.symlink_to(real)
-    assert command(link).respond(notice()).status == "delivered"
+    assert command(link).respond(notification()).status == "delivered"
     assert (tmp_path / "ran").read_text() == "real\n"
     other = tmp_path / "other.sh"
     other.write_text(f"#!/bin/sh\necho other > {tmp_path}/ran\n")
@@ -264,7 +264,7 @@ def test_only_allowed_and_guarded_programs_are_run(tmp_path: Path) -> None:
             Command(command=(given,), allow=(Path(allowed),))
     program.chmod(0o777)
     assert "others may write" in str(command(program).check())
-    assert command(program).respond(notice()).status == "retry"
+    assert command(program).respond(notification()).status == "retry"
     program.chmod(0o755)
     tmp_path.chmod(0o777)
     assert "others may write" in str(command(program).check())
@@ -273,7 +273,7 @@ def test_only_allowed_and_guarded_programs_are_run(tmp_path: Path) -> None:
     assert "no program" in str(command(program).check())
     program.unlink()
     assert "No such file" in str(command(program).check())
-    assert command(program).respond(notice()).status == "retry"
+    assert command(program).respond(notification()).status == "retry"
     assert not (tmp_path / "ran").exists()
 
 
@@ -292,10 +292,10 @@ def test_apprise_tells_a_chat_and_keeps_its_secrets(
     assert "\n" not in told["title"]
     assert EVIL[:10] not in told["message"]
     receiver.answer = Answer(500)
-    refused = responder.respond(notice())
+    refused = responder.respond(notification())
     assert (refused.status, refused.reason) == ("retry", "not accepted: env CHAT")
     bad = Apprise.model_validate({"urls": [{"env": "CHAT"}, {"env": "NONSENSE"}]})
-    assert bad.check() == bad.respond(notice()).reason
+    assert bad.check() == bad.respond(notification()).reason
     assert "hush" not in f"{bad.check()}{bad!r}{caplog.text}"
 
 
@@ -308,7 +308,7 @@ def test_a_slow_chat_does_not_keep_apprise_from_the_others(
         monkeypatch.setenv("SLOW", f"json://127.0.0.1:{receiver.port}/")
         monkeypatch.setenv("QUICK", f"json://127.0.0.1:{quick.port}/")
         settings = {"urls": [{"env": "SLOW"}, {"env": "QUICK"}], "timeout": 1}
-        delivery = Apprise.model_validate(settings).respond(notice())
+        delivery = Apprise.model_validate(settings).respond(notification())
         assert (delivery.status, delivery.reason) == ("retry", "not accepted: env SLOW")
         assert len(quick.requests) == 1
 
@@ -317,4 +317,4 @@ def test_secrets_that_are_not_there_are_told_and_waited_for() -> None:
     os.environ.pop("TOCSIN_NOT_SET", None)
     responder = Apprise.model_validate({"urls": [{"env": "TOCSIN_NOT_SET"}]})
     assert "TOCSIN_NOT_SET" in str(responder.check())
-    assert responder.respond(notice()).status == "retry"
+    assert responder.respond(notification()).status == "retry"

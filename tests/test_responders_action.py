@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
-from notices import alarm, hostile, notice
 from receiving import Answer, Receiver
 from servers import free_port, mosquitto
 from tocsin.errors import StoreUnavailable
 from tocsin.responders.action import Action
 from tocsin.store.audit import Audit
 from tocsin.store.database import Database
-from tocsin.types import Alarm, Delivery, Notice
+from tocsin.types import Alarm, Delivery, Notification
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def action(press: Receiver, **settings: Any) -> Action:
     return Action.model_validate({**given, **free, **settings})
 
 
-def now(*alarms: Alarm, **changes: Any) -> Notice:
-    return notice(*alarms, **{"created": datetime.now(UTC), **changes})
+def now(*alarms: Alarm, **changes: Any) -> Notification:
+    return notification(*alarms, **{"created": datetime.now(UTC), **changes})
 
 
 def outcomes(ledger: Audit) -> list[str]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
-from notices import alarm, hostile, notice
 from servers import Server, free_port, mosquitto, tansu
 from tocsin.responders.kafka import Kafka
 from tocsin.responders.mqtt import Mqtt
@@ -57,7 +57,7 @@ def test_a_notice_is_published_by_mqtt(broker: Server) -> None:
         reading = asyncio.create_task(subscriber(broker.port, ready, 2))
         await ready.wait()
         responder = mqtt(broker.port)
-        for told in (notice(), hostile()):
+        for told in (notification(), hostile()):
             delivery = await asyncio.to_thread(responder.respond, told)
             assert delivery.status == "delivered", delivery
         return await asyncio.wait_for(reading, 5)
@@ -74,7 +74,7 @@ def test_mqtt_waits_for_a_broker_that_was_killed(broker: Server) -> None:
     away = mqtt(broker.port).send(b"{}", "k")
     assert (away.status, "refused" in away.reason) == ("retry", True), away
     broker.start()
-    assert mqtt(broker.port).respond(notice()).status == "delivered"
+    assert mqtt(broker.port).respond(notification()).status == "delivered"
 
 
 def test_mqtt_login_is_checked_and_kept_secret(
@@ -83,7 +83,7 @@ def test_mqtt_login_is_checked_and_kept_secret(
     monkeypatch.setenv("BROKER", "hush")
     with mosquitto(tmp_path, config="allow_anonymous false") as guarded:
         responder = mqtt(guarded.port, username="me", password={"env": "BROKER"})
-        delivery = responder.respond(notice())
+        delivery = responder.respond(notification())
         assert delivery.status == "retry"
         assert "hush" not in delivery.reason + repr(responder)
         assert "uthori" in delivery.reason or "password" in delivery.reason
@@ -140,7 +140,7 @@ async def records(server: Server, count: int) -> list[Any]:
 def test_each_alarm_is_a_record_of_kafka(kafka: Server) -> None:
     responder = to_kafka(kafka.port)
     assert responder.check() is None
-    sent = responder.respond(notice(alarm("a1"), alarm("a2")))
+    sent = responder.respond(notification(alarm("a1"), alarm("a2")))
     assert sent.status == "delivered", sent
     assert responder.respond(hostile()).status == "delivered"
     found = asyncio.run(records(kafka, 3))
@@ -155,17 +155,17 @@ def test_each_alarm_is_a_record_of_kafka(kafka: Server) -> None:
 def test_kafka_waits_for_a_broker_that_was_killed(kafka: Server) -> None:
     kafka.kill()
     started = time.monotonic()
-    away = to_kafka(kafka.port).respond(notice())
+    away = to_kafka(kafka.port).respond(notification())
     assert (away.status, f"127.0.0.1:{kafka.port}" in away.reason) == ("retry", True), away
     assert time.monotonic() - started < 6
     kafka.start()
-    assert to_kafka(kafka.port).respond(notice()).status == "delivered"
+    assert to_kafka(kafka.port).respond(notification()).status == "delivered"
 
 
 def test_a_silent_kafka_broker_takes_no_longer_than_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        delivery = to_kafka(silent.getsockname()[1], timeout=0.5).respond(notice())
+        delivery = to_kafka(silent.getsockname()[1], timeout=0.5).respond(notification())
         assert delivery.status == "retry"
         assert time.monotonic() - started < 3
 
@@ -174,7 +174,7 @@ def test_kafka_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOT_SET", raising=False)
     responder = to_kafka(free_port(), username="me", password={"env": "NOT_SET"})
     assert "NOT_SET" in str(responder.check())
-    assert responder.respond(notice()).status == "retry"
+    assert responder.respond(notification()).status == "retry"
     for settings in ({"topic": "a b"}, {"servers": ["here"]}, {"username": "me"}):
         with pytest.raises(ValidationError):
             to_kafka(1, **settings)

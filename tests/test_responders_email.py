@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
-from notices import alarm, hostile, notice
 from servers import certificate_for_localhost, free_port
 from tocsin.responders.email import Email, message
 
@@ -74,8 +74,8 @@ def responder(port: int, **settings: Any) -> Email:
 def test_a_notice_arrives_as_text_and_html(plain: int, mailbox: Mailbox) -> None:
     told = responder(plain, to=["ops@example.com", "ada@example.com"])
     assert told.check() is None
-    assert told.respond(notice()).status == "delivered"
-    told.respond(notice())
+    assert told.respond(notification()).status == "delivered"
+    told.respond(notification())
     first, again = mailbox.mails
     assert first["Subject"] == "ALARM [critical] pumps p7: p7: heat 98"
     assert (first["From"], first["To"]) == (
@@ -90,7 +90,9 @@ def test_a_notice_arrives_as_text_and_html(plain: int, mailbox: Mailbox) -> None
     assert page is not None
     assert "heat: 98.2 (expected 12.1)" in text.get_content()
     assert "heat: 98.2 (expected 12.1)" in page.get_content()
-    assert message(notice(key="k-2"), "a@b.c", ("d@e.f",))["Message-ID"] != first["Message-ID"]
+    assert (
+        message(notification(key="k-2"), "a@b.c", ("d@e.f",))["Message-ID"] != first["Message-ID"]
+    )
 
 
 def test_hostile_texts_add_no_header_recipient_or_markup(plain: int, mailbox: Mailbox) -> None:
@@ -111,7 +113,7 @@ def test_hostile_texts_add_no_header_recipient_or_markup(plain: int, mailbox: Ma
 
 def test_a_line_with_a_dot_does_not_end_the_mail(plain: int, mailbox: Mailbox) -> None:
     dots = "." * 280
-    assert responder(plain).respond(notice(alarm(summary=dots))).status == "delivered"
+    assert responder(plain).respond(notification(alarm(summary=dots))).status == "delivered"
     for kind in ("plain", "html"):
         part = mailbox.mails[0].get_body((kind,))
         assert part is not None
@@ -131,7 +133,7 @@ def test_refusals_are_told(
     plain: int, mailbox: Mailbox, answers: dict[str, str], status: str, reason: str
 ) -> None:
     mailbox.answers = answers
-    delivery = responder(plain).respond(notice())
+    delivery = responder(plain).respond(notification())
     assert (delivery.status, reason in delivery.reason) == (status, True), delivery
 
 
@@ -139,7 +141,7 @@ def test_one_refused_recipient_does_not_keep_the_others_from_it(
     plain: int, mailbox: Mailbox
 ) -> None:
     mailbox.answers = {"ada@example.com": "550 gone"}
-    delivery = responder(plain, to=["ops@example.com", "ada@example.com"]).respond(notice())
+    delivery = responder(plain, to=["ops@example.com", "ada@example.com"]).respond(notification())
     assert delivery.status == "delivered"
     assert delivery.reason == "refused: ada@example.com (550 gone)"
     assert mailbox.recipients == ["ops@example.com"]
@@ -148,16 +150,19 @@ def test_one_refused_recipient_does_not_keep_the_others_from_it(
 def test_silence_after_the_text_is_unknown(plain: int, mailbox: Mailbox) -> None:
     mailbox.silent = 30.0
     started = time.monotonic()
-    delivery = responder(plain, timeout=0.7).respond(notice())
+    delivery = responder(plain, timeout=0.7).respond(notification())
     assert (delivery.status, len(mailbox.mails)) == ("unknown", 1)
     assert time.monotonic() - started < 2
 
 
 def test_a_server_that_is_away_or_silent_is_tried_again() -> None:
-    assert responder(free_port()).respond(notice()).status == "retry"
+    assert responder(free_port()).respond(notification()).status == "retry"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
-        assert responder(silent.getsockname()[1], timeout=0.5).respond(notice()).status == "retry"
+        assert (
+            responder(silent.getsockname()[1], timeout=0.5).respond(notification()).status
+            == "retry"
+        )
         assert time.monotonic() - started < 2
 
 
@@ -176,7 +181,10 @@ def test_a_server_that_drips_takes_no_longer_than_the_timeout() -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         started = time.monotonic()
-        assert responder(listener.getsockname()[1], timeout=0.5).respond(notice()).status == "retry"
+        assert (
+            responder(listener.getsockname()[1], timeout=0.5).respond(notification()).status
+            == "retry"
+        )
         assert time.monotonic() - started < 2
 
 
@@ -213,13 +221,13 @@ def test_login_over_tls(
         settings = {**login, "host": "localhost", "tls": {"ca": str(certificate[0])}}
         told = responder(controller.port, **settings)
         assert told.check() is None
-        assert told.respond(notice()).status == "delivered", told.respond(notice())
+        assert told.respond(notification()).status == "delivered", told.respond(notification())
         monkeypatch.setenv("MAIL", "hushhush")
-        wrong = told.respond(notice())
+        wrong = told.respond(notification())
         assert (wrong.status, "refuses the login (535)" in wrong.reason) == ("rejected", True)
         assert "hush" not in wrong.reason + repr(told)
         for other in ({"tls": {}}, {"host": "127.0.0.1"}):
-            distrusted = responder(controller.port, **{**settings, **other}).respond(notice())
+            distrusted = responder(controller.port, **{**settings, **other}).respond(notification())
             assert distrusted.status == "retry"
             assert "certificate" in distrusted.reason
     finally:
@@ -227,7 +235,7 @@ def test_login_over_tls(
 
 
 def test_without_starttls_nothing_is_sent(plain: int, mailbox: Mailbox) -> None:
-    delivery = responder(plain, security="starttls").respond(notice())
+    delivery = responder(plain, security="starttls").respond(notification())
     assert (delivery.status, mailbox.mails) == ("rejected", [])
     assert "STARTTLS" in delivery.reason
 

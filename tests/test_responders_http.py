@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notifications import NOON, alarm, hostile, notification
 from pydantic import ValidationError
 
-from notices import NOON, alarm, hostile, notice
 from receiving import Answer, Receiver
 from servers import certificate_for_localhost, free_port
 from tocsin.responders.alertmanager import Alertmanager
@@ -40,8 +40,8 @@ def test_a_notice_arrives_signed_with_its_key(
     headers = {"Authorization": {"env": "AUTH"}, "X-Site": "berlin"}
     responder = webhook(receiver.url, secret={"env": "OPS"}, headers=headers)
     assert responder.check() is None
-    assert responder.respond(notice()).status == "delivered"
-    responder.respond(notice())
+    assert responder.respond(notification()).status == "delivered"
+    responder.respond(notification())
     first, again = receiver.requests
     assert first.path == "/hook?to=ops"
     assert first.body == again.body
@@ -80,7 +80,7 @@ def test_the_answer_says_what_became_of_it(
     receiver: Receiver, answer: Answer, status: str, reason: str
 ) -> None:
     receiver.answer = answer
-    delivery = webhook(receiver.url).respond(notice())
+    delivery = webhook(receiver.url).respond(notification())
     assert (delivery.status, reason in delivery.reason) == (status, True), delivery
     assert delivery.reason.isprintable()
     assert len(delivery.reason) < 500
@@ -94,10 +94,10 @@ def test_an_answer_that_may_quote_secrets_is_not_shown(
     monkeypatch.setenv("AUTH", "hush")
     receiver.answer = Answer(400, body=b"bad token hush")
     responder = webhook(f"{receiver.url}&hush", headers={"Authorization": {"env": "AUTH"}})
-    said = responder.respond(notice()).reason
+    said = responder.respond(notification()).reason
     assert said == f"127.0.0.1:{receiver.port} answers 400"
     monkeypatch.setenv("AUTH", "hush\r\nX-Evil: 1")
-    broken = responder.respond(notice())
+    broken = responder.respond(notification())
     assert (broken.status, "env AUTH" in broken.reason) == ("retry", True)
     assert "hush" not in broken.reason + str(responder.check()) + caplog.text
 
@@ -108,7 +108,7 @@ def test_a_slow_receiver_takes_no_longer_than_the_timeout(
 ) -> None:
     receiver.answer = answer
     started = time.monotonic()
-    delivery = webhook(receiver.url, timeout=0.5).respond(notice())
+    delivery = webhook(receiver.url, timeout=0.5).respond(notification())
     assert time.monotonic() - started < 1.5
     assert delivery.status == "retry"
     unsure = webhook(receiver.url, timeout=0.5).send(b"{}", "k")
@@ -161,7 +161,7 @@ def test_hostile_texts_arrive_as_data(receiver: Receiver) -> None:
 )
 def test_addresses_that_are_not_public_are_refused(host: str, receiver: Receiver) -> None:
     responder = Webhook(url=f"http://{host}:{receiver.port}/", timeout=2)
-    delivery = responder.respond(notice())
+    delivery = responder.respond(notification())
     assert delivery.status == "rejected"
     assert "not public" in delivery.reason
     assert "allow" in str(responder.check())
@@ -183,17 +183,19 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_used(
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     responder = webhook(f"http://rebind.example:{receiver.port}/")
-    assert responder.respond(notice()).status == "delivered"
+    assert responder.respond(notification()).status == "delivered"
     assert asked == ["rebind.example"]
     assert receiver.requests[0].headers["Host"] == f"rebind.example:{receiver.port}"
-    assert responder.respond(notice()).status == "rejected"
+    assert responder.respond(notification()).status == "rejected"
 
 
 def test_hosts_and_networks_are_allowed_by_name(receiver: Receiver) -> None:
     local = f"http://localhost:{receiver.port}/"
     for allow in (["localhost"], ["LOCALHOST"], ["127.0.0.0/8", "::1"]):
-        assert webhook(local, allow=allow).respond(notice()).status == "delivered"
-    assert webhook(local, allow=["10.0.0.0/8", "other"]).respond(notice()).status == "rejected"
+        assert webhook(local, allow=allow).respond(notification()).status == "delivered"
+    assert (
+        webhook(local, allow=["10.0.0.0/8", "other"]).respond(notification()).status == "rejected"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,14 +229,14 @@ def test_the_name_of_a_certificate_is_checked(certificate: tuple[Path, Path]) ->
     with Receiver(context) as receiver:
         local, other = (f"https://{host}:{receiver.port}/" for host in ("localhost", "127.0.0.1"))
         trusted = {"tls": {"ca": str(certificate[0])}, "allow": ["localhost", "127.0.0.1"]}
-        assert webhook(local, **trusted).respond(notice()).status == "delivered"
+        assert webhook(local, **trusted).respond(notification()).status == "delivered"
         for url, settings in ((local, {"allow": ["localhost"]}), (other, trusted)):
-            delivery = webhook(url, **settings).respond(notice())
+            delivery = webhook(url, **settings).respond(notification())
             assert (delivery.status, "certificate" in delivery.reason) == ("retry", True), delivery
         assert len(receiver.requests) == 1
     missing = webhook(local, tls={"ca": "/no/such"}, allow=["localhost"])
     assert "/no/such" in str(missing.check())
-    assert missing.respond(notice()).status == "retry"
+    assert missing.respond(notification()).status == "retry"
 
 
 def test_a_server_that_never_shakes_hands_is_left() -> None:
@@ -250,7 +252,7 @@ def test_alertmanager_gets_alerts(receiver: Receiver) -> None:
     settings = {"url": f"http://127.0.0.1:{receiver.port}/am/", "allow": ["127.0.0.1"]}
     responder = Alertmanager.model_validate({**settings, "lasting": "1h"})
     assert responder.check() is None
-    assert responder.respond(notice(alarm(), over)).status == "delivered"
+    assert responder.respond(notification(alarm(), over)).status == "delivered"
     (request,) = receiver.requests
     assert request.path == "/am/api/v2/alerts"
     first, second = json.loads(request.body)
@@ -264,7 +266,7 @@ def test_alertmanager_gets_alerts(receiver: Receiver) -> None:
     assert all(len(value) <= 1_000 for value in alert["labels"].values())
     assert alert["annotations"]["summary"].isprintable()
     receiver.answer = Answer(close=True)
-    assert responder.respond(notice()).status == "retry"
+    assert responder.respond(notification()).status == "retry"
 
 
 def test_deliveries_at_once_do_not_disturb_each_other(receiver: Receiver) -> None:
@@ -272,7 +274,7 @@ def test_deliveries_at_once_do_not_disturb_each_other(receiver: Receiver) -> Non
     found: list[str] = []
     threads = [
         threading.Thread(
-            target=lambda i=i: found.append(responder.respond(notice(key=str(i))).status)
+            target=lambda i=i: found.append(responder.respond(notification(key=str(i))).status)
         )
         for i in range(8)
     ]

@@ -108,7 +108,7 @@ def test_vus_without_buffers_of_one_range_is_near_the_areas_of_points():
     y = (np.arange(1000) // 100 == 4).astype(int)
     scores = np.random.default_rng(1).normal(size=1000) + y
     points, ranges = ranking(y, scores), vus(y, scores, 0)
-    assert ranges.vus_pr == pytest.approx(points.pr_auc, abs=0.02)
+    assert ranges.vus_pr == pytest.approx(points.average_precision, abs=0.02)
     assert ranges.vus_roc == pytest.approx(points.roc_auc, abs=0.02)
 
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.reports import Scored
 from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.series_plots import extremes, interval_plot, series_plot, write_png
-from tocsin.evaluate.series_report import write_series_report
+from tocsin.report.plots.series import extremes, interval_plot, series_plot, write_png
+from tocsin.report.series import SeriesReport
 from tocsin.types import Card, Decision, Interval, Reason, Scores, SeriesDetection
 
 EVIL = "<img src=x onerror=document.title='taken'>"
@@ -51,8 +52,9 @@ def made(n=600, entities=(None,), timed=True, channels=("speed", "load"), thresh
     )
 
 
-def written(tmp_path, detection, **options):
-    path = write_series_report(tmp_path / "report.html", detection, **({"card": CARD} | options))
+def written(tmp_path, detection, settings=None, **options):
+    pipeline = Scored(CARD, settings)
+    path = SeriesReport.write(tmp_path / "report.html", detection, pipeline=pipeline, **options)
     return path.read_text("utf-8")
 
 
@@ -113,7 +115,7 @@ def test_without_times_positions_count_within_the_entity(tmp_path):
 
 def test_nothing_found_and_nothing_possible_are_said(tmp_path):
     html = written(tmp_path, made(threshold=NEVER))
-    assert "no score is high enough to ring" in html
+    assert "no score can reach the threshold" in html
     assert "No point scores above the threshold" in html
     assert len(pictures(html)) == 1
 

@@ -144,7 +144,7 @@ def test_batch_detectors_learn_from_the_prefix_and_score_the_whole(folder):
         expected = vus(series.y, scores, buffer_period(series.X))
         assert row["vus_pr"] == pytest.approx(expected.vus_pr)
         assert row["vus_roc"] == pytest.approx(expected.vus_roc)
-        assert row["auc_pr"] == pytest.approx(ranking(series.y, scores).pr_auc)
+        assert row["auc_pr"] == pytest.approx(ranking(series.y, scores).average_precision)
         assert row["detector"] == "level"
         assert row["seconds"] > 0
         assert row["error"] is None

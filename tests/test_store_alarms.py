@@ -1,4 +1,4 @@
-"""The store of alarms and of what follows from them: states, silences, notices, leases, records."""
+"""The store of alarms and what follows from them: states, silences, notifications, leases."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from tocsin.store.leases import Lease
 from tocsin.store.outbox import Outbox
 from tocsin.store.quarantine import Quarantine
 from tocsin.store.silences import SilenceStore
-from tocsin.types import Alarm, Delivery, Notice, Reason, Rejection
+from tocsin.types import Alarm, Delivery, Notification, Reason, Rejection
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -167,15 +167,15 @@ def test_a_killed_senders_notice_comes_again_with_key_and_content(db: Database) 
     outbox = Outbox(db)
     key = enqueue(db, "abc1")
     (taken,) = outbox.due(NOW, "ops", 10, 30)
-    assert taken.notice is None
-    notice = Notice(key, "opened", GROUP, (make(),), NOW)
-    assert outbox.freeze(key, notice) == notice
-    assert outbox.freeze(key, replace(notice, alarms=())) == notice
+    assert taken.notification is None
+    notification = Notification(key, "opened", GROUP, (make(),), NOW)
+    assert outbox.freeze(key, notification) == notification
+    assert outbox.freeze(key, replace(notification, alarms=())) == notification
     assert outbox.due(NOW + 29 * SECOND, "ops", 10, 30) == []
     (again,) = outbox.due(NOW + 30 * SECOND, "ops", 10, 30)
-    assert (again.key, again.notice, again.attempts) == (key, notice, 0)
+    assert (again.key, again.notification, again.attempts) == (key, notification, 0)
     with pytest.raises(NotInStore):
-        outbox.freeze("none", notice)
+        outbox.freeze("none", notification)
 
 
 def test_retries_dead_letters_and_another_try(db: Database) -> None:

@@ -13,7 +13,7 @@ from tocsin.errors import InputError, StoreError
 from tocsin.store import archive as archiving
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
-from tocsin.types import Batch, Judgement
+from tocsin.types import Batch, BatchDecision
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,9 +34,9 @@ def make(n: int = 5, hour: int = 0, frame: pd.DataFrame | None = None, ids: bool
     )
 
 
-def judge(n: int = 5) -> Judgement:
+def judge(n: int = 5) -> BatchDecision:
     """Only the last event is an anomaly."""
-    return Judgement(np.arange(n) * 1.0, np.full(n, 0.5), np.arange(n) == n - 1, n - 1.5, "m@1")
+    return BatchDecision(np.arange(n) * 1.0, np.full(n, 0.5), np.arange(n) == n - 1, n - 1.5, "m@1")
 
 
 def fill(db: Database, hours: int, monitor: str = "machine") -> EventStore:
@@ -80,10 +80,10 @@ def test_a_frame_comes_back_as_it_was(db: Database, name: str) -> None:
     assert (found.times == batch.times).all()
     assert found.times.dtype == "datetime64[us]"
     assert (found.ids, found.entities) == (batch.ids, batch.entities)
-    assert found.judgement is not None
-    assert (found.judgement.scores == [0, 1, 2]).all()
-    assert list(found.judgement.is_anomaly) == [False, False, True]
-    assert (found.judgement.threshold, found.judgement.model) == (1.5, "m@1")
+    assert found.decision is not None
+    assert (found.decision.scores == [0, 1, 2]).all()
+    assert list(found.decision.is_anomaly) == [False, False, True]
+    assert (found.decision.threshold, found.decision.model) == (1.5, "m@1")
 
 
 def test_what_a_batch_lacks_stays_none(db: Database) -> None:
@@ -93,7 +93,7 @@ def test_what_a_batch_lacks_stays_none(db: Database) -> None:
         store.append(c, "machine", Batch(pd.DataFrame({"a": [1]}), times), None)
         assert store.append(c, "machine", make(0), None) == 0
     (found,) = store.read("machine")
-    assert (found.ids, found.entities, found.judgement) == (None, None, None)
+    assert (found.ids, found.entities, found.decision) == (None, None, None)
 
 
 def test_what_has_no_type_or_time_is_refused(db: Database) -> None:
@@ -170,8 +170,8 @@ def test_conditions_cut_batches(db: Database) -> None:
     assert numbers == sorted(numbers)
     assert [batch.number for batch in store.read("machine", after=numbers[-3])] == numbers[-2:]
     (cut,) = store.read("machine", newest=1)
-    assert cut.judgement is not None
-    assert (list(cut.frame["load"]), list(cut.judgement.scores)) == ([6.0], [4.0])
+    assert cut.decision is not None
+    assert (list(cut.frame["load"]), list(cut.decision.scores)) == ([6.0], [4.0])
 
 
 def test_old_events_move_to_a_file_a_day(db: Database, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 
 import tocsin
 from tocsin.base import Detector, TextDetector
-from tocsin.detectors.text._statistics import NAMES
-from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
-from tocsin.explain.text import MOST_TEXTS, STATISTICS, Background, explain_texts
+from tocsin.explain.text import MOST_TEXTS, Background, explain_texts
+from tocsin.features.text_statistics import STATISTICS
+from tocsin.features.texts import LONGEST
+from tocsin.features.tfidf import Tfidf
 from tocsin.pipeline import TextPipeline
-from tocsin.prepare.text import LONGEST, TextPreparer, find_text, reads_as_text
+from tocsin.prepare.text import TextPreparer, find_text, reads_as_text
 from tocsin.registry import create
 from tocsin.types import Scores, TextArray
 
@@ -74,12 +75,6 @@ def test_anomalies_are_marked_and_explained(pipeline: TextPipeline) -> None:
     assert 0 not in detection.explanations
 
 
-def test_plain_names_stand_for_all_statistics() -> None:
-    assert len(STATISTICS) == len(NAMES)
-    for name in ("capitals", "digits", "punctuation", "longest word", "links", "long numbers"):
-        assert name in STATISTICS[NAMES.index(name)]
-
-
 def test_unlabelled_texts_are_scored_leaving_themselves_out() -> None:
     texts = [*known(), STRANGE]
     detection = TextPipeline(views("mixed"), training="mixed").fit_detect(texts)
@@ -109,8 +104,8 @@ def test_the_calls_for_a_long_text_are_bounded_and_find_the_word() -> None:
     detector = CountWords().fit(["a", "b"])
     text = " ".join(f"word{i}" for i in range(1000)) + " bad " + " ".join(map(str, range(1000)))
     CountWords.asked = 0
-    background = Background().fit(["word1 is fine"], lambda texts: np.zeros((len(texts), 15)))
-    ((reasons, marks),) = explain_texts(detector, [text], background, _nothing, 5)
+    background = Background().fit(["word1 is fine"])
+    ((reasons, marks),) = explain_texts(detector, [text], background, 5)
     assert [reason.name for reason in reasons] == ["bad"]
     assert text[marks[0].start : marks[0].end] == "bad"
     assert CountWords.asked < 400
@@ -118,8 +113,8 @@ def test_the_calls_for_a_long_text_are_bounded_and_find_the_word() -> None:
 
 def test_repetitions_are_marked_together_whatever_their_case() -> None:
     detector = CountWords().fit(["a", "b"])
-    background = Background().fit(["all is fine"], _nothing)
-    ((reasons, marks),) = explain_texts(detector, ["Bad news, bad!"], background, _nothing, 5)
+    background = Background().fit(["all is fine"])
+    ((reasons, marks),) = explain_texts(detector, ["Bad news, bad!"], background, 5)
     assert [reason.name for reason in reasons] == ["Bad"]
     assert [(mark.start, mark.end, mark.weight) for mark in marks] == [(0, 3, 0.5), (10, 14, 0.5)]
 
@@ -129,19 +124,19 @@ def test_tokens_that_surprise_are_marked_where_the_detector_tells() -> None:
         def token_surprise(self, X: Any) -> list[Any]:
             return [(("the", " st", "ran", "ge", " word"), np.array([1.0, 6.0, 5.0, 1.0, 0.5]))]
 
-    background = Background().fit([], _nothing)
-    ((reasons, _),) = explain_texts(Reader(), ["the strange word"], background, _nothing, 5)
+    background = Background().fit([])
+    ((reasons, _),) = explain_texts(Reader(), ["the strange word"], background, 5)
     assert [(reason.name, reason.weight) for reason in reasons] == [("strange", 1.0)]
 
 
 def test_the_background_is_bounded_and_compares_scripts_without_blanks() -> None:
     texts = [f"text {i} of many" for i in range(MOST_TEXTS + 50)]
-    assert len(Background().fit(texts, _nothing).texts_) == MOST_TEXTS
-    background = Background().fit(["明天下午三点开会", "我爱吃苹果", ""], _nothing)
+    assert len(Background().fit(texts).texts_) == MOST_TEXTS
+    background = Background().fit(["明天下午三点开会", "我爱吃苹果", ""])
     assert background.texts_ != [""]
     assert background.nearest("明天上午开会") == "明天下午三点开会"
     assert background.nearest("hello") is None
-    assert Background().fit([], _nothing).nearest("a") is None
+    assert Background().fit([]).nearest("a") is None
 
 
 def test_a_saved_pipeline_answers_alike(pipeline: TextPipeline, tmp_path: Path) -> None:
@@ -250,7 +245,3 @@ def test_detect_takes_texts_in_one_call(tmp_path: Path) -> None:
     assert clean.decision.is_anomaly.tolist() == [True]
     with pytest.raises(ParameterError, match="how many texts come"):
         _ = TextPipeline(views(), alarms_per_day=1).fit(known(20)).notes_
-
-
-def _nothing(texts: list[str]) -> Any:
-    return np.zeros((len(texts), 15))

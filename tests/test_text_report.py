@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from test_log_report import TURNED, marks
-from test_report import CARD, EVIL, Page
+from support.reports import EVIL, TURNED, Page, Scored, marks
 from tocsin.errors import InputError
-from tocsin.evaluate.item_report import pieces
-from tocsin.evaluate.text_report import write_text_report
+from tocsin.report.marks import pieces
+from tocsin.report.text import TextReport
 from tocsin.types import Decision, Explanation, Reason, Scores, TextDetection, TextMark
 
 
@@ -27,7 +26,7 @@ def made(text="you WON a prize", marked=(), nearest="see you at noon", n=60, rea
 
 
 def written(tmp_path, detection, **more):
-    path = write_text_report(tmp_path / "texts.html", detection, card=CARD, **more)
+    path = TextReport.write(tmp_path / "texts.html", detection, pipeline=Scored(), **more)
     return path.read_text(encoding="utf-8")
 
 

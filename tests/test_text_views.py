@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tocsin.detectors.text._calibration import Calibration
 from tocsin.detectors.text._duplicates import near_duplicates
-from tocsin.detectors.text._statistics import NAMES, statistics
 from tocsin.detectors.text._views import Distance, NgramNeighbours, Tokens
 from tocsin.detectors.text.auto import Auto
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.errors import MissingExtra, ParameterError
+from tocsin.features.p_values import MidRankPValues
+from tocsin.features.text_statistics import STATISTICS, text_statistics
 
 WHO = ("mother", "the team", "a neighbour", "our teacher", "somebody", "my doctor")
 WHAT = ("sent a letter", "came for dinner", "asked about the garden", "missed the train")
@@ -148,7 +148,7 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_p_values_fall_steadily_and_stay_in_range() -> None:
-    calibration = Calibration().fit(np.random.default_rng(0).normal(size=500))
+    calibration = MidRankPValues().fit(np.random.default_rng(0).normal(size=500))
     p = calibration.p_values(np.linspace(-6, 60, 2000))
     assert (np.diff(p) <= 0).all()
     assert p[0] == 0.999
@@ -157,7 +157,7 @@ def test_p_values_fall_steadily_and_stay_in_range() -> None:
 
 
 def test_equal_scores_are_in_the_middle_and_others_beyond() -> None:
-    calibration = Calibration().fit(np.zeros(50))
+    calibration = MidRankPValues().fit(np.zeros(50))
     assert calibration.p_values(np.array([0.0, 1.0])).tolist() == [0.5, 1e-6]
 
 
@@ -188,10 +188,21 @@ def test_near_duplicates_differ_by_a_word_at_most() -> None:
 
 
 def test_statistics_tell_what_they_say() -> None:
-    values = dict(zip(NAMES, statistics(["HELLO you 12345! @me see www.x.org ?"])[0], strict=True))
-    assert values["long numbers"] == values["!"] == values["?"] == np.log(2)
-    assert values["links"] == values["words in capitals"] == values["# and @"] == np.log(2)
-    assert np.isfinite(statistics(["", "é", "\ud800"])).all()
+    (row,) = text_statistics(["HELLO you 12345! @me see www.x.org ?"])
+    values = dict(zip(STATISTICS, row, strict=True))
+    once = [name for name, value in values.items() if value == np.log(2)]
+    assert [name.removeprefix("number of ") for name in once] == [
+        '"!"',
+        '"?"',
+        "links",
+        "words in capitals",
+        "long numbers",
+        '"#" and "@"',
+    ]
+    assert values["share of capitals"] == values["share of digits"] == 5 / 36
+    assert values["share of punctuation"] == 5 / 36
+    assert values["letters in the longest word"] == np.log(6)
+    assert np.isfinite(text_statistics(["", "é", "\ud800"])).all()
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.evaluate.time_splits import (
-    draw_promises,
     limits,
     print_time_splits,
     read_time_splits,
     run_time_splits,
 )
+from tocsin.report.promises import draw_promises
 
 
 def rows(n, seed, shift=0.0):

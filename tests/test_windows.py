@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tocsin.detectors.windows import (
+from tocsin.features.windows import (
     USUAL_PERIOD,
     autocorrelation,
     average_over_windows,

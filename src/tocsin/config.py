@@ -100,7 +100,7 @@ class Config(Settings):
     storm: Storm = Storm()
 
     def router(self) -> Router:
-        """Return the router of notices that these policies and maintenance windows describe."""
+        """Return the router that the policies, inhibitions and maintenance windows describe."""
         return Router(self.policies, self.inhibit, self.maintenance)
 
     @model_validator(mode="after")

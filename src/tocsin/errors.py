@@ -15,7 +15,7 @@
     ├── StoreError                       the store of events and alarms
     │   ├── StoreUnavailable             locked, full or away: try again
     │   └── NotInStore (LookupError)     no alarm, silence or monitor of that name
-    ├── Refused                          an operation that its rules do not allow now
+    ├── NotAllowed                          an operation that its rules do not allow now
     └── ModelFolderError                 a saved model that cannot be used
         ├── NotAModel                    the folder holds no manifest
         ├── CorruptModel                 a file is missing, or its hash differs
@@ -76,7 +76,7 @@ class NotInStore(StoreError, LookupError):
     """The store holds nothing of that name."""
 
 
-class Refused(TocsinError):
+class NotAllowed(TocsinError):
     """An operation is against the rules, such as acknowledging a resolved alarm."""
 
 

@@ -16,14 +16,13 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tocsin.errors import ParameterError, UnknownName
 
 if TYPE_CHECKING:
-    from tocsin.base import Detector
+    from importlib.metadata import EntryPoint
 
 _PACKAGE = Path(__file__).parent
 _FOLDER = _PACKAGE / "detectors"
@@ -38,7 +37,7 @@ def modalities() -> list[str]:
     True
     """
     folders = {path.name for path in _FOLDER.iterdir() if (path / "__init__.py").exists()}
-    return sorted(folders | {point.name for point in entry_points(group="tocsin.pipeline")})
+    return sorted(folders | set(_entry_points("pipeline")))
 
 
 def of_modality(floor: str, modality: str) -> type[Any]:
@@ -49,8 +48,8 @@ def of_modality(floor: str, modality: str) -> type[Any]:
     >>> of_modality("pipeline", "text").__name__
     'TextPipeline'
     """
-    for point in entry_points(group=f"tocsin.{floor}", name=modality):
-        loaded: type[Any] = point.load()
+    if modality in (points := _entry_points(floor)):
+        loaded: type[Any] = points[modality].load()
         return loaded
     if modality not in modalities():
         raise _unknown(f'There is no modality "{modality}".', modality, modalities())
@@ -71,7 +70,7 @@ def names(modality: str = "tables") -> list[str]:
     >>> "autoencoder" in names("tables")
     True
     """
-    others = _entry_points(modality)
+    others = _entry_points(f"detectors.{modality}")
     if not others and modality not in modalities():
         raise UnknownName(
             f'There are no detectors for "{modality}"; there are for {", ".join(modalities())}.'
@@ -79,15 +78,15 @@ def names(modality: str = "tables") -> list[str]:
     return sorted(_modules(_FOLDER / modality) | set(others))
 
 
-def find(name: str, modality: str = "tables") -> type[Detector]:
-    """Return the class of a detector; ``pyod:KNN`` gives the class behind ``pyod``.
+def find(name: str, modality: str = "tables") -> type[Any]:
+    """Return the class of a detector, a ``base.Detector``; ``pyod:KNN`` gives that of ``pyod``.
 
     Raises UnknownName, with the nearest names, when there is none.
     """
     stem = name.partition(":")[0]
-    points = _entry_points(modality)
+    points = _entry_points(f"detectors.{modality}")
     if stem in points:
-        loaded: type[Detector] = points[stem].load()
+        loaded: type[Any] = points[stem].load()
         return loaded
     if stem not in names(modality):
         raise _unknown(f'There is no detector "{name}" for {modality}.', name, names(modality))
@@ -99,8 +98,8 @@ def find(name: str, modality: str = "tables") -> type[Detector]:
     raise UnknownName(f"{module} defines no class whose card is named {stem!r}.")
 
 
-def create(name: str, modality: str = "tables", **parameters: Any) -> Detector:
-    """Return a new, untrained detector.
+def create(name: str, modality: str = "tables", **parameters: Any) -> Any:
+    """Return a new, untrained ``base.Detector``.
 
     ``pyod:KNN`` passes ``KNN`` to the detector ``pyod``. Raises UnknownName, and
     ParameterError for a parameter that the detector does not have.
@@ -128,14 +127,13 @@ def part_names(kind: Kind) -> list[str]:
     >>> "host" in part_names("sources")
     True
     """
-    others = {point.name for point in entry_points(group=f"tocsin.{kind}")}
-    return sorted(_modules(_PACKAGE / kind) | others)
+    return sorted(_modules(_PACKAGE / kind) | set(_entry_points(kind)))
 
 
 def find_part(kind: Kind, name: str) -> type[Any]:
     """Return the class of a source or responder. Raises UnknownName, with the nearest names."""
-    for point in entry_points(group=f"tocsin.{kind}", name=name):
-        loaded: type[Any] = point.load()
+    if name in (points := _entry_points(kind)):
+        loaded: type[Any] = points[name].load()
         return loaded
     if name not in part_names(kind):
         raise _unknown(f'{kind.capitalize()} have no "{name}".', name, part_names(kind))
@@ -161,5 +159,8 @@ def _unknown(message: str, name: str, known: list[str]) -> UnknownName:
     return UnknownName(f"{message}{hint} Known: {', '.join(known)}.")
 
 
-def _entry_points(modality: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=f"tocsin.detectors.{modality}")}
+def _entry_points(floor: str) -> dict[str, EntryPoint]:
+    """Return what other packages register on a floor, by name."""
+    from importlib.metadata import entry_points  # 60 modules, which fitted state does without
+
+    return {point.name: point for point in entry_points(group=f"tocsin.{floor}")}

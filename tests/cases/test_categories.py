@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tocsin.detectors.categories import Categories
+from tocsin.features.categories import Categories
 from tocsin.pipeline import Pipeline
 
 ODD = 77

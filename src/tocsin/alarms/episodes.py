@@ -16,7 +16,7 @@ from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
 from tocsin.alarms.summary import sentence
 from tocsin.alarms.tracks import FIRST, LAST, Episode, Track, as_time
 from tocsin.errors import ParameterError, StoreError
-from tocsin.types import Alarm, Judgement, Reason, TimeArray
+from tocsin.types import Alarm, BatchDecision, Reason, TimeArray
 
 Describe = Callable[[int], tuple[tuple[Reason, ...], Mapping[str, Any], str]]
 """From the position of an event in its batch to reasons, evidence and a summary ("" for none)."""
@@ -71,7 +71,7 @@ class Episodes:
         self,
         times: TimeArray,
         entities: Sequence[str] | None,
-        judgement: Judgement,
+        decision: BatchDecision,
         describe: Describe | None = None,
     ) -> list[Alarm]:
         """Return the alarms that n events changed, in the order in which they did so.
@@ -83,10 +83,10 @@ class Episodes:
         self._undo, self._before = {}, (self._clock, self._elapsed, self._position)
         stamps, elapsed = self._advance(times)
         self._changed, self._peaks = {}, {}
-        found = np.flatnonzero(judgement.is_anomaly)
+        found = np.flatnonzero(decision.is_anomaly)
         if found.size or self._tracks:
             for i, entity in self._concerned(len(stamps), entities, found):
-                self._step(i, entity, int(stamps[i]), int(elapsed[i]), judgement)
+                self._step(i, entity, int(stamps[i]), int(elapsed[i]), decision)
             self._sweep(self._elapsed)
         self._position += len(stamps)
         return [self._alarm(entity, item, describe) for entity, item in self._changed.values()]
@@ -174,8 +174,8 @@ class Episodes:
         tracks = self._tracks
         return [(i, name) for i, name in enumerate(entities) if name in tracks or name in new]
 
-    def _step(self, i: int, entity: str, time: int, elapsed: int, judgement: Judgement) -> None:
-        anomalous = bool(judgement.is_anomaly[i])
+    def _step(self, i: int, entity: str, time: int, elapsed: int, decision: BatchDecision) -> None:
+        anomalous = bool(decision.is_anomaly[i])
         track = self._tracks.get(entity)
         if track is not None and elapsed > self._due(track):
             track = self._expire(entity, track, elapsed)
@@ -187,9 +187,9 @@ class Episodes:
             return
         self._touch(entity)
         if track.is_open:
-            self._go_on(i, entity, track, time, elapsed, judgement)
+            self._go_on(i, entity, track, time, elapsed, decision)
         else:
-            self._wait(i, entity, track, time, elapsed, judgement)
+            self._wait(i, entity, track, time, elapsed, decision)
         self._next_due = min(self._next_due, self._due(track))
 
     def _touch(self, entity: str) -> None:
@@ -212,18 +212,18 @@ class Episodes:
         return entity, self._tracks.setdefault(entity, Track(held=elapsed))
 
     def _wait(
-        self, i: int, entity: str, track: Track, time: int, elapsed: int, judgement: Judgement
+        self, i: int, entity: str, track: Track, time: int, elapsed: int, decision: BatchDecision
     ) -> None:
         """Count an event towards an episode."""
         oldest = self._rule.of - 1 if elapsed <= track.held + self._lasts else 0
         track.window = [age + 1 for age in track.window if age < oldest]
-        if not judgement.is_anomaly[i]:
+        if not decision.is_anomaly[i]:
             if not track.window and track.episode is None:
                 del self._tracks[entity]
             return
         track.window.append(0)
         track.held = elapsed
-        at_once = self._decades(float(judgement.p_values[i])) >= self._rule.at_once
+        at_once = self._decades(float(decision.p_values[i])) >= self._rule.at_once
         if not at_once and len(track.window) < self._rule.open:
             return
         episode = track.episode
@@ -235,8 +235,8 @@ class Episodes:
                 opened=time,
                 updated=time,
                 last=time,
-                threshold=float(judgement.threshold),
-                model=judgement.model,
+                threshold=float(decision.threshold),
+                model=decision.model,
             )
         else:
             episode.opened = max(time, episode.opened + 1)
@@ -244,10 +244,10 @@ class Episodes:
         episode.events += track.window[0]
         episode.anomalies += len(track.window) - 1
         track.episode, track.window = episode, []
-        self._go_on(i, entity, track, time, elapsed, judgement)
+        self._go_on(i, entity, track, time, elapsed, decision)
 
     def _go_on(
-        self, i: int, entity: str, track: Track, time: int, elapsed: int, judgement: Judgement
+        self, i: int, entity: str, track: Track, time: int, elapsed: int, decision: BatchDecision
     ) -> None:
         """Count an event of an open episode, and close it if it has been quiet for long enough."""
         episode = track.episode
@@ -255,13 +255,13 @@ class Episodes:
         self._changed[episode.id] = entity, episode
         episode.updated = max(episode.updated, time)
         episode.events += 1
-        p_value, score = float(judgement.p_values[i]), float(judgement.scores[i])
-        anomalous = bool(judgement.is_anomaly[i])
+        p_value, score = float(decision.p_values[i]), float(decision.scores[i])
+        anomalous = bool(decision.is_anomaly[i])
         if anomalous:
             episode.anomalies += 1
             if (p_value, -score) < (episode.p_value, -episode.score):
                 episode.p_value, episode.score, episode.peak = p_value, score, time
-                episode.threshold, episode.model = float(judgement.threshold), judgement.model
+                episode.threshold, episode.model = float(decision.threshold), decision.model
                 self._peaks[episode.id] = i
         if anomalous or p_value <= self.policy.hysteresis * self.budget:
             track.held, track.quiet, episode.last = elapsed, 0, time

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from tocsin.errors import Refused
+from tocsin.errors import NotAllowed
 from tocsin.types import Alarm, AlarmState
 
 ACTIVE: tuple[AlarmState, ...] = ("open", "acknowledged")
@@ -27,12 +27,12 @@ def change(alarm: Alarm, state: AlarmState, at: datetime, who: str = "") -> Alar
     """Return an alarm as a person wants it.
 
     Who acknowledges it owns it, until it is opened again. An alarm that is over was
-    closed ``at``, if not before. Raises Refused for a change that ``ALLOWED`` does not hold.
+    closed ``at``, if not before. Raises NotAllowed for a change that ``ALLOWED`` does not hold.
     """
     possible = ALLOWED[alarm.state]
     if state not in possible:
         is_already = " already" if state == alarm.state else ""
-        raise Refused(
+        raise NotAllowed(
             f"The alarm {alarm.id} is {alarm.state}{is_already} and cannot be made {state}; "
             f"it can be made: {', '.join(possible)}."
         )

@@ -169,9 +169,10 @@ class Escalation(Settings):
 class RoutingPolicy(Settings):
     """Who is told of the alarms that match.
 
-    Alarms that are equal in the names of ``group_by`` share a notice, which waits ``group_wait``
-    for more of them, and comes at least ``group_interval`` after the one before. While an alarm
-    is neither taken nor over it is repeated every ``repeat``. ``resolved``: its end is told too.
+    Alarms with equal values of ``group_by`` share a notification, which waits ``group_wait`` for
+    more of them and comes at least ``group_interval`` after the one before. While an alarm is
+    neither acknowledged nor over, it is repeated every ``repeat``. ``resolved``: whether its end
+    is notified too.
     Policies after the first that matches count only after ``continue: true``.
     """
 

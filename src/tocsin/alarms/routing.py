@@ -16,7 +16,7 @@ from tocsin.alarms.policy import (
     RoutingPolicy,
     fields,
 )
-from tocsin.types import Alarm, NoticeKind
+from tocsin.types import Alarm, NotificationKind
 
 EVERYTHING = RoutingPolicy(respond=("console",), group_wait=0.0)
 """The policy if none is given."""
@@ -36,20 +36,20 @@ class Silence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A notice to be given: ``wait`` seconds from now, ``interval`` after the group's last one.
+    """A notification to send in ``wait`` seconds, at least ``interval`` after the group's last one.
 
-    ``group``: what the alarms of one notice share; responder, group and kind tell which notice
-    an alarm joins.
+    ``group``: what the alarms of one notification share; an alarm joins the notification of the
+    same responder, group and kind.
     """
 
     responder: str
     group: Mapping[str, str] = field(hash=False)
-    kind: NoticeKind
+    kind: NotificationKind
     wait: float
     interval: float = 0.0
 
     def due(self, now: datetime, last_sent: datetime | None) -> datetime:
-        """Return when it is to be sent; ``last_sent``: the group's last notice, None for none."""
+        """Return when to send it; ``last_sent``: when the group's last one was, None for never."""
         due = now + timedelta(seconds=self.wait)
         if last_sent is None:
             return due
@@ -70,7 +70,7 @@ class Router:
         self._maintenance = tuple(maintenance)
 
     def route(self, alarm: Alarm, previous: Alarm | None) -> list[Route]:
-        """Return the notices that an alarm's change causes; ``previous``: as it was stored.
+        """Return the notifications that an alarm's change causes; ``previous``: as it was stored.
 
         What a person said of it in between stands (see ``lifecycle.merge``).
         An alarm that opens, or opens again, also causes its later repetition and escalation,
@@ -130,8 +130,8 @@ class Router:
                     return
 
 
-def lapsed(kind: NoticeKind, alarm: Alarm) -> str | None:
-    """Return why a notice of this kind no longer makes sense for an alarm, None if it does."""
+def lapsed(kind: NotificationKind, alarm: Alarm) -> str | None:
+    """Return why an alarm needs no notification of this kind any more, None if it does."""
     if kind == "resolved":
         return f"it is {alarm.state} again" if alarm.state in ACTIVE else None
     if alarm.state == "false alarm":
@@ -141,11 +141,11 @@ def lapsed(kind: NoticeKind, alarm: Alarm) -> str | None:
     return None
 
 
-def _changes(alarm: Alarm, previous: Alarm | None) -> list[NoticeKind]:
+def _changes(alarm: Alarm, previous: Alarm | None) -> list[NotificationKind]:
     was_active = previous is not None and previous.state in ACTIVE
     is_active = alarm.state in ACTIVE
     reopened = previous is not None and alarm.opened > previous.opened
-    kinds: list[NoticeKind] = []
+    kinds: list[NotificationKind] = []
     if is_active and (reopened or not was_active):
         kinds = ["opened", "repeated", "escalated"]
     elif reopened or previous is None:
@@ -157,7 +157,7 @@ def _changes(alarm: Alarm, previous: Alarm | None) -> list[NoticeKind]:
     return kinds
 
 
-def _routes(policy: RoutingPolicy, alarm: Alarm, kind: NoticeKind) -> Iterable[Route]:
+def _routes(policy: RoutingPolicy, alarm: Alarm, kind: NotificationKind) -> Iterable[Route]:
     group = _group(policy, alarm)
     if kind == "repeated":
         yield from _repeat(policy, group)
@@ -182,7 +182,7 @@ def _group(policy: RoutingPolicy, alarm: Alarm) -> dict[str, str]:
 
 
 def _once(routes: Iterable[Route]) -> list[Route]:
-    """Return the first of those that would join the same notice."""
+    """Return the first of those that would join the same notification."""
     unique: dict[tuple[object, ...], Route] = {}
     for route in routes:
         unique.setdefault((route.responder, tuple(route.group.items()), route.kind), route)

@@ -1,6 +1,6 @@
-"""The contracts between the parts: what a detector of each modality is.
+"""The contracts between the parts: detectors of each modality, sources, responders, fitted state.
 
-Each is imported when it is first used: sources and responders need no scikit-learn.
+Each is imported when it is first used: what holds fitted state only needs no scikit-learn.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from tocsin.base.dependence import contiguous_folds, correlation_length
     from tocsin.base.detector import (
         Detector,
-        State,
-        Stateful,
         check_labels,
         fold_of_rows,
         out_of_fold_scores,
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
         check_series,
         join_scores,
     )
+    from tocsin.base.state import State, Stateful
     from tocsin.base.tables import TableDetector, check_matrix
 
 __all__ = [
@@ -67,40 +66,13 @@ __all__ = [
     "scores_by_a_copy",
 ]
 
-_HOMES = {
-    "dependence": ("contiguous_folds", "correlation_length"),
-    "held_out": ("HeldOut", "held_out_scores", "scores_by_a_copy"),
-    "detector": (
-        "Detector",
-        "State",
-        "Stateful",
-        "check_labels",
-        "fold_of_rows",
-        "out_of_fold_scores",
-    ),
-    "items": (
-        "ImageDetector",
-        "LogDetector",
-        "TextDetector",
-        "check_images",
-        "check_sessions",
-        "check_texts",
-    ),
-    "series": (
-        "SeriesDetector",
-        "StreamingDetector",
-        "Stretch",
-        "Stretches",
-        "as_stretches",
-        "check_series",
-        "join_scores",
-    ),
-    "tables": ("TableDetector", "check_matrix"),
-}
+_HOMES = ("state", "dependence", "detector", "tables", "items", "series", "held_out")
+"""Where names are looked for, the lightest first: fitted state needs no scikit-learn."""
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"{__name__}.{home}")
+        if hasattr(module, name):
+            return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,42 +1,16 @@
-"""What every detector is, and how its fitted state is written down."""
+"""What every detector is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from tocsin import registry
+from tocsin.base.state import State, Stateful
 from tocsin.errors import InputError, NotFitted, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
-
-State = dict[str, Any]
-"""Fitted values by name: arrays, JSON values, and nested states. Never code."""
-
-
-class Stateful:
-    """Something whose fitted attributes, those with a trailing underscore, can be written down.
-
-    A value may be an array, a JSON value, or a detector. Override ``set_state`` to rebuild
-    other ``Stateful`` values, and both methods for anything else.
-    """
-
-    def get_state(self) -> State:
-        """Return the fitted attributes as arrays, JSON values and nested states."""
-        return {
-            name: _to_state(value)
-            for name, value in vars(self).items()
-            if name.endswith("_") and not name.startswith("_")
-        }
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Restore what ``get_state`` returned and return self."""
-        for name, value in state.items():
-            setattr(self, name, _from_state(value))
-        return self
 
 
 class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
@@ -94,6 +68,15 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "training_scores_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
         return self._score(self._check_scoring(X))
+
+    def as_state(self) -> State:
+        """Return the state together with what it takes to build the detector again."""
+        return {
+            "detector": self.card.name,
+            "modality": self.card.modality,
+            "parameters": self.get_params(),
+            "state": self.get_state(),
+        }
 
     def _fit_normal(self, X: Any, normal: BoolArray) -> None:
         """Learn from the normal items alone; the others are scored as new ones."""
@@ -176,25 +159,3 @@ def out_of_fold_scores(
         copy._fit(train, labels)
         values[~inside] = copy._score(X[~inside]).values
     return values
-
-
-def _to_state(value: Any) -> Any:
-    if isinstance(value, Detector):
-        return {
-            "detector": value.card.name,
-            "modality": value.card.modality,
-            "parameters": value.get_params(),
-            "state": value.get_state(),
-        }
-    if isinstance(value, Stateful):
-        return value.get_state()
-    if isinstance(value, np.generic):
-        return value.item()
-    return value
-
-
-def _from_state(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"detector", "modality", "parameters", "state"}:
-        detector = registry.create(value["detector"], value["modality"], **value["parameters"])
-        return detector.set_state(value["state"])
-    return value

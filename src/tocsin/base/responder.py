@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tocsin.settings import Duration, Settings
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 
 class Responder(Settings):
@@ -20,11 +20,11 @@ class Responder(Settings):
     timeout: Duration = 10.0
 
     @abstractmethod
-    def respond(self, notice: Notice) -> Delivery:
-        """Tell or act, and return what became of it; called in a thread of its own.
+    def respond(self, notification: Notification) -> Delivery:
+        """Notify or act, and return what became of it; called in a thread of its own.
 
-        The same notice may come again with the same ``key``, after a crash or a "retry". Raises
-        nothing for what a server or a network may do: that is a Delivery.
+        The same notification may come again with the same ``key``, after a crash or a "retry".
+        Raises nothing for what a server or a network may do: that is a Delivery.
         """
 
     def check(self) -> str | None:
@@ -52,9 +52,9 @@ class GuardedResponder(Responder):
     """A responder that changes something in the world, and has to ask first."""
 
     @abstractmethod
-    def act(self, notice: Notice, ledger: Ledger) -> Delivery:
+    def act(self, notification: Notification, ledger: Ledger) -> Delivery:
         """Act once for each alarm, if all rules allow it, and write down what became of it."""
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Refuse: without a ledger nothing is done."""
         return Delivery("rejected", "an action needs a ledger of what was done")

@@ -58,15 +58,22 @@ def check_detector(detector: str | Detector, modality: str = "tables") -> None:
 
     >>> check_detector("hbos")
     """
-    if isinstance(detector, str):
-        small = registry.find(detector, modality).test_parameters()
-        detector = registry.create(detector, modality, **small)
-    subject = subject_for(detector)
-    for name, check in checks_for(detector.card.modality):
+    subject = subject_for(
+        small_detector(detector, modality) if isinstance(detector, str) else detector
+    )
+    card = subject.detector.card
+    for name, check in checks_for(card.modality):
         try:
             check(subject)
         except Exception as error:
-            raise CheckFailed(f"{detector.card.name}: {name}: {error}") from error
+            raise CheckFailed(f"{card.name}: {name}: {error}") from error
+
+
+def small_detector(name: str, modality: str = "tables") -> Detector:
+    """Return an untrained detector of that name, with the parameters that keep it small."""
+    parameters = registry.find(name, modality).test_parameters()
+    detector: Detector = registry.create(name, modality, **parameters)
+    return detector
 
 
 def _of(modality: str) -> tuple[type[Subject], tuple[ModuleType, ...]]:

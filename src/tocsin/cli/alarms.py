@@ -172,11 +172,11 @@ def approve(
         found = handling.waiting(settings, stores)
     values = [
         {
-            "key": each.notice.key,
-            "responder": each.notice.responder,
+            "key": each.notification.key,
+            "responder": each.notification.responder,
             "action": each.action.do.name,
             "parameters": dict(each.action.do.parameters),
-            "alarms": list(each.notice.alarm_ids),
+            "alarms": list(each.notification.alarm_ids),
             "until": each.until.isoformat(timespec="seconds"),
         }
         for each in found

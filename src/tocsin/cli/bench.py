@@ -108,7 +108,9 @@ def false_alarms(
     if json_file is not None:
         _write(json_file, rows)
     if plot is not None:
-        time_splits.draw_promises(plot, rows)
+        from tocsin.report.promises import draw_promises
+
+        draw_promises(plot, rows)
     printed(rows, Console())
 
 

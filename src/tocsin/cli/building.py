@@ -290,7 +290,7 @@ def _detector(name: str, modality: str, parameters: list[str] | None, seed: int)
     if not parameters:
         return name
     values = dict(parse(item) for item in parameters)
-    made = registry.create(name, modality, **values)
+    made: Detector = registry.create(name, modality, **values)
     if "seed" in made.parameter_names() and "seed" not in values:
         made.set_params(seed=seed)
     return made

@@ -185,7 +185,7 @@ def _print(results: list[Result], false_alarms: float) -> None:
 
     columns = {
         "ROC AUC": "roc_auc",
-        "PR AUC": "pr_auc",
+        "PR AUC": "average_precision",
         "best F1": "best_f1",
         "P@n": "precision_at_n",
         "accuracy": "accuracy",
@@ -217,14 +217,15 @@ def _print(results: list[Result], false_alarms: float) -> None:
 def _write_plots(folder: Path | None, name: str, y: IntArray, detection: Detection) -> None:
     if folder is None:
         return
-    from tocsin.evaluate import plots
+    from tocsin.report.plots.curves import precision_recall_plot, roc_plot
+    from tocsin.report.plots.scores import score_histogram
 
     folder.mkdir(parents=True, exist_ok=True)
     scores, threshold = detection.scores.values, detection.decision.threshold
     stem = name.replace(":", "-")
-    drawn = {"scores": plots.score_histogram(scores, threshold, y)}
+    drawn = {"scores": score_histogram(scores, threshold, y)}
     if y.any():
-        drawn["roc"] = plots.roc_plot(y, scores, threshold)
-        drawn["pr"] = plots.precision_recall_plot(y, scores, threshold)
+        drawn["roc"] = roc_plot(y, scores, threshold)
+        drawn["pr"] = precision_recall_plot(y, scores, threshold)
     for kind, picture in drawn.items():
         (folder / f"{stem}-{kind}.svg").write_text(picture, encoding="utf-8")

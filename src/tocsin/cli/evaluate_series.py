@@ -54,7 +54,7 @@ def _print(results: Sequence[SeriesResult], false_alarms: float) -> None:
     columns = {
         "VUS-PR": "vus_pr",
         "VUS-ROC": "vus_roc",
-        "PR AUC": "pr_auc",
+        "PR AUC": "average_precision",
         "range P": "range_precision",
         "range R": "range_recall",
         "affil. P": "affiliation_precision",

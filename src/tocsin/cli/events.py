@@ -105,7 +105,7 @@ def _last(
     found = []
     batches = stores.events.read(monitor, since=utc(since), newest=top, anomalies_only=anomalies)
     for batch in batches:
-        said = batch.judgement
+        said = batch.decision
         frame = batch.frame.astype(object).where(batch.frame.notna(), None)
         for i, values in enumerate(frame.to_dict("records")):
             row: dict[str, Any] = {"time": batch.times[i].item().replace(tzinfo=UTC).isoformat()}

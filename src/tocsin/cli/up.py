@@ -128,7 +128,7 @@ def replay(
             {
                 "events": found.events,
                 "anomalies": found.anomalies,
-                "notices": found.notices,
+                "notices": found.notifications,
                 "seconds": round(found.seconds, 3),
                 "alarms": [show_alarms.as_dict(alarm) for alarm in found.alarms],
             }
@@ -137,7 +137,7 @@ def replay(
     rate = found.events / found.seconds if found.seconds else 0.0
     typer.echo(
         f"{found.events:,} events ({rate:,.0f} a second), {found.anomalies:,} anomalies, "
-        f"{len(found.alarms):,} alarms, {found.notices:,} notices"
+        f"{len(found.alarms):,} alarms, {found.notifications:,} notifications"
     )
     left = len(found.alarms) - top
     show_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")

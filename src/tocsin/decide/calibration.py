@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import Stateful
+from tocsin.base.state import Stateful
 from tocsin.decide.budget import check_rate
 from tocsin.errors import InputError, NotFitted
 from tocsin.types import FloatArray, IntArray

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import betabinom
 
 from tocsin.decide.calibration import Calibration
 from tocsin.types import BoolArray
@@ -40,6 +39,8 @@ def drifting_stretch(
     length, flagged = last - first + 1, int(is_anomaly[first : last + 1].sum())
     if length < FEWEST_ITEMS or flagged <= _FACTOR * rate * length:
         return None
+    from scipy.stats import betabinom  # it takes long to load, and drift is rare
+
     worth = calibration.independent_ / calibration.n_
     items, alarms = max(round(length * worth), 1), round(flagged * worth)
     above = rate * (calibration.independent_ + 1)

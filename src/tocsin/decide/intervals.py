@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from tocsin.types import BoolArray, FloatArray
 
@@ -61,6 +60,8 @@ class _Core(NamedTuple):
 
 def _cores(scores: FloatArray, is_anomaly: BoolArray, threshold: float) -> Iterator[_Core]:
     """Yield what lies around each peak that stands out, with its height above the threshold."""
+    from scipy.signal import find_peaks  # it takes long to load, and only series have intervals
+
     for first, last in runs(is_anomaly):
         above = np.r_[0.0, np.maximum(scores[first : last + 1] - threshold, 0), 0.0]
         peaks, about = find_peaks(above, prominence=0)

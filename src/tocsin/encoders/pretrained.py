@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tocsin.errors import MissingExtra, ModelFolderError
+from tocsin.features.texts import cut_text
 from tocsin.progress import report
 from tocsin.types import IntArray, TextArray
 
@@ -49,7 +50,7 @@ class Pretrained:
 
     def tokenize(self, texts: Sequence[str] | TextArray, **options: Any) -> Any:
         """Return the tokenizer's lists of texts, cut off; "input_ids" are the tokens' numbers."""
-        cut = [readable(text) for text in texts]
+        cut = [cut_text(text, LONGEST) for text in texts]
         return self.tokenizer(cut, truncation=True, max_length=self.longest, **options)
 
     def padded(
@@ -140,15 +141,6 @@ def read_network(name: str, kind: str = "AutoModel") -> tuple[Any, list[Tensor]]
             "stored whole."
         )
     return network.requires_grad_(False).eval(), weights
-
-
-def readable(text: str) -> str:
-    """Return a text cut off, with "?" for half a surrogate pair, which is no character.
-
-    >>> readable("a" + chr(0xD800))
-    'a?'
-    """
-    return text[:LONGEST].encode(errors="replace").decode()
 
 
 def packaged(package: str, distribution: str, within: str, extra: str | None = "text") -> Path:

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, comparisons, plots, reports and benchmark suites."""
+"""Evaluation: metrics, comparisons, held-out protocols and benchmark suites."""

@@ -147,7 +147,7 @@ def _by_image(images: ImageSet, values: FloatArray) -> Row:
         defects[kind] = ranking(labels[these], values[these]).roc_auc
     return {
         "image_auroc": ranks.roc_auc,
-        "image_ap": ranks.pr_auc,
+        "image_ap": ranks.average_precision,
         "best_f1": ranks.best_f1,
         "defects": defects,
     }

@@ -128,7 +128,7 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
 
 def created(modality: Modality, name: str, told: Mapping[str, Any]) -> Detector:
     """Return a new detector with those of the parameters that it has."""
-    detector = registry.create(name, modality)
+    detector: Detector = registry.create(name, modality)
     known = detector.parameter_names()
     detector.set_params(**{key: told[key] for key in told if key in known})
     return detector
@@ -211,7 +211,12 @@ def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str,
         raise
     except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
         return row | {"error": f"{type(error).__name__}: {error}"}
-    row |= {"roc": measured.roc_auc, "pr": measured.pr_auc, "f1": f1, "threshold": threshold}
+    row |= {
+        "roc": measured.roc_auc,
+        "pr": measured.average_precision,
+        "f1": f1,
+        "threshold": threshold,
+    }
     return row | {"items_per_second": len(scores) / seconds}
 
 

@@ -25,7 +25,7 @@ from tocsin.types import FloatArray, IntArray
 class RankingMetrics:
     """How well scores put anomalies before normal rows; no threshold is involved.
 
-    Everything is a fraction from 0 to 1. ``pr_auc`` is the average precision.
+    Everything is a fraction from 0 to 1. ``average_precision`` is the average precision.
     ``best_f1_threshold`` takes rows that score at least as high as anomalies, and was
     chosen with the labels: a bound, not a promise. ``precision_at_n`` is the precision of
     the n highest scores, n being the number of anomalies. All are None when the labels
@@ -35,7 +35,7 @@ class RankingMetrics:
     n: int
     anomalies: int
     roc_auc: float | None
-    pr_auc: float | None
+    average_precision: float | None
     best_f1: float | None
     best_f1_threshold: float | None
     precision_at_n: float | None
@@ -86,7 +86,7 @@ def ranking(y: ArrayLike, scores: ArrayLike) -> RankingMetrics:
         n=n,
         anomalies=anomalies,
         roc_auc=float(roc_auc_score(labels, values)),
-        pr_auc=float(average_precision_score(labels, values)),
+        average_precision=float(average_precision_score(labels, values)),
         best_f1=float(f1[best]),
         best_f1_threshold=float(thresholds[best]),
         precision_at_n=precision_at_k(labels, values, anomalies),

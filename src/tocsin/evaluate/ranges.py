@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import check_labels
-from tocsin.detectors.windows import USUAL_PERIOD, autocorrelation
 from tocsin.errors import ParameterError
 from tocsin.evaluate.metrics import check_pairs
+from tocsin.features.windows import USUAL_PERIOD, autocorrelation
 from tocsin.types import FloatArray, IntArray
 
 Bias = Literal["flat", "front", "back"]

@@ -37,7 +37,7 @@ class SeriesResult:
     seconds: float
     vus_pr: float | None
     vus_roc: float | None
-    pr_auc: float | None
+    average_precision: float | None
     range_precision: float | None
     range_recall: float | None
     affiliation_precision: float | None
@@ -70,7 +70,7 @@ def measure_series(
         seconds=seconds,
         vus_pr=volumes.vus_pr,
         vus_roc=volumes.vus_roc,
-        pr_auc=ranked.pr_auc,
+        average_precision=ranked.average_precision,
         range_precision=ranges.precision,
         range_recall=ranges.recall,
         affiliation_precision=near.precision,

@@ -283,7 +283,7 @@ def _measure(series: LabelledSeries, detector: Detector, period: int) -> Row:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
         return row | {"error": f"{type(error).__name__}: {error}"}
-    auc_pr = ranking(series.y, scores).pr_auc
+    auc_pr = ranking(series.y, scores).average_precision
     row |= {"vus_pr": volumes.vus_pr, "vus_roc": volumes.vus_roc, "auc_pr": auc_pr}
     return row | {"seconds": seconds}
 

@@ -279,7 +279,7 @@ def _measure(
         raise
     except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
         return row | {"error": f"{type(error).__name__}: {error}"}
-    row |= {"roc": measured.roc_auc, "pr": measured.pr_auc}
+    row |= {"roc": measured.roc_auc, "pr": measured.average_precision}
     return row | {"fit_seconds": fitted - start, "score_seconds": scored - fitted}
 
 

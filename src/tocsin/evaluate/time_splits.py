@@ -28,15 +28,13 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from tocsin import registry
-from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate import plots
+from tocsin.errors import InputError
 from tocsin.evaluate.threads import limited_threads
 from tocsin.pipeline import BasePipeline, Pipeline, SeriesPipeline, TextPipeline
 from tocsin.readers.table import read_table
 from tocsin.types import FloatArray, IntArray, Scores
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from rich.console import Console
 
 Row = dict[str, Any]
@@ -47,7 +45,6 @@ INSIDE = {0.01: (0.0, 0.02), 0.05: (0.01, 0.08)}
 
 _LABEL, _MORE_LABELS = "label", ("kind", "scenario")
 _LEARNED, _LEFT_OUT = 0.55, 0.10
-_SIZE = (7.2, 4.4)
 _PIPELINES: dict[Modality, Callable[..., BasePipeline]] = {
     "tables": Pipeline,
     "series": SeriesPipeline,
@@ -161,24 +158,6 @@ def limits(budget: float) -> tuple[float, float]:
     return INSIDE.get(float(budget), (0.0, 2 * budget))
 
 
-def draw_promises(path: Path, rows: Sequence[Row]) -> None:
-    """Draw promised against measured rates of all sets and detectors, as .png or .html.
-
-    Raises ParameterError for another ending.
-    """
-    if path.suffix == ".png":
-        path.write_bytes(plots.draw_png(_paint(rows), *_SIZE))
-    elif path.suffix == ".html":
-        drawn = plots.draw(_paint(rows), *_SIZE)
-        title = "<title>False alarms on later normal data</title>"
-        path.write_text(
-            f'<!doctype html><meta charset="utf-8">{title}{drawn[drawn.index("<svg") :]}',
-            encoding="utf-8",
-        )
-    else:
-        raise ParameterError(f"A plot is a .png or an .html file; got {path.name}.")
-
-
 def _files(folder: Path) -> bool:
     return any(folder.glob("*.csv")) or (folder / "train" / "good").is_dir()
 
@@ -278,36 +257,6 @@ def _ranked(values: FloatArray, labels: IntArray) -> Row:
     threshold = np.quantile(values[labels == 0], 0.99)
     recall = float((values[labels == 1] > threshold).mean())
     return {"roc": float(roc_auc_score(labels, values)), "recall": recall}
-
-
-def _paint(rows: Sequence[Row]) -> Callable[[Figure], None]:
-    """Return what draws each set's measured rates over the promised ones, the limits shaded."""
-    frame = pd.DataFrame([row for row in rows if row["rate"] is not None])
-    sets = list(dict.fromkeys(frame["dataset"]))
-
-    def paint(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        for place, budget in enumerate(sorted(frame["budget"].unique())):
-            low, high = limits(budget)
-            own = frame[frame["budget"] == budget]
-            at = place * (len(sets) + 1) + own["dataset"].map(sets.index)
-            start, end = place * (len(sets) + 1) - 0.4, (place + 1) * (len(sets) + 1) - 1.6
-            axes.fill_between([start, end], low, high, color=plots.GRID)
-            axes.hlines(budget, start, end, color=plots.INK, linewidth=1)
-            colours = np.where(own["inside"].astype(bool), plots.NORMAL, plots.ANOMALY)
-            axes.scatter(at, own["rate"], s=16, c=colours, zorder=3)
-            axes.annotate(f"{budget:.0%} promised", (start, high), color=plots.MUTED, fontsize=9)
-        axes.set_yscale("symlog", linthresh=0.01)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
-        ticks = [
-            place * (len(sets) + 1) + i
-            for place in range(frame["budget"].nunique())
-            for i in range(len(sets))
-        ]
-        axes.set_xticks(ticks, sets * frame["budget"].nunique(), rotation=60, ha="right")
-        axes.set_ylabel("share of later normal items flagged")
-
-    return paint
 
 
 def _marked(row: Any) -> str:

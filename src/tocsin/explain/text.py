@@ -11,37 +11,14 @@ from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from tocsin.base import Detector, Stateful
+from tocsin.features.text_statistics import STATISTICS, text_statistics
+from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, Reason, TextArray, TextMark
 
-__all__ = ["LONGEST", "Background", "explain_texts"]
-
-LONGEST = 20_000
-"""Characters of a text that are looked at."""
+__all__ = ["Background", "explain_texts"]
 
 MOST_TEXTS, MOST_CHARACTERS = 2_000, 500
 """Training texts kept at most, and characters of each."""
-
-Describe = Callable[[list[str]], FloatArray]
-"""Gives the statistics (n, d) of how texts are written, as ``STATISTICS`` names them."""
-
-STATISTICS = (
-    "length in characters",
-    "share of capitals",
-    "share of digits",
-    "share of punctuation",
-    "share of characters beyond ASCII",
-    "share of vowels",
-    "letters in a word",
-    "letters in the longest word",
-    "share of distinct words",
-    'number of "!"',
-    'number of "?"',
-    "number of links",
-    "number of words in capitals",
-    "number of long numbers",
-    'number of "#" and "@"',
-)
-"""Plain names of statistics; what is no share is given to us as log(1 + number)."""
 
 _VIEWS = {
     "characters": "unusual parts of words",
@@ -81,7 +58,7 @@ class Background(Stateful):
     nearest is that of the smallest angle between TF-IDF rows of words.
 
     >>> known = ["see you at noon", "the train is late"]
-    >>> Background().fit(known, lambda texts: np.zeros((len(texts), 0))).nearest("Late again?")
+    >>> Background().fit(known).nearest("Late again?")
     'the train is late'
     """
 
@@ -91,7 +68,7 @@ class Background(Stateful):
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, texts: Sequence[str] | TextArray, describe: Describe) -> Self:
+    def fit(self, texts: Sequence[str] | TextArray) -> Self:
         """Keep some of the texts (n,), all of them normal; n may be 0."""
         order = np.random.default_rng(self.seed).permutation(len(texts))
         chosen: dict[str, str] = {}
@@ -101,7 +78,7 @@ class Background(Stateful):
             if cut := texts[i][:MOST_CHARACTERS].strip():
                 chosen.setdefault(cut, texts[i][:LONGEST])
         self.texts_ = list(chosen)
-        self.statistics_ = describe(list(chosen.values())) if chosen else np.empty((0, 0))
+        self.statistics_ = text_statistics(list(chosen.values())) if chosen else np.empty((0, 0))
         return self
 
     def nearest(self, text: str) -> str | None:
@@ -135,7 +112,6 @@ def explain_texts(
     detector: Detector,
     texts: Sequence[str],
     background: Background,
-    describe: Describe,
     top: int,
 ) -> Iterator[tuple[tuple[Reason, ...], tuple[TextMark, ...]]]:
     """Yield of each text what made it anomalous, and where in it that stands.
@@ -153,9 +129,8 @@ def explain_texts(
     >>> from tocsin.registry import create
     >>> known = [f"meet me at {hour} for {meal}" for hour in range(12) for meal in ("tea", "lunch")]
     >>> detector = create("text_views", "text", training="clean", encoder=None).fit(known)
-    >>> plain = lambda texts: np.zeros((len(texts), 15))
-    >>> kept = Background().fit(known, plain)
-    >>> ((reasons, marks),) = explain_texts(detector, ["meet me at 7 for xylitol"], kept, plain, 1)
+    >>> kept = Background().fit(known)
+    >>> ((reasons, marks),) = explain_texts(detector, ["meet me at 7 for xylitol"], kept, 1)
     >>> reasons[0].name, marks[0].start
     ('xylitol', 17)
     """
@@ -165,7 +140,7 @@ def explain_texts(
         near = background.nearest(text) or next(iter(background.texts_), "")
         words, marks = _marked(detector, text[:LONGEST], near, top)
         scores = {name: float(values[i]) for name, values in found.items()}
-        yield (*words, *_of_whole(scores, text[:LONGEST], background, describe)), marks
+        yield (*words, *_of_whole(scores, text[:LONGEST], background)), marks
 
 
 def _marked(
@@ -242,24 +217,22 @@ def _surprise(
     return weight
 
 
-def _of_whole(
-    scores: dict[str, float], text: str, background: Background, describe: Describe
-) -> Iterator[Reason]:
+def _of_whole(scores: dict[str, float], text: str, background: Background) -> Iterator[Reason]:
     """Yield what is unusual about a text as a whole, the heaviest first."""
     ranked = sorted(scores, key=lambda name: (-scores[name], name))
     drove = [name for name in ranked if scores[name] >= _TELLING][:_MOST_VIEWS] or ranked[:1]
     total = sum(scores.values()) or 1.0
     for name in drove:
         share = scores[name] / total
-        told = list(_style(text, background, describe, share)) if name == "style" else []
+        told = list(_style(text, background, share)) if name == "style" else []
         yield from told or [Reason(_VIEWS.get(name, name), None, None, share)]
 
 
-def _style(text: str, background: Background, describe: Describe, share: float) -> Iterator[Reason]:
+def _style(text: str, background: Background, share: float) -> Iterator[Reason]:
     """Yield the statistics of a text that few normal texts have, which share a weight."""
     if not len(background.texts_):
         return
-    seen = describe([text])[0]
+    seen = text_statistics([text])[0]
     out, usual = background.far_out(seen)
     order: IntArray = np.argsort(-np.abs(out), kind="stable")
     far = [i for i in order.tolist() if abs(out[i]) >= _FAR_OUT and seen[i] != usual[i]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from tocsin.monitor.scoring import plain
 from tocsin.types import Batch, BoolArray
 
-_RAW = 2_000
+LONGEST_TEXT = 2_000
+"""Characters of a text that are kept as evidence, and of a rejected event."""
+
 _LONGEST_NAME = 256  # bytes
 
 
@@ -120,4 +121,24 @@ def raw(batch: Batch, i: int) -> str:
     if batch.ids is not None:
         event["id"] = batch.ids[i]
     values = plain(batch.frame.iloc[i].to_dict())
-    return msgspec.json.encode({**values, **event}).decode()[:_RAW]
+    return msgspec.json.encode({**values, **event}).decode()[:LONGEST_TEXT]
+
+
+def plain(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return values as JSON has them: what is neither a number nor true or false becomes text.
+
+    Missing values are None.
+
+    >>> plain({"watts": np.float64(3.5), "on": pd.Timestamp("2026-01-01"), "off": np.nan})
+    {'watts': 3.5, 'on': '2026-01-01 00:00:00', 'off': None}
+    """
+    return {str(name): _plain_value(value) for name, value in values.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return None
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool | int):
+        return value
+    return value if isinstance(value, float) and np.isfinite(value) else str(value)[:LONGEST_TEXT]

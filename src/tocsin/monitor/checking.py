@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tocsin import config
 from tocsin.errors import NotAModel, TocsinError
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.supervisor import responders_of
 from tocsin.monitor.training import untrained
 from tocsin.store.database import Database

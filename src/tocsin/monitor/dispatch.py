@@ -17,12 +17,12 @@ from tocsin.base.responder import GuardedResponder, Responder
 from tocsin.errors import NotInStore, StoreUnavailable
 from tocsin.monitor.stores import Stores
 from tocsin.store.outbox import Pending
-from tocsin.types import Alarm, Delivery, Notice
+from tocsin.types import Alarm, Delivery, Notification
 
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 10
-"""After so many a notice is a dead letter; that is about an hour and a half after the first."""
+"""Attempts after which a notification is a dead letter, about 90 minutes after the first."""
 
 _EVERY = 0.25
 _FIRST, _FACTOR, _LONGEST = 2.0, 3.0, 1_800.0
@@ -31,11 +31,11 @@ _MUTED_FOR = timedelta(seconds=30)
 
 
 class Dispatcher:
-    """Sends the notices of one responder, one after the other, so that none delays another's.
+    """Sends the notifications of one responder, one after the other, so that none delays another's.
 
-    A notice is leased, rendered once, and sent; a crash before it is marked sends it again with
-    the same key. "retry" waits three times as long each time, up to half an hour, give or take a
-    quarter; after ten attempts it is a dead letter.
+    A notification is leased, rendered once, and sent; a crash before it is marked sends it again
+    with the same key. "retry" waits three times as long each time, up to half an hour, give or take
+    a quarter; after ten attempts it is a dead letter.
     """
 
     def __init__(self, name: str, responder: Responder, stores: Stores, router: Router) -> None:
@@ -52,9 +52,9 @@ class Dispatcher:
             try:
                 sent = await self.send_due()
             except StoreUnavailable as error:
-                log.warning("%s: notices wait for the store: %s", self.name, error)
+                log.warning("%s: notifications wait for the store: %s", self.name, error)
             except Exception:
-                log.exception("%s: a notice could not be sent", self.name)
+                log.exception("%s: a notification could not be sent", self.name)
             if not sent:
                 if self._stopping.is_set():
                     return
@@ -66,7 +66,7 @@ class Dispatcher:
         self._stopping.set()
 
     async def send_due(self, now: datetime | None = None) -> int:
-        """Send what is due now, and return how many notices that was: none or one."""
+        """Send what is due now, and return how many notifications that was: none or one."""
         now = now or datetime.now(UTC)
         lease = self.responder.timeout + 2 * _GRACE
         pending = await asyncio.to_thread(
@@ -77,40 +77,40 @@ class Dispatcher:
         return len(pending)
 
     async def _send(self, pending: Pending, now: datetime) -> None:
-        notice = pending.notice or await asyncio.to_thread(self._rendered, pending, now)
-        if notice is None:
+        notification = pending.notification or await asyncio.to_thread(self._rendered, pending, now)
+        if notification is None:
             return
         started = time.monotonic()
-        delivery = await self._answer(notice)
+        delivery = await self._answer(notification)
         now += timedelta(seconds=time.monotonic() - started)
         retry_at = None
         if delivery.status == "retry" and pending.attempts + 1 < MOST_ATTEMPTS:
-            retry_at = now + timedelta(seconds=_pause(notice.key, pending.attempts))
-        elif notice.kind == "repeated":
-            await asyncio.to_thread(self._repeat, notice, now)
-        await asyncio.to_thread(self.stores.outbox.mark, notice.key, delivery, retry_at, now)
+            retry_at = now + timedelta(seconds=_pause(notification.key, pending.attempts))
+        elif notification.kind == "repeated":
+            await asyncio.to_thread(self._repeat, notification, now)
+        await asyncio.to_thread(self.stores.outbox.mark, notification.key, delivery, retry_at, now)
         if delivery.status != "delivered":
             again = "" if retry_at is None else f" Tried again at {retry_at:%H:%M:%S} UTC."
             log.warning("%s: %s: %s.%s", self.name, delivery.status, delivery.reason, again)
 
-    async def _answer(self, notice: Notice) -> Delivery:
+    async def _answer(self, notification: Notification) -> Delivery:
         """Have the responder respond, and give up waiting after its time-out."""
         limit = self.responder.timeout + _GRACE
         try:
-            return await asyncio.wait_for(_in_thread(lambda: self._respond(notice)), limit)
+            return await asyncio.wait_for(_in_thread(lambda: self._respond(notification)), limit)
         except TimeoutError:
             return Delivery("unknown", f"no answer within {limit:g} s")
         except Exception as error:
             log.exception("%s: the responder failed", self.name)
             return Delivery("rejected", f"{type(error).__name__}: {error}")
 
-    def _respond(self, notice: Notice) -> Delivery:
+    def _respond(self, notification: Notification) -> Delivery:
         if isinstance(self.responder, GuardedResponder):
-            return self.responder.act(notice, self.stores.audit)
-        return self.responder.respond(notice)
+            return self.responder.act(notification, self.stores.audit)
+        return self.responder.respond(notification)
 
-    def _rendered(self, pending: Pending, now: datetime) -> Notice | None:
-        """Return a notice with its alarms as they are now; None if nobody is to be notified now."""
+    def _rendered(self, pending: Pending, now: datetime) -> Notification | None:
+        """Return a notification with its alarms as they are now, None if there is none to send."""
         alarms = self._relevant(pending)
         due, muted = self._unmuted(alarms, now) if alarms else ([], {})
         later = [each.id for each in alarms if each.id in muted and each.closed is None]
@@ -123,9 +123,9 @@ class Dispatcher:
             return None
         if later:
             self._split_off(pending, later, now)
-        notice = Notice(pending.key, pending.kind, pending.group, tuple(due), now)
-        self.stores.outbox.freeze(pending.key, notice)
-        return notice
+        notification = Notification(pending.key, pending.kind, pending.group, tuple(due), now)
+        self.stores.outbox.freeze(pending.key, notification)
+        return notification
 
     def _relevant(self, pending: Pending) -> list[Alarm]:
         """Return the alarms that there is still reason to report; if none is left, it lapses."""
@@ -140,7 +140,7 @@ class Dispatcher:
         return relevant
 
     def _already_reported(self, alarms: Sequence[Alarm]) -> dict[str, str]:
-        """Return why alarms need no notice that they were raised, by their ids."""
+        """Return why alarms need no notification that they were raised, by their ids."""
         last = self.stores.outbox.last_severities(self.name, [alarm.id for alarm in alarms])
         rank = SEVERITIES.index
         return {
@@ -159,15 +159,15 @@ class Dispatcher:
         return [each for each in alarms if each.id not in muted], muted
 
     def _split_off(self, pending: Pending, ids: Sequence[str], now: datetime) -> None:
-        """Put alarms that are muted now into a notice of their own, due later."""
+        """Put alarms that are muted now into a notification of their own, due later."""
         with self.stores.db.begin() as c:
             due = now + _MUTED_FOR
             self.stores.outbox.enqueue(c, self.name, pending.group, pending.kind, ids, due)
 
-    def _repeat(self, notice: Notice, now: datetime) -> None:
-        """Have a notice repeated once more, as long as it is not lapsed by then."""
+    def _repeat(self, notification: Notification, now: datetime) -> None:
+        """Have a notification repeated once more, as long as it is not lapsed by then."""
         with self.stores.db.begin() as c:
-            for alarm in notice.alarms:
+            for alarm in notification.alarms:
                 for route in self.router.again(alarm):
                     if route.responder == self.name:
                         due = route.due(now, None)

@@ -21,15 +21,16 @@ from tocsin.alarms.policy import Storm
 from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
-from tocsin.errors import Refused, StoreUnavailable, TocsinError
-from tocsin.monitor.batches import bounded, chosen, nothing, raw, typed
+from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
+from tocsin.monitor.batches import bounded, chosen, nothing, plain, raw, typed
 from tocsin.monitor.health import Health
-from tocsin.monitor.notices import enqueue_notices
+from tocsin.monitor.models import scorer_class
+from tocsin.monitor.notifications import enqueue_notifications
 from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
-from tocsin.monitor.scoring import Description, Scorer, plain
+from tocsin.monitor.scorers import Description, Scorer
 from tocsin.monitor.stores import Stores
 from tocsin.store.events import EventStore
-from tocsin.types import Alarm, Batch, BoolArray, Judgement, Rejection, RejectionKind
+from tocsin.types import Alarm, Batch, BatchDecision, BoolArray, Rejection, RejectionKind
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class PreparedBatch:
     batch: Batch
     rejected: list[Rejection]
     counts: Counter[str] = field(default_factory=Counter)
-    judgement: Judgement | None = None
+    decision: BatchDecision | None = None
     alarms: list[Alarm] = field(default_factory=list)
     states: dict[str, Any] = field(default_factory=dict)
     commit: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -91,12 +92,12 @@ class EventProcessor:
 
     def _begin_from_store(self) -> None:
         """Set all state to what the last commit left."""
-        name, alarms = self.name, self.settings.alarms
+        name, alarms, training = self.name, self.settings.alarms, self.settings.training
         self.episodes = Episodes(
             name,
             alarms,
-            ordered=self.settings.source.ordered or self.settings.training.modality == "series",
-            budget=self.settings.training.false_alarms,
+            ordered=self.settings.source.ordered or scorer_class(training.modality).ordered,
+            budget=training.false_alarms,
         )
         self.storm = StormControl(name, self._storm_settings, alarms.labels)
         self.health = Health(name, alarms.labels, self.stores.alarms.open(name))
@@ -131,7 +132,7 @@ class EventProcessor:
         """Score and commit a batch, and return the alarms that changed.
 
         Events that cannot be processed or stored are quarantined, and the others go on. ``now``
-        is the clock, None for history. Raises StoreUnavailable and Refused as ``commit`` does.
+        is the clock, None for history. Raises StoreUnavailable and NotAllowed as ``commit`` does.
         """
         try:
             return self.commit(self.prepare(batch, now), now)
@@ -226,7 +227,7 @@ class EventProcessor:
     def _score(self, prepared: PreparedBatch, scorer: Scorer) -> None:
         """Score a batch; events at fault are found and quarantined. Then look for alarms."""
         at = as_time(int(prepared.batch.times.max().astype(np.int64)))
-        prepared.judgement, poisoned = _judged(scorer, prepared.batch)
+        prepared.decision, poisoned = _judged(scorer, prepared.batch)
         if poisoned:
             first = next(iter(poisoned.values()))
             log.warning("%s: %d events cannot be scored: %s", self.name, len(poisoned), first)
@@ -235,11 +236,11 @@ class EventProcessor:
             fine = np.ones(len(prepared.batch), dtype=bool)
             fine[list(poisoned)] = False
             prepared.batch = chosen(prepared.batch, fine)
-        if prepared.judgement is None:
+        if prepared.decision is None:
             prepared.alarms = self.health.failed(len(poisoned), first, at)
             return
-        self._raise_alarms(prepared, prepared.judgement, scorer)
-        flagged = int(prepared.judgement.is_anomaly.sum())
+        self._raise_alarms(prepared, prepared.decision, scorer)
+        flagged = int(prepared.decision.is_anomaly.sum())
         prepared.alarms += self.health.scored(
             len(prepared.batch),
             flagged,
@@ -259,7 +260,9 @@ class EventProcessor:
             log.warning("%s: what moved cannot be told: %r", self.name, error)
             return []
 
-    def _raise_alarms(self, prepared: PreparedBatch, judgement: Judgement, scorer: Scorer) -> None:
+    def _raise_alarms(
+        self, prepared: PreparedBatch, decision: BatchDecision, scorer: Scorer
+    ) -> None:
         batch = prepared.batch
 
         explained = 0
@@ -275,7 +278,7 @@ class EventProcessor:
                 log.warning("%s: an anomaly cannot be explained: %r", self.name, error)
                 return (), {}, f"not explained: {error}"
 
-        found = self.episodes.update(batch.times, batch.entities, judgement, describe)
+        found = self.episodes.update(batch.times, batch.entities, decision, describe)
         known: dict[str, Alarm] = {}
         if found:
             try:
@@ -289,7 +292,7 @@ class EventProcessor:
     def commit(self, prepared: PreparedBatch, now: datetime | None) -> list[Alarm]:
         """Write a batch with all that follows from it, or nothing; return its alarms.
 
-        Raises StoreUnavailable; the same batch may then be given again. Raises Refused when
+        Raises StoreUnavailable; the same batch may then be given again. Raises NotAllowed when
         another process has written events of this monitor. After any other error
         ``without_poisoned`` says which events are at fault.
         """
@@ -302,13 +305,13 @@ class EventProcessor:
         counts = Counter(prepared.counts)
         counts["events"] += len(prepared.batch)
         counts.update(rejection.kind for rejection in prepared.rejected)
-        if prepared.judgement is not None:
-            counts["anomalies"] += int(prepared.judgement.is_anomaly.sum())
+        if prepared.decision is not None:
+            counts["anomalies"] += int(prepared.decision.is_anomaly.sum())
         alarms = prepared.alarms
         with stores.db.begin() as c:
             if self._is_next_commit(c, prepared):
                 if len(prepared.batch):
-                    stores.events.append(c, name, prepared.batch, prepared.judgement)
+                    stores.events.append(c, name, prepared.batch, prepared.decision)
                 if prepared.batch.offset is not None:
                     stores.events.set_offset(c, name, prepared.batch.offset)
                 if prepared.rejected:
@@ -332,16 +335,16 @@ class EventProcessor:
         found = self.stores.alarms.locked_state(c, self.name, _PROGRESS)
         last = None if found is None else found["commit"]
         if last not in (self._commit, prepared.commit):
-            raise Refused(f"Another process has written events of {self.name}; this one stops.")
+            raise NotAllowed(f"Another process has written events of {self.name}; this one stops.")
         return bool(last == self._commit)
 
     def _save_alarms(self, c: Connection, alarms: Sequence[Alarm], at: datetime) -> list[Alarm]:
-        """Save alarms as the engine and people have made them, and enqueue their notices."""
+        """Save alarms as the engine and people have made them, and enqueue their notifications."""
         known = self.stores.alarms.find(c, [alarm.id for alarm in alarms])
         merged = [merge_alarm(alarm, known.get(alarm.id)) for alarm in alarms]
         self.stores.alarms.save(c, merged)
         changes = [(alarm, known.get(alarm.id)) for alarm in merged]
-        enqueue_notices(c, self.stores, self.router, changes, at)
+        enqueue_notifications(c, self.stores, self.router, changes, at)
         return merged
 
 
@@ -354,8 +357,8 @@ def recent(events: EventStore, monitor: str, context: int) -> Iterable[Batch]:
     return (Batch(each.frame, each.times, entities=each.entities) for each in newest)
 
 
-def _judged(scorer: Scorer, batch: Batch) -> tuple[Judgement | None, dict[int, str]]:
-    """Return the judgement of what can be scored, and by position why the rest cannot."""
+def _judged(scorer: Scorer, batch: Batch) -> tuple[BatchDecision | None, dict[int, str]]:
+    """Return the decision of what can be scored, and by position why the rest cannot."""
     try:
         return scorer.judge(batch), {}
     except Exception as error:  # noqa: BLE001 - one event never stops the others
@@ -366,10 +369,10 @@ def _judged(scorer: Scorer, batch: Batch) -> tuple[Judgement | None, dict[int, s
     first = np.arange(len(batch)) < half
     parts = [_judged(scorer, chosen(batch, which)) for which in (first, ~first)]
     poisoned = {**parts[0][1], **{i + half: why for i, why in parts[1][1].items()}}
-    judgements = [judgement for judgement, _ in parts if judgement is not None]
-    if len(judgements) < 2:
-        return (judgements[0] if judgements else None), poisoned
-    left, right = judgements
+    decisions = [decision for decision, _ in parts if decision is not None]
+    if len(decisions) < 2:
+        return (decisions[0] if decisions else None), poisoned
+    left, right = decisions
     joined = replace(
         left,
         scores=np.concatenate([left.scores, right.scores]),

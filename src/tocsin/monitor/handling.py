@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from tocsin import config
 from tocsin.alarms.lifecycle import change
 from tocsin.errors import NotInStore
-from tocsin.monitor.notices import enqueue_notices
+from tocsin.monitor.notifications import enqueue_notifications
 from tocsin.monitor.stores import Stores
 from tocsin.responders.action import Action
 from tocsin.store.outbox import Pending
@@ -18,9 +18,9 @@ from tocsin.types import Alarm, AlarmState
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A notice whose action somebody has to agree to, and until when it may be done."""
+    """A notification whose action somebody has to agree to, and until when it may be done."""
 
-    notice: Pending
+    notification: Pending
     action: Action
     until: datetime
 
@@ -39,7 +39,7 @@ def decide(
 
     ``ids`` or their beginnings. ``again``: an alarm that is so already may be said to be so once
     more, which its history keeps. Those who were told of an alarm are told that it is over. Raises
-    NotInStore, and Refused for what an alarm cannot become.
+    NotInStore, and NotAllowed for what an alarm cannot become.
     """
     now = datetime.now(UTC)
     router = settings.router()
@@ -51,7 +51,7 @@ def decide(
             same = again and before.state == state
             after = before if same else change(before, state, now, who)
             stores.alarms.change(c, before, after, who, note, now)
-            enqueue_notices(c, stores, router, [(after, before)], now)
+            enqueue_notifications(c, stores, router, [(after, before)], now)
             decided.append(after)
     return decided
 
@@ -60,31 +60,31 @@ def waiting(settings: config.Config, stores: Stores) -> list[Waiting]:
     """Return the actions that nobody has agreed to yet, the earliest due first."""
     now = datetime.now(UTC)
     found = []
-    for notice in stores.outbox.pending():
-        action = settings.responders.get(notice.responder)
+    for notification in stores.outbox.pending():
+        action = settings.responders.get(notification.responder)
         if not isinstance(action, Action) or action.dry_run or not action.approval:
             continue
-        # Only an attempt tells whether the action is meant for this notice at all.
-        if notice.notice is None or not notice.attempts:
+        # Only an attempt tells whether the action is meant for this notification at all.
+        if notification.notification is None or not notification.attempts:
             continue
-        until = notice.notice.created + timedelta(seconds=action.expires)
-        if now < until and not stores.audit.claimed(f"approved:{notice.key}"):
-            found.append(Waiting(notice, action, until))
+        until = notification.notification.created + timedelta(seconds=action.expires)
+        if now < until and not stores.audit.claimed(f"approved:{notification.key}"):
+            found.append(Waiting(notification, action, until))
     return found
 
 
 def approve(settings: config.Config, stores: Stores, key: str, who: str) -> Waiting:
-    """Agree to the action of a notice that waits, by its key or the beginning of it.
+    """Agree to the action of a notification that waits, by its key or the beginning of it.
 
     It is written down, and done as soon as a dispatcher runs. Raises NotInStore.
     """
-    found = [each for each in waiting(settings, stores) if each.notice.key.startswith(key)]
+    found = [each for each in waiting(settings, stores) if each.notification.key.startswith(key)]
     if len(found) != 1 or not key:
         told = "Several actions wait" if found else "No action waits"
         raise NotInStore(f'{told} under "{key}"; "tocsin alarms approve" lists those that wait.')
-    notice, name = found[0].notice, found[0].action.do.name
-    detail = {"notice": notice.key, "alarms": list(notice.alarm_ids)}
+    notification, name = found[0].notification, found[0].action.do.name
+    detail = {"notice": notification.key, "alarms": list(notification.alarm_ids)}
     stores.audit.add(who, f"action {name}: approved", detail)
-    stores.audit.claim(f"approved:{notice.key}")
-    stores.outbox.postpone(notice.key, datetime.now(UTC), f"{name} was approved by {who}")
+    stores.audit.claim(f"approved:{notification.key}")
+    stores.outbox.postpone(notification.key, datetime.now(UTC), f"{name} was approved by {who}")
     return found[0]

@@ -18,10 +18,10 @@ import msgspec
 import numpy as np
 
 from tocsin import config
-from tocsin.errors import InputError, NotAModel, NotInStore, Refused
+from tocsin.errors import InputError, NotAllowed, NotAModel, NotInStore
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.scoring import open_model
+from tocsin.monitor.models import open_model
 from tocsin.monitor.stores import Stores
 from tocsin.progress import report
 from tocsin.sources._records import Fields, batch_of
@@ -43,7 +43,7 @@ class Replayed:
     events: int
     anomalies: int
     alarms: tuple[Alarm, ...]
-    notices: int
+    notifications: int
     seconds: float
 
 
@@ -95,9 +95,9 @@ def replay(
         took = time.monotonic() - started
         counts = mine.counters.read().get(name, {})
         alarms = tuple(mine.alarms.list())
-        notices = len(mine.outbox.pending())
+        notifications = len(mine.outbox.pending())
     return Replayed(
-        int(counts.get("events", 0)), int(counts.get("anomalies", 0)), alarms, notices, took
+        int(counts.get("events", 0)), int(counts.get("anomalies", 0)), alarms, notifications, took
     )
 
 
@@ -111,7 +111,7 @@ def again(
 
     ``numbers``: those, or None for all. How late they are does not matter; all else does, and
     what is refused once more goes back with its reason. After a crash, what was processed counts
-    once. Raises NotInStore, and Refused while another process serves the store.
+    once. Raises NotInStore, and NotAllowed while another process serves the store.
     """
     known = settings.monitors if name is None else [name]
     held = [
@@ -126,7 +126,7 @@ def again(
         )
     lease = Lease(stores.db, "up", f"{socket.gethostname()}:{os.getpid()}", _LEASE)
     if not lease.acquire():
-        raise Refused(
+        raise NotAllowed(
             "Events are taken out of quarantine when nothing else serves the store: end "
             "`tocsin up` first. After it was killed that takes some seconds."
         )
@@ -138,7 +138,7 @@ def again(
                 counts.update(part)
                 report("events", counts["taken"], len(held))
                 if not lease.renew():
-                    raise Refused("Another process has taken over the store; the rest stays.")
+                    raise NotAllowed("Another process has taken over the store; the rest stays.")
     finally:
         lease.release()
     return Again(**{field: counts[field] for field in Again.__slots__})
@@ -164,7 +164,7 @@ def _let_in(
             # What was refused before says nothing of how the model does today.
             work.alarms = [alarm for alarm in work.alarms if alarm.kind != "model"]
             process.commit(work, now)
-            judged = work.judgement
+            judged = work.decision
             yield {
                 "events": len(work.batch),
                 "anomalies": 0 if judged is None else int(judged.is_anomaly.sum()),

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from tocsin.errors import Refused, StoreUnavailable, TocsinError
+from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import chosen, raw
 from tocsin.types import Batch, Rejection
 
-PASSED_ON = (StoreUnavailable, Refused)
+PASSED_ON = (StoreUnavailable, NotAllowed)
 """What is no fault of an event: the store is away, or another process has taken over."""
 
 
@@ -27,7 +27,7 @@ def without_poisoned(processor: Rehearsing, batch: Batch, now: datetime | None) 
     """Return a batch whose events that cannot be processed or stored have become rejections.
 
     Parts of it are tried in transactions that are rolled back. Where the rest still fails as a
-    whole, all of it is rejected. Raises StoreUnavailable, and Refused when another process has
+    whole, all of it is rejected. Raises StoreUnavailable, and NotAllowed when another process has
     written events of this monitor.
     """
     poisoned = _poisoned(processor, batch, now)

@@ -16,11 +16,11 @@ from typing import Any, TypeVar, cast
 from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
-from tocsin.errors import NotAModel, Refused, StoreUnavailable, TocsinError
+from tocsin.errors import NotAllowed, NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.batches import merge
 from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.models import open_model
 from tocsin.monitor.poisoned import without_poisoned
-from tocsin.monitor.scoring import open_model
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
 
@@ -199,7 +199,7 @@ class MonitorRunner:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
             except Exception as error:
-                if fine or isinstance(error, Refused):
+                if fine or isinstance(error, NotAllowed):
                     raise
                 log.warning("%s: events cannot be processed: %r", self.name, error)
                 batch, fine = await self._cleared(batch, now), True

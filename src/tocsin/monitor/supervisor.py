@@ -18,7 +18,7 @@ from typing import Any
 
 from tocsin import config, registry
 from tocsin.base.responder import Responder
-from tocsin.errors import Refused, StoreUnavailable, TocsinError
+from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
 from tocsin.monitor.dispatch import Dispatcher
 from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.runner import MonitorRunner
@@ -56,7 +56,7 @@ class Supervisor:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Run until stopped; raises Refused when another process keeps the store until then."""
+        """Run until stopped; raises NotAllowed when another process keeps the store until then."""
         lease = await self._leased()
         gc.freeze()  # what is imported stays: it need not be looked at again and again
         helpers = [asyncio.create_task(work) for work in (self._hold(lease), self._tidy())]
@@ -103,7 +103,7 @@ class Supervisor:
         waited = False
         while not await self._holds(lease):
             if self._stopping:
-                raise Refused(f"Another process serves {self.stores.db.url}; stopped waiting.")
+                raise NotAllowed(f"Another process serves {self.stores.db.url}; stopped waiting.")
             if not waited:
                 log.warning("Another process serves this store; waiting for it to end.")
             waited = True

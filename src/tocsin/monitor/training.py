@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tocsin import config
-from tocsin.errors import InputError, Refused
+from tocsin.errors import InputError, NotAllowed
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.health import bearable
 from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
-from tocsin.monitor.scoring import check_source, new_pipeline, scorer, training_data
+from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline import AnyPipeline
+from tocsin.pipeline.base import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
 from tocsin.types import Batch
@@ -40,7 +39,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
 
     A model that is there is only replaced by one that learned from all but the newest tenth of
     the events and does not take most of that tenth for anomalies, unless by ``force``, and then
-    by one that learned from all. Raises InputError when there are too few events, Refused for a
+    by one that learned from all. Raises InputError when there are too few events, NotAllowed for a
     model that is not good enough, and what the pipeline raises.
     """
     monitor = settings_of(settings, name)
@@ -88,13 +87,13 @@ def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]
 
 
 def _prove(
-    pipeline: AnyPipeline,
+    pipeline: BasePipeline,
     name: str,
     monitor: config.Monitor,
     learned: Sequence[Batch],
     newest: Sequence[Batch],
 ) -> None:
-    """Raise Refused if a new model takes far more of the newest events for anomalies than it may.
+    """Raise NotAllowed if a new model flags far more of the newest events than it may.
 
     So a model that learned from broken data does not take the place of one that works.
     """
@@ -107,18 +106,16 @@ def _prove(
         events += len(batch)
         proving.remember(batch)
     if flagged > bearable(events, monitor.training.false_alarms):
-        raise Refused(
+        raise NotAllowed(
             f"The new model of {name} takes {flagged:,} of the newest {events:,} events for "
             "anomalies, so the old one stays. If the newest events are what is normal now, train "
             "when there are more of them, or with --force."
         )
 
 
-def untrained(monitor: config.Monitor) -> AnyPipeline:
+def untrained(monitor: config.Monitor) -> BasePipeline:
     """Return the pipeline that is to be trained. Raises ParameterError for settings that cannot."""
     training = monitor.training
     check_source(training.modality, monitor.source)
-    own: dict[str, Any] = {"detector": training.detector, "false_alarms": training.false_alarms}
-    if training.modality != "series":
-        own["training"] = "clean" if training.clean else "mixed"
-    return new_pipeline(training.modality, {**own, **training.settings})
+    own = {"detector": training.detector, "false_alarms": training.false_alarms}
+    return new_pipeline(training.modality, {**own, **training.settings}, clean=training.clean)

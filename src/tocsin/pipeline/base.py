@@ -195,7 +195,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if isinstance(self.detector, Detector):
             copy: Detector = clone(self.detector)
             return copy
-        detector = registry.create(self.detector, self.modality)
+        detector: Detector = registry.create(self.detector, self.modality)
         for name, value in offered.items():
             if name in detector.parameter_names():
                 detector.set_params(**{name: value})

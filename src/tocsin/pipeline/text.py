@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from tocsin.base import Detector, check_labels
 from tocsin.decide import create as create_calibration
-from tocsin.detectors.text._statistics import statistics
 from tocsin.errors import InputError
 from tocsin.explain.text import Background, explain_texts
 from tocsin.pipeline.base import BasePipeline
@@ -150,7 +149,7 @@ class TextPipeline(BasePipeline):
         self._calibrate(texts, known)
         scores = self.detector_.training_scores_
         self.background_ = Background(self.seed)
-        self.background_.fit(texts[self._examples(scores, known)], statistics)
+        self.background_.fit(texts[self._examples(scores, known)])
         return texts
 
     def _examples(self, scores: FloatArray, known: IntArray | None) -> IntArray:
@@ -194,7 +193,6 @@ class TextPipeline(BasePipeline):
             chosen or self.detector_,
             [texts[row] for row in wanted],
             self.background_,
-            statistics,
             reasons,
         )
         explanations, marks, nearest = {}, {}, {}

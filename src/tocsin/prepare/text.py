@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from tocsin.base import Stateful
 from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.features.texts import LONGEST, encodable
 from tocsin.types import TextArray
 
-__all__ = ["LONGEST", "TextPreparer", "find_text", "reads_as_text"]
-
-LONGEST = 20_000
-"""Characters of a text that detectors read at most."""
+__all__ = ["TextPreparer", "find_text", "reads_as_text"]
 
 _SAMPLE = 1_000
 _WORDS, _SENTENCE = 3.0, 5.0
@@ -90,7 +88,7 @@ class TextPreparer(Stateful):
             "" if absent else _text(value) for value, absent in zip(values, missing, strict=True)
         ]
         texts = np.empty(len(given), dtype=object)
-        texts[:] = [text if text.isascii() else _whole(text) for text in given]
+        texts[:] = [text if text.isascii() else encodable(text) for text in given]
         blank = sum(not text.strip() for text in texts) - int(missing.sum())
         halves = sum(text != old for text, old in zip(texts, given, strict=True))
         long = sum(len(text) > LONGEST for text in texts)
@@ -196,10 +194,6 @@ def _check_column(frame: pd.DataFrame, column: str) -> None:
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _whole(text: str) -> str:
-    return text.encode(errors="replace").decode()
 
 
 def _told(count: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What responders that send a notice as JSON share: the payload, and where it may go."""
+"""What responders that send a notification as JSON share: the payload, and where it may go."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tocsin.base.responder import Responder
 from tocsin.errors import ParameterError, TocsinError
 from tocsin.responders._text import line
 from tocsin.settings import Secret
-from tocsin.types import Alarm, Delivery, Notice
+from tocsin.types import Alarm, Delivery, Notification
 
 _CUTS = ((500, 32), (50, 4))
 """What an alarm that is too large is cut to: characters of a text, values of a list."""
 
 
 class Sender(Responder):
-    """Sends notices as JSON of at most ``largest`` bytes, and can send other JSON as well.
+    """Sends notifications as JSON of at most ``largest`` bytes, and can send other JSON as well.
 
     Delivered at least once: when nobody knows whether the receiver has it, it is sent again, and
     the receiver tells by the key.
@@ -43,10 +43,10 @@ class Sender(Responder):
         Raises TocsinError for settings that cannot work now.
         """
 
-    def respond(self, notice: Notice) -> Delivery:
-        """Send the notice."""
+    def respond(self, notification: Notification) -> Delivery:
+        """Send the notification."""
         try:
-            sent = self.send(payload(notice, self.largest), notice.key)
+            sent = self.send(payload(notification, self.largest), notification.key)
         except TocsinError as error:
             return Delivery("retry", str(error))
         if sent.status == "unknown" and self.repeatable:
@@ -54,32 +54,33 @@ class Sender(Responder):
         return sent
 
 
-def payload(notice: Notice, largest: int) -> bytes:
-    """Return a notice as JSON, the same bytes each time, in ASCII and in one line.
+def payload(notification: Notification, largest: int) -> bytes:
+    """Return a notification as JSON, the same bytes each time, in ASCII and in one line.
 
-    ``version``: 1. ``key``: tells a notice that comes twice. ``kind``, ``created``, ``group``:
-    of the notice. ``alarms``: all fields of each, times in ISO 8601 and UTC; one that is too large
-    has texts cut, no evidence, and ``"cut": true``. ``omitted``: how many alarms did not fit.
+    ``version``: 1. ``key``: identifies a notification that comes twice. ``kind``, ``created``,
+    ``group``: of the notification. ``alarms``: all fields of each, times in ISO 8601 and UTC; one
+    that is too large has texts cut, no evidence, and ``"cut": true``. ``omitted``: how many alarms
+    did not fit.
     """
     head = {
         "version": 1,
-        "key": notice.key,
-        "kind": notice.kind,
-        "created": notice.created,
-        "group": dict(notice.group),
+        "key": notification.key,
+        "kind": notification.kind,
+        "created": notification.created,
+        "group": dict(notification.group),
     }
     start = encoded(head)
     if len(start) > largest // 4:
         start = encoded(head, _CUTS[-1])
     room = largest - len(start) - 40
     alarms: list[bytes] = []
-    for alarm in notice.alarms:
+    for alarm in notification.alarms:
         part = fitted(alarm, room)
         if part is None:
             break
         alarms.append(part)
         room -= len(part) + 1
-    omitted = len(notice.alarms) - len(alarms)
+    omitted = len(notification.alarms) - len(alarms)
     return start[:-1] + b',"alarms":[' + b",".join(alarms) + b'],"omitted":%d}' % omitted
 
 

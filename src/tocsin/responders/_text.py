@@ -1,8 +1,8 @@
-"""A notice as plain text, for people: what every responder that sends words says."""
+"""A notification as plain text, for people: what every responder that sends words says."""
 
 from __future__ import annotations
 
-from tocsin.types import Alarm, Notice, Reason
+from tocsin.types import Alarm, Notification, Reason
 from tocsin.visible import visible
 
 _MOST = 20
@@ -16,33 +16,33 @@ _HEADS = {
 }
 
 
-def subject_of(notice: Notice) -> str:
+def subject_of(notification: Notification) -> str:
     r"""Return one line: what it is about, how bad, and how many alarms.
 
     >>> from datetime import UTC, datetime
     >>> at = datetime(2026, 3, 1, 8, 20, tzinfo=UTC)
     >>> alarm = Alarm("a1", "f", "pumps", "p7", "anomaly", "critical", "open", at, at, None, "heat")
-    >>> subject_of(Notice("k", "opened", {"monitor": "pumps"}, (alarm,), at))
+    >>> subject_of(Notification("k", "opened", {"monitor": "pumps"}, (alarm,), at))
     'ALARM [critical] pumps p7: heat'
     """
-    worst = min(notice.alarms, key=lambda alarm: _RANK[alarm.severity])
-    head = f"{_HEADS[notice.kind]} [{worst.severity}]"
-    if len(notice.alarms) == 1:
+    worst = min(notification.alarms, key=lambda alarm: _RANK[alarm.severity])
+    head = f"{_HEADS[notification.kind]} [{worst.severity}]"
+    if len(notification.alarms) == 1:
         return line(f"{head} {_place(worst)}: {worst.summary}")
-    about = ", ".join(f"{key} {value}" for key, value in notice.group.items())
-    return line(f"{head} {len(notice.alarms)} alarms{' of ' if about else ''}{about}")
+    about = ", ".join(f"{key} {value}" for key, value in notification.group.items())
+    return line(f"{head} {len(notification.alarms)} alarms{' of ' if about else ''}{about}")
 
 
-def text_of(notice: Notice) -> str:
-    """Return the notice in lines: each alarm with its time, its reasons and its id."""
-    lines = [subject_of(notice)]
-    for alarm in notice.alarms[:_MOST]:
+def text_of(notification: Notification) -> str:
+    """Return the notification in lines: each alarm with its time, its reasons and its id."""
+    lines = [subject_of(notification)]
+    for alarm in notification.alarms[:_MOST]:
         lines.append(line(f"  {alarm.opened:%Y-%m-%d %H:%M:%S} UTC  {_place(alarm)}  {alarm.id}"))
-        if len(notice.alarms) > 1:
+        if len(notification.alarms) > 1:
             lines.append(line(f"    {alarm.severity}: {alarm.summary}"))
         lines += [line(f"    {told(reason)}") for reason in alarm.reasons[:5]]
-    if len(notice.alarms) > _MOST:
-        lines.append(f"  … and {len(notice.alarms) - _MOST:,} more")
+    if len(notification.alarms) > _MOST:
+        lines.append(f"  … and {len(notification.alarms) - _MOST:,} more")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from tocsin.responders.command import Command
 from tocsin.responders.mqtt import Mqtt
 from tocsin.responders.webhook import Webhook
 from tocsin.settings import Duration, Settings
-from tocsin.types import Alarm, AlarmKind, Delivery, Notice, NoticeKind, Severity
+from tocsin.types import Alarm, AlarmKind, Delivery, Notification, NotificationKind, Severity
 
 _TARGETS: Mapping[str, type[Sender]] = {"webhook": Webhook, "mqtt": Mqtt, "command": Command}
 _WORST_FIRST = ("unknown", "retry", "delivered", "rejected")
@@ -49,9 +49,9 @@ class Do(Settings):
 
 
 class Only(Settings):
-    """The notices and alarms that are acted on; of others it is only written down."""
+    """The notifications and alarms that are acted on; of others it is only written down."""
 
-    notices: tuple[NoticeKind, ...] = ("opened", "raised", "escalated")
+    notices: tuple[NotificationKind, ...] = ("opened", "raised", "escalated")
     kinds: tuple[AlarmKind, ...] = ("anomaly",)
     severities: tuple[Severity, ...] = ("critical",)
 
@@ -66,9 +66,9 @@ class Action(GuardedResponder):
     ``target``: how the command goes out, with the settings of a webhook, mqtt or command. It is
     JSON: ``version`` 1, ``key``, ``action``, ``parameters``, and the ``alarm`` as data. As
     ``dry_run``, the default, nothing is sent. With ``approval``, the default, somebody has to
-    agree to each notice. ``cooldown``: the least time between two runs. ``expires``: a notice
-    older than this is not acted on any more. An attempt that surely reached nothing is repeated;
-    when nobody knows, after no answer in time or a crash, it is not: that is "unknown".
+    approve each notification. ``cooldown``: the least time between two runs. ``expires``: the age
+    from which a notification is not acted on any more. An attempt that surely reached nothing is
+    repeated; when nobody knows, after no answer in time or a crash, it is not: that is "unknown".
     """
 
     target: Annotated[SerializeAsAny[Sender], BeforeValidator(_target)]
@@ -89,17 +89,17 @@ class Action(GuardedResponder):
         """Return what is wrong with the target."""
         return self.target.check()
 
-    def act(self, notice: Notice, ledger: Ledger) -> Delivery:
+    def act(self, notification: Notification, ledger: Ledger) -> Delivery:
         """Send the command for each alarm, and write down what became of it."""
         until = time.monotonic() + self.timeout
         found: list[Delivery] = []
-        for alarm in notice.alarms:
+        for alarm in notification.alarms:
             if found and time.monotonic() + self.target.timeout > until:
                 found.append(Delivery("retry", "there was no time for all alarms"))
                 break
             try:
-                outcome, delivery = self._once(notice, alarm, ledger)
-                self._note(ledger, outcome, notice, alarm, delivery.reason)
+                outcome, delivery = self._once(notification, alarm, ledger)
+                self._note(ledger, outcome, notification, alarm, delivery.reason)
             except StoreUnavailable as error:
                 delivery = Delivery("retry", f"the ledger cannot be written: {error}")
             found.append(delivery)
@@ -107,25 +107,29 @@ class Action(GuardedResponder):
         reasons = dict.fromkeys(each.reason for each in found if each.reason)
         return Delivery(status, "; ".join(list(reasons)[:_MOST_REASONS]))
 
-    def _once(self, notice: Notice, alarm: Alarm, ledger: Ledger) -> tuple[str, Delivery]:
+    def _once(
+        self, notification: Notification, alarm: Alarm, ledger: Ledger
+    ) -> tuple[str, Delivery]:
         """Act if all rules allow it; return the outcome in the record's word, and as delivery."""
         name, only = self.do.name, self.only
         if (
-            notice.kind not in only.notices
+            notification.kind not in only.notices
             or alarm.kind not in only.kinds
             or alarm.severity not in only.severities
         ):
             return "not meant", Delivery("delivered", f"{name} is not meant for this")
         if self.dry_run:
             return "would do", Delivery("delivered", f"dry run: would do {name}")
-        if datetime.now(UTC) - notice.created > timedelta(seconds=self.expires):
+        if datetime.now(UTC) - notification.created > timedelta(seconds=self.expires):
             return "expired", Delivery("rejected", f"{name} was due too long ago")
-        if self.approval and not ledger.claimed(f"approved:{notice.key}"):
-            reason = f"{name} waits for: tocsin alarms approve {notice.key}"
+        if self.approval and not ledger.claimed(f"approved:{notification.key}"):
+            reason = f"{name} waits for: tocsin alarms approve {notification.key}"
             return "waits", Delivery("retry", reason)
-        return self._first(notice, alarm, ledger)
+        return self._first(notification, alarm, ledger)
 
-    def _first(self, notice: Notice, alarm: Alarm, ledger: Ledger) -> tuple[str, Delivery]:
+    def _first(
+        self, notification: Notification, alarm: Alarm, ledger: Ledger
+    ) -> tuple[str, Delivery]:
         """Act if nobody has, or if all who tried surely reached nothing."""
         name = self.do.name
         key = base = f"action:{name}:{alarm.id}"
@@ -145,7 +149,7 @@ class Action(GuardedResponder):
             return "cooling down", Delivery("rejected", reason)
         if not ledger.claim(key):
             return "unknown", Delivery("unknown", f"{name} is done by another at this moment")
-        self._note(ledger, "started", notice, alarm, "")
+        self._note(ledger, "started", notification, alarm, "")
         try:
             delivery = self.target.send(self._body(alarm, base), base)
         except TocsinError as error:
@@ -170,11 +174,11 @@ class Action(GuardedResponder):
         return head[:-1] + b',"alarm":' + data + b"}"
 
     def _note(
-        self, ledger: Ledger, outcome: str, notice: Notice, alarm: Alarm, reason: str
+        self, ledger: Ledger, outcome: str, notification: Notification, alarm: Alarm, reason: str
     ) -> None:
         detail = {
             "alarm": alarm.id,
-            "notice": notice.key,
+            "notice": notification.key,
             "parameters": self.do.parameters,
             "reason": reason,
         }

@@ -11,7 +11,7 @@ from tocsin.responders._http import HttpResponder
 from tocsin.responders._sending import encoded
 from tocsin.responders._text import line, told
 from tocsin.settings import Duration
-from tocsin.types import Alarm, Delivery, Notice
+from tocsin.types import Alarm, Delivery, Notification
 
 _PATH = "/api/v2/alerts"
 _LONGEST, _MOST = 1_000, 10
@@ -32,10 +32,10 @@ class Alertmanager(HttpResponder):
 
     lasting: Duration = 86_400.0
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Post the alarms."""
-        until = notice.created + timedelta(seconds=self.lasting)
-        alerts = [to_alertmanager(alarm, until=until) for alarm in notice.alarms]
+        until = notification.created + timedelta(seconds=self.lasting)
+        alerts = [to_alertmanager(alarm, until=until) for alarm in notification.alarms]
         try:
             sent = self.post(encoded(alerts), {})
         except TocsinError as error:

@@ -1,4 +1,4 @@
-"""Notices to chats, pagers and phones, through the package apprise."""
+"""Notifications to chats, pagers and phones, through the package apprise."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tocsin.base.responder import Responder
 from tocsin.errors import MissingExtra, ParameterError, TocsinError
 from tocsin.responders._text import text_of
 from tocsin.settings import Secret
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 
 class Apprise(Responder):
-    """Sends each notice to all ``urls``, secrets that apprise understands (slack://…).
+    """Sends each notification to all ``urls``, secrets that apprise understands (slack://…).
 
     Needs ``pip install "tocsin[notify]"``. If one of them fails, all are told again: give each
     that must be reached a responder of its own.
@@ -24,14 +24,14 @@ class Apprise(Responder):
 
     urls: tuple[Secret, ...] = Field(min_length=1, max_length=20)
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Send the text."""
         try:
             services = [(url, _service(url, self.timeout / len(self.urls))) for url in self.urls]
         except TocsinError as error:
             return Delivery("retry", str(error))
         until = time.monotonic() + self.timeout
-        title, _, rest = text_of(notice).partition("\n")
+        title, _, rest = text_of(notification).partition("\n")
         failed = [
             str(url)
             for url, service in services

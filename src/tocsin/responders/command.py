@@ -1,4 +1,4 @@
-"""Notices to a program of this machine."""
+"""Notifications to a program of this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Command(Sender):
-    """Runs a program with the notice as JSON, as the webhook posts it, on its standard input.
+    """Runs a program with the notification as JSON, as the webhook posts it, on its standard input.
 
     ``command``: the program and its arguments, as they are; there is no shell, and nothing of an
     alarm is among them. The program is named by an absolute path that is also in ``allow``, and

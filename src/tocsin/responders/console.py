@@ -1,4 +1,4 @@
-"""Notices as text on the terminal."""
+"""Notifications as text on the terminal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import sys
 
 from tocsin.base.responder import Responder
 from tocsin.responders._text import text_of
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 
 class Console(Responder):
-    """Prints each notice on standard output, a line an alarm and its reasons below it."""
+    """Prints each notification on standard output, a line an alarm and its reasons below it."""
 
-    def respond(self, notice: Notice) -> Delivery:
-        """Print the notice."""
+    def respond(self, notification: Notification) -> Delivery:
+        """Print the notification."""
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        text = text_of(notice).encode(encoding, "backslashreplace").decode(encoding)
+        text = text_of(notification).encode(encoding, "backslashreplace").decode(encoding)
         try:
             print(text, flush=True)
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Notices by e-mail."""
+"""Notifications by e-mail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tocsin.responders._sending import (
 from tocsin.responders._text import line, subject_of, text_of
 from tocsin.settings import Secret
 from tocsin.settings.tls import Tls
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
@@ -41,7 +41,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class Email(Responder):
-    """Sends each notice to all of ``to`` by the mail server ``host``, as text and as HTML.
+    """Sends each notification to all of ``to`` by the mail server ``host``, as text and as HTML.
 
     ``security``: "starttls" (port 587), "tls" (465) or "none" (25), which takes no password.
     The Message-ID is made of the notice's key. A temporary refusal is tried again, a permanent
@@ -69,7 +69,7 @@ class Email(Responder):
             raise ValueError('a password is not sent with security "none": use starttls or tls')
         return self
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Send the mail."""
         try:
             password = None if self.password is None else revealed(self.password)
@@ -78,7 +78,7 @@ class Email(Responder):
             return Delivery("retry", str(error))
         try:
             with deadline(lambda: smtp.sock, self.timeout):
-                return self._sent(smtp, password, message(notice, self.sender, self.to))
+                return self._sent(smtp, password, message(notification, self.sender, self.to))
         except smtplib.SMTPAuthenticationError as error:
             return Delivery("rejected", f"{self._place} refuses the login ({error.smtp_code})")
         except smtplib.SMTPResponseException as error:
@@ -145,15 +145,15 @@ class Email(Responder):
         return Delivery(status, f"{self._place} answers {code}: {line(text)}")
 
 
-def message(notice: Notice, sender: str, to: tuple[str, ...]) -> EmailMessage:
-    """Return a notice as a mail, the same each time."""
-    identity = hashlib.sha256(notice.key.encode("utf-8", "replace")).hexdigest()[:32]
-    text = text_of(notice)
+def message(notification: Notification, sender: str, to: tuple[str, ...]) -> EmailMessage:
+    """Return a notification as a mail, the same each time."""
+    identity = hashlib.sha256(notification.key.encode("utf-8", "replace")).hexdigest()[:32]
+    text = text_of(notification)
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = ", ".join(to)
-    mail["Subject"] = subject_of(notice)
-    mail["Date"] = format_datetime(notice.created)
+    mail["Subject"] = subject_of(notification)
+    mail["Date"] = format_datetime(notification.created)
     mail["Message-ID"] = f"<{identity}@{sender.rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(text)

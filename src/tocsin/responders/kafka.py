@@ -14,11 +14,11 @@ from tocsin.errors import MissingExtra, TocsinError
 from tocsin.responders._sending import payload, revealed, trouble, unresolved
 from tocsin.settings import Secret
 from tocsin.settings.tls import Tls
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 
 class Kafka(Responder):
-    """Publishes each alarm of a notice as a record of ``topic``, acknowledged by all replicas.
+    """Publishes each alarm of a notification to ``topic``, acknowledged by all replicas.
 
     A record's key is the alarm's fingerprint, so that what is said of one entity keeps its order;
     its value is what the webhook posts, of that one alarm, at most ``largest`` bytes; its header
@@ -40,14 +40,14 @@ class Kafka(Responder):
             raise ValueError("a login has both username and password")
         return self
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Publish the alarms."""
         records = [
-            (alarm.fingerprint, payload(replace(notice, alarms=(alarm,)), self.largest))
-            for alarm in notice.alarms
+            (alarm.fingerprint, payload(replace(notification, alarms=(alarm,)), self.largest))
+            for alarm in notification.alarms
         ]
         try:
-            return asyncio.run(self._published(notice.key, records))
+            return asyncio.run(self._published(notification.key, records))
         except TocsinError as error:
             return Delivery("retry", str(error))
 

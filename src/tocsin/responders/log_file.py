@@ -1,4 +1,4 @@
-"""Notices as lines of JSON in a file."""
+"""Notifications as lines of JSON in a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from tocsin.base.responder import Responder
 from tocsin.responders._sending import payload, trouble
 from tocsin.settings import PathSetting
-from tocsin.types import Delivery, Notice
+from tocsin.types import Delivery, Notification
 
 _LONGEST = 1_000_000
 _START = b'{"version":1,'
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 
 class LogFile(Responder):
-    """Appends each notice to the file at ``path``, one line of JSON, as the webhook posts it.
+    """Appends each notification to the file at ``path``, one line of JSON, as the webhook posts it.
 
     A line is on the disk before it counts as delivered. When the file would grow over ``largest``
     bytes it becomes ``path.1``, that ``path.2`` and so on; ``keep`` old ones are kept. After a
@@ -31,9 +31,9 @@ class LogFile(Responder):
     largest: int = Field(10_000_000, ge=1_000)
     keep: int = Field(5, ge=0, le=1_000)
 
-    def respond(self, notice: Notice) -> Delivery:
+    def respond(self, notification: Notification) -> Delivery:
         """Append a line."""
-        written = payload(notice, _LONGEST) + b"\n"
+        written = payload(notification, _LONGEST) + b"\n"
         try:
             with _lock:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class LogFile(Responder):
 
 
 def _mended(opened: int) -> int:
-    """Return the size without the half line that a crash left; its notice comes again."""
+    """Return the size without the half line that a crash left; its notification comes again."""
     size = os.fstat(opened).st_size
     if not size or os.pread(opened, 1, size - 1) == b"\n":
         return size

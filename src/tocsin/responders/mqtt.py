@@ -1,4 +1,4 @@
-"""Notices published to an MQTT broker."""
+"""Notifications published to an MQTT broker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _topic(value: str) -> str:
 
 
 class Mqtt(Sender):
-    """Publishes each notice to ``topic`` as JSON, as the webhook posts it, with QoS 1.
+    """Publishes each notification to ``topic`` as JSON, as the webhook posts it, with QoS 1.
 
     With ``tls`` the connection is encrypted. Needs ``pip install "tocsin[mqtt]"``.
     """

@@ -1,4 +1,4 @@
-"""Notices by HTTP POST, signed."""
+"""Notifications by HTTP POST, signed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tocsin.types import Delivery
 
 
 class Webhook(Sender, HttpResponder):
-    """Posts each notice as JSON; ``verify`` is for receivers.
+    """Posts each notification as JSON; ``verify`` is for receivers.
 
-    Headers: ``Tocsin-Key``, the same whenever a notice is sent again; ``Tocsin-Timestamp``,
+    Headers: ``Tocsin-Key``, the same whenever a notification is sent again; ``Tocsin-Timestamp``,
     seconds since 1970; and with a ``secret`` ``Tocsin-Signature``, ``v1=`` and the HMAC-SHA256 of
     the timestamp, a dot and the body. The answer 2xx is delivered; 408, 425, 429, 5xx, a lost
     connection and no answer in time are tried again; all others are rejected.
@@ -48,7 +48,7 @@ def verify(
 
     ``body``: as it came, before it is parsed. ``headers``: their names in any case. ``now``:
     seconds since 1970, left out for the clock's. A receiver should also remember ``Tocsin-Key``,
-    as the same notice may come twice.
+    as the same notification may come twice.
 
     >>> signed = {"tocsin-timestamp": "60", "Tocsin-Signature": _signature(b"{}", "60", "hush")}
     >>> verify(b"{}", signed, "hush", now=100), verify(b"{ }", signed, "hush", now=100)

@@ -15,7 +15,7 @@ from pydantic import Field
 from tocsin.readers import epochs
 from tocsin.readers import times as written
 from tocsin.settings import Settings
-from tocsin.types import Batch, FloatArray, Offset, Rejection, TimeArray
+from tocsin.types import LINE_COLUMN, Batch, FloatArray, Offset, Rejection, TimeArray
 
 _SHOWN = 2_000
 _DEEPEST = 4
@@ -157,7 +157,7 @@ def lines_of(
     if times is None:
         times = _times([None] * len(text), None)
     return Batch(
-        pd.DataFrame({"line": pd.Series(text, dtype=object)}),
+        pd.DataFrame({LINE_COLUMN: pd.Series(text, dtype=object)}),
         times,
         None if ids is None else tuple(ids),
         None if entities is None else tuple(entities),

@@ -18,7 +18,7 @@ from tocsin.base.source import Source
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.settings import Duration
 from tocsin.sources._records import Fields, lines_of, rows_of
-from tocsin.types import Batch, Offset, Rejection
+from tocsin.types import PATH_COLUMN, Batch, Offset, Rejection
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class Folder(Source):
                 raise InputError(f"{path} has {size:,} bytes; `largest` allows {self.largest:,}.")
             kind = path.suffix.lower()
             if kind in _PATHS:
-                yield rows_of(pd.DataFrame({"path": [str(path)]}), self.fields), None
+                yield rows_of(pd.DataFrame({PATH_COLUMN: [str(path)]}), self.fields), None
             elif kind in _TABLES:
                 yield from self._rows(path, start)
             else:

@@ -1,1 +1,1 @@
-"""Storage: model folders; events, alarms, notices and offsets in SQLite or PostgreSQL."""
+"""Storage: model folders; events, alarms, notifications and offsets in SQLite or PostgreSQL."""

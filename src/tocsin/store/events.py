@@ -17,7 +17,7 @@ from tocsin.store import event_ids, frames
 from tocsin.store.archive import archive_old, delete_old
 from tocsin.store.database import Database, upsert
 from tocsin.store.schema import batches, micros, offsets
-from tocsin.types import Batch, Judgement, Offset, TimeArray
+from tocsin.types import Batch, BatchDecision, Offset, TimeArray
 
 _PAGE = 32  # batches read at a time
 
@@ -27,7 +27,7 @@ class StoredBatch:
     """A batch as it was stored: ``number`` grows from batch to batch, over all monitors.
 
     ``frame``, ``times``, ``ids`` and ``entities`` as in Batch, rows numbered from 0.
-    ``judgement``: None where no model was there yet.
+    ``decision``: None where no model was there yet.
     """
 
     number: int
@@ -35,7 +35,7 @@ class StoredBatch:
     times: TimeArray
     ids: tuple[str, ...] | None
     entities: tuple[str, ...] | None
-    judgement: Judgement | None
+    decision: BatchDecision | None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -51,7 +51,9 @@ class EventStore:
         """Return those of the ids whose events are stored."""
         return event_ids.known(c, monitor, ids)
 
-    def append(self, c: Connection, monitor: str, batch: Batch, judgement: Judgement | None) -> int:
+    def append(
+        self, c: Connection, monitor: str, batch: Batch, decision: BatchDecision | None
+    ) -> int:
         """Store a batch, and return its number; 0 for one without events, which is not stored.
 
         Raises InputError for a column whose values are of no single type and for a time that is
@@ -67,12 +69,12 @@ class EventStore:
         row = {
             "monitor": monitor,
             "events": len(batch),
-            "anomalies": 0 if judgement is None else int(judgement.is_anomaly.sum()),
+            "anomalies": 0 if decision is None else int(decision.is_anomaly.sum()),
             "first": int(times.min().astype(np.int64)),
             "last": int(times.max().astype(np.int64)),
-            "threshold": None if judgement is None else float(judgement.threshold),
-            "model": None if judgement is None else judgement.model,
-            "content": frames.encode(batch, judgement),
+            "threshold": None if decision is None else float(decision.threshold),
+            "model": None if decision is None else decision.model,
+            "content": frames.encode(batch, decision),
         }
         number: int = c.execute(insert(batches), row).inserted_primary_key[0]  # type: ignore[index]
         return number
@@ -192,25 +194,25 @@ class _Wanted:
         if self.until is not None:
             keep &= times < micros(self.until)
         if self.anomalies_only:
-            keep &= batch.judgement is not None and batch.judgement.is_anomaly
+            keep &= batch.decision is not None and batch.decision.is_anomaly
         return np.flatnonzero(keep)
 
 
 def _stored(row: Row[Any]) -> StoredBatch:
     table = frames.decode(row.content, row.number)
-    judgement = None
+    decision = None
     if row.model is not None:
         scores, p_values, is_anomaly = (
             frames.values(table, name) for name in ("_score", "_p_value", "_is_anomaly")
         )
-        judgement = Judgement(scores, p_values, is_anomaly, row.threshold, row.model)
+        decision = BatchDecision(scores, p_values, is_anomaly, row.threshold, row.model)
     return StoredBatch(
         number=row.number,
         frame=frames.frame_of(table),
         times=frames.values(table, "_time"),
         ids=frames.texts(table, "_id"),
         entities=frames.texts(table, "_entity"),
-        judgement=judgement,
+        decision=decision,
     )
 
 
@@ -218,16 +220,16 @@ def _cut(batch: StoredBatch, rows: np.ndarray[Any, Any]) -> StoredBatch:
     """Return a batch of some rows of another."""
     if len(rows) == len(batch):
         return batch
-    said = batch.judgement
+    said = batch.decision
     return StoredBatch(
         number=batch.number,
         frame=batch.frame.iloc[rows].reset_index(drop=True),
         times=batch.times[rows],
         ids=None if batch.ids is None else tuple(batch.ids[row] for row in rows),
         entities=None if batch.entities is None else tuple(batch.entities[row] for row in rows),
-        judgement=None
+        decision=None
         if said is None
-        else Judgement(
+        else BatchDecision(
             said.scores[rows],
             said.p_values[rows],
             said.is_anomaly[rows],

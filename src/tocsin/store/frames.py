@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tocsin.errors import InputError, StoreError
-from tocsin.types import Batch, Judgement
+from tocsin.types import Batch, BatchDecision
 
 EXTRAS = pa.schema(
     {
@@ -28,7 +28,7 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _REFUSED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
-def encode(batch: Batch, judgement: Judgement | None) -> bytes:
+def encode(batch: Batch, decision: BatchDecision | None) -> bytes:
     """Return a batch as an Arrow stream. Raises InputError for values of no single type."""
     try:
         frame = _columns(batch.frame)
@@ -38,8 +38,8 @@ def encode(batch: Batch, judgement: Judgement | None) -> bytes:
             batch.ids,
             batch.entities,
             *(
-                (judgement.scores, judgement.p_values, judgement.is_anomaly)
-                if judgement is not None
+                (decision.scores, decision.p_values, decision.is_anomaly)
+                if decision is not None
                 else (None, None, None)
             ),
         ]

@@ -1,4 +1,4 @@
-"""Notices on their way to responders: each is sent until its fate is known."""
+"""Notifications on their way to responders: each is sent until its fate is known."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from sqlalchemy import (
 from tocsin.errors import NotInStore
 from tocsin.store.database import Database, insert
 from tocsin.store.schema import notice_alarms, notices
-from tocsin.types import Delivery, Notice, NoticeKind, Severity
+from tocsin.types import Delivery, Notification, NotificationKind, Severity
 
 _DEAD = ("dead", "rejected", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A notice of the outbox.
+    """A notification of the outbox.
 
-    ``notice``: its content once it was frozen. ``attempts`` have failed so far. ``status``:
+    ``notification``: its content once it was frozen. ``attempts`` have failed so far. ``status``:
     "pending", "delivered", "rejected", "unknown", or "dead" after the last retry; ``reason``: what
     the last attempt ended with.
     """
@@ -43,18 +43,18 @@ class Pending:
     key: str
     responder: str
     group: Mapping[str, str]
-    kind: NoticeKind
+    kind: NotificationKind
     alarm_ids: tuple[str, ...]
     created: datetime
     due: datetime
     attempts: int
-    notice: Notice | None
+    notification: Notification | None
     status: str
     reason: str
 
 
 class Outbox:
-    """The notices of all responders."""
+    """The notifications of all responders."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -64,14 +64,14 @@ class Outbox:
         c: Connection,
         responder: str,
         group: Mapping[str, str],
-        kind: NoticeKind,
+        kind: NotificationKind,
         alarm_ids: Sequence[str],
         due: datetime,
     ) -> str:
         """Have a responder told of alarms, and return the notice's key.
 
-        A notice of the same responder, group and kind that no sender has taken yet is joined; it
-        is due at the earlier of both times.
+        A notification of the same responder, group and kind that no sender has taken yet is
+        joined; it is due at the earlier of both times.
         """
         statement = insert(c, notices)
         earlier = case(
@@ -103,10 +103,10 @@ class Outbox:
         return key
 
     def due(self, now: datetime, responder: str, limit: int, lease: float) -> Sequence[Pending]:
-        """Take notices that are due, the earliest first; nobody else gets them for ``lease`` s.
+        """Take due notifications, the earliest first; nobody else gets them for ``lease`` seconds.
 
-        A notice whose sender was killed comes again after that, with the same key and, if it was
-        frozen, the same content. What has been taken once is joined no more.
+        A notification whose sender was killed comes again after that, with the same key and, if it
+        was frozen, the same content. What has been taken once is joined no more.
         """
         wanted = and_(
             notices.c.responder == responder,
@@ -128,8 +128,8 @@ class Outbox:
             )
             return _pending(c, notices.c.key.in_(keys))
 
-    def freeze(self, key: str, notice: Notice) -> Notice:
-        """Keep the content of a notice for retries, and return what is kept: the first content.
+    def freeze(self, key: str, notification: Notification) -> Notification:
+        """Keep a notification's content for retries, and return what is kept: the first content.
 
         Raises NotInStore.
         """
@@ -138,12 +138,12 @@ class Outbox:
             c.execute(
                 update(notices)
                 .where(notices.c.key == key, free)
-                .values(content=notice, joinable=None)
+                .values(content=notification, joinable=None)
             )
             kept = c.execute(select(notices.c.content).where(notices.c.key == key)).scalar()
         if kept is None:
-            raise NotInStore(f'There is no notice "{key}".')
-        found: Notice = kept
+            raise NotInStore(f'There is no notification "{key}".')
+        found: Notification = kept
         return found
 
     def mark(
@@ -155,9 +155,9 @@ class Outbox:
     ) -> None:
         """Note what became of an attempt ``at`` a time, by default now.
 
-        With ``retry_at`` it is tried again then, whatever the status. Without, the notice is
-        "delivered", "rejected" or "unknown", and "dead" after a "retry". A notice whose fate is
-        known already is left as it is.
+        With ``retry_at`` it is tried again then, whatever the status. Without, the notification is
+        "delivered", "rejected" or "unknown", and "dead" after a "retry". A notification whose fate
+        is known already is left as it is.
         """
         at = at or datetime.now(UTC)
         values: dict[str, Any] = {
@@ -177,12 +177,12 @@ class Outbox:
             c.execute(update(notices).where(notices.c.key == key, undecided).values(**values))
 
     def dead(self) -> Sequence[Pending]:
-        """Return the notices that are not tried again and were not surely delivered."""
+        """Return the notifications that are not tried again and were not surely delivered."""
         with self._db.read() as c:
             return _pending(c, notices.c.status.in_(_DEAD))
 
     def requeue(self, key: str, due: datetime) -> None:
-        """Try a dead notice again, with the same key and content. Raises NotInStore."""
+        """Try a dead notification again, with the same key and content. Raises NotInStore."""
         with self._db.begin() as c:
             changed = c.execute(
                 update(notices)
@@ -190,10 +190,10 @@ class Outbox:
                 .values(status="pending", due=due, attempts=0, leased_until=None)
             )
             if not changed.rowcount:
-                raise NotInStore(f'There is no dead notice "{key}".')
+                raise NotInStore(f'There is no dead notification "{key}".')
 
     def postpone(self, key: str, due: datetime, reason: str) -> None:
-        """Have a notice come again later without counting an attempt: nobody is to know now."""
+        """Make a notification due later, without counting an attempt: nobody is to know now."""
         with self._db.begin() as c:
             c.execute(
                 update(notices)
@@ -202,12 +202,12 @@ class Outbox:
             )
 
     def pending(self) -> Sequence[Pending]:
-        """Return the notices whose fate is not known yet, the earliest due first."""
+        """Return the notifications whose fate is not known yet, the earliest due first."""
         with self._db.read() as c:
             return _pending(c, notices.c.status == "pending")
 
     def last_sent(self, c: Connection, responder: str, group: Mapping[str, str]) -> datetime | None:
-        """Return when a notice of a group last went out, delivered or perhaps so."""
+        """Return when a notification of a group last went out, delivered or perhaps so."""
         query = select(func.max(notices.c.sent)).where(
             notices.c.responder == responder, notices.c.group == dict(group)
         )
@@ -215,7 +215,7 @@ class Outbox:
         return found
 
     def last_severities(self, responder: str, alarm_ids: Sequence[str]) -> dict[str, Severity]:
-        """Return the severity of each alarm in the last notice of it that a responder was sent."""
+        """Return the severity of each alarm when a responder was last sent a notification of it."""
         query = (
             select(notices.c.content)
             .join(notice_alarms, notice_alarms.c.key == notices.c.key)
@@ -227,11 +227,11 @@ class Outbox:
             .order_by(notices.c.sent)
         )
         with self._db.read() as c:
-            sent: list[Notice] = [row.content for row in c.execute(query) if row.content]
-        return {alarm.id: alarm.severity for notice in sent for alarm in notice.alarms}
+            sent: list[Notification] = [row.content for row in c.execute(query) if row.content]
+        return {alarm.id: alarm.severity for notification in sent for alarm in notification.alarms}
 
     def lapse(self, key: str, reason: str) -> None:
-        """Note that a notice has no reason any more: it is not sent, and is no dead letter."""
+        """Mark a notification as no longer needed: it is not sent, nor a dead letter."""
         with self._db.begin() as c:
             c.execute(
                 update(notices)
@@ -240,7 +240,7 @@ class Outbox:
             )
 
     def prune(self, before: datetime) -> int:
-        """Delete notices whose fate is known and that were made before; return how many."""
+        """Delete notifications whose fate is known and that were made before; return how many."""
         old = and_(notices.c.status != "pending", notices.c.created < before)
         keys = select(notices.c.key).where(old)
         with self._db.begin() as c:
@@ -273,7 +273,7 @@ def _pending(c: Connection, which: ColumnElement[bool]) -> list[Pending]:
             created=row.created,
             due=row.due,
             attempts=row.attempts,
-            notice=row.content,
+            notification=row.content,
             status=row.status,
             reason=row.reason,
         )

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from tocsin.errors import InputError
-from tocsin.types import Alarm, Notice
+from tocsin.types import Alarm, Notification
 
 REVISION = "0001"
 """The newest version in ``migrations/versions``."""
@@ -220,8 +220,8 @@ notices = Table(
     Column("leased_until", Moment),
     Column("sent", Moment),
     Column("reason", Exact, nullable=False),
-    Column("content", Json(Notice)),
-    # One value a responder, group and kind while a notice may still be joined, then none.
+    Column("content", Json(Notification)),
+    # One value a responder, group and kind while a notification may still be joined, then none.
     Column("joinable", Text, unique=True),
     Index("notices_by_due", "responder", "status", "due"),
     Index("notices_by_sent", "responder", "sent"),

@@ -6,8 +6,8 @@ from tocsin.types.alarms import (
     AlarmState,
     Delivery,
     DeliveryStatus,
-    Notice,
-    NoticeKind,
+    Notification,
+    NotificationKind,
     Severity,
 )
 from tocsin.types.detections import (
@@ -39,13 +39,25 @@ from tocsin.types.detections import (
     TextDetection,
     TextMark,
 )
-from tocsin.types.events import Batch, Judgement, Offset, Rejection, RejectionKind, TimeArray
+from tocsin.types.events import (
+    LINE_COLUMN,
+    PATH_COLUMN,
+    Batch,
+    BatchDecision,
+    Offset,
+    Rejection,
+    RejectionKind,
+    TimeArray,
+)
 
 __all__ = [
+    "LINE_COLUMN",
+    "PATH_COLUMN",
     "Alarm",
     "AlarmKind",
     "AlarmState",
     "Batch",
+    "BatchDecision",
     "BoolArray",
     "Card",
     "Decision",
@@ -60,15 +72,14 @@ __all__ = [
     "ImageDetection",
     "IntArray",
     "Interval",
-    "Judgement",
     "Learning",
     "LogDetection",
     "LogLine",
     "LogSession",
     "MapArray",
     "Modality",
-    "Notice",
-    "NoticeKind",
+    "Notification",
+    "NotificationKind",
     "Offset",
     "Reason",
     "Region",

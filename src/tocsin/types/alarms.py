@@ -1,4 +1,4 @@
-"""Alarms, notices about them, and what became of a notice."""
+"""Alarms, notifications about them, and what became of a notification."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tocsin.types.detections import Reason
 Severity = Literal["info", "warning", "critical"]
 AlarmState = Literal["open", "acknowledged", "resolved", "false alarm"]
 AlarmKind = Literal["anomaly", "no data", "model", "storm"]
-NoticeKind = Literal["opened", "raised", "repeated", "escalated", "resolved"]
+NotificationKind = Literal["opened", "raised", "repeated", "escalated", "resolved"]
 DeliveryStatus = Literal["delivered", "retry", "rejected", "unknown"]
 
 
@@ -55,15 +55,15 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """What a responder is told: one or several alarms that belong together.
 
-    ``key``: the idempotency key, the same whenever this notice is sent again. ``group``: what
+    ``key``: the idempotency key, the same whenever this notification is sent again. ``group``: what
     the alarms share, for instance {"monitor": "machine"}.
     """
 
     key: str
-    kind: NoticeKind
+    kind: NotificationKind
     group: Mapping[str, str]
     alarms: tuple[Alarm, ...]
     created: datetime
@@ -71,7 +71,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of a notice: "unknown" is a time-out, after which nobody knows.
+    """What became of a notification: "unknown" is a time-out, after which nobody knows.
 
     "retry": it may work later. "rejected": it will not.
     """

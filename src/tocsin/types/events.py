@@ -21,6 +21,9 @@ TimeArray = NDArray[np.datetime64]
 Offset = Mapping[str, Any] | None
 """Where a source goes on: a JSON object that only the source understands; None for the start."""
 
+LINE_COLUMN, PATH_COLUMN = "line", "path"
+"""The columns of events that are lines of text, and of those that are files."""
+
 RejectionKind = Literal[
     "malformed", "oversized", "late", "future", "duplicate", "unknown entity", "dropped"
 ]
@@ -39,8 +42,8 @@ class Rejection:
 class Batch:
     """Events of one source in the order they came.
 
-    ``frame``: n rows, the columns that the monitor's pipeline takes; a log has the one column
-    ``line``, a folder of images or clips the one column ``path``. ``times``: (n,)
+    ``frame``: n rows, the columns that the monitor's pipeline takes; lines of text stand
+    in the one column ``line``, the paths of files in the one column ``path``. ``times``: (n,)
     datetime64[us], UTC. ``ids``: n texts by which the store tells an event that comes twice, or
     None where the offset alone does. ``entities``: n texts, what each event is about, or None.
     ``offset``: where the source goes on once this batch is committed, None where it can't.
@@ -71,7 +74,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class BatchDecision:
     """What a model said of the n events of a batch.
 
     ``scores`` and ``p_values``: (n,) float64; ``is_anomaly``: (n,) bool. ``threshold``: the score

@@ -103,7 +103,7 @@ class ModalityCli(Generic[D]):
 
     def count_items(self, pipeline: BasePipeline, data: Any) -> int:
         """Return how many items a pipeline was trained on."""
-        return len(data)
+        return len(data) if hasattr(data, "__len__") else pipeline.calibration_.n_
 
     def remarks(self, data: Any) -> list[str]:
         """Return what to note of data that were taken as this modality."""

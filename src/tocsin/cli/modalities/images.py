@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tocsin.cli.inputs import Input
-    from tocsin.pipeline import BasePipeline
     from tocsin.types import ImageArray, IntArray
 
 _LONGEST_NAME = 60
@@ -56,10 +55,6 @@ class ImageCli(ModalityCli[ImageDetection]):
         from tocsin.prepare.images import gather
 
         return super().first(gather(data).images, labels, count)
-
-    def count_items(self, pipeline: BasePipeline, data: Path) -> int:
-        """Return how many images the path held, as the calibration counted them."""
-        return pipeline.calibration_.n_
 
     def columns(self, detection: ImageDetection) -> pd.DataFrame:
         """Return one row per image: its name, and its regions as a JSON list of boxes.

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tocsin.cli.inputs import Input
-    from tocsin.pipeline import BasePipeline
     from tocsin.cli.options import ModelOptions
     from tocsin.readers.log import RawLine
     from tocsin.types import IntArray, Reason
@@ -62,10 +61,6 @@ class LogCli(ModalityCli[LogDetection]):
         from tocsin.readers.log import read_lines
 
         return list(islice(read_lines(data), count)), None
-
-    def count_items(self, pipeline: BasePipeline, data: Path) -> int:
-        """Return how many sessions the path held, as the calibration counted them."""
-        return pipeline.calibration_.n_
 
     def settings(self, options: ModelOptions) -> dict[str, Any]:
         """Return whether a threshold that the detector finds decides: unless a budget is stated."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.printing import cut
 from tocsin.visible import visible
+from tocsin.features.texts import LONGEST
 from tocsin.types import TextDetection
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tocsin.types import IntArray, Reason, TextMark
 
 _WIDTH, _BEFORE = 400, 100
-_LONGEST = 20_000
 _MARKED = "bold reverse"
 
 
@@ -59,7 +59,7 @@ class TextCli(ModalityCli[TextDetection]):
         """Return a text, cut at 20,000 characters, its marks, and the most similar normal text."""
         row = int(detection.rows[place])
         return {
-            "text": detection.texts[place][:_LONGEST],
+            "text": detection.texts[place][:LONGEST],
             "marks": _marks(detection, row),
             "nearest_normal": detection.nearest.get(row),
         }

@@ -21,8 +21,8 @@ from tocsin.detectors.images._maps import (
     pictures,
     variants,
 )
-from tocsin.detectors.scaling import choose_rows
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
 from tocsin.nn.graph import Graph, export_graph
 from tocsin.nn.network import seeded
@@ -114,7 +114,7 @@ class NeuralMapDetector(MapDetector):
     def _fit(self, X: ImageArray, y: IntArray | None) -> None:
         self._check_parameters()
         device = pick_device(self.device)
-        self._learned = choose_rows(len(X), self.max_images, self.seed)
+        self._learned = subsample(len(X), self.max_images, self.seed)
         X = X[self._learned]
         copies = -(-FEW // len(X))
         fold = self._folds(len(X), copies)

@@ -19,9 +19,9 @@ from tocsin.detectors.images._maps import (
     pictures,
     variants,
 )
-from tocsin.detectors.scaling import choose_rows
 from tocsin.encoders.images import export, open_encoder
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
 from tocsin.nn.graph import Graph
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
@@ -94,7 +94,7 @@ class PatchDetector(MapDetector):
         layers = [layer for layer in encoder.layers if layer in wanted]
         stride = max(_STRIDE, min(encoder.layers[layer] for layer in layers))
         self.graph_ = export(encoder, self.size, layers, stride, self.device)
-        self._learned = choose_rows(len(X), self.max_images, self.seed)
+        self._learned = subsample(len(X), self.max_images, self.seed)
         self._learn(X[self._learned], views)
 
     def _learn(self, X: ImageArray, views: Sequence[View]) -> None:

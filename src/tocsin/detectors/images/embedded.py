@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tocsin import registry
-from tocsin.base import ImageDetector
+from tocsin.base import ImageDetector, TableDetector
 from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.images import export, open_encoder
 from tocsin.errors import ParameterError
@@ -49,6 +49,7 @@ class Embedded(ImageDetector):
     uses_labels = True  # the model's own fit knows what to do with them
 
     graph_: Graph
+    rows_: TableDetector
     encoder_hash_: str
 
     def __init__(

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tocsin.base import ImageDetector, fold_of_rows
+from tocsin.base.parameters import check_count
 from tocsin.detectors.images._maps import pictures
-from tocsin.detectors.reference import check_count
-from tocsin.detectors.scaling import choose_rows
 from tocsin.encoders.efficientnet_lite import NAMES, EfficientNetLite, Stages
 from tocsin.errors import InputError, ParameterError
+from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
 from tocsin.nn.graph import Graph, export_graph
 from tocsin.nn.network import seeded
@@ -302,6 +302,6 @@ def _chosen(y: IntArray, at_most: int, seed: int) -> IntArray:
     True
     """
     odd, usual = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
-    kept = odd[choose_rows(len(odd), max(at_most // 2, at_most - len(usual)), seed)]
-    others = usual[choose_rows(len(usual), at_most - len(kept), seed)]
+    kept = odd[subsample(len(odd), max(at_most // 2, at_most - len(usual)), seed)]
+    others = usual[subsample(len(usual), at_most - len(kept), seed)]
     return np.sort(np.concatenate([kept, others]))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tocsin.detectors.hashing import mixed
+from tocsin.features.hashing import mix_bits
 from tocsin.types import BoolArray, IntArray, SessionArray
 
 
@@ -45,7 +45,8 @@ class Counts(NamedTuple):
 
     def same(self) -> tuple[IntArray, IntArray]:
         """Return one session of each kind, and the kind (n,) of every session, by its counts."""
-        keys = mixed(self.template.view(np.uint64) * np.uint64(2**32 + 15) + self.lines.view("u8"))
+        pairs = self.template.view(np.uint64) * np.uint64(2**32 + 15) + self.lines.view(np.uint64)
+        keys = mix_bits(pairs)
         # A sum of well-mixed keys is a key of the set: 64 bits, so that clashes do not happen.
         whole = np.add.reduceat(keys, self.starts)
         _, first, kind = np.unique(whole, return_index=True, return_inverse=True)

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 
 from tocsin.base import LogDetector
 from tocsin.detectors.logs._counts import Counts, find
-from tocsin.detectors.sparse_neighbours import SparseSearch
 from tocsin.errors import ParameterError
+from tocsin.features.sparse_neighbours import SparseSearch
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
 
 

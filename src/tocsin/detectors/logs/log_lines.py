@@ -10,11 +10,11 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from tocsin.base import LogDetector, fold_of_rows
-from tocsin.detectors.char_model import CharModel
 from tocsin.detectors.logs._lines import Lines, Ranges, Rarity
-from tocsin.detectors.sparse_neighbours import SparseSearch
-from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import ParameterError
+from tocsin.features.char_model import CharModel
+from tocsin.features.sparse_neighbours import SparseSearch
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
 
 _FOLDS = 5

@@ -15,7 +15,7 @@ from tocsin.detectors.series._memory import rise, scale_of
 from tocsin.detectors.series._signs import Excess, limits_of
 from tocsin.detectors.series._units import Units
 from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView, clipped
-from tocsin.detectors.windows import dominant_period, smooth
+from tocsin.features.windows import dominant_period, smooth
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _MOST_WEIGHT = 2.0

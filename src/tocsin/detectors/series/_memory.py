@@ -17,7 +17,7 @@ from tocsin.detectors.series._views import (
     flat,
     nearest_outside,
 )
-from tocsin.detectors.windows import average_over_windows, smooth, starts
+from tocsin.features.windows import average_over_windows, smooth, starts
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 _LIMIT = 20.0

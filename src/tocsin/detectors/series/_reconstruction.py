@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
+from tocsin.features.windows import dominant_period, smooth_among
 from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining, overlapped
 from tocsin.types import FloatArray
 

@@ -10,7 +10,7 @@ from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch
 from tocsin.detectors.series._subsequences import ChannelsDetector
-from tocsin.detectors.windows import smooth_among
+from tocsin.features.windows import smooth_among
 from tocsin.types import FloatArray, Scores
 
 _RARE = 0.002

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import dominant_period, smooth_among
 from tocsin.errors import ParameterError
+from tocsin.features.windows import dominant_period, smooth_among
 from tocsin.nn.network import to_numpy
 from tocsin.nn.series import NeuralSeriesDetector
 from tocsin.nn.training import Schedule

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import maximum_filter1d
 
-from tocsin.detectors.windows import smooth
+from tocsin.features.windows import smooth
 from tocsin.types import FloatArray
 
 STUCK = 5

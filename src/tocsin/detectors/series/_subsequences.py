@@ -12,9 +12,9 @@ from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
 from tocsin.base.series import blocks_of
-from tocsin.detectors.scaling import location_and_scale, standardise
-from tocsin.detectors.windows import average_over_windows, dominant_period, smooth, starts
 from tocsin.errors import ParameterError
+from tocsin.features.scaling import location_and_scale, standardise
+from tocsin.features.windows import average_over_windows, dominant_period, smooth, starts
 from tocsin.types import FloatArray, IntArray, Scores
 
 LIMIT = 20.0

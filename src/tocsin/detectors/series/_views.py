@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.detectors.series._units import REACH, usual_range
-from tocsin.detectors.windows import average_over_windows, smooth, starts
+from tocsin.features.windows import average_over_windows, smooth, starts
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 Scale = Literal["whole", "training"]

@@ -9,8 +9,8 @@ from tocsin.base import Stretch, Stretches
 from tocsin.base.series import BLOCKS, blocks_of
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import starts
 from tocsin.errors import ParameterError
+from tocsin.features.windows import starts
 from tocsin.types import Card, FloatArray, IntArray
 
 _MOST_ROWS = 50_000  # of lags that one fit sees

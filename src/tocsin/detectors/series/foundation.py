@@ -13,8 +13,8 @@ import torch
 from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import smooth
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
+from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray
 
 Package = Literal["fracast", "chronos", "timesfm"]

@@ -10,8 +10,8 @@ from numba import njit
 
 from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts, overlay
-from tocsin.detectors.windows import average_over_windows, smooth
 from tocsin.errors import ParameterError
+from tocsin.features.windows import average_over_windows, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _FLAT = 0.05  # of a channel's deviation: windows flatter than this are not blown up further

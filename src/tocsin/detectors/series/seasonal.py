@@ -12,7 +12,7 @@ from scipy.ndimage import median_filter
 from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import autocorrelation, dominant_period, smooth
+from tocsin.features.windows import autocorrelation, dominant_period, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CYCLES = (-2, -1, 1, 2)

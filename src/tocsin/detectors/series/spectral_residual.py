@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.detectors.series._subsequences import check_counts
-from tocsin.detectors.windows import smooth
+from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray, Scores
 
 _SHORTEST, _LONGEST = 64, 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tocsin import registry
+from tocsin.base import TableDetector
 from tocsin.detectors.series._subsequences import SubsequenceDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -40,6 +41,8 @@ class Windowed(SubsequenceDetector):
         paper="Schmidl, Wenig, Papenbrock, Anomaly Detection in Time Series, VLDB 2022",
         cost="four fits of the detector named on at most 5,000 rows, 16 rows a window to score",
     )
+
+    rows_: TableDetector
 
     def __init__(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.detectors.tables.ecod import Ecod
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray
 
 

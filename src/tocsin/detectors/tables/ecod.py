@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import beyond, choose_rows
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import beyond
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _TAIL_INDEX = 3.0
@@ -54,7 +55,7 @@ class Ecod(TableDetector):
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         if self.max_rows < 2:
             raise ParameterError(f"{self.card.name} needs max_rows ≥ 2; got {self.max_rows}.")
-        self._reference = choose_rows(len(X), self.max_rows, self.seed)
+        self._reference = subsample(len(X), self.max_rows, self.seed)
         self.sorted_ = np.sort(X[self._reference].T, axis=1)
 
     def _score(self, X: FloatArray) -> Scores:

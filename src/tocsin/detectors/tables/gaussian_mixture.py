@@ -11,8 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from tocsin.base import TableDetector, out_of_fold_scores
-from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _COMPONENTS = (1, 2, 4, 8)
@@ -64,7 +65,7 @@ class GaussianMixture(TableDetector):
                 "gaussian_mixture needs n_components ≥ 1 or None, regularisation > 0 and "
                 f"max_rows ≥ 2; got {self.n_components}, {self.regularisation}, {self.max_rows}."
             )
-        X = X[choose_rows(len(X), self.max_rows, self.seed)]
+        X = X[subsample(len(X), self.max_rows, self.seed)]
         self.mean_, self.scale_ = location_and_scale(X)
         scaled = standardise(X, self.mean_, self.scale_)
         if self.n_components is None:

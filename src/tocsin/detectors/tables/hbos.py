@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import beyond
 from tocsin.errors import ParameterError
+from tocsin.features.scaling import beyond
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CHUNK = 65_536  # rows

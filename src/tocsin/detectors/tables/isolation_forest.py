@@ -10,8 +10,8 @@ from sklearn.ensemble import IsolationForest as ScikitForest
 from sklearn.tree import BaseDecisionTree
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CHUNK = 256  # rows; their nodes in all trees stay in the processor's cache

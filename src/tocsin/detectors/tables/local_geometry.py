@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.detectors.column_scalings import (
+from tocsin.detectors.tables._reference import ReferenceDetector
+from tocsin.features.column_scalings import (
     ColumnScaling,
     HeavyTailScaling,
     MinMaxScaling,
     StandardScaling,
 )
-from tocsin.detectors.reference import Near, NeighbourSpace, ReferenceDetector, norm
+from tocsin.features.neighbour_search import norm
+from tocsin.features.neighbour_space import Near, NeighbourSpace
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _SCALINGS = (StandardScaling, MinMaxScaling, HeavyTailScaling)

@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from tocsin.base import TableDetector
-from tocsin.detectors.neighbour_search import NeighbourSearch
-from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.neighbour_search import NeighbourSearch
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 _CELLS = 2**20  # of differences worked on at once
@@ -68,7 +69,7 @@ class Lof(TableDetector):
                 "lof needs k ≥ 1, max_rows ≥ 2 and smoothing ≥ 0; "
                 f"got {self.k}, {self.max_rows} and {self.smoothing}."
             )
-        self._rows = choose_rows(len(X), self.max_rows, self.seed)
+        self._rows = subsample(len(X), self.max_rows, self.seed)
         self.mean_, self.scale_ = location_and_scale(X[self._rows])
         self.reference_ = standardise(X[self._rows], self.mean_, self.scale_)
         self._search = NeighbourSearch(self.reference_)

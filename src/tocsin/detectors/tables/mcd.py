@@ -6,8 +6,9 @@ import numpy as np
 from scipy.linalg import eigh
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CHUNK = 16_384  # rows
@@ -58,7 +59,7 @@ class Mcd(TableDetector):
                 "mcd needs 0 < support ≤ 1, ridge > 0 and max_rows ≥ 2; "
                 f"got {self.support}, {self.ridge} and {self.max_rows}."
             )
-        chosen = choose_rows(len(X), self.max_rows, self.seed)
+        chosen = subsample(len(X), self.max_rows, self.seed)
         X = X[chosen]
         self.mean_, self.scale_ = location_and_scale(X)
         scaled = standardise(X, self.mean_, self.scale_)

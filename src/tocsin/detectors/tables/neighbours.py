@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tocsin.detectors.column_scalings import ColumnScaling, StandardScaling
-from tocsin.detectors.reference import NeighbourSpace, ReferenceDetector, check_count
+from tocsin.base.parameters import check_count
+from tocsin.detectors.tables._reference import ReferenceDetector
 from tocsin.errors import ParameterError
+from tocsin.features.column_scalings import ColumnScaling, StandardScaling
+from tocsin.features.neighbour_space import NeighbourSpace
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _AGGREGATES: dict[str, Callable[..., FloatArray]] = {

@@ -8,8 +8,9 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.svm import OneClassSVM
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _CELLS = 2**21  # kernel values worked on at once
@@ -58,7 +59,7 @@ class Ocsvm(TableDetector):
                 "ocsvm needs 0 < nu ≤ 1, gamma > 0 and max_rows ≥ 2; "
                 f"got {self.nu}, {self.gamma} and {self.max_rows}."
             )
-        rows = choose_rows(len(X), self.max_rows, self.seed)
+        rows = subsample(len(X), self.max_rows, self.seed)
         self.mean_, self.scale_ = location_and_scale(X[rows])
         scaled = standardise(X[rows], self.mean_, self.scale_)
         self.kernel_gamma_ = self.gamma / max(float(scaled.var(axis=0).sum()), 1e-12)

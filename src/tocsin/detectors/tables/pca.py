@@ -6,8 +6,8 @@ import numpy as np
 from sklearn import decomposition
 
 from tocsin.base import TableDetector
-from tocsin.detectors.scaling import location_and_scale, standardise
 from tocsin.errors import ParameterError
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _MAX_COMPONENTS = 256

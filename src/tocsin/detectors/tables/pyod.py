@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import State, TableDetector
-from tocsin.detectors.scaling import choose_rows, location_and_scale, standardise
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError, UnknownName
+from tocsin.features.sampling import subsample
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 _TRIED = 20  # training rows that are scored in several ways to see how a detector behaves
@@ -100,11 +101,11 @@ class Pyod(TableDetector):
 
     def _try_out(self, scaled: FloatArray) -> None:
         """Find out whether a row's score is its own, and whether rows far away score high."""
-        some = scaled[choose_rows(len(scaled), _TRIED, self.seed)]
+        some = scaled[subsample(len(scaled), _TRIED, self.seed)]
         far = np.vstack([np.full(scaled.shape[1], -_FAR), np.full(scaled.shape[1], _FAR)])
         self._company = np.empty((0, scaled.shape[1]))
         if not self._scores_alone(some[:1], far[:1]):
-            self._company = scaled[choose_rows(len(scaled), _COMPANY, self.seed)]
+            self._company = scaled[subsample(len(scaled), _COMPANY, self.seed)]
         first, again = self._raw(some), self._raw(some)
         beside = self._raw(np.vstack([some, far]))
         name = type(self._model).__name__

@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from tocsin.detectors.categories import Categories
-from tocsin.detectors.column_scalings import MixedScaling
 from tocsin.detectors.tables.hbos import Hbos
 from tocsin.detectors.tables.isolation_forest import IsolationForest
 from tocsin.detectors.tables.neighbours import Neighbours
 from tocsin.errors import ParameterError
+from tocsin.features.categories import Categories
+from tocsin.features.column_scalings import MixedScaling
 from tocsin.types import BoolArray, Card, FloatArray, IntArray
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tocsin.detectors.sparse_neighbours import SparseSearch
-from tocsin.detectors.tfidf import Tfidf
+from tocsin.features.sparse_neighbours import SparseSearch
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import IntArray, TextArray
 
 _NEIGHBOURS = 10

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.sparse import csr_array, hstack
 
 from tocsin.base import Stateful
-from tocsin.detectors.tfidf import Tfidf
-from tocsin.encoders.pretrained import readable
+from tocsin.encoders.pretrained import LONGEST
+from tocsin.features.texts import cut_text
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import FloatArray, IntArray, TextArray
 
 _INVERSE_PENALTY = 10.0
@@ -36,7 +37,7 @@ class NgramRegression(Stateful):
         """Learn from texts (n,) of both classes, an anomaly weighing so many normal ones."""
         from sklearn.linear_model import LogisticRegression
 
-        read = [readable(text) for text in texts]
+        read = _cut(texts)
         self.characters_ = _characters().fit(read)
         self.words_ = _words().fit(read)
         regression = LogisticRegression(
@@ -49,11 +50,16 @@ class NgramRegression(Stateful):
 
     def score(self, texts: TextArray) -> FloatArray:
         """Return the log-odds (n,) of being an anomaly, among classes that weigh the same."""
-        scores: FloatArray = self._rows([readable(text) for text in texts]) @ self.coefficients_
+        scores: FloatArray = self._rows(_cut(texts)) @ self.coefficients_
         return np.asarray(scores + self.intercept_)
 
     def _rows(self, texts: list[str]) -> csr_array:
         return csr_array(hstack([self.characters_.transform(texts), self.words_.transform(texts)]))
+
+
+def _cut(texts: TextArray) -> list[str]:
+    """Return texts as encoders read them, so that both parts of a classifier see the same."""
+    return [cut_text(text, LONGEST) for text in texts]
 
 
 def _characters() -> Tfidf:

@@ -14,11 +14,11 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from tocsin.base import Stateful, fold_of_rows
-from tocsin.detectors.char_model import CharModel
-from tocsin.detectors.column_scalings import MidRankScaling
-from tocsin.detectors.sparse_neighbours import SparseSearch
-from tocsin.detectors.tfidf import Tfidf
 from tocsin.errors import MissingExtra
+from tocsin.features.char_model import CharModel
+from tocsin.features.column_scalings import MidRankScaling
+from tocsin.features.sparse_neighbours import SparseSearch
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import FloatArray, IntArray, TextArray
 
 Material = Literal["text", "style", "meaning"]

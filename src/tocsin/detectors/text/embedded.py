@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tocsin import registry
+from tocsin.base import TableDetector
 from tocsin.detectors.text._encoded import EncodedDetector
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
@@ -32,6 +33,8 @@ class Embedded(EncodedDetector):
         cost="one pass of the encoder a text, and what the detector named costs",
     )
     uses_labels = True  # the model's own fit knows what to do with them
+
+    rows_: TableDetector
 
     def __init__(
         self,

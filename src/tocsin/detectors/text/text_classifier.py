@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tocsin.base import TextDetector
-from tocsin.detectors.reference import check_count
+from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._ngrams import NgramRegression
 from tocsin.detectors.text.text_few_labels import check_classes

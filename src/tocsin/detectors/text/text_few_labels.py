@@ -11,9 +11,10 @@ from scipy.sparse import csr_array, hstack
 
 from tocsin.base import fold_of_rows
 from tocsin.detectors.text._views import Material
-from tocsin.detectors.text.text_views import TextViews, readable_texts
-from tocsin.detectors.tfidf import Tfidf
+from tocsin.detectors.text.text_views import TextViews
 from tocsin.errors import InputError, ParameterError
+from tocsin.features.texts import cut_texts
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 _FOLDS = 5
@@ -89,7 +90,7 @@ class TextFewLabels(TextViews):
             raise ParameterError(f"inverse_penalty must be above 0; got {self.inverse_penalty}.")
         check_classes(y, self.card.name)
         normal = np.flatnonzero(y == 0)
-        X = readable_texts(X)
+        X = cut_texts(X)
         # A single text has no neighbours to learn from.
         read, spoken = self._learn(X, normal if len(normal) > 1 else np.arange(len(X)))
         self.grams_ = _grams().fit(X)
@@ -99,7 +100,7 @@ class TextFewLabels(TextViews):
         self._training = rows
 
     def _score(self, X: TextArray) -> Scores:
-        read = self._read(readable_texts(X))
+        read = self._read(cut_texts(X))
         rows = self._rows(read, self._spoken(read))
         return Scores(rows @ self.coefficients_ + self.intercept_)
 

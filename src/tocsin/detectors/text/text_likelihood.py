@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.base import TextDetector, check_texts
-from tocsin.detectors.reference import check_count
-from tocsin.detectors.scaling import location_and_scale, standardise
+from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
 from tocsin.encoders.causal_lm import TokenSurprise, load
 from tocsin.errors import ParameterError
+from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 _COLUMNS = {"mean": [0], "worst": [1], "both": [0, 1]}

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import check_texts
-from tocsin.detectors.neighbour_search import NeighbourSearch
-from tocsin.detectors.reference import check_count, norm
-from tocsin.detectors.scaling import choose_rows
+from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import EncodedDetector
 from tocsin.errors import NotFitted
+from tocsin.features.neighbour_search import NeighbourSearch, norm
+from tocsin.features.sampling import subsample
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 _BLOCK = 1024  # texts
@@ -76,7 +76,7 @@ class TextNeighbours(EncodedDetector):
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
         check_count("k", self.k)
         check_count("max_reference", self.max_reference)
-        self.reference_rows_ = choose_rows(len(X), max(2, self.max_reference), self.seed)
+        self.reference_rows_ = subsample(len(X), max(2, self.max_reference), self.seed)
         self.reference_ = self._learn_encoder().embed(X[self.reference_rows_])
         self._search = NeighbourSearch(self.reference_.astype(float))
 

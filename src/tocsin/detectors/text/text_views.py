@@ -8,11 +8,8 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tocsin.base import State, TextDetector
-from tocsin.detectors.scaling import choose_rows
-from tocsin.detectors.text._calibration import Calibration
 from tocsin.detectors.text._duplicates import near_duplicates
 from tocsin.detectors.text._encoded import check_same
-from tocsin.detectors.text._statistics import statistics
 from tocsin.detectors.text._views import (
     Distance,
     Material,
@@ -25,9 +22,13 @@ from tocsin.detectors.text._views import (
     Tone,
     View,
 )
-from tocsin.detectors.tfidf import LONGEST, Tfidf
 from tocsin.encoders import load
 from tocsin.errors import MissingExtra, ParameterError
+from tocsin.features.p_values import MidRankPValues
+from tocsin.features.sampling import subsample
+from tocsin.features.text_statistics import text_statistics
+from tocsin.features.texts import cut_texts
+from tocsin.features.tfidf import Tfidf
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
 _FEW = 5
@@ -87,7 +88,7 @@ class TextViews(TextDetector):
     )
 
     views_: dict[str, View]
-    calibrations_: dict[str, Calibration]
+    calibrations_: dict[str, MidRankPValues]
     encoder_hash_: str
     warnings_: list[str]
 
@@ -127,16 +128,16 @@ class TextViews(TextDetector):
         made = {**self._views(1, meaning=False), "meaning": Distance(), "tone": Tone()}
         self.views_ = {key: made[key].set_state(part) for key, part in state["views_"].items()}
         self.calibrations_ = {
-            key: Calibration().set_state(part) for key, part in state["calibrations_"].items()
+            key: MidRankPValues().set_state(part) for key, part in state["calibrations_"].items()
         }
         return self
 
     def view_scores(self, X: Any) -> dict[str, FloatArray]:
         """Return −log p (n,) of texts X (n,) by the name of the view; 0 to 13.8 each."""
-        return self._spoken(self._read(readable_texts(self._check_scoring(X))))
+        return self._spoken(self._read(cut_texts(self._check_scoring(X))))
 
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
-        _, spoken = self._learn(readable_texts(X), np.arange(len(X)))
+        _, spoken = self._learn(cut_texts(X), np.arange(len(X)))
         self._training = np.sum(list(spoken.values()), axis=0)
 
     def _learn(
@@ -150,7 +151,7 @@ class TextViews(TextDetector):
         self._check_parameters()
         self.warnings_ = []
         self.encoder_hash_ = self._learn_encoder()
-        chosen = normal[choose_rows(len(normal), self.max_reference, self.seed)]
+        chosen = normal[subsample(len(normal), self.max_reference, self.seed)]
         k = _FEW if self.training == "clean" else _neighbours(len(chosen))
         learned = np.zeros(len(X), dtype=bool)
         learned[chosen] = True
@@ -168,10 +169,10 @@ class TextViews(TextDetector):
         spoken = {}
         for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
-            calibration = self.calibrations_[name] = Calibration().fit(own[learned])
+            calibration = self.calibrations_[name] = MidRankPValues().fit(own[learned])
             p_values = calibration.p_values(own)
             if self.training != "clean":  # an anomaly among them may be the tail by itself
-                p_values[learned] = calibration.left_out(own[learned])
+                p_values[learned] = calibration.leave_one_out(own[learned])
             spoken[name] = -np.log(p_values)
         return read, spoken
 
@@ -216,7 +217,7 @@ class TextViews(TextDetector):
 
     def _read(self, X: TextArray) -> dict[Material, Any]:
         """Return what the views read of texts (n,)."""
-        read: dict[Material, Any] = {"text": X, "style": statistics(X)}
+        read: dict[Material, Any] = {"text": X, "style": text_statistics(X)}
         if self.encoder_hash_ and (self.tone or self.training == "clean"):
             read["meaning"] = self._embed(X)
         return read
@@ -238,13 +239,6 @@ class TextViews(TextDetector):
         if self.lexicon:
             views |= {"negative words": NegativeWords(), "profanity": Profanity()}
         return views
-
-
-def readable_texts(X: TextArray) -> TextArray:
-    """Return texts (n,) cut off, without halves of surrogate pairs, which have no UTF-8."""
-    texts = np.empty(len(X), dtype=object)
-    texts[:] = [text[:LONGEST].encode(errors="replace").decode() for text in X]
-    return texts
 
 
 def _neighbours(texts: int) -> int:

@@ -1,0 +1,60 @@
+"""How fitted state is written down: attributes with a trailing underscore, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from tocsin import registry
+
+State = dict[str, Any]
+"""Fitted values by name: arrays, JSON values, and nested states. Never code."""
+
+_OF_A_DETECTOR = {"detector", "modality", "parameters", "state"}
+
+
+class Stateful:
+    """Something whose fitted attributes, those with a trailing underscore, can be written down.
+
+    A value may be an array, a JSON value, or a detector. Override ``set_state`` to rebuild
+    other ``Stateful`` values, and both methods for anything else.
+    """
+
+    def get_state(self) -> State:
+        """Return the fitted attributes as arrays, JSON values and nested states."""
+        return {
+            name: _written(value)
+            for name, value in vars(self).items()
+            if name.endswith("_") and not name.startswith("_")
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self."""
+        for name, value in state.items():
+            setattr(self, name, restored(value))
+        return self
+
+    def as_state(self) -> State:
+        """Return what stands for this object in the state of another."""
+        return self.get_state()
+
+
+def restored(value: Any) -> Any:
+    """Return a fitted detector from what its ``as_state`` returned, and any other value as it is.
+
+    Raises UnknownName for a detector that is not registered.
+    """
+    if isinstance(value, dict) and set(value) == _OF_A_DETECTOR:
+        detector = registry.create(value["detector"], value["modality"], **value["parameters"])
+        return detector.set_state(value["state"])
+    return value
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Stateful):
+        return value.as_state()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

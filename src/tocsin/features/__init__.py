@@ -1,0 +1,1 @@
+"""Features: pure functions of arrays and texts, and what they learn from them."""

@@ -1,0 +1,1 @@
+"""Plots as SVG or PNG, without global state of matplotlib."""

@@ -1,0 +1,5 @@
+"""Fixtures of several test modules."""
+
+from support.browser import browser
+
+__all__ = ["browser"]

@@ -1,0 +1,37 @@
+"""What importing a part loads: import-linter holds the layers, and this what they bring along."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LIGHT = [
+    "tocsin.base.state",
+    "tocsin.decide",
+    "tocsin.decide.alarm_rate",
+    "tocsin.store",
+    "tocsin.store.folder",
+    "tocsin.alarms",
+    "tocsin.alarms.tracks",
+]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_only_handles_results_loads_little(module: str) -> None:
+    loaded = modules_loaded_by(module)
+    assert {"sklearn", "pandas", "scipy.stats", "torch"}.isdisjoint(loaded)
+    assert len(loaded) <= 250
+
+
+def test_alarms_load_neither_scikit_learn_nor_pandas() -> None:
+    for module in ("episodes", "routing", "storm", "conditions"):
+        loaded = modules_loaded_by(f"tocsin.alarms.{module}")
+        assert {"sklearn", "pandas", "scipy", "torch"}.isdisjoint(loaded)
+
+
+def modules_loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sys.modules)"
+    run = [sys.executable, "-c", code]
+    return set(subprocess.run(run, capture_output=True, text=True, check=True).stdout.split())
