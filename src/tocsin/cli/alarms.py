@@ -39,7 +39,7 @@ def list_(
     as_json: options.Json = False,
 ) -> None:
     """List alarms that are open or acknowledged, or all; newest first."""
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
 
     states: tuple[AlarmState, ...] | None = None if every else ("open", "acknowledged")
     with opened(config) as (settings, stores):
@@ -47,16 +47,16 @@ def list_(
         if not found:
             known_monitor(settings, stores, monitor)
     if as_json:
-        show.print_json([show_alarms.as_dict(alarm) for alarm in found[:top]])
+        printing.print_json([printing_alarms.as_dict(alarm) for alarm in found[:top]])
         return
     more = f"… and more; --top {2 * top} shows them" if len(found) > top else ""
-    show_alarms.print_list(found[:top], more)
+    printing_alarms.print_list(found[:top], more)
 
 
 @app.command("show")
 def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Json = False) -> None:
     """Show one alarm: why, its evidence, and who did what about it."""
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
 
     with opened(config) as (_, stores):
         alarm = stores.alarms.get(id)
@@ -66,9 +66,9 @@ def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Jso
             {"at": e.at.isoformat(), "who": e.who, "state": e.state, "note": e.note}
             for e in entries
         ]
-        show.print_json({**show_alarms.as_dict(alarm), "history": history})
+        printing.print_json({**printing_alarms.as_dict(alarm), "history": history})
         return
-    show_alarms.print_one(alarm, entries)
+    printing_alarms.print_one(alarm, entries)
 
 
 @app.command()
@@ -130,7 +130,7 @@ def silence(
     as_json: options.Json = False,
 ) -> None:
     """Tell nobody of alarms that match for a while, or list silences."""
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
     from tocsin.errors import ParameterError
 
     if match and expire is not None:
@@ -144,11 +144,11 @@ def silence(
             until = now + timedelta(hours=hours)
             stores.silences.add(wanted, now, until, who or getpass.getuser(), note)
         found = stores.silences.active(now)
-    values = [show_alarms.silence_as_dict(each) for each in found]
+    values = [printing_alarms.silence_as_dict(each) for each in found]
     if as_json:
-        show.print_json(values)
+        printing.print_json(values)
     else:
-        show_alarms.print_fields(values, "no silences")
+        printing_alarms.print_fields(values, "no silences")
 
 
 @app.command()
@@ -161,7 +161,7 @@ def approve(
     as_json: options.Json = False,
 ) -> None:
     """Agree to an action that waits for it, or list those that wait."""
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
     from tocsin.monitor import handling
 
     with opened(config) as (settings, stores):
@@ -182,9 +182,9 @@ def approve(
         for each in found
     ]
     if as_json:
-        show.print_json(values)
+        printing.print_json(values)
     else:
-        show_alarms.print_fields(values, "no action waits")
+        printing_alarms.print_fields(values, "no action waits")
 
 
 def _decide(
@@ -196,7 +196,7 @@ def _decide(
     *,
     again: bool = False,
 ) -> None:
-    from tocsin.cli.show_logs import cut
+    from tocsin.cli.printing import cut
     from tocsin.monitor import handling
 
     with opened(config) as (settings, stores):

@@ -38,11 +38,11 @@ def tables(
     """Measure detectors on tables; the others are compared with the first one named."""
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate.tables_suite import print_tables, run_tables
 
-    names = building.names(detectors)
-    rows = run_tables(data, protocol, building.numbers(seeds), names, _say)
+    names = parsing.split_names(detectors)
+    rows = run_tables(data, protocol, parsing.split_numbers(seeds), names, _say)
     if json_file is not None:
         _write(json_file, rows)
     print_tables(rows, Console())
@@ -83,24 +83,24 @@ def false_alarms(
     """
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate import tables_suite, time_splits
     from tocsin.evaluate.false_alarms_series import run_held_out_series
 
-    rates = [float(word) for word in building.names(budgets)]
+    rates = [float(word) for word in parsing.split_names(budgets)]
     if labelled_series := (data / "index.csv").exists():
         kind = "series"
-    names = building.unlabelled(kind) if detectors == "all" else building.names(detectors)
+    names = parsing.unlabelled_names(kind) if detectors == "all" else parsing.split_names(detectors)
     if labelled_series:
-        chosen = building.names(only) if only else None
+        chosen = parsing.split_names(only) if only else None
         rows = run_held_out_series(data, rates, names, only=chosen, progress=_say)
         printed = time_splits.print_time_splits
     elif any(data.glob("*.npz")):
-        numbers = building.numbers(seeds)
+        numbers = parsing.split_numbers(seeds)
         rows = tables_suite.run_false_alarms(data, rates, numbers, names, progress=_say)
         printed = tables_suite.print_false_alarms
     else:
-        chosen = building.names(only) if only else None
+        chosen = parsing.split_names(only) if only else None
         rows = time_splits.run_time_splits(
             data, rates, names, modality=kind, only=chosen, most_rows=most_rows, progress=_say
         )
@@ -140,17 +140,17 @@ def series(
     """Measure detectors on time series, beside published figures of the same series."""
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate.series_suite import print_series, read_published, run_series
 
     rows = run_series(
         data,
         kind,
-        building.names(detectors),
+        parsing.split_names(detectors),
         exact,
         _say,
-        only=building.names(only) if only else None,
-        parameters=dict(building.parse(item) for item in parameters or []),
+        only=parsing.split_names(only) if only else None,
+        parameters=dict(parsing.parse_parameter(item) for item in parameters or []),
     )
     if json_file is not None:
         _write(json_file, rows)
@@ -175,18 +175,18 @@ def text(
     """
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate.item_suite import print_tasks
     from tocsin.evaluate.text_suite import PROTOCOLS, run_text
 
     rows = run_text(
         data,
-        building.names(detectors),
-        building.numbers(seeds),
+        parsing.split_names(detectors),
+        parsing.split_numbers(seeds),
         _say,
-        protocols=building.names(protocols) if protocols else PROTOCOLS,
-        only=building.names(only) if only else None,
-        parameters=dict(building.parse(item) for item in parameters or []),
+        protocols=parsing.split_names(protocols) if protocols else PROTOCOLS,
+        only=parsing.split_names(only) if only else None,
+        parameters=dict(parsing.parse_parameter(item) for item in parameters or []),
     )
     if json_file is not None:
         _write(json_file, rows)
@@ -220,17 +220,17 @@ def images(
     """
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate.image_suite import print_images, run_images
 
     rows = run_images(
         data,
-        building.names(detectors),
-        building.numbers(seeds),
+        parsing.split_names(detectors),
+        parsing.split_numbers(seeds),
         _say,
-        shots=building.numbers(shots) if shots else (None,),
-        only=building.names(only) if only else None,
-        parameters=dict(building.parse(item) for item in parameters or []),
+        shots=parsing.split_numbers(shots) if shots else (None,),
+        only=parsing.split_names(only) if only else None,
+        parameters=dict(parsing.parse_parameter(item) for item in parameters or []),
     )
     if json_file is not None:
         _write(json_file, rows)
@@ -253,16 +253,16 @@ def logs(
     """Measure detectors on sessions of events, clean and contaminated, and on log lines."""
     from rich.console import Console
 
-    from tocsin.cli import building
+    from tocsin.cli import parsing
     from tocsin.evaluate.item_suite import print_tasks
     from tocsin.evaluate.logs_suite import PROTOCOLS, run_logs
 
     rows = run_logs(
         data,
-        building.names(detectors),
-        building.numbers(seeds),
+        parsing.split_names(detectors),
+        parsing.split_numbers(seeds),
         _say,
-        protocols=building.names(protocols) if protocols else PROTOCOLS,
+        protocols=parsing.split_names(protocols) if protocols else PROTOCOLS,
     )
     if json_file is not None:
         _write(json_file, rows)

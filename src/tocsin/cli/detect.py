@@ -50,7 +50,7 @@ def detect(
     apart = train is not None or train_rows is not None
     more = files.given() | ({"adapt"} if adapt else set())
     loaded = load_input(data, model, more=more)
-    check_adapt(adapt, apart=apart)
+    _check_adapt(adapt, apart=apart)
     model = _state_training(model, loaded, train)
     pipeline = build_pipeline(loaded.cli, model)
     labels = None if model.clean is False else loaded.labels
@@ -73,7 +73,7 @@ def detect(
     printing.print_paths(files.paths())
 
 
-def check_adapt(adapt: bool, *, apart: bool) -> None:
+def _check_adapt(adapt: bool, *, apart: bool) -> None:
     """Raise ParameterError where there are no levels of other rows to compare with."""
     if adapt and not apart:
         raise ParameterError(
@@ -82,7 +82,9 @@ def check_adapt(adapt: bool, *, apart: bool) -> None:
         )
 
 
-def _state_training(model: options.ModelOptions, loaded: Loaded, train: Path | None) -> options.ModelOptions:
+def _state_training(
+    model: options.ModelOptions, loaded: Loaded, train: Path | None
+) -> options.ModelOptions:
     """Return the options with what was trained on: --train is normal, unlabelled data are mixed."""
     if model.clean is None and (train is not None or loaded.labels is None):
         return replace(model, clean=train is not None)

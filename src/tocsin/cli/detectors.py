@@ -20,14 +20,14 @@ def detectors(
     import dataclasses
 
     from tocsin import registry
-    from tocsin.cli import show
+    from tocsin.cli import printing
 
     if name is not None:
         _details(name, modality, as_json=as_json)
         return
     cards = [registry.find(known, modality).card for known in registry.names(modality)]
     if as_json:
-        show.print_json([dataclasses.asdict(card) for card in cards])
+        printing.print_json([dataclasses.asdict(card) for card in cards])
         return
     from rich.console import Console
     from rich.table import Table
@@ -42,7 +42,7 @@ def _details(name: str, modality: str, *, as_json: bool) -> None:
     import dataclasses
 
     from tocsin import registry
-    from tocsin.cli import show
+    from tocsin.cli import printing
 
     detector = registry.create(name, modality)
     details = {**dataclasses.asdict(detector.card), "parameters": detector.get_params()}
@@ -51,7 +51,7 @@ def _details(name: str, modality: str, *, as_json: bool) -> None:
 
         details["models"] = pyod.names()
     if as_json:
-        show.print_json(details)
+        printing.print_json(details)
         return
     for key in ("name", "summary", "family", "learning", "paper", "cost"):
         value = details[key]

@@ -43,7 +43,7 @@ def events(
     With --replay, events in quarantine are scored by today's settings and model; how late they
     are does not matter then. It needs the store for itself, without a running `tocsin up`.
     """
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.cli.alarms import known_monitor, opened
 
     _refuse(monitor, anomalies or since is not None, quarantine or replay is not None, dead)
@@ -56,7 +56,7 @@ def events(
         if replay is not None:
             from tocsin.monitor import history
 
-            with show.progress("Replaying"):
+            with printing.progress("Replaying"):
                 again = history.again(settings, stores, monitor, _numbers(replay))
             _print_again(again, as_json)
             return
@@ -71,7 +71,7 @@ def events(
         else:
             found = _last(stores, monitor, since, anomalies, top)
     if as_json:
-        show.print_json(found)
+        printing.print_json(found)
     else:
         _print(found)
 
@@ -100,7 +100,7 @@ def _last(
     stores: Stores, monitor: str, since: datetime | None, anomalies: bool, top: int
 ) -> list[dict[str, Any]]:
     """Return the last events of a monitor, the newest first."""
-    from tocsin.cli.show_alarms import utc
+    from tocsin.cli.printing_alarms import utc
 
     found = []
     batches = stores.events.read(monitor, since=utc(since), newest=top, anomalies_only=anomalies)
@@ -144,10 +144,10 @@ def _dead(pending: Pending) -> dict[str, Any]:
 def _print_again(again: Again, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from tocsin.cli import show
+    from tocsin.cli import printing
 
     if as_json:
-        show.print_json(asdict(again))
+        printing.print_json(asdict(again))
         return
     typer.echo(
         f"{again.taken:,} out of quarantine: {again.events:,} are events now, of which "
@@ -161,8 +161,8 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tocsin.cli.show_alarms import told
-    from tocsin.cli.show_logs import cut
+    from tocsin.cli.printing import cut
+    from tocsin.cli.printing_alarms import told
 
     if not rows:
         typer.echo("nothing")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tocsin import registry
-from tocsin.errors import ParameterError
+from tocsin.cli.parsing import parse_parameter
 
 if TYPE_CHECKING:
     from tocsin.base import Detector
@@ -26,7 +24,7 @@ def build_pipeline(cli: ModalityCli[Any], options: ModelOptions) -> BasePipeline
     """
     pipeline = cli.pipeline
     given = {
-        **options.chosen(*(field.name for field in fields(options))),
+        **options.values(),
         "detector": _build_detector(cli.modality, options),
         "training": _TRAINING[options.clean],
         **cli.settings(options),
@@ -39,22 +37,11 @@ def _build_detector(modality: str, options: ModelOptions) -> str | Detector:
     """Return a detector with its parameters, or its name if none were given."""
     if not options.parameters:
         return options.detector
-    parameters = dict(map(_parse_parameter, options.parameters))
+    parameters = dict(map(parse_parameter, options.parameters))
     detector = registry.create(options.detector, modality, **parameters)
     if "seed" in detector.parameter_names() and "seed" not in parameters:
         detector.set_params(seed=options.seed)
     return detector
-
-
-def _parse_parameter(item: str) -> tuple[str, Any]:
-    """Return the name and the value of ``name=value``, read as JSON where it is JSON."""
-    name, separator, text = item.partition("=")
-    if not separator or not name:
-        raise ParameterError(f'--set takes name=value, for instance --set k=10; got "{item}".')
-    try:
-        return name.strip(), json.loads(text)
-    except json.JSONDecodeError:
-        return name.strip(), text
 
 
 def load_model(folder: Path, false_alarms: float | None = None) -> BasePipeline:

@@ -54,6 +54,10 @@ class _Group:
             if getattr(self, field.name) not in (field.default, "none")
         )
 
+    def values(self, *names: str) -> dict[str, Any]:
+        """Return the values of these options by name, or of all."""
+        return {name: getattr(self, name) for name in names or [each.name for each in fields(self)]}
+
 
 @dataclass(frozen=True)
 class DataOptions(_Group):
@@ -119,10 +123,6 @@ class DataOptions(_Group):
         ),
     ] = None
 
-    def chosen(self, *names: str) -> dict[str, Any]:
-        """Return the values of these options by name."""
-        return {name: getattr(self, name) for name in names}
-
 
 @dataclass(frozen=True)
 class ModelOptions(DataOptions):
@@ -130,7 +130,9 @@ class ModelOptions(DataOptions):
 
     models: Annotated[
         Literal["shared", "each"] | None,
-        typer.Option(help="Series: one model for all entities, or one each.", show_default="shared"),
+        typer.Option(
+            help="Series: one model for all entities, or one for each.", show_default="shared"
+        ),
     ] = None
     missing: Annotated[
         Literal["ignore", "zero", "anomaly"],
@@ -189,6 +191,36 @@ class ModelOptions(DataOptions):
     def states_budget(self) -> bool:
         """Return whether a false-alarm budget was given."""
         return self.false_alarms is not None or self.alarms_per_day is not None
+
+
+@dataclass(frozen=True)
+class ProtocolOptions(_Group):
+    """What detectors learn from when they are measured, and what they are measured on."""
+
+    protocol: Annotated[
+        Literal["clean", "mixed", "supervised"],
+        typer.Option(
+            help="clean: learn from half of the normal items. mixed: learn from all items without "
+            "labels. supervised: learn with labels, out of fold.",
+            show_default=True,
+        ),
+    ] = "clean"
+    split: Annotated[
+        Literal["random", "time"] | None,
+        typer.Option(
+            help="clean: which half. random: any normal items; all others are tested. time: the "
+            "normal items of the first half; the second half is tested.",
+            show_default="time for logs, else random",
+        ),
+    ] = None
+    train_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Series: train on the first N rows.",
+            metavar="N",
+            show_default="those before the first anomaly, at most half",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tocsin import registry
 from tocsin.cli.writer import Writer
@@ -34,7 +34,7 @@ def write(
         writer.write(loaded.cli.columns(detection))
     report = registry.of_modality("report", loaded.cli.modality)
     for option, draw in report.pictures.items():
-        if (path := getattr(outputs, option, None)) is not None:
+        if (path := getattr(files, option, None)) is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             draw(path, detection)
     if files.report is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tocsin.cli.show_logs import cut
+from tocsin.cli.printing import cut
 
 if TYPE_CHECKING:
     from tocsin.store.alarms import AlarmEntry

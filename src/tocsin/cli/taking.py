@@ -30,9 +30,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _parameters(
-    signature: inspect.Signature, hints: dict[str, Any]
-) -> Iterator[inspect.Parameter]:
+def _parameters(signature: inspect.Signature, hints: dict[str, Any]) -> Iterator[inspect.Parameter]:
     """Yield the parameters of a command, those of a dataclass in the place of it."""
     for name, parameter in signature.parameters.items():
         if not is_dataclass(hints[name]):

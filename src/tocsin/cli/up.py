@@ -40,13 +40,13 @@ def up(
 
 def check(config: options.Config = options.CONFIG, as_json: options.Json = False) -> None:
     """Verify a tocsin.yaml: every setting, the store, the models and the responders."""
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.errors import ConfigError
     from tocsin.monitor.checking import findings
 
     found = findings(config)
     if as_json:
-        show.print_json([{"what": each.what, "problem": each.problem} for each in found])
+        printing.print_json([{"what": each.what, "problem": each.problem} for each in found])
     else:
         for each in found:
             told = "ok" if each.problem is None else each.problem
@@ -83,13 +83,13 @@ def train(
     which it has not seen, for anomalies does not replace the one that is there.
     """
     from tocsin import config as reading
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.monitor import training
 
-    with show.progress("Training"):
+    with printing.progress("Training"):
         trained = training.train(reading.read(config), monitor, force=force)
     if as_json:
-        show.print_json(
+        printing.print_json(
             {
                 "model": str(trained.model),
                 "detector": trained.detector,
@@ -113,24 +113,24 @@ def replay(
 ) -> None:
     """Run a monitor over its history as fast as it goes; nothing is sent or changed."""
     from tocsin import config as reading
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
     from tocsin.monitor import history
 
-    with show.progress("Replaying"):
+    with printing.progress("Replaying"):
         found = history.replay(
             reading.read(config),
             monitor,
-            since=show_alarms.utc(since),
-            until=show_alarms.utc(until),
+            since=printing_alarms.utc(since),
+            until=printing_alarms.utc(until),
         )
     if as_json:
-        show.print_json(
+        printing.print_json(
             {
                 "events": found.events,
                 "anomalies": found.anomalies,
                 "notices": found.notifications,
                 "seconds": round(found.seconds, 3),
-                "alarms": [show_alarms.as_dict(alarm) for alarm in found.alarms],
+                "alarms": [printing_alarms.as_dict(alarm) for alarm in found.alarms],
             }
         )
         return
@@ -140,7 +140,7 @@ def replay(
         f"{len(found.alarms):,} alarms, {found.notifications:,} notifications"
     )
     left = len(found.alarms) - top
-    show_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")
+    printing_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")
 
 
 def _write_example(path: Path) -> None:

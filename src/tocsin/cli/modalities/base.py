@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from tocsin import registry
 from tocsin.cli import printing, promise
+from tocsin.cli.models import build_pipeline
 from tocsin.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.text import Text
 
-    from tocsin.cli.inputs import Input
-    from tocsin.cli.options import DataOptions, ModelOptions
+    from tocsin.cli.inputs import Input, Loaded
+    from tocsin.cli.options import DataOptions, ModelOptions, ProtocolOptions
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray, Reason
 
@@ -35,6 +36,29 @@ class Outcome(NamedTuple, Generic[D]):
     detection: D
     total: int
     found: int
+
+
+class LabelledItems(NamedTuple):
+    """Items that can be taken apart, some to train on and some to test, and their labels (n,).
+
+    ``settings``: options that were found for all of them, and hold for each part.
+    """
+
+    data: Any
+    labels: IntArray
+    settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Measured(NamedTuple):
+    """How good a detector is, the detection that shows it, and the labels (n,) of what it scored.
+
+    ``name``: what its plots are called.
+    """
+
+    name: str
+    result: Any
+    detection: Detection
+    labels: IntArray
 
 
 class ModalityCli(Generic[D]):
@@ -126,7 +150,7 @@ class ModalityCli(Generic[D]):
         chunk_rows: int,
         adapt: bool,
     ) -> Outcome[D]:
-        """Score an input with a trained pipeline, write all scores, return what is to be printed."""
+        """Score an input, write all scores, and return what is to be printed."""
         detection = self.detect(pipeline, self.load(source)[0], adapt=adapt)
         write(self.columns(detection))
         return self.outcome(detection)
@@ -155,6 +179,39 @@ class ModalityCli(Generic[D]):
     def measures(self, detection: D, labels: IntArray) -> dict[str, float | None]:
         """Return measures that only this modality has, of a detection against its labels (n,)."""
         return {}
+
+    # Measuring
+
+    def measure(self, pipeline: BasePipeline, loaded: Loaded) -> Measured:
+        """Measure a trained pipeline on labelled data."""
+        from tocsin.evaluate.holdout import measure
+
+        detection = pipeline.detect(loaded.data, explain=False)
+        labels = detection.labels(loaded.labels)
+        result = measure(pipeline, detection, labels, "trained model")
+        return Measured(result.detector, result, detection, labels)
+
+    def take_apart(self, loaded: Loaded) -> LabelledItems:
+        """Return the items of labelled data."""
+        return LabelledItems(loaded.data, loaded.labels)
+
+    def hold_out(
+        self, items: LabelledItems, options: ModelOptions, protocol: ProtocolOptions
+    ) -> Measured:
+        """Measure a detector on items that it has not learned from."""
+        from tocsin.evaluate.holdout import hold_out
+
+        pipeline = build_pipeline(self, replace(options, **items.settings))
+        result, detection, labels = hold_out(
+            items.data, items.labels, pipeline, protocol.protocol, protocol.split
+        )
+        return Measured(f"{options.detector}-{options.seed}", result, detection, labels)
+
+    def print_results(self, results: Sequence[Any], false_alarms: float) -> None:
+        """Print the measures of detectors, one line each."""
+        from tocsin.cli.results import print_results
+
+        print_results(results, false_alarms)
 
     # Printing
 
@@ -242,9 +299,7 @@ class ModalityCli(Generic[D]):
             "why": "; ".join(map(printing.format_reason, reasons)),
         }
 
-    def print_items(
-        self, detection: D, items: Sequence[Any], *, brief: bool = False
-    ) -> None:
+    def print_items(self, detection: D, items: Sequence[Any], *, brief: bool = False) -> None:
         """Print items one by one: which, how anomalous, what is in them, and why.
 
         ``brief``: the reasons in one line.

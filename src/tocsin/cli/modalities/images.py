@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tocsin.cli.modalities.base import ModalityCli, Outcome
-from tocsin.visible import visible
+from tocsin.cli.modalities.base import LabelledItems, ModalityCli, Outcome
 from tocsin.types import ImageDetection
+from tocsin.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from tocsin.cli.inputs import Input
+    from tocsin.cli.inputs import Input, Loaded
     from tocsin.types import ImageArray, IntArray
 
 _LONGEST_NAME = 60
@@ -55,6 +55,14 @@ class ImageCli(ModalityCli[ImageDetection]):
         from tocsin.prepare.images import gather
 
         return super().first(gather(data).images, labels, count)
+
+    def take_apart(self, loaded: Loaded) -> LabelledItems:
+        """Return the images that can be read, with their labels."""
+        from tocsin.prepare.images import ImagePreparer
+
+        readable = ImagePreparer().fit_transform(loaded.data)
+        labels: Any = loaded.labels
+        return LabelledItems(readable.images, labels[readable.rows])
 
     def columns(self, detection: ImageDetection) -> pd.DataFrame:
         """Return one row per image: its name, and its regions as a JSON list of boxes.

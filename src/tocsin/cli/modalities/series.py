@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import printing
-from tocsin.cli.modalities.base import ModalityCli, Outcome
+from tocsin.cli.modalities.base import LabelledItems, Measured, ModalityCli, Outcome
+from tocsin.cli.models import build_pipeline
+from tocsin.cli.results import format_measure, print_measures
 from tocsin.types import SeriesDetection
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.cli.inputs import Input
-    from tocsin.cli.options import DataOptions
-    from tocsin.types import Interval, IntArray
+    from tocsin.cli.inputs import Input, Loaded
+    from tocsin.cli.options import ModelOptions, ProtocolOptions
+    from tocsin.evaluate.series_holdout import SeriesResult
+    from tocsin.pipeline import BasePipeline
+    from tocsin.types import IntArray, Interval
 
 _MOST_REASONS = 3
+_MEASURES = {
+    "VUS-PR": "vus_pr",
+    "VUS-ROC": "vus_roc",
+    "avg. precision": "average_precision",
+    "range P": "range_precision",
+    "range R": "range_recall",
+    "affil. P": "affiliation_precision",
+    "affil. R": "affiliation_recall",
+    "found": "found",
+    "delay": "delay",
+    "false alarms": "false_alarm_rate",
+}
 
 
 class SeriesCli(ModalityCli[SeriesDetection]):
@@ -24,7 +40,7 @@ class SeriesCli(ModalityCli[SeriesDetection]):
 
     modality = "series"
     order = 50
-    options = frozenset({"label", "time", "entity", "models", "missing", "png"})
+    options = frozenset({"label", "time", "entity", "models", "missing", "train_rows", "png"})
     decided_by = frozenset({"time"})
     noun = "time series"
     hint = "pass --as tables if the rows stand alone"
@@ -56,6 +72,42 @@ class SeriesCli(ModalityCli[SeriesDetection]):
 
         period = buffer_period(detection.values[:, 0])
         return {"VUS-PR": vus(labels, detection.scores.values, period).vus_pr}
+
+    def measure(self, pipeline: BasePipeline, loaded: Loaded) -> Measured:
+        """Measure a trained pipeline on labelled series."""
+        from tocsin.evaluate.series_holdout import measure_series
+
+        detection: Any = pipeline.detect(loaded.data, explain=False)
+        labels = detection.labels(loaded.labels)
+        result = measure_series(detection, labels, pipeline.detector_name)
+        return Measured(result.detector, result, detection, labels)
+
+    def hold_out(
+        self, items: LabelledItems, options: ModelOptions, protocol: ProtocolOptions
+    ) -> Measured:
+        """Measure a detector that was trained on the first rows."""
+        from tocsin.evaluate.series_holdout import hold_out_series
+
+        pipeline: Any = build_pipeline(self, options)
+        result, detection = hold_out_series(items.data, items.labels, pipeline, protocol.train_rows)
+        name = f"{options.detector}-{options.seed}"
+        return Measured(name, result, detection, detection.labels(items.labels))
+
+    def print_results(self, results: Sequence[SeriesResult], false_alarms: float) -> None:
+        """Print the measures of detectors, and below them one that is optimistic."""
+        first = results[0]
+        title = f"{first.ranges} anomalous ranges; decisions at a budget of {false_alarms:.2%}"
+        measures = _MEASURES
+        if not first.ranges:
+            title += "; normal rows only, which show the false-alarm rate alone"
+            measures = {"false alarms": "false_alarm_rate"}
+        print_measures(title, [_cells(result, measures) for result in results])
+        if first.ranges:
+            optimistic = ", ".join(
+                f"{result.detector} {format_measure(result.point_adjusted_f1)}"
+                for result in results
+            )
+            printing.print_line(f"Point-adjusted F1 (optimistic): {optimistic}")
 
     def anomalies(self, detection: SeriesDetection) -> Sequence[Interval]:
         """Return the intervals, the most anomalous first."""
@@ -105,9 +157,7 @@ class SeriesCli(ModalityCli[SeriesDetection]):
                     "points": f"{_points(interval):,}",
                     "score": f"{interval.score:.4g}",
                     "p-value": f"{interval.p_value:.2g}",
-                    "why": "; ".join(
-                        map(printing.format_reason, interval.reasons[:_MOST_REASONS])
-                    ),
+                    "why": "; ".join(map(printing.format_reason, interval.reasons[:_MOST_REASONS])),
                 }
                 for interval in items
             ]
@@ -129,6 +179,14 @@ class SeriesCli(ModalityCli[SeriesDetection]):
             printing.print_reasons(
                 [(reason, printing.format_reason(reason)) for reason in interval.reasons]
             )
+
+
+def _cells(result: SeriesResult, measures: Mapping[str, str]) -> dict[str, str]:
+    values = result.as_dict()
+    cells = {heading: format_measure(values[key]) for heading, key in measures.items()}
+    if values["delay"] is not None and "delay" in cells:
+        cells["delay"] = f"{values['delay']:.0f}"
+    return {"detector": result.detector, **cells, "seconds": f"{result.seconds:.1f}"}
 
 
 def _points(interval: Interval) -> int:

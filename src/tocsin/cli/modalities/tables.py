@@ -91,10 +91,10 @@ class Ranking:
             score = float(detection.scores.values[row])
             self._kept.append((-score, self.rows + int(row), frame.iloc[[row]]))
         self._kept = sorted(self._kept, key=lambda kept: kept[:2])[: self._top]
-        numbered: Detection = dataclasses.replace(detection, rows=detection.rows + self.rows)
+        numbered: Detection = replace(detection, rows=detection.rows + self.rows)
         if self.drift is None and (drift := detection.drift) is not None:
             first, last = self.rows + drift.first, self.rows + drift.last
-            self.drift = dataclasses.replace(drift, first=first, last=last)
+            self.drift = replace(drift, first=first, last=last)
         self.rows += len(detection)
         self.found += len(detection.anomalies)
         return numbered
@@ -116,7 +116,7 @@ class Ranking:
         # The most anomalous rows alone always look like drift.
         notes = [note for note in detection.notes if note != str(detection.drift)]
         notes += [] if self.drift is None else [str(self.drift)]
-        numbered: Detection = dataclasses.replace(
+        numbered: Detection = replace(
             detection, rows=rows, explanations=reasons, notes=tuple(notes), drift=self.drift
         )
         return numbered

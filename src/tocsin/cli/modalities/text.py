@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.printing import cut
-from tocsin.visible import visible
 from tocsin.features.texts import LONGEST
 from tocsin.types import TextDetection
+from tocsin.visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
