@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from notifications import EVIL, alarm
 
+from notifications import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
 from tocsin.monitor.event_processor import EventProcessor

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notifications import EVIL, alarm, hostile, notification
 from pydantic import ValidationError
 
+from notifications import EVIL, alarm, hostile, notification
 from receiving import Answer, Receiver
 from tocsin import registry
 from tocsin.base.responder import Responder

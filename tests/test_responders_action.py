@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
+from notifications import alarm, hostile, notification
 from receiving import Answer, Receiver
 from servers import free_port, mosquitto
 from tocsin.errors import StoreUnavailable

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
+from notifications import alarm, hostile, notification
 from servers import Server, free_port, mosquitto, tansu
 from tocsin.responders.kafka import Kafka
 from tocsin.responders.mqtt import Mqtt

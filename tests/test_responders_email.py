@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
-from notifications import alarm, hostile, notification
 from pydantic import ValidationError
 
+from notifications import alarm, hostile, notification
 from servers import certificate_for_localhost, free_port
 from tocsin.responders.email import Email, message
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from notifications import NOON, alarm, hostile, notification
 from pydantic import ValidationError
 
+from notifications import NOON, alarm, hostile, notification
 from receiving import Answer, Receiver
 from servers import certificate_for_localhost, free_port
 from tocsin.responders.alertmanager import Alertmanager

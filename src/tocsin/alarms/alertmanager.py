@@ -10,8 +10,8 @@ import msgspec
 from tocsin.alarms.identity import digest, fingerprint
 from tocsin.alarms.policy import OWN_NAMES
 from tocsin.errors import InputError
+from tocsin.printable import printable
 from tocsin.types import Alarm, Severity
-from tocsin.visible import visible
 
 LARGEST = 1_000_000
 """The most bytes of a payload that are read."""
@@ -92,7 +92,7 @@ def _alarm(alert: _Alert, monitor: str) -> Alarm:
         opened=start,
         updated=end or start,
         closed=end,
-        summary=visible(summary, _LONGEST),
+        summary=printable(summary, _LONGEST),
         evidence={"url": alert.url[:_LONGEST]} if alert.url else {},
         labels={key: value for key, value in labels.items() if key not in (*OWN_NAMES, "storm")},
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tocsin.printable import printable
 from tocsin.types import Reason
-from tocsin.visible import visible
 
 LONGEST = 100
 """Characters of a foreign text in a sentence."""
@@ -17,17 +17,17 @@ def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
     >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
     'machine: cpu_percent 98.21 (expected 12.1)'
     """
-    who = visible(who, LONGEST)
+    who = printable(who, LONGEST)
     return f"{who}: {told(reasons[0])}" if reasons else f"{who}: score {score:.4g}"
 
 
 def told(reason: Reason) -> str:
     """Return a reason in words: its name, what was seen and what was expected."""
     expected = "" if reason.expected is None else f" (expected {_shown(reason.expected)})"
-    return f"{visible(reason.name, LONGEST)} {_shown(reason.seen)}{expected}"
+    return f"{printable(reason.name, LONGEST)} {_shown(reason.seen)}{expected}"
 
 
 def _shown(value: float | str | None) -> str:
     if isinstance(value, str):
-        return visible(value, LONGEST)
+        return printable(value, LONGEST)
     return "missing" if value is None else f"{value:.4g}"

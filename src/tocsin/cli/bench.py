@@ -297,7 +297,7 @@ def _say(row: dict[str, Any]) -> None:
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     import json
 
+    from tocsin.files import write_atomically
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(rows, indent=1))

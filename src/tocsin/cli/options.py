@@ -27,6 +27,10 @@ Data = Annotated[
 Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
 Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A parameter of the detector, as name=value. May be repeated."),
+]
 Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
 Adapt = Annotated[
     bool,
@@ -146,10 +150,7 @@ class ModelOptions(DataOptions):
         str,
         typer.Option(help="A detector's name; 'tocsin detectors' lists them.", show_default=True),
     ] = "auto"
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A parameter of the detector, as name=value. May be repeated."),
-    ] = None
+    parameters: Parameters = None
     clean: Annotated[
         bool | None,
         typer.Option(

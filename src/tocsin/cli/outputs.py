@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tocsin import registry
-from tocsin.cli.writer import Writer
+from tocsin.cli.writer import score_writer
 
 if TYPE_CHECKING:
     from tocsin.cli.inputs import Loaded
@@ -30,8 +30,8 @@ def write(
     """
     if files.save is not None:
         pipeline.save(files.save)
-    with Writer(files.out) as writer:
-        writer.write(loaded.cli.columns(detection))
+    with score_writer(files.out) as write_scores:
+        write_scores(loaded.cli.columns(detection))
     report = registry.of_modality("report", loaded.cli.modality)
     for option, draw in report.pictures.items():
         if (path := getattr(files, option, None)) is not None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tocsin.printable import printable
 from tocsin.progress import reporting_to
-from tocsin.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def print_headline(found: str, details: str, notes: Sequence[str]) -> None:
 
     print_line(Text.assemble((found, "bold"), f" ({details})"))
     for note in notes:
-        print_line(f"· {visible(note)}", "dim")
+        print_line(f"· {printable(note)}", "dim")
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
@@ -154,7 +154,7 @@ def _format_value(value: float | str | None) -> str:
 
 def cut(text: str) -> str:
     """Return the beginning of a text as a terminal can show it."""
-    return visible(text, _WIDTH)
+    return printable(text, _WIDTH)
 
 
 def iso(time: np.datetime64 | None) -> str | None:

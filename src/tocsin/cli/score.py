@@ -31,16 +31,14 @@ def score(
     from tocsin.cli import printing
     from tocsin.cli.inputs import Input, modality_cli, reject_options
     from tocsin.cli.models import load_model
-    from tocsin.cli.writer import Writer
+    from tocsin.cli.writer import score_writer
 
     pipeline = load_model(model, false_alarms)
     cli, name = modality_cli(pipeline.modality), pipeline.detector_name
     reject_options(cli, ["adapt"] * adapt)
     source = Input(data, options.DataOptions(), pipeline)
-    with printing.progress("Scoring"), Writer(out) as writer:
-        outcome = cli.score(
-            pipeline, source, writer.write, top=top, chunk_rows=chunk_rows, adapt=adapt
-        )
+    with printing.progress("Scoring"), score_writer(out) as write:
+        outcome = cli.score(pipeline, source, write, top=top, chunk_rows=chunk_rows, adapt=adapt)
     if as_json:
         printing.print_json(cli.as_dict(outcome, name))
         return

@@ -153,11 +153,11 @@ def _log(verbose: bool) -> None:
     """Log to standard error, a line a record; foreign text in it cannot pretend to be another."""
     import logging
 
-    from tocsin.visible import visible
+    from tocsin.printable import printable
 
     class Visible(logging.Formatter):
         def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-            record.message = visible(record.message, keep="\n").replace("\n", "\n    ")
+            record.message = printable(record.message, keep="\n").replace("\n", "\n    ")
             return super().formatMessage(record)
 
     handler = logging.StreamHandler()

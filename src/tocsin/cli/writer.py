@@ -2,75 +2,76 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tocsin.errors import ParameterError
+from tocsin.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = (".csv", ".parquet", ".jsonl")
+Write = Callable[["pd.DataFrame"], None]
+"""Appends a frame, whose columns are those of the first."""
 
 
-class Writer:
-    """Writes frames one after another into a file, by the ending of its name.
+@contextmanager
+def score_writer(path: Path | None) -> Iterator[Write]:
+    """Yield what appends frames to a file, by its ending; without a path, what does nothing.
 
-    The file appears when the block ends well. Without a path it writes nothing. Raises
-    ParameterError for an unknown ending.
+    The file appears when the block ends well. Raises ParameterError for an unknown ending.
     """
+    if path is None:
+        yield lambda frame: None
+        return
+    if path.suffix not in _WRITERS:
+        raise ParameterError(f'--out must end in {", ".join(_WRITERS)}; got "{path.name}".')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, _WRITERS[path.suffix](temporary) as write:
+        yield write
 
-    def __init__(self, path: Path | None) -> None:
-        if path is not None and path.suffix not in FORMATS:
-            raise ParameterError(f'--out must end in {", ".join(FORMATS)}; got "{path.name}".')
-        self._path = path
-        self._temporary = Path()
-        self._parquet: Any = None
-        self._started = False
 
-    def __enter__(self) -> Self:
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-            os.close(handle)
-            self._temporary = Path(name)
-        return self
+@contextmanager
+def _csv(path: Path) -> Iterator[Write]:
+    def write(frame: pd.DataFrame) -> None:
+        frame.to_csv(path, mode="a", header=not path.exists(), index=False)
 
-    def write(self, frame: pd.DataFrame) -> None:
-        """Append a frame, whose columns are those of the first."""
-        if self._path is None:
-            return
-        if self._path.suffix == ".parquet":
-            self._write_parquet(frame)
-        elif self._path.suffix == ".csv":
-            frame.to_csv(self._temporary, mode="a", header=not self._started, index=False)
-        else:
-            frame.to_json(self._temporary, mode="a", orient="records", lines=True)
-        self._started = True
+    yield write
 
-    def _write_parquet(self, frame: pd.DataFrame) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
+@contextmanager
+def _json_lines(path: Path) -> Iterator[Write]:
+    def write(frame: pd.DataFrame) -> None:
+        frame.to_json(path, mode="a", orient="records", lines=True)
+
+    yield write
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer: Any = None
+
+    def write(frame: pd.DataFrame) -> None:
+        nonlocal writer
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        if self._parquet is None:
-            self._parquet = pq.ParquetWriter(self._temporary, table.schema)
-        self._parquet.write_table(table)
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._path is None:
-            return
-        if self._parquet is not None:
-            self._parquet.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+_WRITERS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".jsonl": _json_lines,
+}

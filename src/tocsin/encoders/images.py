@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from tocsin.encoders.cache import cache_folder, is_off
 from tocsin.errors import ParameterError
+from tocsin.files import write_atomically
 from tocsin.nn.graph import Graph, export_graph
 
 Layers = Sequence[str]
@@ -83,7 +84,10 @@ def export(
     network = PatchGrid(encoder.network(), tuple(layers), size // stride).eval()
     graph = export_graph(network, size, layers, device)
     if not is_off():
-        _keep(path, graph.content_.tobytes())
+        # Where it cannot be kept, it is exported again the next time.
+        with suppress(OSError, ParameterError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, graph.content_.tobytes())
     return graph
 
 
@@ -94,14 +98,3 @@ def _open(name: str) -> ImageEncoder:
     if name in efficientnet_lite.NAMES:
         return efficientnet_lite.EfficientNetLite(name)
     return vision.VisionModel(name)
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write a graph for the next time; where that cannot be done it is written anew then."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)

@@ -11,9 +11,8 @@ import numpy as np
 
 from tocsin.errors import InputError
 from tocsin.prepare.logs import LogPreparer
-from tocsin.readers.labels import labels_of
+from tocsin.readers.item_labels import read_session_labels
 from tocsin.readers.log import RawLine, read_lines
-from tocsin.readers.table import read_table
 from tocsin.types import Detection, IntArray, Scores
 
 
@@ -92,40 +91,9 @@ class LogItems:
         """Return the labels (sessions,), 1 = anomaly, that a table gives by keys or in order.
 
         Of two columns the first holds keys: a session's key, a line's number, or ``file:number``,
-        the file by its path or its name; a session is an anomaly if one of its lines is. Of one
-        column, a value a session. Raises UnreadableFile, and InputError for keys that are not in
-        the logs, sessions without a label and other values than two.
+        the file by its path or its name. Raises as ``read_session_labels`` does.
         """
-        frame = read_table(path)
-        if frame.shape[1] > 2:
-            raise InputError(
-                f"{path} has {frame.shape[1]} columns; labels of logs are key,label or one label "
-                "a session."
-            )
-        marks = labels_of(frame.iloc[:, -1], str(path))
-        if frame.shape[1] == 1:
-            if len(marks) != len(self):
-                raise InputError(f"{path} has {len(marks):,} labels for {len(self):,} sessions.")
-            return marks
-        return self._by_key([str(key).strip() for key in frame.iloc[:, 0]], marks, str(path))
-
-    def _by_key(self, keys: Sequence[str], marks: IntArray, source: str) -> IntArray:
-        sessions = self._sessions_by_key()
-        labels = np.full(len(self), -1, dtype=np.int64)
-        for key, mark in zip(keys, marks.tolist(), strict=True):
-            if key not in sessions:
-                raise InputError(
-                    f'{source} labels "{key}", which is no session and no line of these logs. '
-                    f"Sessions are: {', '.join(self.keys[:3])} …"
-                )
-            labels[sessions[key]] = np.maximum(labels[sessions[key]], mark)
-        if (labels < 0).any():
-            without = np.flatnonzero(labels < 0)
-            raise InputError(
-                f"{source} has no label for {len(without):,} of {len(self):,} sessions, the first "
-                f'is "{self.keys[without[0]]}". Label them, or leave their lines out.'
-            )
-        return labels
+        return read_session_labels(path, self.keys, self._sessions_by_key())
 
     def _sessions_by_key(self) -> dict[str, list[int]]:
         """Return the sessions that a key may mean: lines by number, by file, sessions by key."""

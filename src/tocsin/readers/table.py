@@ -114,7 +114,7 @@ def read_labels(path: str | Path) -> IntArray:
     Which values mean what: see ``split_label``. Raises UnreadableFile and InputError.
     """
     path = Path(path)
-    if _format(path) in (".npy", ".npz"):
+    if _format(path) in ARRAYS:
         array = _load_array(path, name="y")
         if array.ndim != 1 and array.size != len(array):
             raise unreadable(
@@ -358,4 +358,10 @@ _TEXTUAL: dict[str, Callable[[Path, int | None], Iterator[pd.DataFrame]]] = {
     ".ndjson": _json_lines,
     ".json": _json,
 }
+ARRAYS = (".npy", ".npz")
+"""Endings of files that hold arrays."""
+
 _READERS = _TEXTUAL | {".parquet": _parquet, ".npy": _npy, ".npz": _npz}
+
+ENDINGS = tuple(ending for ending in _READERS if ending != ".txt")
+"""Endings that say that a file holds a table; a .txt file may as well hold texts or logs."""

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.printable import printable
 from tocsin.report.base import Model
 from tocsin.report.items import ItemReport
 from tocsin.report.marks import pieces
 from tocsin.types import LogDetection, LogLine, Reason, TextMark
-from tocsin.visible import visible
 
 _MOST_CHARACTERS = 600
 _MOST_MARKS = 20
@@ -93,13 +93,13 @@ def _session(detection: LogDetection, row: int) -> _Session:
         size=int(detection.sizes[row]),
         lines=[_line(line, line.file != file, reasons) for line in raw],
         hidden=len({(line.file, line.number) for line in raw}) < int(detection.sizes[row]),
-        nearest=[visible(each[:_MOST_CHARACTERS]) for each in detection.nearest.get(row, ())],
+        nearest=[printable(each[:_MOST_CHARACTERS]) for each in detection.nearest.get(row, ())],
     )
 
 
 def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
     """Return a raw line as it reads; ``elsewhere``: in another file than the session's first."""
-    number = visible(f"{Path(line.file).name}:{line.number}" if elsewhere else str(line.number))
+    number = printable(f"{Path(line.file).name}:{line.number}" if elsewhere else str(line.number))
     marks = [
         TextMark(start, end, reason.weight)
         for reason in sorted(reasons, key=lambda reason: -reason.weight)

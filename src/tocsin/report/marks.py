@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tocsin.printable import printable
 from tocsin.types import TextMark
-from tocsin.visible import visible
 
 _BEFORE = 100
 _FAINTEST = 0.2
@@ -33,4 +33,4 @@ def pieces(
             found += [(text[done:a], None), (text[a:b], strength)]
             done = b
     found += [(text[done:end], None), ("…" if end < len(text) else "", None)]
-    return [(visible(piece, keep=keep), strength) for piece, strength in found if piece]
+    return [(printable(piece, keep=keep), strength) for piece, strength in found if piece]

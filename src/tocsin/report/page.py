@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tocsin.errors import ParameterError
+from tocsin.printable import printable
 from tocsin.report.plots import canvas
 from tocsin.types import Card, Reason
-from tocsin.visible import visible
 
 _MOST_WEIGHTS = 8
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -43,7 +41,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (formatted, percent, share, short, visible)
+    filters = (formatted, percent, share, short, printable)
     environment.filters |= {each.__name__: each for each in filters}
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -124,19 +122,6 @@ def share(value: float | None) -> str:
 
 
 def short(value: Any) -> str:
-    """Return at most 80 characters of text, as ``visible`` shows them."""
+    """Return at most 80 characters of text, as ``printable`` shows them."""
     text = str(value)
-    return visible(text, 79) if len(text) > 80 else visible(text)
-
-
-def write_atomically(path: Path, content: str | bytes) -> Path:
-    """Write a file under a temporary name beside it, then rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be written: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return printable(text, 79) if len(text) > 80 else printable(text)

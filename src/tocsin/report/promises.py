@@ -11,7 +11,7 @@ import pandas as pd
 
 from tocsin.errors import ParameterError
 from tocsin.evaluate.time_splits import limits
-from tocsin.report.page import write_atomically
+from tocsin.files import write_atomically
 from tocsin.report.plots.canvas import ANOMALY, GRID, INK, MUTED, NORMAL, draw, draw_png
 
 if TYPE_CHECKING:

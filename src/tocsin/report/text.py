@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tocsin.printable import printable
 from tocsin.report.base import Model
 from tocsin.report.items import ItemReport
 from tocsin.report.marks import pieces
 from tocsin.types import Reason, TextDetection
-from tocsin.visible import visible
 
 _MOST_CHARACTERS = 1200
 _MOST_NEAREST = 400
@@ -40,7 +40,7 @@ class TextReport(ItemReport):
         nearest = detection.nearest.get(row)
         return _Text(
             pieces(text, detection.marks.get(row, ()), _MOST_CHARACTERS, _KEPT),
-            None if nearest is None else visible(_cut(nearest), keep=_KEPT),
+            None if nearest is None else printable(_cut(nearest), keep=_KEPT),
         )
 
     @classmethod

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tocsin.printable import printable
 from tocsin.types import Alarm, Notification, Reason
-from tocsin.visible import visible
 
 _MOST = 20
 _LONGEST = 300
@@ -58,7 +58,7 @@ def line(text: str) -> str:
     >>> line("two\nlines \x1b[31m")
     'two\\nlines \\x1b[31m'
     """
-    return visible(text, _LONGEST)
+    return printable(text, _LONGEST)
 
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}

@@ -22,8 +22,7 @@ from tocsin.types import PATH_COLUMN, Batch, Offset, Rejection
 
 log = logging.getLogger(__name__)
 
-_TABLES = {".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".json"}
-_PATHS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".wav", ".flac", ".ogg"}
+_SOUNDS = (".wav", ".flac", ".ogg")
 _MOST = 5_000
 
 Part = tuple[Batch, int | None]
@@ -97,13 +96,15 @@ class Folder(Source):
 
         Whatever a file does to its reader, it is refused and the others go on.
         """
+        from tocsin.readers import image, table
+
         try:
             if (size := path.stat().st_size) > self.largest:
                 raise InputError(f"{path} has {size:,} bytes; `largest` allows {self.largest:,}.")
             kind = path.suffix.lower()
-            if kind in _PATHS:
+            if kind in image.ENDINGS or kind in _SOUNDS:
                 yield rows_of(pd.DataFrame({PATH_COLUMN: [str(path)]}), self.fields), None
-            elif kind in _TABLES:
+            elif kind in table.ENDINGS and kind not in table.ARRAYS:
                 yield from self._rows(path, start)
             else:
                 yield from self._lines(path, start)

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.modalities.base import LabelledItems, ModalityCli, Outcome
+from tocsin.printable import printable
 from tocsin.types import ImageDetection
-from tocsin.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,10 +43,10 @@ class ImageCli(ModalityCli[ImageDetection]):
 
     def read_labels(self, file: Path, source: Input, data: Path) -> IntArray:
         """Return the labels (images,) from a file, by name or in the order of the names."""
-        from tocsin.evaluate.image_labels import image_labels
         from tocsin.prepare.images import gather
+        from tocsin.readers.item_labels import read_image_labels
 
-        return image_labels(file, gather(data).names)
+        return read_image_labels(file, gather(data).names)
 
     def first(
         self, data: Path, labels: IntArray | None, count: int
@@ -96,7 +96,7 @@ class ImageCli(ModalityCli[ImageDetection]):
         more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         return {
             "row": cells["row"],
-            "image": visible(detection.names[place], _LONGEST_NAME),
+            "image": printable(detection.names[place], _LONGEST_NAME),
             "score": cells["score"],
             "p-value": cells["p-value"],
             "where": f"{reasons[0].name}{more}" if reasons else "",
@@ -105,7 +105,7 @@ class ImageCli(ModalityCli[ImageDetection]):
     def title(self, detection: ImageDetection, place: int) -> Sequence[str]:
         """Return the row, the name and the size of an image."""
         height, width = detection.sizes[place].tolist()
-        name = visible(detection.names[place], _LONGEST_NAME)
+        name = printable(detection.names[place], _LONGEST_NAME)
         return [*super().title(detection, place), name, f"{width:,} × {height:,}"]
 
 

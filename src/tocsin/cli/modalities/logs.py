@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tocsin.types import IntArray, Reason
 
 _SETTINGS = ("format", "session", "window")
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".npy", ".npz")
 _SAMPLE = 1000
 
 
@@ -37,13 +36,15 @@ class LogCli(ModalityCli[LogDetection]):
 
     def recognises(self, source: Input) -> bool:
         """Return whether this is a folder, or a file that its name or its lines show as a log."""
+        from tocsin.readers.table import ENDINGS
+
         path = source.path
         if not path.is_file():  # looking into a pipe would consume it
             return path.is_dir()
         if ".log" in path.name.lower():
             return True
         ending = next((each for each in reversed(path.suffixes) if each != ".gz"), "").lower()
-        return ending not in _TABLES and _has_known_format(path)
+        return ending not in ENDINGS and _has_known_format(path)
 
     def load(self, source: Input) -> tuple[Path, None]:
         """Return the path, whose lines the pipeline reads; labels are in a file of their own."""

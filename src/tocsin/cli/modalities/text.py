@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.printing import cut
 from tocsin.features.texts import LONGEST
+from tocsin.printable import printable
 from tocsin.types import TextDetection
-from tocsin.visible import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ def _highlight(text: str, marks: Sequence[TextMark]) -> Text:
     end = begin + _WIDTH
     shown = Text("…" if begin else "")
     for start, stop, style in _stretches(marks, begin, min(end, len(text))):
-        shown.append(visible(text[start:stop]), style)
+        shown.append(printable(text[start:stop]), style)
     return shown.append("…" if end < len(text) else "")
 
 

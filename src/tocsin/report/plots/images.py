@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.explain.images import fitted
+from tocsin.files import write_atomically
 from tocsin.readers.image import read_image
-from tocsin.report.page import write_atomically
 from tocsin.types import ImageDetection, MapArray, Region
 
 __all__ = ["encoded", "overlay", "picture", "safe_name", "write_overlays"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tocsin.errors import InputError
-from tocsin.report.page import write_atomically
+from tocsin.files import write_atomically
 from tocsin.report.plots.canvas import (
     ANOMALY,
     INK,
