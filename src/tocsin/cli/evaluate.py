@@ -48,8 +48,6 @@ def evaluate(
 
     trained = None if model is None else _load(model, given, false_alarms)
     loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
-    if loaded.labels is None:
-        raise ParameterError("Evaluation needs labels; pass --labels FILE, or --label COLUMN.")
     budget = options.ModelOptions(**given.values(), false_alarms=false_alarms)
     runs = [
         replace(budget, detector=name, seed=seed)

@@ -78,10 +78,18 @@ class Loaded:
     """
 
     source: Input
-    cli: ModalityCli
+    cli: ModalityCli[Any]
     data: Any
     labels: IntArray | None
     guessed: bool = False
+
+    @property
+    def required_labels(self) -> IntArray:
+        """The labels. Raises ParameterError if there are none."""
+        if self.labels is None:
+            ways = "--label COLUMN or --labels FILE" if "label" in self.cli.options else "--labels FILE"
+            raise ParameterError(f"Evaluation needs labels; for {self.cli.noun}, pass {ways}.")
+        return self.labels
 
     def training(self, path: Path) -> Loaded:
         """Return other data of the same modality, to train on; they need no label column."""
@@ -118,13 +126,13 @@ def load_input(
     return Loaded(source, cli, data, labels, guessed)
 
 
-def modality_cli(modality: str) -> ModalityCli:
+def modality_cli(modality: str) -> ModalityCli[Any]:
     """Return what the command line knows of a modality. Raises UnknownName."""
-    made: ModalityCli = registry.of_modality("cli.modalities", modality)()
+    made: ModalityCli[Any] = registry.of_modality("cli.modalities", modality)()
     return made
 
 
-def guess_modality(source: Input) -> ModalityCli:
+def guess_modality(source: Input) -> ModalityCli[Any]:
     """Return the modality that the options or the content of a path speak for."""
     known = sorted(map(modality_cli, registry.modalities()), key=lambda cli: cli.order)
     for cli in known:
@@ -133,7 +141,7 @@ def guess_modality(source: Input) -> ModalityCli:
     return next(cli for cli in known if cli.recognises(source))
 
 
-def reject_options(cli: ModalityCli, given: Iterable[str]) -> None:
+def reject_options(cli: ModalityCli[Any], given: Iterable[str]) -> None:
     """Raise ParameterError for options that are for other modalities than this one."""
     known = [modality_cli(name) for name in registry.modalities()]
     takers = {
@@ -148,7 +156,7 @@ def reject_options(cli: ModalityCli, given: Iterable[str]) -> None:
             )
 
 
-def _choose(source: Input) -> tuple[ModalityCli, bool]:
+def _choose(source: Input) -> tuple[ModalityCli[Any], bool]:
     """Return the modality of an input, and whether it was guessed from its content."""
     if source.pipeline is not None:
         return modality_cli(source.pipeline.modality), False

@@ -38,7 +38,7 @@ def _build_detector(modality: str, options: ModelOptions) -> str | Detector:
     if not options.parameters:
         return options.detector
     parameters = dict(map(parse_parameter, options.parameters))
-    detector = registry.create(options.detector, modality, **parameters)
+    detector: Detector = registry.create(options.detector, modality, **parameters)
     if "seed" in detector.parameter_names() and "seed" not in parameters:
         detector.set_params(seed=options.seed)
     return detector

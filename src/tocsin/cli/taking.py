@@ -16,7 +16,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     Their fields are annotated as parameters are, and each has a default.
     """
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
 
     @functools.wraps(command)
     def run(**given: Any) -> None:

@@ -187,13 +187,13 @@ class ModalityCli(Generic[D]):
         from tocsin.evaluate.holdout import measure
 
         detection = pipeline.detect(loaded.data, explain=False)
-        labels = detection.labels(loaded.labels)
+        labels = detection.labels(loaded.required_labels)
         result = measure(pipeline, detection, labels, "trained model")
         return Measured(result.detector, result, detection, labels)
 
     def take_apart(self, loaded: Loaded) -> LabelledItems:
         """Return the items of labelled data."""
-        return LabelledItems(loaded.data, loaded.labels)
+        return LabelledItems(loaded.data, loaded.required_labels)
 
     def hold_out(
         self, items: LabelledItems, options: ModelOptions, protocol: ProtocolOptions
@@ -217,7 +217,7 @@ class ModalityCli(Generic[D]):
 
     def anomalies(self, detection: D) -> Sequence[Any]:
         """Return the anomalies as ``as_dicts`` and ``print_items`` take them, the worst first."""
-        return detection.anomalies.tolist()
+        return list(detection.anomalies.tolist())
 
     def explained(self, detection: D) -> Sequence[Any]:
         """Return what ``explain`` was asked for, as ``as_dicts`` and ``print_items`` take it."""

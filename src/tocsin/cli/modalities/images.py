@@ -61,8 +61,7 @@ class ImageCli(ModalityCli[ImageDetection]):
         from tocsin.prepare.images import ImagePreparer
 
         readable = ImagePreparer().fit_transform(loaded.data)
-        labels: Any = loaded.labels
-        return LabelledItems(readable.images, labels[readable.rows])
+        return LabelledItems(readable.images, loaded.required_labels[readable.rows])
 
     def columns(self, detection: ImageDetection) -> pd.DataFrame:
         """Return one row per image: its name, and its regions as a JSON list of boxes.

@@ -68,8 +68,8 @@ class LogCli(ModalityCli[LogDetection]):
 
     def take_apart(self, loaded: Loaded) -> LabelledItems:
         """Return the sessions, with what their format and sessions were found to be."""
-        items, labels = _sessions(loaded.source), loaded.labels
-        return LabelledItems(items, labels, items.settings)
+        sessions = _sessions(loaded.source)
+        return LabelledItems(sessions, loaded.required_labels, sessions.settings)
 
     def guarantee(self, pipeline: Any, detection: LogDetection) -> str:
         """Return what the budget means, or that the detector's own threshold decided."""

@@ -78,7 +78,7 @@ class SeriesCli(ModalityCli[SeriesDetection]):
         from tocsin.evaluate.series_holdout import measure_series
 
         detection: Any = pipeline.detect(loaded.data, explain=False)
-        labels = detection.labels(loaded.labels)
+        labels = detection.labels(loaded.required_labels)
         result = measure_series(detection, labels, pipeline.detector_name)
         return Measured(result.detector, result, detection, labels)
 
