@@ -13,9 +13,9 @@ from tocsin.base import (
     Detector,
     Stateful,
     TableDetector,
+    assign_folds,
     check_labels,
     check_matrix,
-    fold_of_rows,
     out_of_fold_scores,
 )
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
@@ -85,13 +85,13 @@ def test_check_labels_refuses(y: Any) -> None:
 
 def test_folds_are_shuffled_even_and_stratified() -> None:
     y = np.repeat([0, 1], [90, 10])
-    fold = fold_of_rows(100, 5, y=y)
+    fold = assign_folds(100, 5, y=y)
     assert np.bincount(fold).tolist() == [20] * 5
     assert np.bincount(fold[y == 1]).tolist() == [2] * 5
-    assert (fold != fold_of_rows(100, 5, seed=1, y=y)).any()
+    assert (fold != assign_folds(100, 5, seed=1, y=y)).any()
     for folds in (1, 101):
         with pytest.raises(ParameterError, match=f"100 rows cannot be cut into {folds}"):
-            fold_of_rows(100, folds)
+            assign_folds(100, folds)
 
 
 def test_held_out_scores_come_from_models_that_have_not_seen_the_row() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin import config
+from tocsin import config, registry
 from tocsin.errors import ConfigError
 
 GOOD = """\
@@ -45,6 +45,15 @@ def test_durations_names_and_paths(tmp_path: Path) -> None:
     assert read.retention.archive == tmp_path / "old"
     assert web.model == tmp_path / "models/web"
     assert web.source.path == tmp_path / "log/access.log"  # type: ignore[attr-defined]
+
+
+def test_an_unknown_modality_names_those_there_are() -> None:
+    text = "monitors: {m: {source: {type: host}, model: m, training: {modality: %s}}}"
+    assert config.parse(text % "logs").monitors["m"].training.modality == "logs"
+    (told,) = mistakes(text % "tabels")
+    assert "monitors.m.training.modality" in told
+    assert '"tabels" is unknown; did you mean tables?' in told
+    assert told.endswith(f"Valid: {', '.join(registry.modalities())}")
 
 
 def test_absolute_paths_and_other_stores_stay() -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tocsin.detectors.tables._generative import GenerativeAutoencoder
 from tocsin.detectors.tables.gan import Gan, _SpectralLinear
 from tocsin.detectors.tables.vae import Vae
 from tocsin.errors import NotFitted, ParameterError
@@ -36,7 +35,7 @@ def planted(n: int, d: int = 6) -> np.ndarray:
 
 
 @cache
-def trained(detector: type[GenerativeAutoencoder], way: str) -> GenerativeAutoencoder:
+def trained(detector: type[Gan | Vae], way: str) -> Gan | Vae:
     return detector(score_by=way, **SMALL).fit(normal_rows(600))
 
 
@@ -144,7 +143,7 @@ def test_wide_tables_work(detector):
 
 
 @BOTH
-def test_wrong_settings_are_named(detector: type[GenerativeAutoencoder]):
+def test_wrong_settings_are_named(detector: type[Gan | Vae]):
     rows = normal_rows(20)
     fitted = trained(detector, detector.ways[0])
     with pytest.raises(ParameterError, match="score_by must be one of"):

@@ -13,7 +13,7 @@ from tocsin.encoders import efficientnet_lite
 from tocsin.encoders.images import export, open_encoder
 from tocsin.encoders.patch_grid import PatchGrid
 from tocsin.errors import CorruptModel, ModelFolderError, ParameterError
-from tocsin.nn.graph import Graph
+from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.readers.image import resized
 
 transformers = pytest.importorskip("transformers")
@@ -55,11 +55,11 @@ def test_a_graph_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.Monk
     first = export(encoder, 64, ["stage3"])
     (kept,) = (tmp_path / "encoders").glob("*.onnx")
     assert kept.read_bytes() == first.content_.tobytes()
-    again = Graph().set_state(export(encoder, 64, ["stage3"]).get_state())
+    again = OnnxGraph().set_state(export(encoder, 64, ["stage3"]).get_state())
     picture = resized(data.chelsea(), 64)
     np.testing.assert_array_equal(first.run(picture)["stage3"], again.run(picture)["stage3"])
     with pytest.raises(CorruptModel):
-        Graph(b"no graph at all", 64, ["stage3"]).run(picture)
+        OnnxGraph(b"no graph at all", 64, ["stage3"]).run(picture)
 
 
 def test_a_layer_that_is_not_there_is_named() -> None:

@@ -21,7 +21,7 @@ from tocsin.evaluate.image_sets import read_image_sets
 from tocsin.evaluate.image_suite import print_images, run_images
 from tocsin.evaluate.item_suite import Row
 from tocsin.evaluate.threads import limited_threads
-from tocsin.nn.onnx import open_session
+from tocsin.nn.onnx.session import open_session
 from tocsin.readers.image import read_image, resized
 from tocsin.types import Card, ImageArray, IntArray, Scores
 

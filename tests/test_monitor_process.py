@@ -17,8 +17,9 @@ from monitors import START, batch, configured, events, model, process, stored, t
 from servers import free_port
 from tocsin import config
 from tocsin.errors import InputError, NotAllowed, StoreUnavailable
-from tocsin.monitor import history, training
+from tocsin.monitor import reading, training
 from tocsin.monitor.models import open_model
+from tocsin.monitor.replay import replay
 from tocsin.types import Batch
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -256,7 +257,7 @@ def test_a_replay_gives_the_same_alarms(tmp_path: Path) -> None:
     found[300]["time"] = str(START - np.timedelta64(1, "D"))
     for start in range(0, 600, 37):
         one.process(batch(found[start : start + 37]), NOW)
-    replayed = history.replay(config.read(path), "m")
+    replayed = replay(config.read(path), "m")
     mine = [(a.id, a.opened, a.closed, a.events, a.anomalies, a.severity) for a in replayed.alarms]
     live = [
         (a.id, a.opened, a.closed, a.events, a.anomalies, a.severity)
@@ -281,7 +282,7 @@ def test_every_score_names_its_model_when_that_is_switched(tmp_path: Path) -> No
 
 
 def test_training_needs_events_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(reading, "_LONGEST_WAIT", 0.1)
     path = configured(
         tmp_path, f"{{type: socket, port: {free_port()}}}", monitor="    training: {after: 50}"
     )

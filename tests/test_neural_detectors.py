@@ -43,7 +43,7 @@ def labelled(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_a_training_row_is_scored_by_the_member_that_held_it_out(cls: Any) -> None:
     X = plane(90)
     detector = small(cls, steps=30, members=3).fit(X)
-    fold = detector._fold(90, None)
+    fold = detector._folds(90, None)
     for x in detector._chunks(X):
         scores, _, _ = detector._row_scores(detector.net_, x.expand(detector.members, -1, -1))
     own = scores.numpy()[fold, np.arange(90)]

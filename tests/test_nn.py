@@ -14,14 +14,14 @@ from tocsin.nn import training
 from tocsin.nn.blocks import MemberLinear, mlp
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import mean_and_scale
-from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.nn.training import MemberBatches, Objective, Schedule, train
 from tocsin.progress import reporting_to
 
 CPU = torch.device("cpu")
 
 
-def make_rows(data: np.ndarray, fold: np.ndarray, members: int, seed: int = 0) -> Rows:
-    return Rows(data, fold, members, lambda x: x, CPU, seed)
+def make_rows(data: np.ndarray, fold: np.ndarray, members: int, seed: int = 0) -> MemberBatches:
+    return MemberBatches(data, fold, members, lambda x: x, CPU, seed)
 
 
 class Values(nn.Module):
@@ -31,8 +31,8 @@ class Values(nn.Module):
         super().__init__()
         self.value = nn.Parameter(torch.tensor(start).view(-1, 1))
 
-    def player(self, target: float) -> Player:
-        return Player([self.value], lambda x: (self.value[:, 0] - target).square())
+    def player(self, target: float) -> Objective:
+        return Objective([self.value], lambda x: (self.value[:, 0] - target).square())
 
 
 def test_members_are_independent_plain_networks() -> None:
@@ -113,17 +113,17 @@ def test_training_ends_when_no_member_improves() -> None:
     assert history.steps == steps == [5, 10, 15, 20]
 
 
-def test_players_take_turns_on_the_same_batch() -> None:
+def test_objectives_take_turns_on_the_same_batch() -> None:
     first, second = Values(0.0), Values(0.0)
     both = nn.ModuleList([first, second])
     calls: list[tuple[str, float]] = []
 
-    def player(name: str, net: Values) -> Player:
+    def player(name: str, net: Values) -> Objective:
         def loss(x: Tensor) -> Tensor:
             calls.append((name, float(x.sum())))
             return net.value[:, 0].square()
 
-        return Player([net.value], loss)
+        return Objective([net.value], loss)
 
     rows = make_rows(np.arange(8.0)[:, None], np.arange(8) % 2, 1)
     players = [player("a", first), player("b", second)]
@@ -135,7 +135,7 @@ def test_players_take_turns_on_the_same_batch() -> None:
 def test_gradients_are_clipped_member_by_member() -> None:
     net = Values(0.0, 0.0)
     slopes = torch.tensor([1e9, 0.5])
-    player = Player([net.value], lambda x: net.value[:, 0] * slopes)
+    player = Objective([net.value], lambda x: net.value[:, 0] * slopes)
     rows = make_rows(np.zeros((4, 1)), np.arange(4) % 2, 2)
     train(net, [player], rows, lambda x: torch.ones(2), Schedule(steps=1, gradient_norm=5.0))
     torch.testing.assert_close(net.value.grad, torch.tensor([[5.0], [0.5]]))

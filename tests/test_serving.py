@@ -13,7 +13,7 @@ import pytest
 import tocsin
 from tocsin import registry
 from tocsin.errors import CorruptModel, InputError, MissingExtra, NotSavable, ParameterError
-from tocsin.nn.onnx import OnnxDetector
+from tocsin.nn.onnx.tables import OnnxDetector
 from tocsin.store import folder
 
 NETWORKS = [

@@ -53,6 +53,24 @@ def test_what_is_broken_is_refused_as_a_whole_and_stops_nothing(tmp_path: Path) 
     assert [Path(rejection.raw).name[0] for rejection in refused] == ["a", "b", "c", "d"]
 
 
+def test_what_files_are_can_be_stated(tmp_path: Path) -> None:
+    put(tmp_path / "a.csv", "n\n1\n", age=30)
+    put(tmp_path / "b.smell", b"\0\1", age=20)
+    paths = [{"path": str(tmp_path / name)} for name in ("a.csv", "b.smell")]
+    assert rows(read(source(tmp_path, files="paths"), 2)) == paths
+    put(tmp_path / "c.txt", "n\n2\n", age=10)
+    assert rows(read(source(tmp_path, files="rows", pattern="[ac]*"), 2)) == [{"n": 1}, {"n": 2}]
+    lines = rows(read(source(tmp_path, files="lines", pattern="*.csv"), 2))
+    assert lines == [{"line": "n"}, {"line": "1"}]
+
+
+def test_a_binary_file_is_refused_with_the_setting_that_would_take_it(tmp_path: Path) -> None:
+    put(tmp_path / "b.smell", b"\0\1")
+    put(tmp_path / "c.csv", "n\n2\n", age=5)
+    (refused,) = [each for batch in read(source(tmp_path), 1) for each in batch.rejected]
+    assert "`files: paths`" in refused.reason
+
+
 def test_pictures_are_paths_and_texts_are_lines(tmp_path: Path) -> None:
     put(tmp_path / "a.png", b"\x89PNG", age=20)
     put(tmp_path / "b.log", "one\ntwo\n", age=10)
@@ -78,7 +96,7 @@ def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         read(source(tmp_path / "none"), 1)
 
 

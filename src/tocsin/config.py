@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
@@ -16,8 +16,8 @@ from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPo
 from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.base.source import Source
-from tocsin.errors import ConfigError, UnknownName
-from tocsin.settings import Duration, PathSetting, Settings
+from tocsin.errors import ConfigError, NotInStore, UnknownName
+from tocsin.settings import Duration, OneOf, PathSetting, Settings
 
 DEFAULT = Path("tocsin.yaml")
 """Where the configuration is looked for."""
@@ -35,7 +35,7 @@ class Training(Settings):
     ``settings`` are further parameters of the pipeline, such as ``session`` for logs.
     """
 
-    modality: Literal["tables", "series", "logs", "text", "images"] = "tables"
+    modality: Annotated[str, OneOf(registry.modalities)] = "tables"
     detector: str = "auto"
     after: int = Field(500, ge=10, le=10_000_000)
     clean: bool = True
@@ -98,6 +98,13 @@ class Config(Settings):
     inhibit: tuple[Inhibition, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     storm: Storm = Storm()
+
+    def monitor(self, name: str) -> Monitor:
+        """Return the settings of a monitor. Raises NotInStore for an unknown name."""
+        if name not in self.monitors:
+            known = ", ".join(self.monitors)
+            raise NotInStore(f'There is no monitor "{name}"; there are: {known}.')
+        return self.monitors[name]
 
     def router(self) -> Router:
         """Return the router that the policies, inhibitions and maintenance windows describe."""

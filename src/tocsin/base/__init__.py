@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tocsin.base.dependence import contiguous_folds, correlation_length
     from tocsin.base.detector import (
         Detector,
+        assign_folds,
         check_labels,
-        fold_of_rows,
         out_of_fold_scores,
     )
     from tocsin.base.held_out import HeldOut, held_out_scores, scores_by_a_copy
@@ -51,6 +51,7 @@ __all__ = [
     "TableDetector",
     "TextDetector",
     "as_stretches",
+    "assign_folds",
     "check_images",
     "check_labels",
     "check_matrix",
@@ -59,7 +60,6 @@ __all__ = [
     "check_texts",
     "contiguous_folds",
     "correlation_length",
-    "fold_of_rows",
     "held_out_scores",
     "join_scores",
     "out_of_fold_scores",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,15 +15,16 @@ from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 
 class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
-    """What every detector is: ``fit``, then ``score``; it knows no threshold.
+    """What every detector is: ``fit``, then ``score``; decisions are made elsewhere.
 
-    Parameters are plain keywords of the constructor, stored as they are (scikit-learn's
+    Parameters are plain keywords of the constructor, stored as given (scikit-learn's
     ``get_params`` and ``clone`` work) and expressible in JSON. Fitted attributes end with
-    an underscore. After ``fit``, ``training_scores_`` (n,) holds the score that each
-    training item gets from a model that has not seen it.
+    an underscore. After ``fit``, ``training_scores_`` (n,) holds the out-of-sample score of
+    each training item: that of a model that has not learned from it.
 
-    A subclass defines ``card``, ``_fit`` and ``_score``, and overrides ``_score_training``
-    where it knows a cheaper or a better way than refitting on folds.
+    A subclass defines ``card``, ``_fit`` and ``_score``. By default training scores come from
+    refits on five folds; where they come cheaper or better, ``_fit`` returns them, or
+    ``_score_training`` is overridden.
     """
 
     card: ClassVar[Card]
@@ -30,6 +32,17 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     needs_labels: ClassVar[bool] = False
 
     training_scores_: FloatArray
+    reason_: str = ""
+    """Why the detector learned as it did, as a sentence; empty where there is no choice."""
+    warnings_: Sequence[str] = ()
+    """What whoever trains the detector should know about the training items."""
+    holds_out_blocks_: bool = False
+    """Whether the training scores come from models that have not seen a whole block of items."""
+
+    @property
+    def chosen(self) -> Detector:
+        """The detector that scores: this one, or the one that it chose when it was trained."""
+        return self
 
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
@@ -51,17 +64,17 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         labels = None if y is None else check_labels(y, len(X))
         if self.needs_labels and labels is None:
             raise InputError(
-                f"{self.card.name} learns from labels: give y, one 0 (normal) or 1 (anomaly) a row."
+                f"{self.card.name} learns from labels: give y, one label per row, 0 (normal) or "
+                "1 (anomaly)."
             )
         if self.uses_labels or self.needs_labels:
-            self._fit(X, labels)
-            self.training_scores_ = self._score_training(X, labels)
+            self.training_scores_ = self._fit_and_score(X, labels)
         else:
             self._fit_normal(X, np.ones(len(X), dtype=bool) if labels is None else labels == 0)
         return self
 
     def score(self, X: Any) -> Scores:
-        """Return one score an item, higher = more anomalous; changes no state.
+        """Return one score per item, higher = more anomalous; changes no state.
 
         Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
         """
@@ -81,21 +94,25 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     def _fit_normal(self, X: Any, normal: BoolArray) -> None:
         """Learn from the normal items alone; the others are scored as new ones."""
         if normal.all():
-            self._fit(X, None)
-            self.training_scores_ = self._score_training(X, None)
+            self.training_scores_ = self._fit_and_score(X, None)
             return
         if normal.sum() < 2:
             raise InputError(
                 f"{self.card.name} learns from rows labelled normal; only {normal.sum()} of "
                 f"{len(normal)} are."
             )
-        known = X[normal]
-        self._fit(known, None)
+        own = self._fit_and_score(X[normal], None)
         self.training_scores_ = np.empty(len(X))
-        self.training_scores_[normal] = self._score_training(known, None)
+        self.training_scores_[normal] = own
         self.training_scores_[~normal] = self._score(X[~normal]).values
 
-    def _fit(self, X: Any, y: IntArray | None) -> None:
+    def _fit_and_score(self, X: Any, y: IntArray | None) -> FloatArray:
+        """Learn from items and return their training scores (n,)."""
+        own = self._fit(X, y)
+        return self._score_training(X, y) if own is None else own
+
+    def _fit(self, X: Any, y: IntArray | None) -> FloatArray | None:
+        """Learn from items; return their training scores (n,) if they come with it."""
         raise NotImplementedError
 
     def _score(self, X: Any) -> Scores:
@@ -121,7 +138,7 @@ def check_labels(y: ArrayLike, n: int) -> IntArray:
     """
     labels = np.asarray(y)
     if labels.shape != (n,):
-        raise InputError(f"Expected {n} labels, one a row; got an array of shape {labels.shape}.")
+        raise InputError(f"Expected {n} labels, one per row; got an array of shape {labels.shape}.")
     found = np.unique(labels)
     if not set(found.tolist()) <= {0, 1}:
         shown = ", ".join(map(str, found[:5]))
@@ -129,10 +146,10 @@ def check_labels(y: ArrayLike, n: int) -> IntArray:
     return labels.astype(np.int64)
 
 
-def fold_of_rows(n: int, folds: int, seed: int = 0, y: IntArray | None = None) -> IntArray:
-    """Return the fold (n,) of each row: shuffled, of equal sizes, and stratified by y if given.
+def assign_folds(n: int, folds: int, seed: int = 0, y: IntArray | None = None) -> IntArray:
+    """Return the fold (n,) of each item: shuffled, of equal sizes, and stratified by y if given.
 
-    >>> np.bincount(fold_of_rows(10, 5)).tolist()
+    >>> np.bincount(assign_folds(10, 5)).tolist()
     [2, 2, 2, 2, 2]
     """
     if not 2 <= folds <= n:
@@ -148,9 +165,9 @@ def fold_of_rows(n: int, folds: int, seed: int = 0, y: IntArray | None = None) -
 def out_of_fold_scores(
     detector: Detector, X: NDArray[Any], y: IntArray | None, folds: int = 5
 ) -> FloatArray:
-    """Return scores (n,) of the rows, each from a copy of the detector trained without its fold."""
+    """Return scores (n,) of items, each from a copy of the detector trained without its fold."""
     values = np.empty(len(X))
-    fold = fold_of_rows(len(X), min(folds, len(X)), y=y)
+    fold = assign_folds(len(X), min(folds, len(X)), y=y)
     for held_out in np.unique(fold):
         inside = fold != held_out
         copy = clone(detector)

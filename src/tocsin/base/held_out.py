@@ -57,7 +57,7 @@ def held_out_scores(
     length = length or correlation_length(own[:, None])
     if not length:
         return HeldOut(own, float(len(own)))
-    if not novel and getattr(detector, "holds_out_blocks_", False):
+    if not novel and detector.holds_out_blocks_:
         return HeldOut(own, independent_count(own), ordered=True)
     learn = _copies(detector, items) if relearn is None else relearn
     scores = np.empty(len(own))
@@ -71,7 +71,7 @@ def scores_by_a_copy(detector: Detector, known: Any, new: Any) -> FloatArray:
 
     Where the detector chose another, that one is copied.
     """
-    copy: Detector = clone(getattr(detector, "chosen_", detector))
+    copy: Detector = clone(detector.chosen)
     copy._fit(copy._check_training(known), None)
     return copy._score(copy._check_scoring(new)).values
 

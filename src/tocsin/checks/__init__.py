@@ -1,28 +1,23 @@
-"""The public contract that every detector passes."""
+"""The public contract that every detector passes: one file per modality, found by its name.
+
+Other packages register their ``Subject`` with an entry point named like the modality in the
+group ``tocsin.checks``.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from types import ModuleType
 
 from tocsin import registry
 from tocsin.base import Detector
-from tocsin.checks import common, images, items, logs, numbers, series, streaming, tables, text
 from tocsin.checks.asserting import CheckFailed
 from tocsin.checks.subject import Subject
-from tocsin.errors import ParameterError
+from tocsin.errors import ParameterError, UnknownName
 
 __all__ = ["CheckFailed", "Subject", "check_detector", "checks_for", "subject_for"]
 
 Check = Callable[[Subject], None]
-
-_MODALITIES: dict[str, tuple[type[Subject], tuple[ModuleType, ...]]] = {
-    "tables": (tables.TableSubject, (common, numbers, items, tables)),
-    "series": (series.SeriesSubject, (common, numbers, series, streaming)),
-    "text": (text.TextSubject, (common, items, text)),
-    "logs": (logs.LogSubject, (common, items, logs)),
-    "images": (images.ImageSubject, (common, items, images)),
-}
 
 
 def checks_for(modality: str = "tables") -> Iterator[tuple[str, Check]]:
@@ -34,8 +29,8 @@ def checks_for(modality: str = "tables") -> Iterator[tuple[str, Check]]:
     >>> dict(checks_for("tables"))["check_fit"].__doc__[:18]
     'Check that ``fit``'
     """
-    _, modules = _of(modality)
-    for module in modules:
+    subject = _subject_class(modality)
+    for module in (*subject.shared, sys.modules[subject.__module__]):
         for name, value in vars(module).items():
             if name.startswith("check_"):
                 yield name, value
@@ -46,14 +41,13 @@ def subject_for(detector: Detector) -> Subject:
 
     Raises ParameterError for a modality without checks.
     """
-    kind, _ = _of(detector.card.modality)
-    return kind(detector)
+    return _subject_class(detector.card.modality)(detector)
 
 
 def check_detector(detector: str | Detector, modality: str = "tables") -> None:
-    """Run every check on an untrained detector, or on one of that name, kept small.
+    """Run every check on an untrained detector, or on the one of that name, kept small.
 
-    ``modality`` says where to look for a name; a detector's own card says it otherwise.
+    ``modality``: where to look for a name; a detector is checked by the modality of its card.
     Raises CheckFailed, which names the check and says what is wrong.
 
     >>> check_detector("hbos")
@@ -76,8 +70,8 @@ def small_detector(name: str, modality: str = "tables") -> Detector:
     return detector
 
 
-def _of(modality: str) -> tuple[type[Subject], tuple[ModuleType, ...]]:
-    if modality not in _MODALITIES:
-        known = ", ".join(f'"{name}"' for name in _MODALITIES)
-        raise ParameterError(f"There are checks for {known}, none for {modality!r}.")
-    return _MODALITIES[modality]
+def _subject_class(modality: str) -> type[Subject]:
+    try:
+        return registry.of_modality("checks", modality)
+    except UnknownName as error:
+        raise ParameterError(f'There are no checks for "{modality}": {error}') from error

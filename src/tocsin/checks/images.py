@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector
 from tocsin.base.items import check_images as as_images
+from tocsin.checks import common, items
 from tocsin.checks.asserting import require, require_raises, require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.detectors.images._maps import MapDetector, image_scores
@@ -34,6 +35,8 @@ class ImageSubject(ItemSubject):
     ``masks``: where the defect of each anomaly is.
     """
 
+    modality = "images"
+    shared = (common, items)
     least_area = 0.75
     # Of 24 unseen images 13 % are above the 90 % quantile of 24 training scores, give or take 9.5 %
     # (both are draws): the bound is three of these above. None is fair: training scores come from

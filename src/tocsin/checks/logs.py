@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
+from tocsin.checks import common, items
 from tocsin.checks.asserting import require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.types import LogSession, SessionArray
@@ -32,6 +33,8 @@ _RARE = 4
 class LogSubject(ItemSubject):
     """Sessions from login to logout; some with lines of new kinds, or rare ones many times."""
 
+    modality = "logs"
+    shared = (common, items)
     least_area = 0.75
     shares = (0.0, 0.35)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,8 +25,12 @@ class Subject:
     """An untrained detector under check; ``fitted`` is one copy, trained once on easy data.
 
     Each modality has its own, which makes the data: ``normal`` to learn from, ``unseen`` of
-    the same kind, and what is anomalous in ``testing``.
+    the same kind, and what is anomalous in ``testing``. Its checks are the functions ``check_…``
+    of the modules ``shared`` with others, and of the module that it stands in.
     """
+
+    modality: ClassVar[str]
+    shared: ClassVar[tuple[ModuleType, ...]] = ()
 
     least_area: ClassVar[float]
     """What the ROC area on easy data is above."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tocsin.base import Detector
+from tocsin.checks import common, items, numbers
 from tocsin.checks.asserting import require, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import ItemSubject, MatrixSubject
@@ -16,6 +17,8 @@ from tocsin.types import FloatArray, IntArray
 class TableSubject(MatrixSubject, ItemSubject):
     """Three clusters of correlated columns, and rows scattered far around them."""
 
+    modality = "tables"
+    shared = (common, numbers, items)
     least_area = 0.8
     shares = (0.03, 0.25)
     columns: ClassVar[int] = 5

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
+from tocsin.checks import common, items
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.types import TextArray
@@ -46,6 +47,8 @@ UNICODE = (
 class TextSubject(ItemSubject):
     """Everyday messages of four kinds; advertisements, garbled letters and error messages."""
 
+    modality = "text"
+    shared = (common, items)
     least_area = 0.75
     shares = (0.0, 0.35)
 

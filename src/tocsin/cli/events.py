@@ -11,7 +11,7 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.monitor.history import Again
+    from tocsin.monitor.quarantine import ReprocessResult
     from tocsin.monitor.stores import Stores
     from tocsin.store.outbox import Pending
     from tocsin.store.quarantine import Quarantined
@@ -53,14 +53,14 @@ def events(
         known_monitor(settings, stores, monitor)
         if requeue is not None:
             stores.outbox.requeue(requeue, datetime.now(UTC))
-            typer.echo(f"{requeue} will be sent again.")
+            typer.echo(f"{requeue} will be sent result.")
             return
         if replay is not None:
-            from tocsin.monitor import history
+            from tocsin.monitor.quarantine import reprocess_quarantined
 
-            with printing.progress("Replaying"):
-                again = history.again(settings, stores, monitor, _numbers(replay))
-            _print_again(again, as_json)
+            with printing.progress("Reprocessing"):
+                result = reprocess_quarantined(settings, stores, monitor, _numbers(replay))
+            _print_reprocessed(result, as_json)
             return
         if dead:
             found = [_dead(each) for each in stores.outbox.dead()[:top]]
@@ -143,18 +143,18 @@ def _dead(pending: Pending) -> dict[str, Any]:
     }
 
 
-def _print_again(again: Again, as_json: bool) -> None:
+def _print_reprocessed(result: ReprocessResult, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from tocsin.cli import printing
+    from tocsin.cli.printing import count_anomalies, print_json
 
     if as_json:
-        printing.print_json(asdict(again))
+        print_json(asdict(result))
         return
     typer.echo(
-        f"Reprocessed {again.taken:,}: {again.events:,} accepted "
-        f"({count_anomalies(again.anomalies)}), {again.duplicates:,} duplicates, "
-        f"{again.refused:,} rejected"
+        f"Reprocessed {result.taken:,}: {result.events:,} accepted "
+        f"({count_anomalies(result.anomalies)}), {result.duplicates:,} duplicates, "
+        f"{result.refused:,} rejected"
     )
 
 

@@ -114,10 +114,10 @@ def replay(
     """Run a monitor over its history at full speed; nothing is sent or changed."""
     from tocsin import config as reading
     from tocsin.cli import printing, printing_alarms
-    from tocsin.monitor import history
+    from tocsin.monitor.replay import replay as replay_monitor
 
     with printing.progress("Replaying"):
-        found = history.replay(
+        found = replay_monitor(
             reading.read(config),
             monitor,
             since=printing_alarms.utc(since),

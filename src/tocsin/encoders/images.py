@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from tocsin.encoders.cache import cache_folder, is_off
 from tocsin.errors import ParameterError
 from tocsin.files import write_atomically
-from tocsin.nn.graph import Graph, export_graph
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph
 
 Layers = Sequence[str]
 
@@ -61,7 +61,7 @@ def open_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
 
 def export(
     encoder: ImageEncoder, size: int, layers: Layers, stride: int = 8, device: str = "auto"
-) -> Graph:
+) -> OnnxGraph:
     """Return the graph of some layers of an encoder, on a grid of one cell a ``stride``.
 
     For an image it gives each layer as (grid, grid, channels), float32, averaged over 3 × 3 cells
@@ -78,7 +78,7 @@ def export(
     key = f"{_FORM}:{encoder.fingerprint}:{size}:{stride}:{','.join(layers)}"
     path = cache_folder() / "encoders" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
     if not is_off() and path.is_file():
-        return Graph(path.read_bytes(), size, layers, device)
+        return OnnxGraph(path.read_bytes(), size, layers, device)
     from tocsin.encoders.patch_grid import PatchGrid
 
     network = PatchGrid(encoder.network(), tuple(layers), size // stride).eval()

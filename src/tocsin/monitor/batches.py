@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +18,11 @@ LONGEST_TEXT = 2_000
 """Characters of a text that are kept as evidence, and of a rejected event."""
 
 _LONGEST_NAME = 256  # bytes
+
+
+def as_datetime64(time: datetime) -> np.datetime64:
+    """Return a time as those of batches are: UTC, in microseconds."""
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def nothing() -> Batch:

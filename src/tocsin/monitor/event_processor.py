@@ -22,7 +22,7 @@ from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
 from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
-from tocsin.monitor.batches import bounded, chosen, nothing, plain, raw, typed
+from tocsin.monitor.batches import as_datetime64, bounded, chosen, nothing, plain, raw, typed
 from tocsin.monitor.health import Health
 from tocsin.monitor.models import scorer_class
 from tocsin.monitor.notifications import enqueue_notifications
@@ -205,9 +205,7 @@ class EventProcessor:
         outside = (prepared.batch.times < EARLIEST) | (prepared.batch.times >= LATEST)
         self._refuse(prepared, outside, "malformed", "its time lies outside of 1900 to 2200")
         if now is not None and settings.future is not None:
-            limit = np.datetime64(
-                (now + timedelta(seconds=settings.future)).astimezone(UTC).replace(tzinfo=None)
-            )
+            limit = as_datetime64(now + timedelta(seconds=settings.future))
             ahead = prepared.batch.times > limit
             self._refuse(prepared, ahead, "future", "its time is ahead of the clock")
         if settings.late is not None and len(prepared.batch):

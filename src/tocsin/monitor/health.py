@@ -15,10 +15,10 @@ _SPAN = 10_000.0
 _FAR, _SHARE, _FEW = 10.0, 0.05, 20.0
 
 
-def bearable(events: float, budget: float) -> float:
-    """Return how many anomalies among so many events may still be told from a useless model.
+def tolerable_anomalies(events: float, budget: float) -> float:
+    """Return how many anomalies among N events a model may find that is still of use.
 
-    >>> bearable(10_000, 0.001), bearable(10_000, 0.01)
+    >>> tolerable_anomalies(10_000, 0.001), tolerable_anomalies(10_000, 0.01)
     (500.0, 1000.0)
     """
     return max(_FEW, events * max(_FAR * budget, _SHARE))
@@ -69,7 +69,7 @@ class Health:
         self._events = self._events * kept + events
         self._flagged = self._flagged * kept + anomalies
         told = self._told("scoring", False, at, "")
-        few = bearable(self._events, budget)
+        few = tolerable_anomalies(self._events, budget)
         if self._flagged > few:
             if "share of anomalies" in self._open:
                 return told

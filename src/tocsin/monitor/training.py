@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 from tocsin import config
 from tocsin.errors import InputError, NotAllowed
 from tocsin.monitor.batches import chosen
-from tocsin.monitor.health import bearable
-from tocsin.monitor.history import MOST_TRAINED, from_source, settings_of
+from tocsin.monitor.health import tolerable_anomalies
 from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
+from tocsin.monitor.reading import MOST_READ, read_source, read_store
 from tocsin.monitor.stores import Stores
 from tocsin.pipeline.base import BasePipeline
 from tocsin.progress import report
@@ -42,21 +41,14 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     by one that learned from all. Raises InputError when there are too few events, NotAllowed for a
     model that is not good enough, and what the pipeline raises.
     """
-    monitor = settings_of(settings, name)
+    monitor = settings.monitor(name)
     training = monitor.training
     pipeline = untrained(monitor)
     with Stores.opened(settings.store) as stores:
-        batches = [
-            Batch(stored.frame, stored.times, entities=stored.entities)
-            for stored in stores.events.read(name, newest=MOST_TRAINED)
-        ]
-    if sum(map(len, batches)) < training.after:
-        batches = max(
-            batches,
-            asyncio.run(from_source(monitor, MOST_TRAINED)),
-            key=lambda found: sum(map(len, found)),
-        )
-    n = sum(map(len, batches))
+        batches = list(read_store(stores, name, newest=MOST_READ))
+    if _count(batches) < training.after:
+        batches = max(batches, read_source(monitor), key=_count)
+    n = _count(batches)
     if n < training.after:
         raise InputError(
             f"{name} has {n:,} events so far; training asks for {training.after:,}. Let "
@@ -68,14 +60,18 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
         batches, newest = _split(batches, n - n // _TENTH)
     pipeline.fit(training_data(training.modality, batches))
     if newest:
-        _prove(pipeline, name, monitor, batches, newest)
-    learned = sum(map(len, batches))
+        _check_on_newest(pipeline, name, monitor, batches, newest)
+    learned = _count(batches)
     pipeline.save(monitor.model, metrics={"trained_events": learned})
     return Trained(monitor.model, pipeline.detector_name, learned, tuple(pipeline.notes_))
 
 
+def _count(batches: Sequence[Batch]) -> int:
+    return sum(map(len, batches))
+
+
 def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]:
-    """Return the first so many events, and the others."""
+    """Return the first N events, and the others."""
     before: list[Batch] = []
     after: list[Batch] = []
     for batch in batches:
@@ -86,7 +82,7 @@ def _split(batches: Sequence[Batch], at: int) -> tuple[list[Batch], list[Batch]]
     return before, after
 
 
-def _prove(
+def _check_on_newest(
     pipeline: BasePipeline,
     name: str,
     monitor: config.Monitor,
@@ -97,19 +93,18 @@ def _prove(
 
     So a model that learned from broken data does not take the place of one that works.
     """
-    proving = scorer(pipeline, "new", monitor.context)
+    candidate = scorer(pipeline, "new", monitor.context)
     for batch in learned:
-        proving.remember(batch)
-    flagged = events = 0
+        candidate.remember(batch)
+    flagged, events = 0, _count(newest)
     for batch in newest:
-        flagged += int(proving.judge(batch).is_anomaly.sum())
-        events += len(batch)
-        proving.remember(batch)
-    if flagged > bearable(events, monitor.training.false_alarms):
+        flagged += int(candidate.judge(batch).is_anomaly.sum())
+        candidate.remember(batch)
+    if flagged > tolerable_anomalies(events, monitor.training.false_alarms):
         raise NotAllowed(
-            f"The new model of {name} takes {flagged:,} of the newest {events:,} events for "
-            "anomalies, so the old one stays. If the newest events are what is normal now, train "
-            "when there are more of them, or with --force."
+            f"The new model of {name} flags {flagged:,} of the newest {events:,} events, so the "
+            "old one stays. If the newest events are what is normal now, train when there are more "
+            "of them, or with --force."
         )
 
 

@@ -18,8 +18,8 @@ from tocsin.base.series import blocks_of
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
-from tocsin.nn.single import Single
-from tocsin.nn.training import Rows, Schedule, train
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import MemberBatches, Schedule, train
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _LIMIT = 20.0
@@ -124,7 +124,7 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
     def _choose(self, x: FloatArray) -> None:
         """Set what is known of the longest standardised training stretch x (n, channels)."""
 
-    def _players(self, net: Any) -> list[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
+    def _objectives(self, net: Any) -> list[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
         """Return who learns: a part of the network, and its scalar loss of a batch of windows."""
         return [(net, lambda x: self._loss(net, x))]
 
@@ -201,11 +201,11 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
             fold[max(0, end - self.window_ + 1) : end] = -1
         with seeded(seed, device):
             net = self._network(x.shape[1]).to(device)
-            rows = Rows(view, fold, 1, lambda windows: windows, device, seed)
-            single = Single(net)
+            rows = MemberBatches(view, fold, 1, lambda windows: windows, device, seed)
+            single = SingleMember(net)
             train(
                 single,
-                [single.player(part, loss) for part, loss in self._players(net)],
+                [single.objective(part, loss) for part, loss in self._objectives(net)],
                 rows,
                 lambda windows: self._validate(net, windows[0])[None],
                 self._schedule(),

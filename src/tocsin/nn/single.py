@@ -8,14 +8,14 @@ from typing import Self
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tocsin.nn.training import Player
+from tocsin.nn.training import Objective
 
 
-class Single(nn.Module):
-    """A network as the only member of an ensemble, which is what the training loop takes.
+class SingleMember(nn.Module):
+    """A network as the only member of an ensemble, as the training loop expects.
 
-    Its weights are the network's own memory, seen with a leading member dimension. So any
-    layer of torch can be trained, recurrent ones among them.
+    Its weights share the network's memory, with a leading member dimension of 1, so that any
+    layer of torch can be trained, also recurrent ones.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -31,20 +31,20 @@ class Single(nn.Module):
         self.own[0].train(mode)
         return super().train(mode)
 
-    def player(self, part: nn.Module, loss: Callable[[Tensor], Tensor]) -> Player:
-        """Return a player that trains this part of the network by a scalar loss."""
+    def objective(self, part: nn.Module, loss: Callable[[Tensor], Tensor]) -> Objective:
+        """Return the objective that trains this part of the network by a scalar loss."""
         names = [self.names[id(weight)] for weight in part.parameters()]
-        objective = _Objective(self.own[0], loss)
+        module = _LossModule(self.own[0], loss)
 
         def member_loss(x: Tensor) -> Tensor:
             weights = {f"net.{name}": getattr(self, _flat(name))[0] for name in names}
-            value: Tensor = functional_call(objective, weights, (x[0],))
+            value: Tensor = functional_call(module, weights, (x[0],))
             return value[None]
 
-        return Player([getattr(self, _flat(name)) for name in names], member_loss)
+        return Objective([getattr(self, _flat(name)) for name in names], member_loss)
 
 
-class _Objective(nn.Module):
+class _LossModule(nn.Module):
     """A loss as a module, so that it can be taken at other weights than the network's own."""
 
     def __init__(self, net: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:

@@ -16,14 +16,14 @@ from tocsin.progress import report
 from tocsin.types import IntArray
 
 _CACHED = 2**25
-"""Arrays of up to this many values are kept as float32 (128 MB) for the time of training."""
+"""Arrays of up to this many values are kept as float32 (128 MB) while networks train."""
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
+class Objective:
     """Parameters and the loss (members,) that they minimise on a batch (members, batch, …).
 
-    One player is plain training; several, in turn on each batch, are adversaries.
+    One objective is plain training; several, in turn on each batch, are adversaries.
     """
 
     parameters: Sequence[nn.Parameter]
@@ -34,7 +34,7 @@ class Player:
 class Schedule:
     """How long and how fast to train: AdamW with a cosine decay of the learning rate.
 
-    ``check_every`` steps the held-out loss is taken; each member keeps the weights of its
+    The held-out loss is taken every ``check_every`` steps; each member keeps the weights of its
     best check, and training ends early after ``patience`` checks without a better one in
     any member.
     """
@@ -52,19 +52,19 @@ class Schedule:
 
 @dataclass(slots=True)
 class History:
-    """What happened: the step, and the held-out loss a member, of every check."""
+    """What happened: the step and each member's held-out loss at every check."""
 
     steps: list[int] = field(default_factory=list)
     held_out: list[list[float]] = field(default_factory=list)
 
 
-class Rows:
+class MemberBatches:
     """Rows of an array, in memory or memory-mapped, as float32 batches for each member.
 
     ``transform`` takes float64 rows to what the network sees: once for arrays of up to
     ``_CACHED`` values, else batch by batch, so that a large array is never copied whole.
-    Member m is checked on the rows of fold m, counted round when there are more members than
-    folds, and learns from the others; rows of fold -1 serve no member.
+    Member m is checked on the rows of fold m (modulo the number of folds) and learns from the
+    others; rows of fold -1 serve no member.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Rows:
         return self._take(rows)
 
     def held_out(self, at_most: int) -> Tensor:
-        """Return held-out rows (members, k, …), the same number k a member."""
+        """Return held-out rows (members, k, …), the same number k per member."""
         size = min(at_most, *map(len, self._outside))
         return self._take(np.stack([self._random.permutation(i)[:size] for i in self._outside]))
 
@@ -109,8 +109,8 @@ class Rows:
 
 def train(
     network: nn.Module,
-    players: Sequence[Player],
-    rows: Rows,
+    objectives: Sequence[Objective],
+    batches: MemberBatches,
     validate: Callable[[Tensor], Tensor],
     schedule: Schedule,
 ) -> History:
@@ -121,22 +121,22 @@ def train(
     """
     optimisers = [
         torch.optim.AdamW(
-            list(player.parameters),
+            list(objective.parameters),
             lr=schedule.learning_rate,
             betas=schedule.betas,
             weight_decay=schedule.weight_decay,
             fused=True,
         )
-        for player in players
+        for objective in objectives
     ]
-    held_out = rows.held_out(schedule.max_held_out)
-    best = _Best(network)
+    held_out = batches.held_out(schedule.max_held_out)
+    best = _BestWeights(network)
     history = History()
     for step in range(1, schedule.steps + 1):
-        batch = rows.batch(schedule.batch_size)
+        batch = batches.batch(schedule.batch_size)
         rate = 0.5 * schedule.learning_rate * (1 + math.cos(math.pi * (step - 1) / schedule.steps))
-        for player, optimiser in zip(players, optimisers, strict=True):
-            _step(player, optimiser, batch, rate, schedule.gradient_norm)
+        for objective, optimiser in zip(objectives, optimisers, strict=True):
+            _step(objective, optimiser, batch, rate, schedule.gradient_norm)
         if step % schedule.check_every and step != schedule.steps:
             continue
         loss = _held_out_loss(network, validate, held_out, step)
@@ -152,13 +152,13 @@ def train(
 
 
 def _step(
-    player: Player, optimiser: torch.optim.Optimizer, batch: Tensor, rate: float, norm: float
+    objective: Objective, optimiser: torch.optim.Optimizer, batch: Tensor, rate: float, norm: float
 ) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
     # Members share no weights, so the gradient of the sum is each member's own gradient.
-    loss = player.loss(batch).sum()
-    parameters = list(player.parameters)
+    loss = objective.loss(batch).sum()
+    parameters = list(objective.parameters)
     gradients: tuple[Tensor | None, ...] = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
@@ -186,7 +186,7 @@ def _held_out_loss(
     return loss
 
 
-class _Best:
+class _BestWeights:
     """The best weights so far of each member."""
 
     def __init__(self, network: nn.Module) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.errors import ParameterError
-from tocsin.nn.onnx import OnnxDetector
+from tocsin.nn.onnx.tables import OnnxDetector
 from tocsin.store import folder
 
 ONNX_FILE = "detector.onnx"

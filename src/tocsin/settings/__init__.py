@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from tocsin.errors import ParameterError
 
@@ -89,6 +100,35 @@ class Secret(BaseModel):
         if not found:
             raise ParameterError(f"The secret in {self} is empty or not set.")
         return found
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates a text that is one of the ``names`` there are when it is checked.
+
+    >>> class Light(Settings):
+    ...     colour: Annotated[str, OneOf(lambda: ["red", "green"])]
+    >>> Light(colour="gren")
+    Traceback (most recent call last):
+    pydantic_core._pydantic_core.ValidationError: 1 validation error for Light
+    colour
+      Value error, "gren" is unknown; did you mean green? Valid: red, green ...
+    """
+
+    names: Callable[[], list[str]]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        known = self.names()
+        if value in known:
+            return value
+        near = difflib.get_close_matches(value, known, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        raise ValueError(f'"{value[:80]}" is unknown{hint} Valid: {", ".join(known)}')
 
 
 PathSetting = Annotated[Path, PlainSerializer(str)]

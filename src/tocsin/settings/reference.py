@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tocsin.settings import UNITS, Secret, seconds
+from tocsin.settings import UNITS, OneOf, Secret, seconds
 
 REQUIRED = "required"
 
@@ -68,8 +68,11 @@ def explanation_of(model: type[BaseModel]) -> str:
 
 def _kind(annotation: Any, metadata: Any = ()) -> str:
     """Return in words what a field of an annotation holds."""
-    if any(getattr(each, "func", None) is seconds for each in metadata):
-        return "duration"
+    for each in metadata:
+        if getattr(each, "func", None) is seconds:
+            return "duration"
+        if isinstance(each, OneOf):
+            return ", ".join(each.names())
     if (origin := get_origin(annotation)) is not None:
         return _compound_kind(origin, get_args(annotation))
     return _KINDS.get(annotation) or str(getattr(annotation, "__name__", annotation))

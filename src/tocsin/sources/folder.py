@@ -1,4 +1,4 @@
-"""A folder into which files are put: tables, logs, pictures, sounds."""
+"""A folder into which files are put: tables, logs, images, or any others by their paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 _SOUNDS = (".wav", ".flac", ".ogg")
 _MOST = 5_000
 
+Delivery = Literal["guess", "paths", "rows", "lines"]
+"""What the events of a file are: itself by its path, its rows, or its lines."""
+
 Part = tuple[Batch, int | None]
 """Events of a file, and the row at which reading goes on, None at its end."""
 
@@ -32,17 +35,19 @@ Part = tuple[Batch, int | None]
 class Folder(Source):
     """New files of a folder, each once, in the order of their times: put them in by renaming.
 
-    A file counts when its size and time have not changed for ``settle``. Rows of tables are
-    events, as are lines of other text files, and a picture or a sound is one, its ``path``. A file
-    that changes later is read again from its beginning; one that cannot be read is refused as a
-    whole, as is one of more than ``largest`` bytes. ``pattern``: which names count. Links that lead
-    out of the folder are not followed.
+    A file counts when its size and time have not changed for ``settle``. ``files``: what its
+    events are: its rows, its lines, or one event that holds its ``path``, for models that open
+    files themselves; "guess" takes rows of tables, paths of images and sounds, and lines of all
+    others. A file that changes later is read again from its beginning; one that cannot be read is
+    refused as a whole, as is one of more than ``largest`` bytes. ``pattern``: which names count.
+    Links that lead out of the folder are not followed.
     """
 
     names_files: ClassVar[bool] = True
 
     path: Path
     pattern: str = "*"
+    files: Delivery = "guess"
     every: Duration = Field(1.0, ge=0.01)
     settle: Duration = 1.0
     largest: int = Field(1_000_000_000, ge=1)
@@ -79,7 +84,7 @@ class Folder(Source):
     def _files(self) -> list[tuple[str, tuple[int, int]]]:
         """Return names with times and sizes, the oldest first."""
         if not self.path.is_dir():
-            raise InputError(f"{self.path} is no folder.")
+            raise InputError(f"{self.path} is not a folder.")
         home, found = self.path.resolve(), []
         for path in self.path.glob(self.pattern):
             try:
@@ -96,15 +101,13 @@ class Folder(Source):
 
         Whatever a file does to its reader, it is refused and the others go on.
         """
-        from tocsin.readers import image, table
-
         try:
             if (size := path.stat().st_size) > self.largest:
                 raise InputError(f"{path} has {size:,} bytes; `largest` allows {self.largest:,}.")
-            kind = path.suffix.lower()
-            if kind in image.ENDINGS or kind in _SOUNDS:
+            delivery = _guessed(path) if self.files == "guess" else self.files
+            if delivery == "paths":
                 yield rows_of(pd.DataFrame({PATH_COLUMN: [str(path)]}), self.fields), None
-            elif kind in table.ENDINGS and kind not in table.ARRAYS:
+            elif delivery == "rows":
                 yield from self._rows(path, start)
             else:
                 yield from self._lines(path, start)
@@ -128,7 +131,10 @@ class Folder(Source):
     def _lines(self, path: Path, start: int) -> Iterator[Part]:
         with path.open("rb") as file:
             if b"\0" in file.read(8192):
-                raise UnreadableFile(f"{path} is neither a table, a picture, a sound, nor text.")
+                raise UnreadableFile(
+                    f"{path} is neither a table, an image, a sound, nor text. A model that opens "
+                    "such files takes them from a folder with `files: paths`."
+                )
             file.seek(0)
             lines = islice(_bounded_lines(file, self.fields.largest), start, None)
             chunk, place = list(islice(lines, _MOST)), start
@@ -137,6 +143,15 @@ class Folder(Source):
                 yield lines_of(chunk, self.fields.largest), place
                 chunk = following
             yield lines_of(chunk, self.fields.largest), None
+
+
+def _guessed(path: Path) -> Delivery:
+    from tocsin.readers import image, table
+
+    ending = path.suffix.lower()
+    if ending in image.ENDINGS or ending in _SOUNDS:
+        return "paths"
+    return "rows" if ending in table.ENDINGS and ending not in table.ARRAYS else "lines"
 
 
 def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tocsin.base import State, fold_of_rows
+from tocsin.base import State, assign_folds
 from tocsin.detectors.images._maps import (
     FEW,
     MapDetector,
@@ -24,10 +24,10 @@ from tocsin.detectors.images._maps import (
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
-from tocsin.nn.graph import Graph, export_graph
 from tocsin.nn.network import seeded
-from tocsin.nn.single import Single
-from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import MemberBatches, Objective, Schedule, train
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
 _CHECKS = 8  # of the held-out loss while a network is trained
@@ -62,7 +62,7 @@ class NeuralMapDetector(MapDetector):
     device: str
     seed: int
 
-    graph_: Graph
+    graph_: OnnxGraph
     calibrations_: list[PositionCalibration]
 
     maps: ClassVar[tuple[str, ...]] = ("error",)
@@ -91,9 +91,11 @@ class NeuralMapDetector(MapDetector):
         """Return what all networks look at, once for each picture: nothing by default."""
         return nn.Identity()
 
-    def _players(self, single: Single, net: Any, loss: Callable[..., Any]) -> list[Player]:
+    def _objectives(
+        self, single: SingleMember, net: Any, loss: Callable[..., Any]
+    ) -> list[Objective]:
         """Return who trains what; ``loss`` makes an objective from a loss of the detector's."""
-        return [single.player(net, loss(self._loss))]
+        return [single.objective(net, loss(self._loss))]
 
     def get_state(self) -> State:
         """Return the graph and the calibrations."""
@@ -106,7 +108,7 @@ class NeuralMapDetector(MapDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
             kept = state["calibrations_"]
             self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
         return self
@@ -132,7 +134,7 @@ class NeuralMapDetector(MapDetector):
     ) -> nn.Module:
         """Return a network that has learned from the pictures of all folds but one."""
         net = self._network().to(device)
-        single = Single(net)
+        single = SingleMember(net)
 
         def objective(loss: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
             def of(numbers: Tensor) -> Tensor:
@@ -144,10 +146,12 @@ class NeuralMapDetector(MapDetector):
         held_out = objective(self._validate)
         # The loop takes rows of numbers: here each is the number of a picture.
         numbers = np.arange(len(images), dtype=float)[:, None]
-        rows = Rows(numbers, (fold != member).astype(int), 1, lambda x: x, device, self.seed)
+        rows = MemberBatches(
+            numbers, (fold != member).astype(int), 1, lambda x: x, device, self.seed
+        )
         train(
             single,
-            self._players(single, net, objective),
+            self._objectives(single, net, objective),
             rows,
             lambda x: held_out(x[0])[None],
             self._schedule(),
@@ -216,7 +220,7 @@ class NeuralMapDetector(MapDetector):
         """Return the fold of each copy of n images; copies are in the same fold, where they can."""
         if n < self.members:
             return np.arange(n * copies) % self.members
-        return np.repeat(fold_of_rows(n, self.members, self.seed), copies)
+        return np.repeat(assign_folds(n, self.members, self.seed), copies)
 
     def _check_parameters(self) -> None:
         if self.size < _LEAST_SIZE or self.size % 32:

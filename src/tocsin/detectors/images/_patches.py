@@ -22,7 +22,7 @@ from tocsin.detectors.images._maps import (
 from tocsin.encoders.images import export, open_encoder
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
-from tocsin.nn.graph import Graph
+from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
 _STRIDE = 8  # pixels of a cell
@@ -54,7 +54,7 @@ class PatchDetector(MapDetector):
     device: str
     seed: int
 
-    graph_: Graph
+    graph_: OnnxGraph
     encoder_hash_: str
     scale_: Features
     copies_scores_: FloatArray
@@ -76,7 +76,7 @@ class PatchDetector(MapDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
             self.views_ = [Joined().set_state(view) for view in state["views_"]]
         return self
 

@@ -12,7 +12,7 @@ from tocsin.base import ImageDetector, TableDetector
 from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.images import export, open_encoder
 from tocsin.errors import ParameterError
-from tocsin.nn.graph import Graph
+from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, Scores
 
 _FEWEST = 2  # rows that tables learn from
@@ -48,7 +48,7 @@ class Embedded(ImageDetector):
     )
     uses_labels = True  # the model's own fit knows what to do with them
 
-    graph_: Graph
+    graph_: OnnxGraph
     rows_: TableDetector
     encoder_hash_: str
 
@@ -77,7 +77,7 @@ class Embedded(ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
         return self
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> None:

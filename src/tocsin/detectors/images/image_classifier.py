@@ -11,17 +11,17 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tocsin.base import ImageDetector, fold_of_rows
+from tocsin.base import ImageDetector, assign_folds
 from tocsin.base.parameters import check_count
 from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.efficientnet_lite import NAMES, EfficientNetLite, Stages
 from tocsin.errors import InputError, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
-from tocsin.nn.graph import Graph, export_graph
 from tocsin.nn.network import seeded
-from tocsin.nn.single import Single
-from tocsin.nn.training import Rows, Schedule, train
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import MemberBatches, Schedule, train
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, MapArray, Scores
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (1, size, size, 3)
@@ -67,7 +67,7 @@ class ImageClassifier(ImageDetector):
     )
     needs_labels = True
 
-    graph_: Graph
+    graph_: OnnxGraph
     encoder_hash_: str
     weight_: float
 
@@ -104,7 +104,7 @@ class ImageClassifier(ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = Graph(device=self.device).set_state(state["graph_"])
+            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
         return self
 
     def predict_probability(self, X: Any) -> FloatArray:
@@ -128,7 +128,7 @@ class ImageClassifier(ImageDetector):
         self._learned = _chosen(y, self.max_images, self.seed)
         X, y = X[self._learned], y[self._learned]
         self.weight_ = float((y == 0).sum() / y.sum())
-        self._fold = fold_of_rows(len(y), min(self.members, len(y)), self.seed, y)
+        self._fold = assign_folds(len(y), min(self.members, len(y)), self.seed, y)
         device = pick_device(self.device)
         lower = _Lower(encoder.classifier(), self.stages).to(device)
         seen = self._seen(lower, X, device)
@@ -170,7 +170,7 @@ class ImageClassifier(ImageDetector):
         # The loop takes rows of numbers: here each is the number of an image.
         numbers = np.concatenate([shown, outside]).astype(float)[:, None]
         fold = np.repeat([1, 0], [len(shown), len(outside)])
-        rows = Rows(numbers, fold, 1, lambda x: x, device, self.seed)
+        rows = MemberBatches(numbers, fold, 1, lambda x: x, device, self.seed)
         schedule = Schedule(
             steps=self.steps,
             batch_size=self.batch_size,
@@ -179,8 +179,8 @@ class ImageClassifier(ImageDetector):
             patience=_CHECKS,
             max_held_out=256,
         )
-        single = Single(net)
-        player = single.player(net, lambda x: loss(x, len(_FLIPS)))
+        single = SingleMember(net)
+        player = single.objective(net, lambda x: loss(x, len(_FLIPS)))
         train(single, [player], rows, lambda x: loss(x[0], 1)[None], schedule)
         return net.cpu().eval()
 

@@ -17,8 +17,8 @@ from tocsin.detectors.images._reconstruction import (
     error_map,
 )
 from tocsin.errors import ParameterError
-from tocsin.nn.single import Single
-from tocsin.nn.training import Player
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import Objective
 from tocsin.types import Card
 
 
@@ -92,10 +92,12 @@ class ImageGan(Reconstruction):
     def _network(self) -> nn.Module:
         return _Gan(self.width, self.latent, self._mean, self._spread)
 
-    def _players(self, single: Single, net: Any, loss: Callable[..., Any]) -> list[Player]:
+    def _objectives(
+        self, single: SingleMember, net: Any, loss: Callable[..., Any]
+    ) -> list[Objective]:
         return [
-            single.player(net.generator, loss(self._loss)),
-            single.player(net.discriminator, loss(self._judge)),
+            single.objective(net.generator, loss(self._loss)),
+            single.objective(net.discriminator, loss(self._judge)),
         ]
 
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:

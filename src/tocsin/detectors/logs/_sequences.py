@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.base import LogDetector, fold_of_rows
+from tocsin.base import LogDetector, assign_folds
 from tocsin.detectors.logs._counts import find
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, seeded, to_numpy
-from tocsin.nn.single import Single
-from tocsin.nn.training import Rows, Schedule, train
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import MemberBatches, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores, SessionArray
 
 PAD, START, END, HIDDEN = range(4)
@@ -113,7 +113,7 @@ class SequenceDetector(NetworkDetector, LogDetector):
 
     def _fold(self, n: int) -> IntArray:
         """Return which member (n,) holds out each session."""
-        return fold_of_rows(n, min(self.members, n), seed=self.seed)
+        return assign_folds(n, min(self.members, n), seed=self.seed)
 
     def _train(self, tokens: FloatArray, fold: IntArray) -> None:
         device = pick_device(self.device)
@@ -124,11 +124,11 @@ class SequenceDetector(NetworkDetector, LogDetector):
             nets = self._network(self.n_features_in_).to(device)
             for number, net in enumerate(nets.children()):
                 held_out = (fold != number % (fold.max() + 1)).astype(np.int64)
-                rows = Rows(tokens, held_out, 1, lambda x: x, device, self.seed + number)
-                single = Single(net)
+                rows = MemberBatches(tokens, held_out, 1, lambda x: x, device, self.seed + number)
+                single = SingleMember(net)
                 loss = partial(self._cut_loss, net)
                 validate = partial(self._validate, net)
-                train(single, [single.player(net, loss)], rows, validate, schedule)
+                train(single, [single.objective(net, loss)], rows, validate, schedule)
         self.net_ = self._ready(nets, device)
 
     def _cut_loss(self, net: nn.Module, x: Tensor) -> Tensor:

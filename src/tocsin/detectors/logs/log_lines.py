@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from tocsin.base import LogDetector, fold_of_rows
+from tocsin.base import LogDetector, assign_folds
 from tocsin.detectors.logs._lines import Lines, Ranges, Rarity
 from tocsin.errors import ParameterError
 from tocsin.features.char_model import CharModel
@@ -116,7 +116,7 @@ class LogLines(LogDetector):
     def _score_training(self, X: SessionArray, y: IntArray | None) -> FloatArray:
         # As folds of sessions would be scored, with the lines of all sessions read only once.
         lines = Lines.of(X)
-        fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
+        fold = assign_folds(len(X), min(_FOLDS, len(X)))
         values = np.empty(len(X))
         for held_out in np.unique(fold):
             inside = fold != held_out

@@ -66,7 +66,7 @@ class SeriesGan(WindowReconstruction):
         rebuilt: Tensor = net.generator(x)
         return rebuilt
 
-    def _players(self, net: Any) -> list[Any]:
+    def _objectives(self, net: Any) -> list[Any]:
         return [
             (net.generator, lambda x: self._loss(net, x)),
             (net.discriminator, lambda x: self._tell_apart(net, x)),

@@ -7,16 +7,19 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
-from tocsin.errors import ParameterError
+from tocsin.base.abilities import Embeds
+from tocsin.base.parameters import check_least
+from tocsin.detectors.tables._reconstruction import (
+    calibrate_errors,
+    reconstruction_loss,
+    relative_errors,
+)
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import EncodingDetector, Training
-from tocsin.types import Card
-
-_FLOOR = 0.02
-"""Added to a column's held-out error, so that a perfectly learned column does not dominate."""
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
+from tocsin.types import Card, FloatArray
 
 
-class Autoencoder(EncodingDetector):
+class Autoencoder(NeuralTableDetector, Embeds):
     """An ensemble of autoencoders; the score is how badly they reconstruct a row.
 
     Rows (n, d) in any units, standardised inside. The score is the mean over columns of the
@@ -51,7 +54,7 @@ class Autoencoder(EncodingDetector):
         *,
         latent: int | None = None,
         width: int = 128,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
         super().__init__(**training)
         self.latent = latent
@@ -67,27 +70,24 @@ class Autoencoder(EncodingDetector):
         return _Autoencoder(self.members, n_features, self.width, latent)
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
-        loss: Tensor = (net(x) - x).square().mean((1, 2))
-        return loss
+        return reconstruction_loss(net, x)
 
     def _calibrate(self, net: Any, held_out: Tensor) -> None:
-        net.error.copy_((net(held_out) - held_out).square().mean(1, keepdim=True))
+        calibrate_errors(net, held_out)
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        expected = net(x)
-        # Squared: where most columns are nearly constant, the few that are not must count.
-        parts = (expected - x).square() / (net.error + _FLOOR) / x.shape[2]
-        return parts.sum(2), parts, expected
+        return relative_errors(net, x)
 
-    def _encode(self, net: Any, x: Tensor) -> Tensor:
-        latent: Tensor = net.encoder(x)
-        return latent
+    def embed(self, X: Any) -> FloatArray:
+        """Return the bottleneck (n, latent) of rows X, by the first member.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        """
+        return self._embedded(X, lambda net, x: net.encoder(x))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name, value in (("latent", self.latent), ("width", self.width)):
-            if value is not None and value < 1:
-                raise ParameterError(f"{name} must be at least 1; got {value}.")
+        check_least(1, latent=self.latent, width=self.width)
 
 
 class _Autoencoder(nn.Module):

@@ -14,8 +14,8 @@ from torch.nn.functional import softplus
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import NeuralDetector, Training
-from tocsin.nn.training import Rows
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
+from tocsin.nn.training import MemberBatches
 from tocsin.types import Card, FloatArray, IntArray
 
 _LEAST_SPREAD = 1e-3
@@ -23,7 +23,7 @@ _LEAST_SLOPE = 0.05
 """Calibration never turns the order of the scores round."""
 
 
-class Classifier(NeuralDetector):
+class Classifier(NeuralTableDetector):
     """An ensemble of fully connected networks with a sigmoid output, trained on labels.
 
     Rows (n, d) in any units, standardised inside; y (n,), 1 = anomaly, both classes present,
@@ -72,9 +72,9 @@ class Classifier(NeuralDetector):
         weight: float = 1.0,
         made_up: float = 1.0,
         width: int = 64,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
-        defaults = Training(steps=400)
+        defaults = TableTraining(steps=400)
         super().__init__(**(defaults | training))
         self.labels = labels
         self.weight = weight
@@ -95,7 +95,7 @@ class Classifier(NeuralDetector):
         probability: FloatArray = expit(self.score(X).values)
         return probability
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray | None:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         anomalies = int(y.sum())
         if anomalies in (0, len(y)):
@@ -105,27 +105,24 @@ class Classifier(NeuralDetector):
                 'such as "local_geometry" or "autoencoder".'
             )
         self.slope_, self.offset_ = 1.0, 0.0
-        super()._fit(X, y)
-        logits, labels = self._unseen(X, y)
-        self.slope_, self.offset_ = _platt(logits, labels)
+        logits = super()._fit(X, y)
+        if logits is not None:
+            self.slope_, self.offset_ = _platt(logits, y)
+            return self._out_of_sample(X, self._folds(len(X), y))
+        self.slope_, self.offset_ = _platt(*self._held_out(X, y))
+        # No refit can do without the only row of a class.
+        return self._score(X).values if np.bincount(y).min() < 2 else None
 
-    def _unseen(self, X: FloatArray, y: IntArray) -> tuple[FloatArray, IntArray]:
-        """Return log-odds of rows by members that were not trained on them, and their labels."""
-        if self.members > 1:
-            return super()._score_training(X, y), y
-        held_out = self._fold(len(X), y) == 0
+    def _held_out(self, X: FloatArray, y: IntArray) -> tuple[FloatArray, IntArray]:
+        """Return log-odds of rows that a lone member was not trained on, and their labels."""
+        held_out = self._folds(len(X), y) == 0
         if len(np.unique(y[held_out])) < 2:  # too few of one class to hold out any
             held_out[:] = True
         return self._score(X[held_out]).values, y[held_out]
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        if self.members == 1 and np.bincount(np.asarray(y)).min() < 2:
-            return self._score(X).values  # no refit can do without the only one
-        return super()._score_training(X, y)
-
     def _rows(
         self, X: FloatArray, fold: IntArray, y: IntArray | None, device: torch.device
-    ) -> Rows:
+    ) -> MemberBatches:
         assert y is not None  # noqa: S101 - as in ``_fit``
         return _Balanced(X, fold, self.members, self._standardise, device, self.seed, y)
 
@@ -178,7 +175,7 @@ class _Classifier(nn.Module):
         return logits
 
 
-class _Balanced(Rows):
+class _Balanced(MemberBatches):
     """Rows in batches whose first half is normal and whose second half is anomalous.
 
     A fold with one class only borrows the other from all rows, which happens with fewer

@@ -7,16 +7,18 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from tocsin.base.abilities import Embeds
+from tocsin.base.parameters import check_least
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import EncodingDetector, Training
-from tocsin.types import Card
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
+from tocsin.types import Card, FloatArray
 
 _AWAY = 0.1
 """A centre's coordinates keep this distance from 0, which is what zero weights give."""
 
 
-class DeepSvdd(EncodingDetector):
+class DeepSvdd(NeuralTableDetector, Embeds):
     """An ensemble of networks that learn to map normal rows near a fixed centre.
 
     Rows (n, d) in any units, standardised inside. Against the collapse of all rows onto the
@@ -53,9 +55,9 @@ class DeepSvdd(EncodingDetector):
         latent: int = 32,
         width: int = 128,
         spread: float = 0.0,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
-        defaults = Training(members=5, steps=100, learning_rate=1e-3)
+        defaults = TableTraining(members=5, steps=100, learning_rate=1e-3)
         super().__init__(**(defaults | training))
         self.latent = latent
         self.width = width
@@ -89,15 +91,16 @@ class DeepSvdd(EncodingDetector):
         distance = (net(x) - net.centre).square().sum(2)
         return distance / net.unit.unsqueeze(1), None, None
 
-    def _encode(self, net: Any, x: Tensor) -> Tensor:
-        latent: Tensor = net(x)
-        return latent
+    def embed(self, X: Any) -> FloatArray:
+        """Return the learned space (n, latent) of rows X, by the first member.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        """
+        return self._embedded(X, lambda net, x: net(x))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("latent", "width"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_least(1, latent=self.latent, width=self.width)
         if not self.spread >= 0:
             raise ParameterError(f"spread must not be negative; got {self.spread}.")
 

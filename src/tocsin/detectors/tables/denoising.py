@@ -8,9 +8,10 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from tocsin.base.parameters import check_least
 from tocsin.errors import ParameterError
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import NeuralDetector, Training
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
 from tocsin.types import Card
 
 _FLOOR = 0.02
@@ -19,10 +20,10 @@ _FLOOR = 0.02
 _LEAST = 1e-9
 
 
-class Denoising(NeuralDetector):
+class Denoising(NeuralTableDetector):
     """An ensemble of denoisers for noise of several scales, told the scale.
 
-    Rows (n, d) in any units, standardised inside. Training adds Gaussian noise of a standard
+    Rows (n, d) in any units, standardised inside. TableTraining adds Gaussian noise of a standard
     deviation σ drawn log-uniformly from ``[low, high]``, in standard deviations of a column,
     and learns to undo it. The score is how far the networks move a row itself, to which
     nothing is added, when told each of ``scales`` values of σ: the mean over these of the
@@ -58,7 +59,7 @@ class Denoising(NeuralDetector):
         high: float = 1.0,
         scales: int = 5,
         width: int = 128,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
         super().__init__(**training)
         self.low = low
@@ -102,9 +103,7 @@ class Denoising(NeuralDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("width", "scales"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_least(1, width=self.width, scales=self.scales)
         if not 0 < self.low <= self.high < math.inf:
             raise ParameterError(
                 f"The noise needs 0 < low ≤ high; got low={self.low}, high={self.high}."

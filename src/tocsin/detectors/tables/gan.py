@@ -9,11 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.tables._generative import GenerativeAutoencoder, normal_like
+from tocsin.base.abilities import Embeds, Samples
+from tocsin.base.parameters import check_least
+from tocsin.detectors.tables._generative import check_way, code_size, draw_rows, normal_like
+from tocsin.detectors.tables._reconstruction import (
+    calibrate_errors,
+    reconstruction_loss,
+    relative_errors,
+)
 from tocsin.nn.blocks import MemberLinear, mlp
-from tocsin.nn.detector import Training
-from tocsin.nn.training import Player, Schedule
-from tocsin.types import Card
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
+from tocsin.nn.training import Objective, Schedule
+from tocsin.types import Card, FloatArray
 
 _ADVERSARIAL = 0.2
 """Weight of fooling the discriminator, beside that of reconstructing a row."""
@@ -31,7 +38,7 @@ _AVERAGING = 0.99
 """How slowly the averaged weights follow the trained ones."""
 
 
-class Gan(GenerativeAutoencoder):
+class Gan(NeuralTableDetector, Embeds, Samples):
     """An ensemble of generators trained against discriminators, each with an encoder.
 
     Rows (n, d) in any units, standardised inside. The discriminator tells pairs of a row and
@@ -77,14 +84,23 @@ class Gan(GenerativeAutoencoder):
         score_by: str = "reconstruction",
         latent: int | None = None,
         width: int = 128,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
-        defaults = Training(batch_size=128)
-        super().__init__(latent=latent, width=width, **(defaults | training))
+        defaults = TableTraining(batch_size=128)
+        super().__init__(**(defaults | training))
         self.score_by = score_by
+        self.latent = latent
+        self.width = width
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return a small network and a short training."""
+        return {"width": 32, "steps": 150, "batch_size": 64}
 
     def _network(self, n_features: int) -> nn.Module:
-        return _Gan(self.members, n_features, self.width, self._latent_size(n_features))
+        return _Gan(
+            self.members, n_features, self.width, code_size(self.latent, n_features, self.width)
+        )
 
     def _schedule(self) -> Schedule:
         return Schedule(
@@ -94,10 +110,10 @@ class Gan(GenerativeAutoencoder):
             betas=(0.5, 0.99),
         )
 
-    def _players(self, net: Any) -> list[Player]:
+    def _objectives(self, net: Any) -> list[Objective]:
         return [
-            Player(list(net.trained.parameters()), lambda x: self._loss(net, x)),
-            Player(list(net.discriminator.parameters()), lambda x: self._judge(net)),
+            Objective(list(net.trained.parameters()), lambda x: self._loss(net, x)),
+            Objective(list(net.discriminator.parameters()), lambda x: self._judge(net)),
         ]
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
@@ -128,16 +144,16 @@ class Gan(GenerativeAutoencoder):
         return real, fake
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
-        return super()._loss(net, x)
+        return reconstruction_loss(net, x)
 
     def _calibrate(self, net: Any, held_out: Tensor) -> None:
-        super()._calibrate(net, held_out)
+        calibrate_errors(net, held_out)
         change = net.feature_change(held_out, net(held_out)).square().mean(1, keepdim=True)
         # The floor keeps features that hardly move from deciding alone.
         net.feature_error.copy_(change + 0.01 * change.mean(2, keepdim=True) + 1e-12)
 
     def _row_scores(self, net: Any, x: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        scores, parts, expected = super()._row_scores(net, x)
+        scores, parts, expected = relative_errors(net, x)
         if self.score_by == "discriminator_features":
             change = net.feature_change(x, expected)
             return (change.square() / net.feature_error).mean(2), None, expected
@@ -147,6 +163,26 @@ class Gan(GenerativeAutoencoder):
         codes = normal_like(net.error, (len(net.error), n, net.latent), generator)
         rows: Tensor = net.decoder(codes)
         return rows
+
+    def embed(self, X: Any) -> FloatArray:
+        """Return the code (n, latent) of rows X, by the first member.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        """
+        return self._embedded(X, lambda net, x: net.encoder(x))
+
+    def sample(self, n: int, seed: int = 0) -> FloatArray:
+        """Return n new normal rows (n, d), in the units of the training rows.
+
+        Each row comes from a member chosen at random. The same seed draws the same rows.
+        Raises NotFitted before ``fit``, and ParameterError for n below 1.
+        """
+        return draw_rows(self, self._draw, n, seed)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_least(1, latent=self.latent, width=self.width)
+        check_way(self.score_by, self.ways)
 
 
 class _Gan(nn.Module):

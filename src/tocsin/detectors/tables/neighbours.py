@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-import numpy as np
-
-from tocsin.base.parameters import check_count
+from tocsin.detectors.tables._distances import check_neighbours, compare
 from tocsin.detectors.tables._reference import ReferenceDetector
-from tocsin.errors import ParameterError
-from tocsin.features.column_scalings import ColumnScaling, StandardScaling
+from tocsin.features.column_scalings import StandardScaling
 from tocsin.features.neighbour_space import NeighbourSpace
 from tocsin.types import Card, FloatArray, IntArray, Scores
-
-_AGGREGATES: dict[str, Callable[..., FloatArray]] = {
-    "mean": np.mean,
-    "max": np.max,
-    "median": np.median,
-}
 
 
 class Neighbours(ReferenceDetector):
@@ -31,6 +21,7 @@ class Neighbours(ReferenceDetector):
     standardised units, ``expected`` (n, d) is that centroid. Raises ParameterError for a k
     below 1 and an unknown aggregate.
 
+    >>> import numpy as np
     >>> detector = Neighbours(k=1).fit([[0.0], [0.1], [0.2]])
     >>> bool(np.diff(detector.score([[0.1], [9.0]]).values) > 0)
     True
@@ -45,8 +36,6 @@ class Neighbours(ReferenceDetector):
         paper="Ramaswamy, Rastogi, Shim, Efficient Algorithms for Mining Outliers, SIGMOD 2000",
         cost="fit O(n m d), score O(m d) a row, m = reference rows",
     )
-
-    _scaling: ClassVar[type[ColumnScaling]] = StandardScaling
 
     def __init__(
         self,
@@ -66,33 +55,11 @@ class Neighbours(ReferenceDetector):
         return {"max_reference": 500}
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        check_count("k", self.k)
-        if self.aggregate not in _AGGREGATES:
-            raise ParameterError(
-                f"aggregate is {self.aggregate!r}; it must be one of {', '.join(_AGGREGATES)}."
-            )
+        check_neighbours(self.k, self.aggregate)
         super()._fit(X, y)
 
-    def _count(self) -> int:
-        """Return how many neighbours to take."""
-        return self.k
-
-    def _counts(self, X: FloatArray) -> IntArray:
-        """Return how many of these count for each row of X, (n,)."""
-        return np.full(len(X), self._count())
-
     def _prepare(self) -> None:
-        self._space = NeighbourSpace(self._scaling, self.reference_)
+        self._space = NeighbourSpace(StandardScaling, self.reference_)
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
-        values = np.empty(len(X))
-        parts, expected = np.empty(X.shape), np.empty(X.shape)
-        counts = self._counts(X)
-        for block, rows, differences, lengths in self._space.neighbours(X, self._count(), itself):
-            for k in np.unique(counts[block]):
-                some = counts[block] == k
-                at = np.arange(block.start, block.stop)[some]
-                values[at] = _AGGREGATES[self.aggregate](lengths[some, :k], axis=1)
-                parts[at] = differences[some, :k].mean(axis=1) ** 2
-                expected[at] = self.reference_[rows[some, :k]].mean(axis=1)
-        return Scores(values, parts, expected)
+        return compare(self._space, self.reference_, X, self.k, self.aggregate, itself)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import rankdata
 
+from tocsin.detectors.tables._distances import check_neighbours, compare
+from tocsin.detectors.tables._reference import ReferenceDetector
 from tocsin.detectors.tables.hbos import Hbos
 from tocsin.detectors.tables.isolation_forest import IsolationForest
-from tocsin.detectors.tables.neighbours import Neighbours
 from tocsin.errors import ParameterError
 from tocsin.features.categories import Categories
 from tocsin.features.column_scalings import MixedScaling
-from tocsin.types import BoolArray, Card, FloatArray, IntArray
+from tocsin.features.neighbour_space import NeighbourSpace
+from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 
-class TrimmedNeighbours(Neighbours):
+class TrimmedNeighbours(ReferenceDetector):
     """Mean distance to the k nearest training rows that look normal; for unlabelled mixed data.
 
     The rows are ranked by an isolation forest and by histograms; the share ``trim`` with the
@@ -46,8 +48,6 @@ class TrimmedNeighbours(Neighbours):
         cost="fit O(n m d), score O(m d) a row, m = reference rows",
     )
 
-    _scaling = MixedScaling
-
     def __init__(
         self,
         k: int = 50,
@@ -56,22 +56,32 @@ class TrimmedNeighbours(Neighbours):
         max_reference: int = 10_000,
         seed: int = 0,
     ) -> None:
-        super().__init__(k, aggregate, max_reference, seed)
+        self.k = k
+        self.aggregate = aggregate
         self.trim = trim
+        self.max_reference = max_reference
+        self.seed = seed
 
-    def _count(self) -> int:
-        rows = len(self.reference_)
-        return max(min(self.k, rows // 2), rows // 40, 1)
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return parameters that make this detector small enough for the contract checks."""
+        return {"max_reference": 500}
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        check_neighbours(self.k, self.aggregate)
+        super()._fit(X, y)
 
     def _prepare(self) -> None:
-        super()._prepare()
+        self._space = NeighbourSpace(MixedScaling, self.reference_)
         self._categories = Categories(self.reference_)
 
-    def _counts(self, X: FloatArray) -> IntArray:
-        k = np.full(len(X), self._count())
+    def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:
+        rows = len(self.reference_)
+        k = max(min(self.k, rows // 2), rows // 40, 1)
+        counts = np.full(len(X), k)
         for sizes in self._categories.ordinary(X).T:
-            k = np.where(sizes > 0, np.minimum(k, np.maximum(sizes // 2, 1)), k)
-        return k
+            counts = np.where(sizes > 0, np.minimum(counts, np.maximum(sizes // 2, 1)), counts)
+        return compare(self._space, self.reference_, X, k, self.aggregate, itself, counts)
 
     def _rows_to_learn(self, X: FloatArray) -> IntArray:
         if not 0 <= self.trim < 1:

@@ -8,21 +8,21 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.tables._generative import GenerativeAutoencoder, normal_like
-from tocsin.errors import ParameterError
+from tocsin.base.abilities import Embeds, Samples
+from tocsin.base.parameters import check_least
+from tocsin.detectors.tables._generative import check_way, code_size, draw_rows, normal_like
 from tocsin.nn.blocks import mlp
-from tocsin.nn.detector import Training
-from tocsin.types import Card
+from tocsin.nn.tables import NeuralTableDetector, TableTraining
+from tocsin.types import Card, FloatArray
 
 _LOG_VARIANCE = (2 * math.log(0.02), 4.0)
 """Bounds of the learned log-variances: a constant column must not become infinitely sure."""
-
 
 _SPEED = 10.0
 """How much faster than the weights the decoder's log-variances move."""
 
 
-class Vae(GenerativeAutoencoder):
+class Vae(NeuralTableDetector, Embeds, Samples):
     """An ensemble of β-variational autoencoders with a Gaussian decoder.
 
     Rows (n, d) in any units, standardised inside. The decoder's variance is learned, one a
@@ -69,14 +69,23 @@ class Vae(GenerativeAutoencoder):
         beta: float = 0.3,
         latent: int | None = None,
         width: int = 128,
-        **training: Unpack[Training],
+        **training: Unpack[TableTraining],
     ) -> None:
-        super().__init__(latent=latent, width=width, **training)
+        super().__init__(**training)
         self.score_by = score_by
         self.beta = beta
+        self.latent = latent
+        self.width = width
+
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return a small network and a short training."""
+        return {"width": 32, "steps": 150, "batch_size": 64}
 
     def _network(self, n_features: int) -> nn.Module:
-        return _Vae(self.members, n_features, self.width, self._latent_size(n_features))
+        return _Vae(
+            self.members, n_features, self.width, code_size(self.latent, n_features, self.width)
+        )
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         mean, log_variance = net.encode(x)
@@ -118,9 +127,20 @@ class Vae(GenerativeAutoencoder):
             scores = scores + self.beta * _divergence_from_standard(mean, log_variance)
         return scores, parts, expected
 
-    def _encode(self, net: Any, x: Tensor) -> Tensor:
-        mean: Tensor = net.encode(x)[0]
-        return mean
+    def embed(self, X: Any) -> FloatArray:
+        """Return the mean code (n, latent) of rows X, by the first member.
+
+        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        """
+        return self._embedded(X, lambda net, x: net.encode(x)[0])
+
+    def sample(self, n: int, seed: int = 0) -> FloatArray:
+        """Return n new normal rows (n, d), in the units of the training rows.
+
+        Each row comes from a member chosen at random. The same seed draws the same rows.
+        Raises NotFitted before ``fit``, and ParameterError for n below 1.
+        """
+        return draw_rows(self, self._draw, n, seed)
 
     def _draw(self, net: Any, n: int, generator: torch.Generator) -> Tensor:
         members, latent = net.code_mean.shape[0], net.code_mean.shape[2]
@@ -132,8 +152,9 @@ class Vae(GenerativeAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not self.beta >= 0:
-            raise ParameterError(f"beta must be at least 0; got {self.beta}.")
+        check_least(1, latent=self.latent, width=self.width)
+        check_way(self.score_by, self.ways)
+        check_least(0, beta=self.beta)
 
 
 class _Vae(nn.Module):

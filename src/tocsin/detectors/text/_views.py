@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from sklearn.covariance import ledoit_wolf
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from tocsin.base import Stateful, fold_of_rows
+from tocsin.base import Stateful, assign_folds
 from tocsin.errors import MissingExtra
 from tocsin.features.char_model import CharModel
 from tocsin.features.column_scalings import MidRankScaling
@@ -132,7 +132,7 @@ class Surprise(View):
     def fit(self, X: TextArray) -> FloatArray:
         """Learn from texts (n,) and return their out-of-fold scores (n,)."""
         scores = np.empty(len(X))
-        fold = fold_of_rows(len(X), min(_FOLDS, len(X)))
+        fold = assign_folds(len(X), min(_FOLDS, len(X)))
         for held_out in np.unique(fold):
             self.model_.fit(X[fold != held_out])
             scores[fold == held_out] = self.score(X[fold == held_out])

@@ -23,8 +23,8 @@ from tocsin.encoders.text import mean_pooled, read_encoder
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded, to_numpy
-from tocsin.nn.single import Single
-from tocsin.nn.training import Rows, Schedule, train
+from tocsin.nn.single import SingleMember
+from tocsin.nn.training import MemberBatches, Schedule, train
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
 _HELD_OUT = 0.1
@@ -193,7 +193,7 @@ class TextClassifier(TextDetector):
         # The loop takes rows of numbers: here each is the number of a text.
         numbers = np.concatenate([shown, outside]).astype(float)[:, None]
         fold = np.repeat([1, 0], [len(shown), len(outside)])
-        rows = Rows(numbers, fold, 1, lambda x: x, device, self.seed)
+        rows = MemberBatches(numbers, fold, 1, lambda x: x, device, self.seed)
         labelled = _Labelled(net.model.tokenize(X)["input_ids"], y, self.weight_ / _times(y))
         epoch = -(-len(shown) // self.batch_size)
         epochs = -(-_STEPS // epoch) if self.epochs is None else self.epochs
@@ -205,8 +205,8 @@ class TextClassifier(TextDetector):
             check_every=max(_RARELY, -(-epoch // _CHECKS)),
             patience=_CHECKS,
         )
-        single = Single(net)
-        player = single.player(part, lambda x: labelled.loss(net, x))
+        single = SingleMember(net)
+        player = single.objective(part, lambda x: labelled.loss(net, x))
         train(single, [player], rows, lambda x: labelled.loss(net, x[0])[None], schedule)
 
     def _network(self) -> _Classifier:

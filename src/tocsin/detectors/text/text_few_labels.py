@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, hstack
 
-from tocsin.base import fold_of_rows
+from tocsin.base import assign_folds
 from tocsin.detectors.text._views import Material
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.errors import InputError, ParameterError
@@ -108,7 +108,7 @@ class TextFewLabels(TextViews):
         assert y is not None  # noqa: S101 - as in ``_fit``
         rows = self.__dict__.pop("_training")
         scores: FloatArray = rows @ self.coefficients_ + self.intercept_
-        fold = fold_of_rows(len(y), min(_FOLDS, len(y)), self.seed, y)
+        fold = assign_folds(len(y), min(_FOLDS, len(y)), self.seed, y)
         for held_out in np.unique(fold):
             inside = fold != held_out
             if len(np.unique(y[inside])) == 2:  # no regression can do without the only anomaly

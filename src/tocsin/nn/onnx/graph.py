@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.base import State, Stateful
-from tocsin.nn.onnx import open_session
+from tocsin.base.state import State, Stateful
+from tocsin.nn.onnx.session import open_session
 
 if TYPE_CHECKING:
     from torch import nn
 
-_OPSET = 17
 
-
-class Graph(Stateful):
+class OnnxGraph(Stateful):
     """A network from one image (1, size, size, 3), float32 from 0 to 255, to named arrays.
 
     ``content``: the ONNX model. ``size``: the side of the image in pixels. ``outputs``: the names
@@ -59,26 +57,14 @@ class Graph(Stateful):
 
 def export_graph(
     network: nn.Module, size: int, outputs: Sequence[str], device: str = "auto"
-) -> Graph:
+) -> OnnxGraph:
     """Return a module from images (1, size, size, 3) to a tuple of tensors as a graph.
 
     The module is in eval mode and on the CPU; ``outputs`` names the tensors in their order.
     """
-    import io
-    import warnings
-
     import torch
 
-    file: Any = io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sizes are traced on purpose
-        torch.onnx.export(
-            network,
-            (torch.zeros(1, size, size, 3),),
-            file,
-            dynamo=False,
-            input_names=["images"],
-            output_names=list(outputs),
-            opset_version=_OPSET,
-        )
-    return Graph(file.getvalue(), size, outputs, device)
+    from tocsin.nn.onnx.export import export_onnx
+
+    example = torch.zeros(1, size, size, 3)
+    return OnnxGraph(export_onnx(network, example, "images", outputs), size, outputs, device)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from tocsin.base import State, TableDetector
-from tocsin.errors import CorruptModel, MissingExtra, NotSavable, ParameterError
+from tocsin.base.abilities import Embeds, Samples
+from tocsin.errors import CorruptModel, NotSavable, ParameterError
+from tocsin.nn.onnx.session import open_session
 from tocsin.types import Card, FloatArray, Scores
-
-_EXTERNAL = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
-"""The key, as protobuf writes it, without which no weights can be in another file."""
 
 _CHUNK = 512
 """Rows scored at once: their activations stay in the processor's cache."""
 
 
-class OnnxDetector(TableDetector):
+class OnnxDetector(TableDetector, Embeds, Samples):
     """A trained detector as an ONNX model, run by onnxruntime on the CPU.
 
     ``content``: what ``to_onnx`` of a neural detector gave. ``parameters``: those of that
@@ -43,7 +41,7 @@ class OnnxDetector(TableDetector):
             (rows,) = self._session.get_inputs()
             self.n_features_in_ = int(rows.shape[1])
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise CorruptModel(f"The ONNX model is none of Tocsin's: {error!r}.") from error
+            raise CorruptModel(f"The ONNX model was not written by Tocsin: {error!r}.") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     @property
@@ -103,36 +101,11 @@ class OnnxDetector(TableDetector):
         )
 
 
-def open_session(content: bytes, threads: int, device: str = "cpu") -> Any:
-    """Return an onnxruntime session of a model; 0 threads are as many as OMP_NUM_THREADS says.
+def with_card(content: bytes, card: Card) -> bytes:
+    """Return an ONNX model with the detector's card in its metadata, the same bytes each time."""
+    import onnx
 
-    ``device``: "cpu", "cuda", or "auto" for the best that onnxruntime was built for. Raises
-    MissingExtra without onnxruntime, ParameterError for a device that is not there, and
-    CorruptModel for a model that cannot be run or refers to other files.
-    """
-    # From 1.29 on it reports sessions to its maker, unless this stands before it is imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra("onnxruntime", extra=None) from error
-    if _EXTERNAL.search(content):
-        raise CorruptModel("The ONNX model refers to other files. Train and save it again.")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    providers = _providers(device, onnxruntime.get_available_providers())
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # onnxruntime's errors have no common base but this
-        raise CorruptModel(f"onnxruntime cannot run the ONNX model: {error}") from error
-
-
-def _providers(device: str, available: list[str]) -> list[str]:
-    known = {"cuda": "CUDAExecutionProvider", "mps": "CoreMLExecutionProvider"}
-    wanted = [known[name] for name in known if device in (name, "auto")]
-    there = [provider for provider in wanted if provider in available]
-    if device not in ("auto", "cpu") and not there:
-        raise ParameterError(f'onnxruntime has no "{device}" here; choose "cpu" or "auto".')
-    return [*there, "CPUExecutionProvider"]
+    model = onnx.load_model_from_string(content)
+    onnx.helper.set_model_props(model, {"card": json.dumps(asdict(card))})
+    described: bytes = model.SerializeToString(deterministic=True)
+    return described

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tocsin.base import (
     TableDetector,
+    assign_folds,
     contiguous_folds,
     correlation_length,
-    fold_of_rows,
-    out_of_fold_scores,
 )
-from tocsin.errors import NotFitted, ParameterError
+from tocsin.base.abilities import Exports
+from tocsin.base.parameters import check_positive
+from tocsin.errors import NotFitted, NotSavable
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import NetworkDetector, mean_and_scale, seeded, to_numpy
-from tocsin.nn.training import Player, Rows, Schedule, train
+from tocsin.nn.onnx.export import export_onnx
+from tocsin.nn.onnx.tables import with_card
+from tocsin.nn.training import MemberBatches, Objective, Schedule, train
 from tocsin.types import FloatArray, IntArray, Scores
 
 _LIMIT = 1e6
 """Standardised values are clipped here, so that float32 squares stay finite."""
 
 
-class Training(TypedDict, total=False):
-    """How networks are trained: keywords that every neural detector takes."""
+class TableTraining(TypedDict, total=False):
+    """How networks are trained: keywords that every neural detector of tables takes."""
 
     members: int
     steps: int
@@ -38,12 +43,12 @@ class Training(TypedDict, total=False):
     seed: int
 
 
-class NeuralDetector(NetworkDetector, TableDetector):
+class NeuralTableDetector(NetworkDetector, TableDetector, Exports):
     """A detector that trains an ensemble of networks on standardised rows.
 
-    Each member holds out its own fold for early stopping, so a training row's honest score
-    is that of the member that has not learned from it; with fewer rows than members, members
-    share folds. Where rows depend on those before them, folds are contiguous, with gaps.
+    Each member holds out its own fold for early stopping, so a training row's out-of-sample
+    score is that of the member that has not learned from it; with fewer rows than members,
+    members share folds. Where rows depend on those before them, folds are contiguous, with gaps.
     With one member, the rows' scores come from refits on five folds. Networks
     train in float32 and score in float64, where a row's score does not depend on the size
     of the batch it comes in.
@@ -58,7 +63,6 @@ class NeuralDetector(NetworkDetector, TableDetector):
 
     mean_: FloatArray
     scale_: FloatArray
-    holds_out_blocks_: bool = False
 
     def __init__(
         self,
@@ -88,8 +92,8 @@ class NeuralDetector(NetworkDetector, TableDetector):
     def _initialise(self, net: Any, x: Tensor) -> None:
         """Set what the training needs from rows x (members, k, d); nothing by default."""
 
-    def _players(self, net: Any) -> list[Player]:
-        return [Player(list(net.parameters()), lambda x: self._loss(net, x))]
+    def _objectives(self, net: Any) -> list[Objective]:
+        return [Objective(list(net.parameters()), lambda x: self._loss(net, x))]
 
     def _validate(self, net: Any, x: Tensor) -> Tensor:
         """Return the held-out loss (members,), with the same random draws at every check."""
@@ -98,9 +102,9 @@ class NeuralDetector(NetworkDetector, TableDetector):
 
     def _rows(
         self, X: FloatArray, fold: IntArray, y: IntArray | None, device: torch.device
-    ) -> Rows:
+    ) -> MemberBatches:
         """Return the rows that the members learn from and are checked on."""
-        return Rows(X, fold, self.members, self._standardise, device, self.seed)
+        return MemberBatches(X, fold, self.members, self._standardise, device, self.seed)
 
     def _calibrate(self, net: Any, held_out: Tensor) -> None:
         """Set what the scores need beyond the weights, from held-out rows; nothing by default."""
@@ -110,19 +114,24 @@ class NeuralDetector(NetworkDetector, TableDetector):
             steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate
         )
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray | None:
         self._check_parameters()
         self.mean_, self.scale_ = mean_and_scale(X)
-        self._length = correlation_length(X) if y is None else 0
-        self.holds_out_blocks_ = self._length > 0 and self.members > 1
-        self._train(X, self._fold(len(X), y), y)
+        length = correlation_length(X) if y is None else 0
+        self.holds_out_blocks_ = length > 0 and self.members > 1
+        fold = self._folds(len(X), y, length)
+        self._train(X, fold, y)
+        return self._out_of_sample(X, fold) if self.members > 1 else None
 
-    def _fold(self, n: int, y: IntArray | None) -> IntArray:
-        """Return which fold (n,) each row is in; a lone member holds out one fold of ten."""
+    def _folds(self, n: int, y: IntArray | None, length: int = 0) -> IntArray:
+        """Return which fold (n,) each row is in; a lone member holds out one fold of ten.
+
+        Folds of rows that depend on each other over some ``length`` are contiguous.
+        """
         folds = min(self.members if self.members > 1 else 10, n)
-        if self._length:
-            return contiguous_folds(n, folds, self._length)
-        return fold_of_rows(n, folds, seed=self.seed, y=y)
+        if length:
+            return contiguous_folds(n, folds, length)
+        return assign_folds(n, folds, seed=self.seed, y=y)
 
     def _train(self, X: FloatArray, fold: IntArray, y: IntArray | None) -> None:
         device = pick_device(self.device)
@@ -133,7 +142,7 @@ class NeuralDetector(NetworkDetector, TableDetector):
                 self._initialise(net, rows.batch(4096))
             train(
                 net,
-                self._players(net),
+                self._objectives(net),
                 rows,
                 lambda x: self._validate(net, x),
                 self._schedule(),
@@ -145,15 +154,26 @@ class NeuralDetector(NetworkDetector, TableDetector):
     def to_onnx(self) -> bytes:
         """Return the trained detector as an ONNX model: rows (n, d) float64 to scores (n,).
 
-        Parts and expected rows (n, d) are further outputs, where the detector has them.
-        Raises NotFitted before ``fit``, MissingExtra without the package onnx, and NotSavable for
-        a network that ONNX has no operators for.
+        Parts and expected rows (n, d) are further outputs, where the detector has them. The
+        network computes in float32. The same detector gives the same bytes each time. Raises
+        NotFitted before ``fit``, MissingExtra without the package onnx, and NotSavable for a
+        network that ONNX has no operators for.
         """
-        from tocsin.nn.export import to_onnx
-
         if not hasattr(self, "net_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before to_onnx.")
-        return to_onnx(self)
+        serving = _Serving(self).eval()
+        rows = torch.zeros(2, self.n_features_in_, dtype=torch.float64)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # shapes are traced on purpose
+            names = list(serving.named(rows))
+            try:
+                # Frozen, what depends on weights alone is computed now: inverses, norms.
+                traced = torch.jit.trace(serving, rows, check_trace=False)  # type: ignore[no-untyped-call]
+                frozen = torch.jit.freeze(traced)
+                content = export_onnx(frozen, rows, "rows", names, any_length=True)
+            except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+                raise NotSavable(f"{self.card.name} has no ONNX form: {error}") from error
+        return with_card(content, self.card)
 
     def _score(self, X: FloatArray) -> Scores:
         values, parts, expected = [], [], []
@@ -170,15 +190,14 @@ class NeuralDetector(NetworkDetector, TableDetector):
             np.concatenate(expected) if expected else None,
         )
 
-    def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        if self.members == 1:
-            return out_of_fold_scores(self, X, y)
+    def _out_of_sample(self, X: FloatArray, fold: IntArray) -> FloatArray:
+        """Return the score (n,) of each training row by the member that held out its fold."""
         # Rows between contiguous folds have served no member: the first one scores them.
-        fold = torch.from_numpy(self._fold(len(X), y)).clamp(min=0)
+        folds = torch.from_numpy(fold).clamp(min=0)
         start, values = 0, []
         for x in self._chunks(X):
             scores, _, _ = self._row_scores(self.net_, x.expand(self.members, -1, -1))
-            own = fold[start : start + x.shape[1]].to(scores.device)
+            own = folds[start : start + x.shape[1]].to(scores.device)
             values.append(to_numpy(scores.gather(0, own.unsqueeze(0))[0]))
             start += x.shape[1]
         return np.concatenate(values)
@@ -196,26 +215,47 @@ class NeuralDetector(NetworkDetector, TableDetector):
         mean, scale = torch.from_numpy(self.mean_), torch.from_numpy(self.scale_)
         return ((x - mean) / scale).clamp(-_LIMIT, _LIMIT)
 
-    def _check_parameters(self) -> None:
-        for name in ("members", "steps", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
-
-
-class EncodingDetector(NeuralDetector):
-    """A neural detector whose network has a latent representation of a row."""
-
-    @abstractmethod
-    def _encode(self, net: Any, x: Tensor) -> Tensor:
-        """Return the latent representation (members, batch, latent) of standardised rows."""
-
-    def embed(self, X: Any) -> FloatArray:
+    def _embedded(self, X: Any, encode: Callable[[Any, Tensor], Tensor]) -> FloatArray:
         """Return the latent representation (n, latent) of rows X, by the first member.
 
-        Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
+        ``encode`` takes the network and standardised rows (members, batch, d) to that of each
+        member. Raises NotFitted before ``fit``, and SchemaMismatch for another number of columns.
         """
         if not hasattr(self, "net_"):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before embed.")
         chunks = self._chunks(self._check_scoring(X))
-        latent = [self._encode(self.net_, x.expand(self.members, -1, -1))[0] for x in chunks]
+        latent = [encode(self.net_, x.expand(self.members, -1, -1))[0] for x in chunks]
         return to_numpy(torch.cat(latent)).astype(np.float64)
+
+    def _check_parameters(self) -> None:
+        check_positive(
+            members=self.members,
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+        )
+
+
+class _Serving(nn.Module):
+    """Rows (n, d) in the units of training to scores, parts and expected rows."""
+
+    def __init__(self, detector: NeuralTableDetector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.net = copy.deepcopy(detector.net_).cpu().float()
+
+    def named(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the outputs by name."""
+        detector = self.detector
+        x = detector._standardise(rows).float().expand(detector.members, -1, -1)
+        score, parts, expected = detector._row_scores(self.net, x)
+        named = {"score": score.mean(0).double()}
+        if parts is not None:
+            named["parts"] = parts.mean(0).double()
+        if expected is not None:
+            mean, scale = torch.from_numpy(detector.mean_), torch.from_numpy(detector.scale_)
+            named["expected"] = expected.mean(0).double() * scale + mean
+        return named
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.named(rows).values())

@@ -1,0 +1,1 @@
+"""Networks as ONNX models: written from torch, run by onnxruntime without it."""
