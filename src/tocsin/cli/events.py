@@ -53,7 +53,7 @@ def events(
         known_monitor(settings, stores, monitor)
         if requeue is not None:
             stores.outbox.requeue(requeue, datetime.now(UTC))
-            typer.echo(f"{requeue} will be sent result.")
+            typer.echo(f"{requeue} will be sent again.")
             return
         if replay is not None:
             from tocsin.monitor.quarantine import reprocess_quarantined

@@ -87,12 +87,10 @@ class Loaded:
     def required_labels(self) -> IntArray:
         """The labels. Raises ParameterError if there are none."""
         if self.labels is None:
-            ways = (
-                "--label COLUMN or --labels FILE"
-                if "label" in self.cli.options
-                else "--labels FILE"
+            column = "--label COLUMN or " if "label" in self.cli.options else ""
+            raise ParameterError(
+                f"Evaluation needs labels; for {self.cli.noun}, pass {column}--labels FILE."
             )
-            raise ParameterError(f"Evaluation needs labels; for {self.cli.noun}, pass {ways}.")
         return self.labels
 
     def training(self, path: Path) -> Loaded:

@@ -43,9 +43,8 @@ def silence_as_dict(silence: Silence) -> dict[str, Any]:
 def print_fields(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
     """Print rows, one line each, as names and values; ``nothing`` if there are none."""
     for row in rows:
-        typer.echo(
-            cut("  ".join(f"{name} {format_value(value)}" for name, value in row.items() if value))
-        )
+        words = (f"{name} {format_value(value)}" for name, value in row.items() if value)
+        typer.echo(cut("  ".join(words)))
     if not rows:
         typer.echo(nothing)
 
