@@ -212,7 +212,7 @@ def test_scores_do_not_depend_on_the_block(pipeline: ImagePipeline) -> None:
 def test_only_the_hottest_maps_are_kept(
     pipeline: ImagePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tocsin.pipeline.images.MOST_EXPLAINED", 3)
+    monkeypatch.setattr(ImagePipeline, "most_explained", 3)
     spots = [wall(i, spot=(80, 40), side=8 + i) for i in range(40)]
     detection = pipeline.detect(spots)
     assert len(detection.anomalies) > 3

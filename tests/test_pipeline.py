@@ -181,11 +181,16 @@ def test_training_rows_have_p_values_above_zero(machines: pd.DataFrame) -> None:
     assert normal.sum() == int(0.02 * len(normal))
 
 
-def test_a_model_of_an_unknown_modality_asks_for_an_update(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "key"), [("about", "pipeline"), ("card", "modality"), ("card", "name")]
+)
+def test_a_model_of_what_is_not_known_asks_for_an_update(
+    tmp_path: Path, place: str, key: str
+) -> None:
     pipeline = Pipeline("pca").fit(np.random.default_rng(0).normal(size=(50, 2)))
     pipeline.save(tmp_path / "model")
     state, about = folder.load_state(tmp_path / "model")
-    about["card"]["modality"] = "smells"
+    (about if place == "about" else about["card"])[key] = "smells"
     folder.save_state(tmp_path / "newer", state, about)
     with pytest.raises(NewerFormat, match=r"'smells'.*Update it"):
         tocsin.load(tmp_path / "newer")

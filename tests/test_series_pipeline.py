@@ -105,7 +105,7 @@ def test_missing_points_are_filled_and_never_flagged(pipeline: SeriesPipeline) -
     assert len(detection) == 1500
     assert (detection.rows == -1).sum() == 5
     assert not detection.decision.is_anomaly[detection.rows == -1].any()
-    assert detection.at_points(np.ones(len(frame), dtype=np.int64)).sum() == len(frame)
+    assert detection.labels(np.ones(len(frame), dtype=np.int64)).sum() == len(frame)
 
 
 def entities(seed: int = 0, fault: bool = False) -> pd.DataFrame:
@@ -160,7 +160,7 @@ def test_what_cannot_work_is_refused(pipeline: SeriesPipeline) -> None:
         SeriesPipeline(tocsin.detectors.create("pca")).fit(machine())
     with pytest.raises(InputError, match="at least 16 points"):
         SeriesPipeline("autoregression").fit(machine(10, fault=None))
-    with pytest.raises(ParameterError, match="tables, series"):
+    with pytest.raises(ParameterError, match="series, tables"):
         tocsin.detect(machine(), modality="smells")
 
 

@@ -18,7 +18,7 @@ from tocsin.base import Detector
 from tocsin.errors import MissingExtra, ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.threads import limited_threads
-from tocsin.types import Decision, FloatArray, IntArray, Modality
+from tocsin.types import Decision, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +49,7 @@ class Task:
 
 def run_tasks(
     tasks: Iterable[Task],
-    modality: Modality,
+    modality: str,
     detectors: Sequence[str],
     progress: Callable[[Row], None] | None = None,
     threads: int = 1,
@@ -80,7 +80,7 @@ def run_tasks(
 
 
 def check_detectors(
-    modality: Modality, detectors: Sequence[str], parameters: Mapping[str, Any] | None
+    modality: str, detectors: Sequence[str], parameters: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return the parameters, of which each is one of some detector's.
 
@@ -126,7 +126,7 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
     return table[column].to_numpy(dtype=object), table[label].to_numpy().astype(np.int64)
 
 
-def created(modality: Modality, name: str, told: Mapping[str, Any]) -> Detector:
+def created(modality: str, name: str, told: Mapping[str, Any]) -> Detector:
     """Return a new detector with those of the parameters that it has."""
     detector: Detector = registry.create(name, modality)
     known = detector.parameter_names()
@@ -189,7 +189,7 @@ def _shown(value: float, unit: float = 1.0) -> str:
     return "–" if np.isnan(value) else f"{unit * value:,.{1 if unit > 1 else 0}f}"
 
 
-def _measure(task: Task, modality: Modality, name: str, parameters: Mapping[str, Any]) -> Row:
+def _measure(task: Task, modality: str, name: str, parameters: Mapping[str, Any]) -> Row:
     row: Row = dict.fromkeys((*_MEASURED, "threshold", "error"))
     try:
         told = {"training": task.training, "seed": task.seed, **parameters}

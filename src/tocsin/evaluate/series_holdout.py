@@ -109,5 +109,5 @@ def hold_out_series(
     start = time.perf_counter()
     detection = pipeline.fit(frame[:train_rows]).detect(frame, explain=False)
     seconds = time.perf_counter() - start
-    labels = detection.at_points(y)
+    labels = detection.labels(y)
     return measure_series(detection, labels, pipeline.detector_name, seconds), detection

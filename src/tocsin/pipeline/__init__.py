@@ -1,27 +1,29 @@
 """Prepare, detect, decide, explain: what is fitted, saved, loaded and scored.
 
-One file a modality; what they share is in ``base``.
+One file per modality, imported when it is used; what they share is in ``base`` and ``items``.
 """
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike
 
+from tocsin import registry
 from tocsin.base import Detector
 from tocsin.errors import NewerFormat, ParameterError
 from tocsin.pipeline.base import BasePipeline
-from tocsin.pipeline.images import ImagePipeline
-from tocsin.pipeline.logs import LogPipeline
-from tocsin.pipeline.series import SeriesPipeline
-from tocsin.pipeline.serving import served
-from tocsin.pipeline.tables import Pipeline
-from tocsin.pipeline.text import TextPipeline
-from tocsin.readers.table import Known, read_table
 from tocsin.store import folder
 from tocsin.types import Detection
+
+if TYPE_CHECKING:
+    from tocsin.pipeline.images import ImagePipeline
+    from tocsin.pipeline.logs import LogPipeline
+    from tocsin.pipeline.series import SeriesPipeline
+    from tocsin.pipeline.tables import Pipeline
+    from tocsin.pipeline.text import TextPipeline
 
 __all__ = [
     "BasePipeline",
@@ -31,49 +33,54 @@ __all__ = [
     "SeriesPipeline",
     "TextPipeline",
     "detect",
-    "known_of",
     "load",
 ]
 
-AnyPipeline = Pipeline | SeriesPipeline | LogPipeline | TextPipeline | ImagePipeline
-
-_PIPELINES: dict[str, type[AnyPipeline]] = {
-    "tables": Pipeline,
-    "series": SeriesPipeline,
-    "logs": LogPipeline,
-    "text": TextPipeline,
-    "images": ImagePipeline,
+_HOMES = {
+    "ImagePipeline": "images",
+    "LogPipeline": "logs",
+    "Pipeline": "tables",
+    "SeriesPipeline": "series",
+    "TextPipeline": "text",
 }
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tocsin.pipeline' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tocsin.pipeline.{_HOMES[name]}"), name)
 
 
 def load(
     path: str | Path, *, runtime: Literal["onnx"] | None = None, threads: int = 1
-) -> AnyPipeline:
+) -> BasePipeline:
     """Return the pipeline saved in a folder; nothing in the folder is executed.
 
-    With ``runtime="onnx"`` a network of a table pipeline scores in onnxruntime on the CPU, with
-    so many ``threads``, and torch is not loaded: scores agree to about 1e-6 and the pipeline
+    With ``runtime="onnx"`` a network of a table pipeline scores in onnxruntime on the CPU, on
+    ``threads`` threads, and torch is not loaded: scores agree to about 1e-6 and the pipeline
     cannot be fitted or saved again. Detectors without a network are loaded as they are. Raises
     NotAModel, CorruptModel or NewerFormat; ParameterError for another runtime, and for a network
     that the folder holds no ONNX model of; MissingExtra without onnxruntime.
     """
     state, about = folder.load_state(path)
-    if runtime == "onnx":
-        state = served(path, state, about, threads)
-    elif runtime is not None:
-        raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
-    if (modality := about["card"]["modality"]) not in _PIPELINES:
+    modality = about.get("pipeline", about["card"]["modality"])
+    if modality not in registry.modalities():
         raise NewerFormat(
             f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
-            f"{', '.join(_PIPELINES)}. Update it: pip install --upgrade tocsin"
+            f"{', '.join(registry.modalities())}. Update it: pip install --upgrade tocsin"
         )
-    return _PIPELINES[modality].from_state(state, about)
+    pipeline: type[BasePipeline] = registry.of_modality("pipeline", modality)
+    if runtime == "onnx":
+        state = pipeline.served(path, state, about, threads)
+    elif runtime is not None:
+        raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
+    return pipeline.from_state(state, about)
 
 
 def detect(
     data: Any,
     *,
-    modality: Literal["tables", "series", "logs", "text", "images"] = "tables",
+    modality: str = "tables",
     train: Any = None,
     labels: ArrayLike | None = None,
     detector: str | Detector = "auto",
@@ -82,11 +89,12 @@ def detect(
 ) -> Detection:
     """Return the anomalies of a table, of time series, of logs, of texts or of images.
 
+    ``modality``: "tables", "series", "logs", "text", "images", or one that another package adds.
     Tables and series are frames, arrays or a file's path; logs are a path, several as Path, or
     a list of lines; texts are a list, a frame with a column ``text=``, or a path; images are a
     folder, an image, or a list of paths and arrays. With ``train``, data known to be normal, the
     model learns from those; otherwise it learns from the data itself, taken as unlabelled, or
-    labelled by ``labels`` (n,), 1 = anomaly. Of unlabelled logs, the threshold that the detector
+    labelled by ``labels`` (n,), 1 = anomaly. On unlabelled logs, the threshold that the detector
     found decides where it found one, unless ``own_threshold=False`` is among ``settings``, those
     of the modality's pipeline. Raises ParameterError for another modality.
 
@@ -96,25 +104,17 @@ def detect(
     >>> detect(rows).anomalies[0]
     np.int64(7)
     """
-    if modality not in _PIPELINES:
-        raise ParameterError(f"modality is one of {', '.join(_PIPELINES)}; got {modality!r}.")
-    if modality != "series":
+    if modality not in (known := registry.modalities()):
+        raise ParameterError(f"modality is one of {', '.join(known)}; got {modality!r}.")
+    kind: type[BasePipeline] = registry.of_modality("pipeline", modality)
+    if "training" in kind.parameter_names():
         settings.setdefault("training", "mixed" if train is None else "clean")
-    pipeline = _PIPELINES[modality](detector, false_alarms=false_alarms, **settings)
+    pipeline = kind(detector, false_alarms=false_alarms, **settings)
     if train is None:
-        return pipeline.fit_detect(_read(data, modality), labels=labels)
-    pipeline.fit(_read(train, modality), labels=labels)
-    return pipeline.detect(_read(data, modality, known_of(pipeline)))
+        return pipeline.fit_detect(_opened(data, pipeline), labels=labels)
+    pipeline.fit(_opened(train, pipeline), labels=labels)
+    return pipeline.detect(_opened(data, pipeline))
 
 
-def known_of(pipeline: AnyPipeline) -> Known | None:
-    """Return what a reader of files has to know to read new ones as this pipeline's training."""
-    if not isinstance(pipeline, Pipeline | SeriesPipeline):
-        return None
-    return pipeline.preparer_.known
-
-
-def _read(data: Any, modality: str, known: Known | None = None) -> Any:
-    """Return the table of a path; all else is read as it is taken in."""
-    path = isinstance(data, str | Path) and modality in ("tables", "series")
-    return read_table(data, known=known) if path else data
+def _opened(data: Any, pipeline: BasePipeline) -> Any:
+    return pipeline.read(data) if isinstance(data, str | Path) else data

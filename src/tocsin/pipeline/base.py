@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +19,9 @@ from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
 from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
 from tocsin.decide import create as create_calibration
-from tocsin.errors import NotFitted, ParameterError
+from tocsin.errors import InputError, NewerFormat, NotFitted, ParameterError, UnknownName
 from tocsin.store import folder
-from tocsin.types import Card, Decision, Drift, FloatArray, IntArray, Modality, Scores
+from tocsin.types import Card, Decision, Detection, Drift, FloatArray, IntArray, Scores
 
 
 class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
@@ -35,15 +35,22 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     ``calibration_`` when it learns, and says how its state is written down.
     """
 
-    modality: ClassVar[Modality]
+    modality: ClassVar[str]
     item: ClassVar[str] = "rows"
     """What one score is of, in the plural."""
+    explained_by: ClassVar[Literal["row", "key"]] = "row"
+    """How people name the items to explain."""
+    adapts: ClassVar[bool] = False
+    """Whether ``detect`` can follow levels that moved, with ``adapt=True``."""
+    most_explained: ClassVar[int] = 200
+    """Anomalies explained at most in one call, the most anomalous ones."""
 
     detector: str | Detector
     false_alarms: float
     alarms_per_day: float | None
     rows_per_day: float | None
     calibration: str
+    reasons: int
     seed: int
 
     detector_: Detector
@@ -57,7 +64,40 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     @property
     @abstractmethod
     def preparation_notes(self) -> list[str]:
-        """What was found, guessed, dropped or filled in preparation."""
+        """What was found, assumed, dropped or filled in preparation."""
+
+    @abstractmethod
+    def fit(self, X: Any, y: Any = None, *, labels: ArrayLike | None = None) -> Self:
+        """Learn what is normal; y is ignored, labels (n,), 1 = anomaly, are used.
+
+        Raises InputError for data that cannot be learned from, ParameterError for settings that
+        cannot work.
+        """
+
+    @abstractmethod
+    def score(self, X: Any, y: Any = None) -> Scores:
+        """Return one score per item, higher = more anomalous; y is ignored.
+
+        Raises NotFitted, and SchemaMismatch for data unlike those trained on.
+        """
+
+    @abstractmethod
+    def detect(self, X: Any, *, explain: bool = True) -> Detection:
+        """Return scores and decisions for new items, and reasons for the anomalies."""
+
+    @abstractmethod
+    def fit_detect(
+        self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
+    ) -> Detection:
+        """Fit, and return the answer for the training items, each scored leaving itself out."""
+
+    @abstractmethod
+    def explain(self, X: Any, items: Sequence[Any] | IntArray | None = None) -> Detection:
+        """Return the answer with reasons for these items of X; None stands for the anomalies.
+
+        ``items``: what ``explained_by`` says, row numbers or keys. Raises InputError for an item
+        that is not there.
+        """
 
     @abstractmethod
     def _state(self) -> dict[str, Any]:
@@ -66,6 +106,28 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Take over what ``_state`` returned; ``about`` is the manifest."""
+
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Return the names of the constructor's parameters."""
+        return list(cls._get_param_names())
+
+    def read(self, path: str | Path) -> Any:
+        """Return what a path holds as ``fit`` and ``detect`` take it; here, the path.
+
+        Tables are read with the columns as this pipeline learned them, once it is trained.
+        Raises UnreadableFile.
+        """
+        return Path(path)
+
+    def moved(self, X: Any) -> list[str]:
+        """Return the columns that lie elsewhere in these items than in training, if any can."""
+        return []
+
+    def restate_budget(self, false_alarms: float) -> Self:
+        """Decide by another share of normal items from now on, and return self."""
+        self.set_params(false_alarms=false_alarms, alarms_per_day=None)
+        return self
 
     def decide(self, scores: Scores) -> Decision:
         """Return which scores are anomalies under the budget as it is set now."""
@@ -78,7 +140,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
             return Budget(self.false_alarms)
         if (rows := self._rows_per_day()) is None:
             raise ParameterError(
-                f"alarms_per_day needs rows_per_day: how many {self.item} come in a day."
+                f"alarms_per_day needs rows_per_day: how many {self.item} come per day."
             )
         return Budget.per_day(self.alarms_per_day, rows)
 
@@ -107,7 +169,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
 
     @property
     def notes_(self) -> tuple[str, ...]:
-        """What was guessed, dropped or filled, in plain words."""
+        """What was assumed, dropped or filled, in plain words."""
         notes = [*self._fitted().preparation_notes]
         if reason := getattr(self.detector_, "reason_", None):
             notes.append(f"{self.detector_name}: {reason}")
@@ -121,18 +183,18 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
             return [
                 f"{known.n_:,} {self.item} in order of time, about {known.independent_:,.0f} "
                 f"independent: supports a budget of {_percent(known.resolution)}; smaller ones are "
-                "extrapolated"
+                "extrapolated and not guaranteed"
             ]
         if rate >= known.resolution:
             return []
-        told = (
-            "extrapolated, and no promise"
+        below = (
+            "extrapolated and not guaranteed"
             if self.calibration == "extreme_value"
             else 'out of reach; calibration "extreme_value" extrapolates'
         )
         return [
-            f"calibrated on {known.n_:,} {self.item}, which can promise a false-alarm rate of "
-            f"{known.resolution:.2%}; {rate:.2%} is {told}"
+            f"calibrated on {known.n_:,} {self.item}, which supports false-alarm rates down to "
+            f"{known.resolution:.2%}; {rate:.2%} is {below}"
         ]
 
     def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
@@ -144,6 +206,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         fitted = self._fitted()
         about = {
             "kind": "pipeline",
+            "pipeline": self.modality,
             "tocsin": __version__,
             "card": asdict(fitted.detector_.card),
             "settings": fitted.settings,
@@ -157,14 +220,14 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
         """Return the pipeline that ``save`` wrote down; no code is run.
 
-        ``state["detector"]`` may be a detector that is ready to score.
+        ``state["detector"]`` may be a detector that is ready to score. Raises NewerFormat for a
+        detector that is not known.
         """
         settings = dict(about["settings"])
         parameters = settings.pop("detector_parameters")
         detector = state.get("detector")
         if not isinstance(detector, Detector):
-            name, modality = about["card"]["name"], about["card"]["modality"]
-            detector = registry.create(name, modality, **parameters)
+            detector = _known_detector(about["card"], parameters)
         pipeline = cls(**{**settings, "detector": detector})
         pipeline._restore(state, about)
         return pipeline
@@ -177,11 +240,26 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         another modality.
         """
         state, about = folder.load_state(path)
-        if (modality := about["card"]["modality"]) != cls.modality:
+        if (modality := about.get("pipeline", about["card"]["modality"])) != cls.modality:
             raise ParameterError(
                 f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
             )
         return cls.from_state(state, about)
+
+    @classmethod
+    def served(
+        cls, path: str | Path, state: Mapping[str, Any], about: Mapping[str, Any], threads: int
+    ) -> dict[str, Any]:
+        """Return a saved state whose networks onnxruntime runs; here, one without networks.
+
+        Raises ParameterError for a network that only torch can run.
+        """
+        if _holds_network(state):
+            raise ParameterError(
+                f'runtime="onnx" serves networks of tables; {path} holds one of {cls.modality}. '
+                "Load it without runtime."
+            )
+        return dict(state)
 
     def _more_files(self) -> dict[str, bytes]:
         """Return what the folder of a saved pipeline holds beside its state, by file name."""
@@ -189,6 +267,14 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
 
     def _rows_per_day(self) -> float | None:
         return self.rows_per_day
+
+    def _restore_model(self, state: Mapping[str, Any]) -> None:
+        """Take over the detector, or one that is ready to score, and the calibration."""
+        ready = state["detector"]
+        self.detector_ = (
+            ready if isinstance(ready, Detector) else self._new_detector().set_state(ready)
+        )
+        self.calibration_ = create_calibration(self.calibration).set_state(state["calibration"])
 
     def _new_detector(self, **offered: Any) -> Detector:
         """Return an untrained detector; it takes those of the settings offered that it has."""
@@ -270,6 +356,35 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "calibration_"):
             raise NotFittedPipeline("This Pipeline is not trained yet: call fit first.")
         return self
+
+
+def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
+    """Return row numbers as an array. Raises InputError for one that is not among n rows.
+
+    >>> check_rows([2, 0], 3)
+    array([2, 0])
+    """
+    rows: IntArray = np.asarray(items, dtype=np.int64)
+    if (beyond := rows[(rows < 0) | (rows >= n)]).size:
+        raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
+    return rows
+
+
+def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:
+    try:
+        detector: Detector = registry.create(card["name"], card["modality"], **parameters)
+    except UnknownName as unknown:
+        raise NewerFormat(
+            f"This model is of the detector {card['name']!r} of {card['modality']!r}, which this "
+            "Tocsin does not know. Update it: pip install --upgrade tocsin"
+        ) from unknown
+    return detector
+
+
+def _holds_network(state: Any) -> bool:
+    if isinstance(state, Mapping):
+        return "net_" in state or any(map(_holds_network, state.values()))
+    return isinstance(state, list) and any(map(_holds_network, state))
 
 
 def _percent(rate: float) -> str:

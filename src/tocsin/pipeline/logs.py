@@ -9,29 +9,26 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import Detector, check_labels
+from tocsin.base import Detector
 from tocsin.decide import Calibration
-from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError
 from tocsin.explain.logs import Background, explain_session, messages_of
-from tocsin.pipeline.base import BasePipeline
-from tocsin.pipeline.raw_logs import Place, RawLogs, place_of, places_of
-from tocsin.pipeline.tables import Training
+from tocsin.pipeline.items import Found, ItemPipeline
+from tocsin.pipeline.logs_raw import Place, RawLogs, place_of, places_of
 from tocsin.prepare.log_patterns import clean
 from tocsin.prepare.logs import LogPreparer, PreparedLogs
 from tocsin.types import (
     Decision,
-    Detection,
+    Drift,
     Explanation,
     FloatArray,
     IntArray,
     LogDetection,
     LogLine,
     Scores,
+    SessionArray,
+    Training,
 )
-
-MOST_EXPLAINED = 100
-"""Anomalies explained at most in one call, the most anomalous ones."""
 
 MOST_SHOWN = 1_000
 """Anomalies at most whose lines are given."""
@@ -41,11 +38,23 @@ MOST_LINES = 20
 
 _EXAMPLE, _EACH = 5, 3
 _DRIFT_P, _DRIFT_FACTOR = 1e-3, 2
-_ORDINARY = 0.9
-"""The share of unlabelled training sessions, those of the lowest scores, taken as examples."""
 
 
-class LogPipeline(BasePipeline):
+@dataclass(frozen=True, slots=True)
+class ReadLogs:
+    """Log sessions, and the lines that they were read from."""
+
+    source: RawLogs
+    read: PreparedLogs
+    notes: tuple[str, ...]
+
+    @property
+    def items(self) -> SessionArray:
+        """The sessions (n,)."""
+        return self.read.sessions
+
+
+class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
     """From raw log lines to explained anomalies: lines, sessions or windows of time.
 
     ``detector``: a name (see ``tocsin.detectors.names("logs")``) or an untrained detector.
@@ -70,6 +79,8 @@ class LogPipeline(BasePipeline):
 
     modality = "logs"
     item = "sessions"
+    explained_by = "key"
+    most_explained = 100
 
     preparer_: LogPreparer
     background_: Background
@@ -92,78 +103,30 @@ class LogPipeline(BasePipeline):
         reasons: int = 5,
         seed: int = 0,
     ) -> None:
-        self.detector = detector
+        super().__init__(
+            detector,
+            training=training,
+            false_alarms=false_alarms,
+            alarms_per_day=alarms_per_day,
+            rows_per_day=rows_per_day,
+            calibration=calibration,
+            reasons=reasons,
+            seed=seed,
+        )
         self.format = format
         self.session = session
         self.window = window
-        self.training = training
-        self.false_alarms = false_alarms
-        self.alarms_per_day = alarms_per_day
-        self.rows_per_day = rows_per_day
-        self.calibration = calibration
         self.own_threshold = own_threshold
-        self.reasons = reasons
-        self.seed = seed
 
-    def fit(self, X: Any, y: Any = None, *, labels: ArrayLike | None = None) -> Self:
-        """Learn what is normal from logs; y is ignored, labels (sessions,), 1 = anomaly, are used.
-
-        Raises UnreadableFile, InputError for logs that cannot be learned from, and
-        ParameterError for settings that cannot work.
-        """
-        self._learn(RawLogs(X), labels)
-        return self
-
-    def score(self, X: Any, y: Any = None) -> Scores:
-        """Return the score of each session, in the order of their first lines; y is ignored.
-
-        Raises NotFitted, UnreadableFile, and SchemaMismatch for lines after numbers.
-        """
-        return self.detector_.score(self._fitted().preparer_.transform(RawLogs(X).lines()).sessions)
-
-    def detect(self, X: Any, *, explain: bool = True) -> LogDetection:
-        """Return scores and decisions for new logs; lines of and reasons for the anomalies.
-
-        Explains at most the 100 most anomalous ones. Raises as ``score`` does.
-        """
-        found = self._found(X)
-        return self._detection(found, _ranked(found), self.reasons if explain else 0)
-
-    def fit_detect(
-        self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
-    ) -> LogDetection:
-        """Fit, and return the answer for the training logs, each session leaving itself out."""
-        source = RawLogs(X)
-        logs = self._learn(source, labels)
-        scores = Scores(self.detector_.training_scores_)
-        decision = self._decide_training(self._counted(labels), scores.values, labels)
-        found = _Found(source, logs, scores, decision, self.notes_)
-        return self._detection(found, _ranked(found), self.reasons if explain else 0)
-
-    def explain(self, X: Any, keys: Sequence[str] | None = None) -> LogDetection:
-        """Return the answer with lines and reasons for the sessions of these keys.
-
-        None stands for the anomalies. Raises InputError for a key that is not there.
-        """
-        found = self._found(X)
-        if keys is None:
-            return self._detection(found, _ranked(found), self.reasons)
-        place = {key: i for i, key in enumerate(found.logs.keys)}
-        if missing := [key for key in keys if key not in place]:
-            some = ", ".join(found.logs.keys[:3])
-            raise InputError(f'There is no session "{missing[0]}" in these logs, but {some} …')
-        wanted: IntArray = np.array([place[key] for key in keys], dtype=np.int64)
-        return self._detection(found, wanted, self.reasons)
-
-    @property
-    def columns(self) -> list[str]:
-        """Logs have no columns: an empty list."""
-        return []
+    def restate_budget(self, false_alarms: float) -> Self:
+        """Decide by this share of normal sessions, no longer by the detector's own threshold."""
+        self.set_params(own_threshold=False)
+        return super().restate_budget(false_alarms)
 
     @property
     def preparation_notes(self) -> list[str]:
-        """What was found, guessed, cut or joined in preparation."""
-        return [*self.read_notes_, *self.preparer_.notes_]
+        """What was found, assumed, cut or joined in preparation."""
+        return [*self.read_notes_, *super().preparation_notes]
 
     @property
     def threshold_found(self) -> float | None:
@@ -176,50 +139,50 @@ class LogPipeline(BasePipeline):
 
     @property
     def notes_(self) -> tuple[str, ...]:
-        """What was guessed, cut or joined, and what decides, in plain words."""
+        """What was assumed, cut or joined, and what decides, in plain words."""
         if (own := self.threshold_found) is None:
             return super().notes_
-        told = (
+        decides = (
             f"decided by the threshold {own:.4g} that {self.card.name} found between usual and "
             "rare training sessions, not by the false-alarm budget"
         )
-        return (*super().notes_, told)
+        return (*super().notes_, decides)
 
-    def _learn(self, source: RawLogs, labels: ArrayLike | None) -> PreparedLogs:
-        detector = self._new_detector(seed=self.seed, training=self.training)
-        preparer = LogPreparer(format=self.format, session=self.session, window=self.window)
-        logs = preparer.fit_transform(source.lines())
-        known = None if labels is None else check_labels(labels, len(logs))
-        self.preparer_, self.read_notes_ = preparer, source.notes
-        self.labelled_ = known is not None
-        self.detector_ = detector.fit(logs.sessions, known)
-        self._calibrate(logs.sessions, known)
-        scores = self.detector_.training_scores_
-        self.background_ = Background(self.seed)
-        self.background_.fit(logs.sessions[self._examples(scores, known)])
-        return logs
+    def _new_preparer(self) -> LogPreparer:
+        return LogPreparer(format=self.format, session=self.session, window=self.window)
 
-    def _examples(self, scores: FloatArray, known: IntArray | None) -> IntArray:
-        """Return which training sessions may stand for normal ones."""
-        if known is not None:
-            return np.flatnonzero(known == 0)
-        if self.training == "clean":
-            return np.arange(len(scores))
-        limit = self.threshold_found
-        limit = float(np.quantile(scores, _ORDINARY)) if limit is None else limit
-        return np.flatnonzero(scores <= limit)
-
-    def _found(self, X: Any) -> _Found:
+    def _learn_preparation(self, preparer: LogPreparer, X: Any) -> ReadLogs:
         source = RawLogs(X)
-        logs, remarks = self._fitted().preparer_.prepare(source.lines())
-        scores = self.detector_.score(logs.sessions)
-        decision = self.decide(scores)
-        drift = self._drift(scores, decision)
-        notes = filter(None, [*self.notes_, *source.notes, *remarks, drift])
-        return _Found(source, logs, scores, decision, tuple(dict.fromkeys(notes)))
+        read = preparer.fit_transform(source.lines())
+        return ReadLogs(source, read, tuple(source.notes))
 
-    def _drift(self, scores: Scores, decision: Decision) -> str | None:
+    def _prepare(self, X: Any) -> ReadLogs:
+        source = RawLogs(X)
+        read, remarks = self.preparer_.prepare(source.lines())
+        return ReadLogs(source, read, (*source.notes, *remarks))
+
+    def _places(self, prepared: ReadLogs, items: Sequence[Any] | IntArray) -> list[int]:
+        place = {key: i for i, key in enumerate(prepared.read.keys)}
+        if missing := [key for key in items if key not in place]:
+            some = ", ".join(prepared.read.keys[:3])
+            raise InputError(f'There is no session "{missing[0]}" in these logs, but {some} …')
+        return [place[key] for key in items]
+
+    def _remember(self, prepared: ReadLogs, known: IntArray | None) -> None:
+        self.read_notes_ = list(prepared.notes)
+        self.labelled_ = known is not None
+        self.background_ = Background(self.seed)
+        self.background_.fit(prepared.items[self._examples(known)])
+
+    def _ordinary_up_to(self, scores: FloatArray) -> float:
+        own = self.threshold_found
+        return super()._ordinary_up_to(scores) if own is None else own
+
+    def _drift(self, scores: Scores, decision: Decision) -> tuple[Drift | None, list[str]]:
         """Return a warning where more new sessions are flagged than training lets expect."""
+        return None, list(filter(None, [self._drift_note(scores, decision)]))
+
+    def _drift_note(self, scores: Scores, decision: Decision) -> str | None:
         if self.threshold_found is not None:
             drift = getattr(self.detector_, "drift", None)
             warning: str | None = None if drift is None else drift(scores.values)
@@ -231,7 +194,7 @@ class LogPipeline(BasePipeline):
         worth = known / self.calibration_.n_
         if now <= _DRIFT_FACTOR * rate * n:
             return None
-        # A threshold that so many training scores exceed is exceeded with a beta-distributed rate.
+        # A threshold exceeded by `above` training scores is exceeded at a beta-distributed rate.
         above = rate * (known + 1)
         alarms, items = round(now * worth), max(round(n * worth), 1)
         if betabinom.sf(alarms - 1, items, above, known + 1 - above) >= _DRIFT_P:
@@ -255,9 +218,11 @@ class LogPipeline(BasePipeline):
             return decision
         return replace(decision, threshold=own, is_anomaly=values > own)
 
-    def _detection(self, found: _Found, wanted: IntArray, reasons: int) -> LogDetection:
-        logs = found.logs
-        explanations, nearest = self._explain(logs, wanted[:MOST_EXPLAINED], reasons)
+    def _detection(
+        self, found: Found[ReadLogs], shown: Sequence[int], explained: Sequence[int]
+    ) -> LogDetection:
+        logs = found.prepared.read
+        explanations, nearest = self._explain(logs, explained)
         firsts = [logs.records[lines[0]] if len(lines) else None for lines in logs.lines]
         times = np.array(
             [np.nan if first is None or first.time is None else first.time for first in firsts]
@@ -273,18 +238,18 @@ class LogPipeline(BasePipeline):
             numbers=np.array([0 if x is None else x.number for x in firsts], dtype=np.int64),
             times=_milliseconds(times),
             sizes=np.array([len(session) for session in logs.sessions], dtype=np.int64),
-            lines=self._raw_lines(found, wanted[:MOST_SHOWN], explanations),
+            lines=self._raw_lines(found.prepared, shown[:MOST_SHOWN], explanations),
             nearest=nearest,
         )
 
     def _explain(
-        self, logs: PreparedLogs, wanted: IntArray, reasons: int
+        self, logs: PreparedLogs, explained: Sequence[int]
     ) -> tuple[dict[int, Explanation], dict[int, tuple[str, ...]]]:
         explanations, nearest = {}, {}
-        for row in wanted.tolist() if reasons else []:
+        for row in explained:
             session = logs.sessions[row]
             near = self.background_.nearest(session)
-            found = explain_session(self.detector_, session, near, self._name, reasons)
+            found = explain_session(self.detector_, session, near, self._name, self.reasons)
             explanations[row] = Explanation(row, found)
             if near is not None:
                 nearest[row] = messages_of(near, self._name, _EXAMPLE)
@@ -298,15 +263,15 @@ class LogPipeline(BasePipeline):
         return templates[template] if events is None else f"event {events[template]}"
 
     def _raw_lines(
-        self, found: _Found, wanted: IntArray, explanations: Mapping[int, Explanation]
+        self, found: ReadLogs, shown: Sequence[int], explanations: Mapping[int, Explanation]
     ) -> dict[int, tuple[LogLine, ...]]:
         """Return the lines of sessions as they stand in their files."""
-        records = found.logs.records
+        records = found.read.records
         known: dict[Place, str] = {}
         chosen = {}
-        for row in wanted.tolist():
+        for row in shown:
             reasons = explanations[row].reasons if row in explanations else ()
-            telling = self._telling(found.logs, row, [reason.name for reason in reasons])
+            telling = self._telling(found.read, row, [reason.name for reason in reasons])
             known |= {place_of(records[i]): records[i].message for i in telling}
             places = [place for i in telling for place in places_of(records, i)]
             chosen[row] = places[:MOST_LINES]
@@ -335,38 +300,17 @@ class LogPipeline(BasePipeline):
 
     def _state(self) -> dict[str, Any]:
         return {
-            "detector": self.detector_.get_state(),
-            "calibration": self.calibration_.get_state(),
-            "preparer": self.preparer_.get_state(),
+            **super()._state(),
             "background": self.background_.get_state(),
             "labelled": self.labelled_,
             "read_notes": self.read_notes_,
         }
 
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        self.detector_ = self._new_detector().set_state(state["detector"])
-        self.calibration_ = create_calibration(self.calibration).set_state(state["calibration"])
-        preparer = LogPreparer(format=self.format, session=self.session, window=self.window)
-        self.preparer_ = preparer.set_state(state["preparer"])
+        super()._restore(state, about)
         self.background_ = Background(self.seed).set_state(state["background"])
         self.labelled_ = state["labelled"]
         self.read_notes_ = state["read_notes"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The answer before the anomalies are shown and explained."""
-
-    source: RawLogs
-    logs: PreparedLogs
-    scores: Scores
-    decision: Decision
-    notes: tuple[str, ...]
-
-
-def _ranked(found: _Found) -> IntArray:
-    """Return the anomalies, the most anomalous first."""
-    return Detection(found.scores, found.decision, np.arange(len(found.logs))).anomalies
 
 
 def _milliseconds(seconds: FloatArray) -> NDArray[np.datetime64]:

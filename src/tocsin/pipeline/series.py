@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from tocsin.base import Detector, SeriesDetector, check_labels
@@ -14,14 +16,21 @@ from tocsin.decide import Budget, decide
 from tocsin.decide import create as create_calibration
 from tocsin.decide.alarm_rate import LEAST_ALARMS, alarm_heights, point_rate
 from tocsin.errors import ParameterError, SchemaMismatch
-from tocsin.pipeline.answers import MERGED_WITHIN, Answer, join, join_scores, split_decision
-from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.base import BasePipeline, check_rows
+from tocsin.pipeline.series_entities import (
+    MERGED_WITHIN,
+    EntityDetection,
+    join,
+    join_scores,
+    split_decision,
+)
 from tocsin.pipeline.series_model import SeriesModel
 from tocsin.prepare.gaps import Missing
 from tocsin.prepare.series import PreparedSeries, SeriesPreparer
+from tocsin.readers.table import read_table
 from tocsin.types import Decision, Drift, FloatArray, IntArray, Scores, SeriesDetection
 
-SECONDS_A_DAY = 86_400
+SECONDS_PER_DAY = 86_400
 
 SHARED = ""
 """The name of the model that all entities share."""
@@ -100,6 +109,10 @@ class SeriesPipeline(BasePipeline):
         self.reasons = reasons
         self.seed = seed
 
+    def read(self, path: str | Path) -> pd.DataFrame:
+        """Return the table of a file, its columns as training read them. Raises UnreadableFile."""
+        return read_table(path, known=self.preparer_.known if hasattr(self, "preparer_") else None)
+
     def fit(self, X: Any, y: Any = None, *, labels: ArrayLike | None = None) -> Self:
         """Learn what is normal from series; y is ignored, labels (n,), 1 = anomaly, are used.
 
@@ -114,7 +127,7 @@ class SeriesPipeline(BasePipeline):
 
         Raises NotFitted, and SchemaMismatch for channels or entities not trained on.
         """
-        return join_scores(self._answers(self._fitted().preparer_.transform(X)))
+        return join_scores(self._detect_entities(self._fitted().preparer_.transform(X)))
 
     def detect(self, X: Any, *, explain: bool = True) -> SeriesDetection:
         """Return scores, decisions, the expected band and the anomalous intervals of series.
@@ -122,10 +135,27 @@ class SeriesPipeline(BasePipeline):
         Raises as ``score`` does.
         """
         series, remarks = self._fitted().preparer_.prepare(X)
-        answers = self._answers(series)
-        drift, told = self._drift(answers)
+        detections = self._detect_entities(series)
+        drift, told = self._drift(detections)
         remarks = [*told, *remarks, *self._strangers(series)]
-        return replace(self._detection(answers, remarks, explain=explain), drift=drift)
+        return replace(self._detection(detections, remarks, explain=explain), drift=drift)
+
+    def explain(self, X: Any, items: Sequence[int] | IntArray | None = None) -> SeriesDetection:
+        """Return the answer with those intervals alone that hold one of these rows of X.
+
+        None stands for all intervals. Raises InputError for a row that is not there, and as
+        ``score`` does.
+        """
+        detection = self.detect(X)
+        if items is None:
+            return detection
+        wanted = set(check_rows(items, len(X)).tolist())
+        holding = [
+            interval
+            for interval in detection.intervals
+            if wanted & set(detection.rows[interval.start : interval.end + 1].tolist())
+        ]
+        return replace(detection, intervals=tuple(holding))
 
     def decide(self, scores: Scores) -> Decision:
         """Return which scores are anomalies, by the first model where each entity has its own."""
@@ -135,14 +165,14 @@ class SeriesPipeline(BasePipeline):
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
     ) -> SeriesDetection:
-        """Fit, and return the answer for the training series, with all of it in view."""
-        answers = []
+        """Fit, and return the detection for the training series, with all of it in view."""
+        detections = []
         for model, series, scores, known in self._learn(X, labels):
             decision = self._decide_together(model, scores, known)
             ends = np.cumsum([len(each) for each in scores])[:-1]
             parts = zip(series, scores, split_decision(decision, ends), strict=True)
-            answers += [model.answer(*each) for each in parts]
-        return self._detection(answers, (), explain=explain)
+            detections += [model.detection(*each) for each in parts]
+        return self._detection(detections, (), explain=explain)
 
     @property
     def columns(self) -> list[str]:
@@ -169,7 +199,7 @@ class SeriesPipeline(BasePipeline):
         step = None if not hasattr(self, "preparer_") else self.preparer_.step_
         if self.rows_per_day is not None or step is None:
             return self.rows_per_day
-        return self.preparer_.entities_ * SECONDS_A_DAY / step
+        return self.preparer_.entities_ * SECONDS_PER_DAY / step
 
     def _alarms_per_point(self) -> float | None:
         """Return how many alarms are allowed per point; None where a share of points is."""
@@ -178,7 +208,7 @@ class SeriesPipeline(BasePipeline):
         if (rows := self._rows_per_day()) is None:
             raise ParameterError(
                 "alarms_per_day needs times with a common step, or rows_per_day: how many points "
-                "come in a day."
+                "come per day."
             )
         return Budget.per_day(self.alarms_per_day, rows).rate
 
@@ -188,11 +218,11 @@ class SeriesPipeline(BasePipeline):
         points = sum(model.points_ for model in self.models_.values())
         days = points / (self._rows_per_day() or 1.0)
         least = LEAST_ALARMS / days
-        told = "; fewer are extrapolated, and no promise"
+        caution = "; fewer are extrapolated and not guaranteed"
         return [
             f"at most {self.alarms_per_day:g} alarms per day: intervals of all series together, "
             f"counted on {days:,.3g} days of training, which support no less than {least:.2g} per "
-            f"day{told if points * allowed < LEAST_ALARMS else ''}"
+            f"day{caution if points * allowed < LEAST_ALARMS else ''}"
         ]
 
     def _strangers(self, series: Sequence[PreparedSeries]) -> list[str]:
@@ -223,17 +253,17 @@ class SeriesPipeline(BasePipeline):
             found |= dict.fromkeys(self._model_of(series.entity).moved(series, self.columns))
         return list(found)
 
-    def _drift(self, answers: Sequence[Answer]) -> tuple[Drift | None, list[str]]:
+    def _drift(self, detections: Sequence[EntityDetection]) -> tuple[Drift | None, list[str]]:
         """Return the drift with the most flagged points, if any, and what to say of it."""
         worst, note, first = None, "", 0
-        for answer in answers:
-            own = self._model_of(answer.series.entity).drift(answer, self.columns)
+        for detection in detections:
+            own = self._model_of(detection.series.entity).drift(detection, self.columns)
             if own is not None and (worst is None or own.flagged > worst.flagged):
-                times, entity = answer.series.times, answer.series.entity
+                times, entity = detection.series.times, detection.series.entity
                 since = "" if times is None else f" (from {_time(times[own.first])} on)"
                 note = f"{own}{since}" if entity is None else f"{entity}: {own}{since}"
                 worst = replace(own, first=first + own.first, last=first + own.last)
-            first += len(answer.series.values)
+            first += len(detection.series.values)
         return worst, [note] if worst else []
 
     def _learn(self, X: Any, labels: ArrayLike | None) -> list[_Learned]:
@@ -277,13 +307,13 @@ class SeriesPipeline(BasePipeline):
             )
         return model
 
-    def _answers(self, series: Sequence[PreparedSeries]) -> list[Answer]:
+    def _detect_entities(self, series: Sequence[PreparedSeries]) -> list[EntityDetection]:
         models = [self._model_of(each.entity) for each in series]
-        answers = []
+        detections = []
         for each, model in zip(series, models, strict=True):
             scores = model.score(each)
-            answers.append(model.answer(each, scores, self._decide_new(model, scores.values)))
-        return answers
+            detections.append(model.detection(each, scores, self._decide_new(model, scores.values)))
+        return detections
 
     def _decide_together(
         self, model: SeriesModel, scores: Sequence[Scores], labels: Sequence[IntArray] | None
@@ -301,12 +331,12 @@ class SeriesPipeline(BasePipeline):
         return decide(calibration, values, point_rate(calibration, threshold))
 
     def _detection(
-        self, answers: Sequence[Answer], remarks: Sequence[str], *, explain: bool
+        self, detections: Sequence[EntityDetection], remarks: Sequence[str], *, explain: bool
     ) -> SeriesDetection:
         if SHARED not in self.models_:
-            answers = [answer.comparable() for answer in answers]
+            detections = [detection.comparable() for detection in detections]
         notes = tuple(dict.fromkeys((*self.notes_, *remarks)))
-        return join(answers, self.columns, notes, self.reasons if explain else 0)
+        return join(detections, self.columns, notes, self.reasons if explain else 0)
 
     def _state(self) -> dict[str, Any]:
         models = {name: model.get_state() for name, model in self.models_.items()}

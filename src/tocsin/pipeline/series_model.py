@@ -1,4 +1,4 @@
-"""A trained detector of series with all that turns its scores into answers."""
+"""A trained detector of series with all that turns its scores into detections."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tocsin.decide.independent import decide_dependent, without_peaks
 from tocsin.decide.intervals import runs
 from tocsin.errors import CorruptModel, InputError
 from tocsin.explain.series import Band
-from tocsin.pipeline.answers import MERGED_WITHIN, Answer
-from tocsin.pipeline.drift import moved_columns
+from tocsin.pipeline.moved import moved_columns
+from tocsin.pipeline.series_entities import MERGED_WITHIN, EntityDetection
 from tocsin.prepare.levels import Levels
 from tocsin.prepare.series import PreparedSeries
 from tocsin.types import BoolArray, Decision, Drift, FloatArray, IntArray, Scores
@@ -93,10 +93,12 @@ class SeriesModel(Stateful):
         found = self.detector_.score(stretches) if stretches else nothing
         return self._at_all_points(series, found)
 
-    def answer(self, series: PreparedSeries, scores: Scores, decision: Decision) -> Answer:
+    def detection(
+        self, series: PreparedSeries, scores: Scores, decision: Decision
+    ) -> EntityDetection:
         """Return what there is to say of one series."""
         unit = self.levels_.unit(series)
-        return Answer(series, unit.of(series.values), unit, scores, decision, self.band_)
+        return EntityDetection(series, unit.of(series.values), unit, scores, decision, self.band_)
 
     def _stretches(self, series: PreparedSeries) -> list[Stretch]:
         values = self.levels_.unit(series).of(series.values)
@@ -133,14 +135,14 @@ class SeriesModel(Stateful):
             return decide_dependent(points, runs_, values, false_alarms)
         return decide(points, values, self.rate_of(alarms))
 
-    def drift(self, answer: Answer, channels: Sequence[str]) -> Drift | None:
+    def drift(self, detection: EntityDetection, channels: Sequence[str]) -> Drift | None:
         """Return where more points of a series are flagged than the budget allows, if anywhere.
 
         Few independent points make that improbable only if it goes on for long; where a channel
         moved and stays there to the end of the series, it counts at once.
         """
-        rate = answer.decision.false_alarm_rate
-        flagged = answer.decision.is_anomaly & ~answer.series.filled
+        rate = detection.decision.false_alarm_rate
+        flagged = detection.decision.is_anomaly & ~detection.series.filled
         each = create_calibration().set_state(self.calibration_.get_state())
         each.independent_ = float(each.n_)
         sure = drifting_stretch(flagged, rate, self.calibration_)
@@ -148,7 +150,7 @@ class SeriesModel(Stateful):
         if stretch is None:
             return None
         inside = slice(stretch[0], stretch[1] + 1)
-        moved = self._moved(answer.seen[inside], channels)
+        moved = self._moved(detection.seen[inside], channels)
         if not sure and not (moved and inside.stop == len(flagged)):
             return None
         return Drift(*stretch, int(flagged[inside].sum()), tuple(moved), item="points")

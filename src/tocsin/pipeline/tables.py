@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,20 +17,24 @@ from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels, scores_by_a_copy
 from tocsin.base.held_out import Relearn
-from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
-from tocsin.pipeline.base import BasePipeline
-from tocsin.pipeline.drift import moved_columns, rebased
-from tocsin.pipeline.serving import ONNX_FILE
+from tocsin.pipeline.base import BasePipeline, check_rows
+from tocsin.pipeline.moved import moved_columns, rebased
+from tocsin.pipeline.tables_onnx import ONNX_FILE, served
 from tocsin.prepare.encode import Scale
 from tocsin.prepare.tables import TablePreparer
-from tocsin.types import Decision, Detection, Drift, Explanation, FloatArray, IntArray, Scores
-
-Training = Literal["guess", "clean", "mixed"]
-
-MOST_EXPLAINED = 200
-"""Anomalies explained at most in one call, the most anomalous ones."""
+from tocsin.readers.table import read_table
+from tocsin.types import (
+    Decision,
+    Detection,
+    Drift,
+    Explanation,
+    FloatArray,
+    IntArray,
+    Scores,
+    Training,
+)
 
 _MOST_LEVELS = 3
 """Changes of level that are followed at most in one call."""
@@ -64,6 +69,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     """
 
     modality = "tables"
+    adapts = True
 
     preparer_: TablePreparer
     background_: FloatArray
@@ -114,6 +120,10 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self.background_ = _background(matrix, known, self.seed)
         return self
 
+    def read(self, path: str | Path) -> pd.DataFrame:
+        """Return the table of a file, its columns as training read them. Raises UnreadableFile."""
+        return read_table(path, known=self.preparer_.known if hasattr(self, "preparer_") else None)
+
     def score(self, X: Any, y: Any = None) -> Scores:
         """Return the anomaly score of each row, higher = more anomalous; y is ignored.
 
@@ -137,7 +147,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         drift = self._drift(decision, matrix)
         if adapt and drift is not None:
             matrix, scores, decision, drift = self._adapted(matrix, scores, drift)
-        return self._detection(table, matrix, scores, decision, drift, explain=explain)
+        return self._detection(table, matrix, scores, decision, drift, explain)
 
     def fit_detect(
         self, X: Any, *, labels: ArrayLike | None = None, explain: bool = True
@@ -147,13 +157,22 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         matrix = self.preparer_.transform(table)
         scores = Scores(self.detector_.training_scores_)
         decision = self._decide_training(self._counted(labels), scores.values, labels)
-        return self._detection(table, matrix, scores, decision, None, explain=explain)
+        return self._detection(table, matrix, scores, decision, None, explain)
 
-    def explain(self, X: Any, rows: IntArray | None = None) -> dict[int, Explanation]:
-        """Return, for these rows of X or for all, the columns that made each anomalous."""
+    def explain(self, X: Any, items: Sequence[int] | IntArray | None = None) -> Detection:
+        """Return the answer with the columns that made these rows of X, or the anomalies, odd.
+
+        Raises InputError for a row that is not there, and as ``score`` does.
+        """
+        if items is None:
+            return self.detect(X)
         table = self._fitted()._table(X)
-        wanted = np.arange(len(table)) if rows is None else np.asarray(rows)
-        return self._explain(table, self.preparer_.transform(table), wanted)
+        rows = check_rows(items, len(table))
+        matrix = self.preparer_.transform(table)
+        scores = self.detector_.score(matrix)
+        decision = self.decide(scores)
+        drift = self._drift(decision, matrix)
+        return self._detection(table, matrix, scores, decision, drift, rows)
 
     def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
         """Return n new normal rows in the user's units, where the detector draws such.
@@ -235,6 +254,17 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
             "n_features_in": self.n_features_in_,
         }
 
+    @classmethod
+    def served(
+        cls, path: str | Path, state: Mapping[str, Any], about: Mapping[str, Any], threads: int
+    ) -> dict[str, Any]:
+        """Return a saved state whose network onnxruntime runs.
+
+        Raises ParameterError when the folder holds no ONNX model of it, CorruptModel when it holds
+        an unusable one.
+        """
+        return served(path, state, about, threads)
+
     def _more_files(self) -> dict[str, bytes]:
         """Return the ONNX model of a network, unless it cannot be made here."""
         detector = getattr(self.detector_, "chosen_", self.detector_)
@@ -244,11 +274,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
             return {}
 
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-        ready = state["detector"]
-        self.detector_ = (
-            ready if isinstance(ready, Detector) else self._new_detector().set_state(ready)
-        )
-        self.calibration_ = create_calibration(self.calibration).set_state(state["calibration"])
+        self._restore_model(state)
         self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
         self.background_ = state["background"]
         self.n_features_in_ = state["n_features_in"]
@@ -294,15 +320,17 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         scores: Scores,
         decision: Decision,
         drift: Drift | None,
-        *,
-        explain: bool,
+        explained: bool | IntArray,
     ) -> Detection:
+        """Return the answer; ``explained``: these rows, the most anomalous ones, or none."""
         notes = self.notes_ if drift is None else (*self.notes_, str(drift))
         rows = np.arange(len(scores))
         detection = Detection(scores, decision, rows, notes=notes, drift=drift)
-        if not explain:
+        if explained is False:
             return detection
-        reasons = self._explain(table, matrix, detection.anomalies[:MOST_EXPLAINED])
+        if explained is True:
+            explained = detection.anomalies[: self.most_explained]
+        reasons = self._explain(table, matrix, explained)
         notes = (*notes, *self.preparer_.remarks(table))
         return Detection(scores, decision, rows, reasons, notes, drift)
 

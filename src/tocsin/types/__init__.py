@@ -19,25 +19,11 @@ from tocsin.types.detections import (
     Explanation,
     Family,
     FloatArray,
-    ImageArray,
-    ImageDetection,
     IntArray,
-    Interval,
     Learning,
-    LogDetection,
-    LogLine,
-    LogSession,
-    MapArray,
-    Modality,
     Reason,
-    Region,
     Scores,
-    SeriesDetection,
-    SessionArray,
-    SkippedImage,
-    TextArray,
-    TextDetection,
-    TextMark,
+    Training,
 )
 from tocsin.types.events import (
     LINE_COLUMN,
@@ -49,6 +35,10 @@ from tocsin.types.events import (
     RejectionKind,
     TimeArray,
 )
+from tocsin.types.images import ImageArray, ImageDetection, MapArray, Region, SkippedImage
+from tocsin.types.logs import LogDetection, LogLine, LogSession, SessionArray
+from tocsin.types.series import Interval, SeriesDetection
+from tocsin.types.text import TextArray, TextDetection, TextMark
 
 __all__ = [
     "LINE_COLUMN",
@@ -77,7 +67,6 @@ __all__ = [
     "LogLine",
     "LogSession",
     "MapArray",
-    "Modality",
     "Notification",
     "NotificationKind",
     "Offset",
@@ -94,4 +83,5 @@ __all__ = [
     "TextDetection",
     "TextMark",
     "TimeArray",
+    "Training",
 ]

@@ -49,7 +49,7 @@ class LogScorer(Scorer):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return what made a line anomalous, the line, and a similar normal one."""
         line = self.items(batch)[i]
-        found = self.pipeline.explain([line], keys=["line 1"])
+        found = self.pipeline.explain([line], ["line 1"])
         reasons = reasons_of_first(found)
         evidence = {"line": line[:LONGEST_TEXT], "nearest": list(found.nearest.get(0, ()))}
         return reasons, evidence, line[:200]

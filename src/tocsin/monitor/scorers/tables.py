@@ -54,5 +54,5 @@ class TableScorer(Scorer):
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the columns that made a row anomalous, and the row."""
         row = self.items(batch).iloc[[i]]
-        reasons = self.pipeline.explain(row)[0].reasons
+        reasons = self.pipeline.explain(row, [0]).explanations[0].reasons
         return reasons, {"event": plain(row.iloc[0].to_dict())}, sentence(reasons)

@@ -1,4 +1,4 @@
-"""Saved pipelines whose network scores in onnxruntime, without torch."""
+"""Saved pipelines of tables whose network scores in onnxruntime, without torch."""
 
 from __future__ import annotations
 
@@ -19,18 +19,9 @@ def served(
 ) -> dict[str, Any]:
     """Return the state of a saved pipeline, its network replaced by one that onnxruntime runs.
 
-    Without a network it stays as it is, and so do detectors of images, whose networks are such
-    already. Raises ParameterError for a network of series, logs or texts and when the folder holds
-    no ONNX model of it, CorruptModel when it holds an unusable one.
+    Without a network it stays as it is. Raises ParameterError when the folder holds no ONNX model
+    of it, CorruptModel when it holds an unusable one.
     """
-    modality = about["card"]["modality"]
-    if modality == "images":
-        return dict(state)
-    if modality != "tables" and _holds_network(state):
-        raise ParameterError(
-            f'runtime="onnx" serves networks of tables; {path} holds one of {modality}. '
-            "Load it without runtime."
-        )
     detector = state.get("detector", {})
     if "net_" in detector:
         parameters = about["settings"]["detector_parameters"]
@@ -40,12 +31,6 @@ def served(
         network = _network(path, chosen["state"], about, chosen["parameters"], threads)
         return {**state, "detector": {**detector, "chosen_": network}}
     return dict(state)
-
-
-def _holds_network(state: Any) -> bool:
-    if isinstance(state, Mapping):
-        return "net_" in state or any(map(_holds_network, state.values()))
-    return isinstance(state, list) and any(map(_holds_network, state))
 
 
 def _network(

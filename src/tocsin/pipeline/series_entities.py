@@ -1,4 +1,4 @@
-"""What a model says of one entity's series, and how the entities' answers are joined."""
+"""What a model says of one entity's series, and how the entities' detections are joined."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MERGED_WITHIN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EntityDetection:
     """One entity's points with their scores and decisions.
 
     ``seen``: (n, channels), the values as the model saw them, in ``unit``; what ``scores`` say
@@ -43,8 +43,8 @@ class Answer:
     decision: Decision
     band: Band
 
-    def comparable(self) -> Answer:
-        """Return the answer with minus the logarithm of the p-values for scores.
+    def comparable(self) -> EntityDetection:
+        """Return the detection with minus the logarithm of the p-values for scores.
 
         Models that entities have each for themselves score on scales of their own.
         """
@@ -56,8 +56,8 @@ class Answer:
             decision=replace(self.decision, threshold=threshold),
         )
 
-    def of_what_was_seen(self) -> Answer:
-        """Return the answer with no anomaly where nothing was observed, but for outages.
+    def of_what_was_seen(self) -> EntityDetection:
+        """Return the detection with no anomaly where nothing was observed, but for outages.
 
         An outage has the budget's rate for p-values, and a score barely above the threshold.
         """
@@ -136,38 +136,41 @@ def split_decision(decision: Decision, ends: IntArray) -> list[Decision]:
     return [replace(decision, p_values=p, is_anomaly=flagged) for p, flagged in parts]
 
 
-def join_scores(answers: Sequence[Answer]) -> Scores:
+def join_scores(detections: Sequence[EntityDetection]) -> Scores:
     """Return the scores of all points, one entity after the other, in the units of the user."""
     return base.join_scores(
         [
             replace(each.scores, expected=each.unit.back(each.scores.expected))
             if each.scores.expected is not None
             else each.scores
-            for each in answers
+            for each in detections
         ]
     )
 
 
 def join(
-    answers: Sequence[Answer], channels: Sequence[str], notes: Sequence[str], reasons: int
+    detections: Sequence[EntityDetection],
+    channels: Sequence[str],
+    notes: Sequence[str],
+    reasons: int,
 ) -> SeriesDetection:
-    """Return the answers for all entities as one, the most anomalous intervals first.
+    """Return the detections for all entities as one, the most anomalous intervals first.
 
     ``reasons``: how many channels to name for an interval.
     """
-    answers = [answer.of_what_was_seen() for answer in answers]
+    detections = [detection.of_what_was_seen() for detection in detections]
     found: list[Interval] = []
     first = 0
-    for answer in answers:
-        found += answer.intervals(first, channels, reasons)
-        first += len(answer.series.values)
-    series = [answer.series for answer in answers]
-    decisions = [answer.decision for answer in answers]
-    bands = [answer.band_in_units() for answer in answers]
+    for detection in detections:
+        found += detection.intervals(first, channels, reasons)
+        first += len(detection.series.values)
+    series = [detection.series for detection in detections]
+    decisions = [detection.decision for detection in detections]
+    bands = [detection.band_in_units() for detection in detections]
     times = [each.times for each in series if each.times is not None]
     entities = [np.full(len(each.values), each.entity, dtype=object) for each in series]
     return SeriesDetection(
-        scores=join_scores(answers),
+        scores=join_scores(detections),
         decision=replace(
             decisions[0],
             p_values=np.concatenate([each.p_values for each in decisions]),
