@@ -176,7 +176,7 @@ def test_train_and_replay_take_the_history_of_the_source(
     run: Run, stores: Stores, tmp_path: Path
 ) -> None:
     assert "tocsin train pumps" in run("replay", "pumps", code=2).err
-    assert "known: pumps" in run("train", "x", code=2).err
+    assert "there are: pumps" in run("train", "x", code=2).err
     trained = run("train", "pumps", "--json").json
     assert (trained["detector"], trained["events"]) == ("neighbours", 300)
     with (tmp_path / "events.jsonl").open("a", encoding="utf-8") as file:
@@ -270,7 +270,7 @@ def test_silences_begin_and_end(run: Run, stores: Stores) -> None:
         run("alarms", "silence", wrong, code=2)
     assert "not both" in run("alarms", "silence", "a=b", "--expire", other.id, code=2).err
     assert told[0]["id"] not in run("alarms", "silence", "--expire", told[0]["id"][:6]).out
-    assert "in force" in run("alarms", "silence", "--expire", told[0]["id"], code=2).err
+    assert "No active silence" in run("alarms", "silence", "--expire", told[0]["id"], code=2).err
     assert "lists them" in run("alarms", "silence", "--expire", "", code=2).err
 
 

@@ -121,7 +121,7 @@ def load_input(
         raise ParameterError("Give --label (a column) or --labels (a file), not both.")
     source = Input(path, options, pipeline)
     cli, guessed = _choose(source)
-    reject_options(cli, options.given() | set(more))
+    reject_options(cli, options.given() | set(more), cli.hint if guessed else "")
     data, labels = cli.load(source)
     if options.labels is not None:
         labels = cli.read_labels(options.labels, source, data)
@@ -143,18 +143,15 @@ def guess_modality(source: Input) -> ModalityCli[Any]:
     return next(cli for cli in known if cli.recognises(source))
 
 
-def reject_options(cli: ModalityCli[Any], given: Iterable[str]) -> None:
-    """Raise ParameterError for options that are for other modalities than this one."""
+def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") -> None:
+    """Raise ParameterError for options that only other modalities than this one take."""
     known = [modality_cli(name) for name in registry.modalities()]
-    takers = {
-        name: [other.modality for other in known if name in other.options]
-        for name in sorted(set(given) - cli.options)
-    }
-    for name, modalities in takers.items():
-        if modalities:
+    for name in sorted(set(given) - cli.options):
+        takers = [other.modality for other in known if name in other.options]
+        if takers:
             raise ParameterError(
-                f"{cli.noun.capitalize()} take no --{name.replace('_', '-')}; pass --as "
-                f"{' or --as '.join(modalities)} if that is what the data are."
+                f"--{name.replace('_', '-')} is for {' or '.join(takers)}; this is taken as "
+                f"{cli.noun}{hint and '; '}{hint}."
             )
 
 
