@@ -206,7 +206,7 @@ def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str
     return built
 
 
-def _part(kind: registry.Kind, value: Any, at: Location, mistakes: dict[Location, str]) -> Any:
+def _part(kind: str, value: Any, at: Location, mistakes: dict[Location, str]) -> Any:
     """Return a part by its type, None if it cannot be built, which is a mistake."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         known = ", ".join(registry.part_names(kind))

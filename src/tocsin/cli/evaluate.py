@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,8 +13,24 @@ from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.cli.modalities.base import Measured
+    from collections.abc import Iterator, Sequence
+
+    from tocsin.cli.inputs import Loaded
+    from tocsin.evaluate.results import Result, SeriesResult
     from tocsin.pipeline import BasePipeline
+    from tocsin.types import Detection, IntArray
+
+
+class Measured(NamedTuple):
+    """How good a detector is, the detection that shows it, and the labels (n,) of what it scored.
+
+    ``name``: what its plots are called.
+    """
+
+    name: str
+    result: Result | SeriesResult
+    detection: Detection
+    labels: IntArray
 
 
 @takes_options
@@ -48,18 +64,17 @@ def evaluate(
 
     trained = None if model is None else _load(model, given, false_alarms)
     loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
-    budget = options.ModelOptions(**given.values(), false_alarms=false_alarms)
+    run = replace(options.ModelOptions.of(given), false_alarms=false_alarms)
     runs = [
-        replace(budget, detector=name, seed=seed)
+        replace(run, detector=name, seed=seed)
         for name in split_names(detectors)
         for seed in split_numbers(seeds)
     ]
     with printing.progress("Evaluating"):
         if trained is not None:
-            measured = [loaded.cli.measure(trained, loaded)]
+            measured = [_measure(loaded, trained)]
         else:
-            items = loaded.cli.take_apart(loaded)
-            measured = [loaded.cli.hold_out(items, run, protocol) for run in runs]
+            measured = list(_hold_out(loaded, runs, protocol))
     if plots is not None:
         for each in measured:
             _write_plots(plots, each)
@@ -81,6 +96,31 @@ def _load(model: Path, given: options.DataOptions, false_alarms: float) -> BaseP
             f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
         )
     return trained
+
+
+def _measure(loaded: Loaded, trained: BasePipeline) -> Measured:
+    """Measure a trained pipeline on all of the data."""
+    from tocsin.evaluate.holdout import measure_trained
+
+    result, detection, labels = measure_trained(loaded.data, loaded.required_labels, trained)
+    return Measured(result.detector, result, detection, labels)
+
+
+def _hold_out(
+    loaded: Loaded, runs: Sequence[options.ModelOptions], protocol: options.ProtocolOptions
+) -> Iterator[Measured]:
+    """Measure detectors, one after another, on data that each has not learned from."""
+    from tocsin.cli.models import build_pipeline
+    from tocsin.evaluate.holdout import hold_out
+    from tocsin.evaluate.items import find_items
+
+    pipelines = [build_pipeline(loaded.cli, run) for run in runs]
+    items, labels = find_items(loaded.data, pipelines[0]), loaded.required_labels
+    for run, pipeline in zip(runs, pipelines, strict=True):
+        found = hold_out(
+            items, labels, pipeline, protocol.protocol, protocol.split, protocol.train_rows
+        )
+        yield Measured(f"{run.detector}-{run.seed}", *found)
 
 
 def _write_plots(folder: Path, measured: Measured) -> None:

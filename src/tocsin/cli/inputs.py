@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tocsin import registry
 from tocsin.cli.modalities.base import ModalityCli
-from tocsin.cli.options import DataOptions
+from tocsin.cli.models import build_pipeline
+from tocsin.cli.options import DataOptions, ModelOptions
 from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -124,8 +125,16 @@ def load_input(
     reject_options(cli, options.given() | set(more), cli.hint if guessed else "")
     data, labels = cli.load(source)
     if options.labels is not None:
-        labels = cli.read_labels(options.labels, source, data)
+        labels = _read_labels(options.labels, cli, source, data)
     return Loaded(source, cli, data, labels, guessed)
+
+
+def _read_labels(file: Path, cli: ModalityCli[Any], source: Input, data: Any) -> IntArray:
+    """Return the labels (n,) of the items of data from a file of their own."""
+    from tocsin.evaluate.items import find_items
+
+    pipeline = source.pipeline or build_pipeline(cli, ModelOptions.of(source.options))
+    return find_items(data, pipeline).labels(file)
 
 
 def modality_cli(modality: str) -> ModalityCli[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import typer
 
@@ -188,6 +188,11 @@ class ModelOptions(DataOptions):
     seed: Annotated[
         int, typer.Option(help="The seed of every random choice.", show_default=True)
     ] = 0
+
+    @classmethod
+    def of(cls, data: DataOptions) -> Self:
+        """Return default options for data of which more is known."""
+        return cls(**data.values(*(field.name for field in fields(DataOptions))))
 
     def states_budget(self) -> bool:
         """Return whether a false-alarm budget was given."""

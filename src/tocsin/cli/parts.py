@@ -12,8 +12,6 @@ from tocsin.cli import options
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from tocsin.registry import Kind
-
 Name = Annotated[str | None, typer.Argument(help="Show this one with its settings.")]
 
 
@@ -42,7 +40,7 @@ def settings_page() -> str:
     models: list[type[BaseModel]] = [Config, *nested_in(Config)]
     for model in models:
         parts += _section(model.__name__, model)
-    kinds: tuple[Kind, ...] = ("sources", "responders")
+    kinds: tuple[str, ...] = ("sources", "responders")
     for kind in kinds:
         for name in registry.part_names(kind):
             model = registry.find_part(kind, name)
@@ -63,7 +61,7 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
         yield "\n".join(["| setting | holds | default |", "|---|---|---|", *rows])
 
 
-def _list_or_show(kind: Kind, name: str | None, *, as_json: bool) -> None:
+def _list_or_show(kind: str, name: str | None, *, as_json: bool) -> None:
     from tocsin import registry
     from tocsin.cli import printing
     from tocsin.settings.reference import explanation_of, nested_in, settings_of

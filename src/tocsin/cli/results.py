@@ -6,17 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _WIDTH = 140
-_MEASURES = {
-    "ROC AUC": "roc_auc",
-    "avg. precision": "average_precision",
-    "best F1": "best_f1",
-    "P@n": "precision_at_n",
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "F1": "f1",
-    "false alarms": "false_alarm_rate",
-}
 
 
 def print_results(results: Sequence[Any], false_alarms: float) -> None:
@@ -26,14 +15,15 @@ def print_results(results: Sequence[Any], false_alarms: float) -> None:
     title = f"{how}; decisions at a budget of {false_alarms:.2%} false alarms"
     if not first.ranking.anomalies:
         title += "; normal items only, which show the false-alarm rate alone"
-    print_measures(title, [_cells(result.as_dict()) for result in results])
+    print_measures(title, [_cells(result) for result in results])
 
 
-def _cells(values: Mapping[str, Any]) -> dict[str, str]:
+def _cells(result: Any) -> dict[str, str]:
+    values = result.as_dict()
     return {
         "detector": values["detector"],
         "seed": str(values["seed"]),
-        **{heading: format_measure(values[key]) for heading, key in _MEASURES.items()},
+        **{heading: format_measure(values[key]) for heading, key in result.columns.items()},
         "tn/fp/fn/tp": "/".join(str(values[key]) for key in ("tn", "fp", "fn", "tp")),
         "seconds": f"{values['seconds']:.1f}",
     }

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from tocsin import registry
 from tocsin.cli import printing, promise
-from tocsin.cli.models import build_pipeline
-from tocsin.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
     from rich.text import Text
 
-    from tocsin.cli.inputs import Input, Loaded
-    from tocsin.cli.options import DataOptions, ModelOptions, ProtocolOptions
+    from tocsin.cli.inputs import Input
+    from tocsin.cli.options import DataOptions, ModelOptions
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray, Reason
 
@@ -36,29 +32,6 @@ class Outcome(NamedTuple, Generic[D]):
     detection: D
     total: int
     found: int
-
-
-class LabelledItems(NamedTuple):
-    """Items that can be taken apart, some to train on and some to test, and their labels (n,).
-
-    ``settings``: options that were found for all of them, and hold for each part.
-    """
-
-    data: Any
-    labels: IntArray
-    settings: dict[str, Any] = {}  # noqa: RUF012 - never changed
-
-
-class Measured(NamedTuple):
-    """How good a detector is, the detection that shows it, and the labels (n,) of what it scored.
-
-    ``name``: what its plots are called.
-    """
-
-    name: str
-    result: Any
-    detection: Detection
-    labels: IntArray
 
 
 class ModalityCli(Generic[D]):
@@ -102,20 +75,6 @@ class ModalityCli(Generic[D]):
     def load(self, source: Input) -> tuple[Any, IntArray | None]:
         """Return the data as the pipeline takes them, and labels (n,) if they hold any."""
         return (source.pipeline or self.pipeline()).read(source.path), None
-
-    def read_labels(self, file: Path, source: Input, data: Any) -> IntArray:
-        """Return the labels (n,) of the data from a file of their own.
-
-        Raises UnreadableFile, and InputError for labels that do not fit.
-        """
-        from tocsin.readers.table import read_labels
-
-        labels = read_labels(file)
-        if len(labels) != len(data):
-            raise InputError(
-                f"{file} has {len(labels)} labels for {len(data)} rows of {source.path}."
-            )
-        return labels
 
     def first(self, data: Any, labels: IntArray | None, count: int) -> tuple[Any, IntArray | None]:
         """Return the first items of the data, to train on, and their labels."""
@@ -181,31 +140,6 @@ class ModalityCli(Generic[D]):
         return {}
 
     # Measuring
-
-    def measure(self, pipeline: BasePipeline, loaded: Loaded) -> Measured:
-        """Measure a trained pipeline on labelled data."""
-        from tocsin.evaluate.holdout import measure
-
-        detection = pipeline.detect(loaded.data, explain=False)
-        labels = detection.labels(loaded.required_labels)
-        result = measure(pipeline, detection, labels, "trained model")
-        return Measured(result.detector, result, detection, labels)
-
-    def take_apart(self, loaded: Loaded) -> LabelledItems:
-        """Return the items of labelled data."""
-        return LabelledItems(loaded.data, loaded.required_labels)
-
-    def hold_out(
-        self, items: LabelledItems, options: ModelOptions, protocol: ProtocolOptions
-    ) -> Measured:
-        """Measure a detector on items that it has not learned from."""
-        from tocsin.evaluate.holdout import hold_out
-
-        pipeline = build_pipeline(self, replace(options, **items.settings))
-        result, detection, labels = hold_out(
-            items.data, items.labels, pipeline, protocol.protocol, protocol.split
-        )
-        return Measured(f"{options.detector}-{options.seed}", result, detection, labels)
 
     def print_results(self, results: Sequence[Any], false_alarms: float) -> None:
         """Print the measures of detectors, one line each."""

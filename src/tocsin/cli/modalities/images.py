@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tocsin.cli.modalities.base import LabelledItems, ModalityCli, Outcome
+from tocsin.cli.modalities.base import ModalityCli, Outcome
 from tocsin.printable import printable
 from tocsin.types import ImageDetection
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from tocsin.cli.inputs import Input, Loaded
+    from tocsin.cli.inputs import Input
     from tocsin.types import ImageArray, IntArray
 
 _LONGEST_NAME = 60
@@ -41,13 +41,6 @@ class ImageCli(ModalityCli[ImageDetection]):
         """Return the path, whose images the pipeline reads; labels are in a file of their own."""
         return source.path, None
 
-    def read_labels(self, file: Path, source: Input, data: Path) -> IntArray:
-        """Return the labels (images,) from a file, by name or in the order of the names."""
-        from tocsin.prepare.images import gather
-        from tocsin.readers.item_labels import read_image_labels
-
-        return read_image_labels(file, gather(data).names)
-
     def first(
         self, data: Path, labels: IntArray | None, count: int
     ) -> tuple[ImageArray, IntArray | None]:
@@ -55,13 +48,6 @@ class ImageCli(ModalityCli[ImageDetection]):
         from tocsin.prepare.images import gather
 
         return super().first(gather(data).images, labels, count)
-
-    def take_apart(self, loaded: Loaded) -> LabelledItems:
-        """Return the images that can be read, with their labels."""
-        from tocsin.prepare.images import ImagePreparer
-
-        readable = ImagePreparer().fit_transform(loaded.data)
-        return LabelledItems(readable.images, loaded.required_labels[readable.rows])
 
     def columns(self, detection: ImageDetection) -> pd.DataFrame:
         """Return one row per image: its name, and its regions as a JSON list of boxes.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import printing
-from tocsin.cli.modalities.base import LabelledItems, ModalityCli
+from tocsin.cli.modalities.base import ModalityCli
 from tocsin.types import LogDetection
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.text import Text
 
-    from tocsin.cli.inputs import Input, Loaded
+    from tocsin.cli.inputs import Input
     from tocsin.cli.options import ModelOptions
-    from tocsin.evaluate.log_items import LogItems
     from tocsin.readers.log import RawLine
     from tocsin.types import IntArray, Reason
 
@@ -50,10 +49,6 @@ class LogCli(ModalityCli[LogDetection]):
         """Return the path, whose lines the pipeline reads; labels are in a file of their own."""
         return source.path, None
 
-    def read_labels(self, file: Path, source: Input, data: Path) -> IntArray:
-        """Return the labels (sessions,) from a file, by key or in order."""
-        return _sessions(source).labels(file)
-
     def first(self, data: Path, labels: IntArray | None, count: int) -> tuple[list[RawLine], None]:
         """Return the first lines; labels are those of sessions, not of lines."""
         from itertools import islice
@@ -65,11 +60,6 @@ class LogCli(ModalityCli[LogDetection]):
     def settings(self, options: ModelOptions) -> dict[str, Any]:
         """Return whether a threshold that the detector finds decides: unless a budget is stated."""
         return {"own_threshold": not options.states_budget()}
-
-    def take_apart(self, loaded: Loaded) -> LabelledItems:
-        """Return the sessions, with what their format and sessions were found to be."""
-        sessions = _sessions(loaded.source)
-        return LabelledItems(sessions, loaded.required_labels, sessions.settings)
 
     def guarantee(self, pipeline: Any, detection: LogDetection) -> str:
         """Return what the budget means, or that the detector's own threshold decided."""
@@ -166,18 +156,6 @@ def format_reason(reason: Reason) -> str:
         seen = f"{reason.name} {printing.cut(reason.seen) or 'none'}"
         return seen if reason.expected is None else f"{seen} (normal: {reason.expected or 'none'})"
     return f'"{printing.cut(reason.name)}" ×{reason.seen:g} (normal: ×{reason.expected:g})'
-
-
-def _sessions(source: Input) -> LogItems:
-    """Return the sessions of logs, as a trained pipeline or else the options tell them apart."""
-    from tocsin.evaluate.log_items import LogItems
-
-    settings = source.options.values(*_SETTINGS)
-    if (pipeline := source.pipeline) is not None:
-        settings = {name: getattr(pipeline, name) for name in _SETTINGS}
-        if settings["session"] is None and settings["window"] is None:
-            settings["session"] = pipeline.preparer_.session_
-    return LogItems(source.path, **settings)
 
 
 def _has_known_format(path: Path) -> bool:

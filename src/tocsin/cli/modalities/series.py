@@ -6,33 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli import printing
-from tocsin.cli.modalities.base import LabelledItems, Measured, ModalityCli, Outcome
-from tocsin.cli.models import build_pipeline
+from tocsin.cli.modalities.base import ModalityCli, Outcome
 from tocsin.cli.results import format_measure, print_measures
 from tocsin.types import SeriesDetection
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.cli.inputs import Input, Loaded
-    from tocsin.cli.options import ModelOptions, ProtocolOptions
-    from tocsin.evaluate.series_holdout import SeriesResult
-    from tocsin.pipeline import BasePipeline
+    from tocsin.cli.inputs import Input
+    from tocsin.evaluate.results import SeriesResult
     from tocsin.types import IntArray, Interval
 
 _MOST_REASONS = 3
-_MEASURES = {
-    "VUS-PR": "vus_pr",
-    "VUS-ROC": "vus_roc",
-    "avg. precision": "average_precision",
-    "range P": "range_precision",
-    "range R": "range_recall",
-    "affil. P": "affiliation_precision",
-    "affil. R": "affiliation_recall",
-    "found": "found",
-    "delay": "delay",
-    "false alarms": "false_alarm_rate",
-}
 
 
 class SeriesCli(ModalityCli[SeriesDetection]):
@@ -68,36 +53,16 @@ class SeriesCli(ModalityCli[SeriesDetection]):
         """Return the volume under the surface of precision and recall, if it is defined."""
         if not 0 < labels.sum() < len(labels):
             return {}
-        from tocsin.evaluate.ranges import buffer_period, vus
+        from tocsin.evaluate.metrics.ranges import buffer_period, vus
 
         period = buffer_period(detection.values[:, 0])
         return {"VUS-PR": vus(labels, detection.scores.values, period).vus_pr}
-
-    def measure(self, pipeline: BasePipeline, loaded: Loaded) -> Measured:
-        """Measure a trained pipeline on labelled series."""
-        from tocsin.evaluate.series_holdout import measure_series
-
-        detection: Any = pipeline.detect(loaded.data, explain=False)
-        labels = detection.labels(loaded.required_labels)
-        result = measure_series(detection, labels, pipeline.detector_name)
-        return Measured(result.detector, result, detection, labels)
-
-    def hold_out(
-        self, items: LabelledItems, options: ModelOptions, protocol: ProtocolOptions
-    ) -> Measured:
-        """Measure a detector that was trained on the first rows."""
-        from tocsin.evaluate.series_holdout import hold_out_series
-
-        pipeline: Any = build_pipeline(self, options)
-        result, detection = hold_out_series(items.data, items.labels, pipeline, protocol.train_rows)
-        name = f"{options.detector}-{options.seed}"
-        return Measured(name, result, detection, detection.labels(items.labels))
 
     def print_results(self, results: Sequence[SeriesResult], false_alarms: float) -> None:
         """Print the measures of detectors, and below them one that is optimistic."""
         first = results[0]
         title = f"{first.ranges} anomalous ranges; decisions at a budget of {false_alarms:.2%}"
-        measures = _MEASURES
+        measures = first.columns
         if not first.ranges:
             title += "; normal rows only, which show the false-alarm rate alone"
             measures = {"false alarms": "false_alarm_rate"}

@@ -9,6 +9,7 @@ import numpy as np
 from tocsin import registry
 from tocsin.base import Detector, ImageDetector
 from tocsin.detectors.images._choice import choose
+from tocsin.encoders.images import DEFAULT
 from tocsin.errors import InputError, ParameterError
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, Scores
 
@@ -53,7 +54,7 @@ class Auto(ImageDetector):
     def __init__(
         self,
         training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         device: str = "auto",
         seed: int = 0,
     ) -> None:

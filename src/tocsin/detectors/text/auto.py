@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from tocsin import registry
 from tocsin.base import Detector, TextDetector
+from tocsin.encoders.text import DEFAULT
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
@@ -51,7 +52,7 @@ class Auto(TextDetector):
     def __init__(
         self,
         training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str | None = "minilm",
+        encoder: str | None = DEFAULT,
         lexicon: bool = False,
         seed: int = 0,
     ) -> None:

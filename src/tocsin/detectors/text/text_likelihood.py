@@ -9,7 +9,7 @@ import numpy as np
 from tocsin.base import TextDetector, check_texts
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
-from tocsin.encoders.causal_lm import TokenSurprise, load
+from tocsin.encoders.language import DEFAULT, TokenSurprise, load
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
@@ -50,7 +50,7 @@ class TextLikelihood(TextDetector):
 
     def __init__(
         self,
-        model: str = "smollm2",
+        model: str = DEFAULT,
         aggregate: Literal["mean", "worst", "both"] = "both",
         window: int = 8,
         device: str = "auto",

@@ -22,7 +22,7 @@ from tocsin.detectors.text._views import (
     Tone,
     View,
 )
-from tocsin.encoders import load
+from tocsin.encoders.text import DEFAULT, load
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.features.p_values import MidRankPValues
 from tocsin.features.sampling import subsample
@@ -95,7 +95,7 @@ class TextViews(TextDetector):
     def __init__(
         self,
         training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str | None = "minilm",
+        encoder: str | None = DEFAULT,
         tone: bool = True,
         lexicon: bool = False,
         max_reference: int = 5_000,
@@ -205,7 +205,7 @@ class TextViews(TextDetector):
         try:
             return load(self.encoder, self.device).fingerprint
         except MissingExtra as error:
-            if self.encoder != "minilm":
+            if self.encoder != DEFAULT:  # what was asked for is not left out
                 raise
             self.warnings_.append(f"Learned without meaning and tone. {error}")
             return ""
