@@ -63,7 +63,7 @@ class LogCli(ModalityCli[LogDetection]):
 
     def guarantee(self, pipeline: Any, detection: LogDetection) -> str:
         """Return what the budget means, or that the detector's own threshold decided."""
-        if pipeline.threshold_found is None:
+        if pipeline.detector_threshold is None:
             return super().guarantee(pipeline, detection)
         return (
             "decided by the gap between usual and rare ones, which guarantees no false-alarm rate"
