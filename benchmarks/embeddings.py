@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from tocsin.encoders.pretrained import packaged
-from tocsin.encoders.text import Embeddings, TransformerEncoder
+from tocsin.encoders.text import Embeddings
+from tocsin.encoders.text.minilm import Minilm
 
 AGREE = 0.9999
 WORDS = """
@@ -38,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     texts = (read(options.data) if options.data else made())[: options.texts]
-    ours = TransformerEncoder("minilm", device="cpu")
+    ours = Minilm(device="cpu")
     encoders: dict[str, Callable[[list[str]], Embeddings]] = {"tocsin": ours.embed} | peer()
     best = dict.fromkeys(encoders, 0.0)
     embeddings = {name: embed(texts[:50]) for name, embed in encoders.items()}  # warm up

@@ -9,9 +9,10 @@ import pytest
 import torch
 from skimage import data
 
-from tocsin.encoders import efficientnet_lite
-from tocsin.encoders.images import export, open_encoder
-from tocsin.encoders.patch_grid import PatchGrid
+from tocsin import registry
+from tocsin.encoders.images import export_layers, open_encoder
+from tocsin.encoders.images._efficientnet_lite import EfficientNetLite
+from tocsin.encoders.images._patch_grid import PatchGrid
 from tocsin.errors import CorruptModel, ModelFolderError, ParameterError
 from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.readers.image import resized
@@ -22,20 +23,36 @@ CATS = range(281, 286)
 """The domestic cats among ImageNet's classes."""
 
 
-@pytest.mark.parametrize("name", efficientnet_lite.NAMES)
+@pytest.mark.parametrize("name", registry.part_names("encoders.images"))
 def test_the_weights_know_a_cat(name: str) -> None:
     picture = resized(data.chelsea(), 224)
     x = (torch.from_numpy(picture).permute(2, 0, 1)[None] - 127) / 128
+    encoder = open_encoder(name)
+    assert isinstance(encoder, EfficientNetLite)
     with torch.no_grad():
-        logits = efficientnet_lite.EfficientNetLite(name).classifier()(x)[0]
+        logits = encoder.classifier()(x)[0]
     assert int(logits.argmax()) in CATS
+
+
+def test_the_stages_one_after_the_other_give_the_maps_of_their_ends() -> None:
+    encoder = open_encoder()
+    assert isinstance(encoder, EfficientNetLite)
+    picture = torch.from_numpy(resized(data.chelsea(), 64)[None])
+    x = picture
+    with torch.no_grad():
+        maps = encoder.network()(picture)
+        for number, stage in enumerate(encoder.stages(), 1):
+            x = stage(x)
+            if number < 7:  # the last ends in the features that are pooled
+                assert torch.equal(x, maps[f"stage{number}"])
+    assert torch.equal(x.mean((2, 3)), maps["pooled"])
 
 
 @pytest.mark.parametrize("size", [64, 256])
 def test_the_graph_gives_what_torch_gives(size: int) -> None:
     encoder = open_encoder()
     layers = ("stage2", "stage5", "pooled")
-    graph = export(encoder, size, layers)
+    graph = export_layers(encoder, size, layers)
     picture = resized(data.chelsea(), size)
     found = graph.run(picture)
     with torch.no_grad():
@@ -52,10 +69,10 @@ def test_the_graph_gives_what_torch_gives(size: int) -> None:
 def test_a_graph_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOCSIN_CACHE", str(tmp_path))
     encoder = open_encoder()
-    first = export(encoder, 64, ["stage3"])
+    first = export_layers(encoder, 64, ["stage3"])
     (kept,) = (tmp_path / "encoders").glob("*.onnx")
     assert kept.read_bytes() == first.content_.tobytes()
-    again = OnnxGraph().set_state(export(encoder, 64, ["stage3"]).get_state())
+    again = OnnxGraph().set_state(export_layers(encoder, 64, ["stage3"]).get_state())
     picture = resized(data.chelsea(), 64)
     np.testing.assert_array_equal(first.run(picture)["stage3"], again.run(picture)["stage3"])
     with pytest.raises(CorruptModel):
@@ -64,7 +81,7 @@ def test_a_graph_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_layer_that_is_not_there_is_named() -> None:
     with pytest.raises(ParameterError, match=r"stage9.*stage1, stage2"):
-        export(open_encoder(), 64, ["stage9"])
+        export_layers(open_encoder(), 64, ["stage9"])
 
 
 def network(kind: str) -> torch.nn.Module:
@@ -103,7 +120,7 @@ def test_networks_of_transformers_are_read_from_a_folder(
     layers = (*dict.fromkeys((*encoder.fine, *encoder.coarse)), "pooled")
     stride = size // grid
     picture = resized(data.chelsea(), size)
-    found = export(encoder, size, layers, stride).run(picture)
+    found = export_layers(encoder, size, layers, stride).run(picture)
     with torch.no_grad():
         wanted = PatchGrid(encoder.network(), layers, grid)(torch.from_numpy(picture[None]))
     for name, tensor in zip(layers, wanted, strict=True):

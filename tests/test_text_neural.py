@@ -15,7 +15,7 @@ from tocsin.detectors.text.text_classifier import TextClassifier, _held_out, _sh
 from tocsin.detectors.text.text_few_labels import TextFewLabels
 from tocsin.detectors.text.text_likelihood import TextLikelihood, _worst
 from tocsin.detectors.text.text_neighbours import TextNeighbours
-from tocsin.encoders import causal_lm, text
+from tocsin.encoders import language, text
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnknownName
 from tocsin.store.folder import load_state, save_state
 
@@ -107,7 +107,7 @@ def test_a_saved_detector_scores_the_same_and_holds_no_encoder(fitted, models, t
     state, _ = load_state(tmp_path / "model")
     again = type(fitted)(**fitted.get_params()).set_state(state)
     assert np.array_equal(again.score(X).values, fitted.score(X).values)
-    vocabulary = {len(text.read_encoder(models["bert"]).tokenizer), 300}
+    vocabulary = {len(text.open_network(models["bert"]).tokenizer), 300}
     assert not [each for each in arrays(state) if each.ndim == 2 and len(each) in vocabulary]
 
 
@@ -258,7 +258,7 @@ def test_few_labels_read_meaning_even_where_no_view_does(models):
 
 def test_likelihood_is_the_surprise_of_tokens(models):
     X, _ = texts(20, 0.2)
-    surprise = causal_lm.load(models["gpt2"]).token_surprise(X)
+    surprise = language.load(models["gpt2"]).token_surprise(X)
     mean, worst, both = (
         TextLikelihood(models["gpt2"], aggregate=aggregate, window=3).fit(X)
         for aggregate in ("mean", "worst", "both")
@@ -284,7 +284,7 @@ def test_the_classifier_keeps_the_layers_that_it_trained(models):
     assert layers == {"1"}
     every = TextClassifier(**parameters).fit(X, y)
     assert not [name for name in every.weights_ if "embeddings" in name]
-    before = text.read_encoder(models["bert"]).network.state_dict()
+    before = text.open_network(models["bert"]).network.state_dict()
     name = "encoder.layer.0.attention.self.query.weight"
     assert np.abs(every.weights_[f"encoder.{name}"] - before[name].numpy()).max() > 0
 

@@ -17,7 +17,7 @@ import importlib
 import importlib.util
 import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tocsin.errors import ParameterError, UnknownName
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent
 _FOLDER = _PACKAGE / "detectors"
-
-Kind = Literal["sources", "responders"]
 
 
 def modalities() -> list[str]:
@@ -48,18 +46,33 @@ def of_modality(floor: str, modality: str) -> type[Any]:
     >>> of_modality("pipeline", "text").__name__
     'TextPipeline'
     """
+    name = f"tocsin.{floor}.{modality}"
+    if modality.isidentifier() and importlib.util.find_spec(name) is not None:
+        for found in _classes(name):
+            if getattr(found, "modality", None) == modality:
+                return found
     if modality in (points := _entry_points(floor)):
         loaded: type[Any] = points[modality].load()
         return loaded
     if modality not in modalities():
         raise _unknown(f'There is no modality "{modality}".', modality, modalities())
-    name = f"tocsin.{floor}.{modality}"
-    if importlib.util.find_spec(name) is None:
-        raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
-    for found in _classes(name):
-        if getattr(found, "modality", None) == modality:
-            return found
-    raise UnknownName(f"{name} defines no class whose modality is {modality!r}.")
+    raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
+
+
+def modalities_of(floor: str) -> list[str]:
+    """Return the modalities that a floor, such as "cli.bench", has something for.
+
+    None of it is imported.
+
+    >>> "tables" in modalities_of("report")
+    True
+    """
+    points = _entry_points(floor)
+    return [
+        name
+        for name in modalities()
+        if name in points or importlib.util.find_spec(f"tocsin.{floor}.{name}") is not None
+    ]
 
 
 def names(modality: str = "tables") -> list[str]:
@@ -121,17 +134,20 @@ def create(name: str, modality: str = "tables", **parameters: Any) -> Any:
     return cls(**parameters)
 
 
-def part_names(kind: Kind) -> list[str]:
-    """Return the names of the sources or of the responders, without importing any of them.
+def part_names(kind: str) -> list[str]:
+    """Return the names of "sources", "responders" or "encoders.text", without importing any.
 
     >>> "host" in part_names("sources")
     True
     """
-    return sorted(_modules(_PACKAGE / kind) | set(_entry_points(kind)))
+    return sorted(_modules(_PACKAGE.joinpath(*kind.split("."))) | set(_entry_points(kind)))
 
 
-def find_part(kind: Kind, name: str) -> type[Any]:
-    """Return the class of a source or responder. Raises UnknownName, with the nearest names."""
+def find_part(kind: str, name: str) -> type[Any]:
+    """Return the class of a source, a responder or an encoder.
+
+    Raises UnknownName, with the nearest names.
+    """
     if name in (points := _entry_points(kind)):
         loaded: type[Any] = points[name].load()
         return loaded

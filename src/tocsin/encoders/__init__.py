@@ -1,23 +1,23 @@
-"""Pretrained networks that turn raw items into numbers: embeddings, features, surprise of tokens.
+"""Pretrained networks that turn raw items into numbers: one file per encoder, found by its name.
 
-Each is imported when it is first used: an encoder that is a graph needs no torch.
+``encoders/<modality>/<name>.py`` holds the class ``<Name>``; other packages register theirs by an
+entry point in the group ``tocsin.encoders.<modality>``. A name that is not registered is that of a
+network on the Hugging Face hub, or its folder. ``language`` holds language models, which say how
+surprising each token of a text is. An encoder is imported when it is used.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from tocsin.encoders.causal_lm import CausalLm
-    from tocsin.encoders.text import TextEncoder, load
-
-__all__ = ["CausalLm", "TextEncoder", "load"]
-
-_HOMES = {"CausalLm": "causal_lm", "TextEncoder": "text", "load": "text"}
+from tocsin import registry
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+def find_encoder(modality: str, name: str) -> type[Any] | None:
+    """Return the class that is registered under this name, None for any other name.
+
+    >>> find_encoder("text", "minilm").__name__, find_encoder("text", "google-bert/bert-base")
+    ('Minilm', None)
+    """
+    kind = f"encoders.{modality}"
+    return registry.find_part(kind, name) if name in registry.part_names(kind) else None

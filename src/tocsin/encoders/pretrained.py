@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from tocsin.errors import MissingExtra, ModelFolderError
 from tocsin.features.texts import cut_text
@@ -141,6 +142,13 @@ def read_network(name: str, kind: str = "AutoModel") -> tuple[Any, list[Tensor]]
             "stored whole."
         )
     return network.requires_grad_(False).eval(), weights
+
+
+def mean_pooled(network: Any, ids: Tensor, there: Tensor) -> Tensor:
+    """Return the mean hidden state (n, d), of length 1, of the tokens (n, t) that are there."""
+    hidden = network(input_ids=ids, attention_mask=there).last_hidden_state
+    weight = there.unsqueeze(-1).to(hidden.dtype)
+    return normalize((hidden * weight).sum(1) / weight.sum(1).clamp_min(1))
 
 
 def packaged(package: str, distribution: str, within: str, extra: str | None = "text") -> Path:

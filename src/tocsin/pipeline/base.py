@@ -1,34 +1,28 @@
-"""What the pipelines of all modalities share: the budget, the decision, and the model folder."""
+"""What the pipelines of all modalities share: one interface, and the model folder."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
+from sklearn.base import clone
 
 from tocsin import registry
 from tocsin._version import __version__
-from tocsin.base import Detector, held_out_scores
-from tocsin.base.held_out import Relearn
-from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
+from tocsin.base import Detector
 from tocsin.decide import create as create_calibration
-from tocsin.errors import InputError, NewerFormat, NotFitted, ParameterError, UnknownName
+from tocsin.errors import InputError, NewerFormat, ParameterError, UnknownName
+from tocsin.pipeline.decisions import DecidesByBudget
 from tocsin.store import folder
-from tocsin.types import Card, Decision, Detection, Drift, FloatArray, IntArray, Scores
+from tocsin.types import Card, Detection, IntArray, Scores
 
 
-class NotFittedPipeline(NotFitted, NotFittedError):  # type: ignore[misc]
-    """A pipeline was asked for scores before it was trained; also scikit-learn's error."""
-
-
-class BasePipeline(BaseEstimator):  # type: ignore[misc]
+class BasePipeline(DecidesByBudget):
     """Prepare, detect, decide, explain for one modality.
 
     A subclass has the parameters that are declared here, sets ``detector_`` and
@@ -36,8 +30,6 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     """
 
     modality: ClassVar[str]
-    item: ClassVar[str] = "rows"
-    """What one score is of, in the plural."""
     explained_by: ClassVar[Literal["row", "key"]] = "row"
     """How people name the items to explain."""
     adapts: ClassVar[bool] = False
@@ -45,16 +37,8 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     most_explained: ClassVar[int] = 200
     """Anomalies explained at most in one call, the most anomalous ones."""
 
-    detector: str | Detector
-    false_alarms: float
-    alarms_per_day: float | None
-    rows_per_day: float | None
-    calibration: str
     reasons: int
     seed: int
-
-    detector_: Detector
-    calibration_: Calibration
 
     @property
     @abstractmethod
@@ -124,26 +108,6 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         """Return the columns that lie elsewhere in these items than in training, if any can."""
         return []
 
-    def restate_budget(self, false_alarms: float) -> Self:
-        """Decide by another share of normal items from now on, and return self."""
-        self.set_params(false_alarms=false_alarms, alarms_per_day=None)
-        return self
-
-    def decide(self, scores: Scores) -> Decision:
-        """Return which scores are anomalies under the budget as it is set now."""
-        return self._decide(self._fitted().calibration_, scores.values)
-
-    @property
-    def budget(self) -> Budget:
-        """The false-alarm budget. Raises ParameterError when the settings contradict."""
-        if self.alarms_per_day is None:
-            return Budget(self.false_alarms)
-        if (rows := self._rows_per_day()) is None:
-            raise ParameterError(
-                f"alarms_per_day needs rows_per_day: how many {self.item} come per day."
-            )
-        return Budget.per_day(self.alarms_per_day, rows)
-
     @property
     def detector_name(self) -> str:
         """The name of the trained detector, with the one that it chose if it chooses."""
@@ -153,9 +117,8 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     @property
     def card(self) -> Card:
         """What the trained detector is, or the one that it chose."""
-        detector = self._fitted().detector_
-        chosen: Detector | None = getattr(detector, "chosen_", None)
-        return detector.card if chosen is None else chosen.card
+        card: Card = self._fitted().detector_.chosen.card
+        return card
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -171,37 +134,23 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
     def notes_(self) -> tuple[str, ...]:
         """What was assumed, dropped or filled, in plain words."""
         notes = [*self._fitted().preparation_notes]
-        if reason := getattr(self.detector_, "reason_", None):
+        if reason := self.detector_.reason_:
             notes.append(f"{self.detector_name}: {reason}")
         notes += self._promise()
         return tuple(notes)
 
-    def _promise(self) -> list[str]:
-        """Return what the calibration can promise, where that is less than it seems."""
-        known, rate = self.calibration_, self.budget.rate
-        if known.independent_ < known.n_:
-            return [
-                f"{known.n_:,} {self.item} in order of time, about {known.independent_:,.0f} "
-                f"independent: supports a budget of {_percent(known.resolution)}; smaller ones are "
-                "extrapolated and not guaranteed"
-            ]
-        if rate >= known.resolution:
-            return []
-        below = (
-            "extrapolated and not guaranteed"
-            if self.calibration == "extreme_value"
-            else 'out of reach; calibration "extreme_value" extrapolates'
-        )
-        return [
-            f"calibrated on {known.n_:,} {self.item}, which supports false-alarm rates down to "
-            f"{known.resolution:.2%}; {rate:.2%} is {below}"
-        ]
-
-    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        key: bytes | None = None,
+    ) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
 
-        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
-        for a detector without a safe format.
+        ``metrics``: what was measured of it, JSON values for the manifest. ``key``: signs the
+        folder for ``load`` with the same key. Raises NotSavable for a detector without a safe
+        format, and ParameterError for a key of fewer than 16 bytes.
         """
         fitted = self._fitted()
         about = {
@@ -214,7 +163,7 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
             "notes": list(fitted.notes_),
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
-        folder.save_state(path, self._state(), about, self._more_files())
+        folder.save_state(path, self._state(), about, self._more_files(), key)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
@@ -233,18 +182,20 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         return pipeline
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, key: bytes | None = None) -> Self:
         """Return the pipeline saved in a folder; no code in the folder is run.
 
-        Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for the pipeline of
-        another modality.
+        ``key``: as for ``tocsin.load``. Raises NotAModel, CorruptModel, NewerFormat or
+        WrongSignature, and ParameterError for the pipeline of another modality.
         """
-        state, about = folder.load_state(path)
-        if (modality := about.get("pipeline", about["card"]["modality"])) != cls.modality:
-            raise ParameterError(
-                f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
-            )
-        return cls.from_state(state, about)
+        state, about = folder.load_state(path, key)
+        with folder.decoding(path):
+            if (modality := modality_of(about)) != cls.modality:
+                raise ParameterError(
+                    f"{path} holds a model of {modality}, not {cls.modality}; open it with "
+                    "tocsin.load."
+                )
+            return cls.from_state(state, about)
 
     @classmethod
     def served(
@@ -265,9 +216,6 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
         """Return what the folder of a saved pipeline holds beside its state, by file name."""
         return {}
 
-    def _rows_per_day(self) -> float | None:
-        return self.rows_per_day
-
     def _restore_model(self, state: Mapping[str, Any]) -> None:
         """Take over the detector, or one that is ready to score, and the calibration."""
         ready = state["detector"]
@@ -287,76 +235,6 @@ class BasePipeline(BaseEstimator):  # type: ignore[misc]
                 detector.set_params(**{name: value})
         return detector
 
-    def _calibrate(
-        self,
-        items: Any,
-        known: IntArray | None,
-        relearn: Relearn | None = None,
-        *,
-        novel: bool = False,
-    ) -> None:
-        """Calibrate on the normal training items, in their order, as if they were new.
-
-        See ``held_out_scores``; ``relearn`` counts positions among the normal items.
-        """
-        detector = self.detector_
-        normal = np.arange(len(items)) if known is None else np.flatnonzero(known == 0)
-        own = detector.training_scores_[normal]
-        taken = getattr(detector, "chosen_", None) or detector
-        learns_labels = known is not None and (taken.uses_labels or taken.needs_labels)
-        self.calibration_ = create_calibration(self.calibration)
-        if learns_labels:  # blocks of time may hold one class only
-            self.calibration_.fit(own)
-            return
-        held_out = held_out_scores(detector, items[normal], own, relearn, novel=novel)
-        self.calibration_.fit(held_out.scores, held_out.independent)
-
-    def _decide(self, calibration: Calibration, values: FloatArray) -> Decision:
-        if type(calibration) is not type(wanted := create_calibration(self.calibration)):
-            calibration = wanted.set_state(calibration.get_state())
-        return decide(calibration, values, self.budget.rate)
-
-    def _drifting(self, decision: Decision) -> Drift | None:
-        """Return where more items are flagged, in their order, than the budget allows."""
-        rate, known = decision.false_alarm_rate, self.calibration_
-        stretch = drifting_stretch(decision.is_anomaly, rate, known)
-        if stretch is None:
-            return None
-        first, last = stretch
-        flagged = int(decision.is_anomaly[first : last + 1].sum())
-        return Drift(first, last, flagged, item=self.item)
-
-    def _counted(self, labels: ArrayLike | None) -> Calibration:
-        """Return a calibration by the normal training items' own scores, to judge these."""
-        own = self.detector_.training_scores_
-        normal = own if labels is None else own[np.asarray(labels) == 0]
-        return create_calibration(self.calibration).fit(normal)
-
-    def _decide_training(
-        self, calibration: Calibration, values: FloatArray, labels: ArrayLike | None
-    ) -> Decision:
-        """Decide on training items; those that calibrate are counted once, not twice.
-
-        Of unlabelled ones too few to count, those are anomalies that stand out from the others.
-        """
-        if labels is None and self._too_few(len(values)):
-            return stand_out(values, self.budget.rate)
-        counted = create_calibration("quantile").set_state(calibration.get_state())
-        decision = decide(counted, values, self.budget.rate)
-        if labels is None:
-            return decision
-        new = self._decide(calibration, values).p_values
-        return replace(decision, p_values=np.where(np.asarray(labels) == 0, decision.p_values, new))
-
-    def _too_few(self, items: int) -> bool:
-        """Return whether so few items may not have one false alarm, and are extrapolated from."""
-        return self.calibration == "extreme_value" and items * self.budget.rate < 1
-
-    def _fitted(self) -> Self:
-        if not hasattr(self, "calibration_"):
-            raise NotFittedPipeline("This Pipeline is not trained yet: call fit first.")
-        return self
-
 
 def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
     """Return row numbers as an array. Raises InputError for one that is not among n rows.
@@ -368,6 +246,11 @@ def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
     if (beyond := rows[(rows < 0) | (rows >= n)]).size:
         raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
     return rows
+
+
+def modality_of(about: Mapping[str, Any]) -> str:
+    """Return the modality of a saved pipeline by its manifest."""
+    return str(about.get("pipeline", about["card"]["modality"]))
 
 
 def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:
@@ -385,8 +268,3 @@ def _holds_network(state: Any) -> bool:
     if isinstance(state, Mapping):
         return "net_" in state or any(map(_holds_network, state.values()))
     return isinstance(state, list) and any(map(_holds_network, state))
-
-
-def _percent(rate: float) -> str:
-    """Return a rate with two digits, as 5 % or 1.6 %."""
-    return f"{100 * rate:.2g} %"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import Detector, Stateful, check_labels
+from tocsin.base import Detector, check_labels
 from tocsin.pipeline.base import BasePipeline, check_rows
 from tocsin.types import Decision, Detection, Drift, FloatArray, IntArray, Scores, Training
 
@@ -28,6 +29,14 @@ class Prepared(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """What was found and done, in plain words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedItems:
+    """Items (n,) as the detector takes them, and what was done to get them."""
+
+    items: NDArray[Any]
+    notes: Sequence[str] = ()
 
 
 P = TypeVar("P", bound=Prepared)
@@ -54,9 +63,9 @@ class Found(Generic[P]):
 class ItemPipeline(BasePipeline, Generic[P, D]):
     """From items that stand alone to explained anomalies under a false-alarm budget.
 
-    A subclass says how items are prepared (``_new_preparer``, ``_learn_preparation``,
-    ``_prepare``) and how an answer is made of them (``_detection``). ``training``: what the
-    training items are: "clean" (normal only), "mixed" (unlabelled, some anomalous) or "guess".
+    A subclass says what prepares the items (``_new_preparer``) and how an answer is made of them
+    (``_detection``). ``training``: what the training items are: "clean" (normal only), "mixed"
+    (unlabelled, some anomalous) or "guess".
     """
 
     preparer_: Any
@@ -128,19 +137,26 @@ class ItemPipeline(BasePipeline, Generic[P, D]):
     @property
     def preparation_notes(self) -> list[str]:
         """What was found, cut, filled and counted in preparation."""
-        return [*self.preparer_.notes_, *getattr(self.detector_, "warnings_", [])]
+        return [*self.preparer_.notes_, *self.detector_.warnings_]
 
     @abstractmethod
-    def _new_preparer(self) -> Stateful:
-        """Return what prepares items, not yet fitted; it has ``notes_`` once it is."""
+    def _new_preparer(self) -> Any:
+        """Return a ``Stateful`` that prepares items, not yet fitted.
 
-    @abstractmethod
+        It has ``fit_transform(X)``, the items, ``prepare(X)``, the items and what was done to get
+        them, and once it is fitted ``notes_``.
+        """
+
     def _learn_preparation(self, preparer: Any, X: Any) -> P:
         """Fit the preparer to the training data, and return these prepared."""
+        return cast("P", PreparedItems(preparer.fit_transform(self._opened(X))))
 
-    @abstractmethod
     def _prepare(self, X: Any) -> P:
         """Return new data prepared as those of training."""
+        return cast("P", PreparedItems(*self.preparer_.prepare(self._opened(X))))
+
+    def _opened(self, X: Any) -> Any:
+        return self.read(X) if isinstance(X, str | Path) else X
 
     @abstractmethod
     def _detection(self, found: Found[P], shown: Sequence[int], explained: Sequence[int]) -> D:

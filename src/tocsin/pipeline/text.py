@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,13 @@ import numpy as np
 
 from tocsin.base import Detector
 from tocsin.explain.text import Background, explain_texts
-from tocsin.pipeline.items import Found, ItemPipeline
+from tocsin.pipeline.items import Found, ItemPipeline, PreparedItems
 from tocsin.prepare.text import TextPreparer
 from tocsin.readers.text import read_texts
-from tocsin.types import Explanation, IntArray, TextArray, TextDetection, Training
+from tocsin.types import Explanation, IntArray, TextDetection, Training
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedTexts:
-    """Texts (n,), and what was done to get them."""
-
-    items: TextArray
-    notes: tuple[str, ...] = ()
-
-
-class TextPipeline(ItemPipeline[PreparedTexts, TextDetection]):
+class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
     """From texts to anomalies with the words that made them anomalous, under a budget.
 
     ``detector``: a name (see ``tocsin.detectors.names("text")``) or an untrained detector.
@@ -92,27 +83,16 @@ class TextPipeline(ItemPipeline[PreparedTexts, TextDetection]):
     def _new_preparer(self) -> TextPreparer:
         return TextPreparer(self.text)
 
-    def _learn_preparation(self, preparer: TextPreparer, X: Any) -> PreparedTexts:
-        return PreparedTexts(preparer.fit_transform(self._given(X)))
-
-    def _prepare(self, X: Any) -> PreparedTexts:
-        texts, remarks = self.preparer_.prepare(self._given(X))
-        return PreparedTexts(texts, tuple(remarks))
-
-    def _given(self, X: Any) -> Any:
-        return self.read(X) if isinstance(X, str | Path) else X
-
-    def _remember(self, prepared: PreparedTexts, known: IntArray | None) -> None:
+    def _remember(self, prepared: PreparedItems, known: IntArray | None) -> None:
         self.background_ = Background(self.seed)
         self.background_.fit(prepared.items[self._examples(known)])
 
     def _detection(
-        self, found: Found[PreparedTexts], shown: Sequence[int], explained: Sequence[int]
+        self, found: Found[PreparedItems], shown: Sequence[int], explained: Sequence[int]
     ) -> TextDetection:
         texts = found.prepared.items
-        chosen: Detector | None = getattr(self.detector_, "chosen_", None)
         reasons = explain_texts(
-            chosen or self.detector_,
+            self.detector_.chosen,
             [texts[row] for row in explained],
             self.background_,
             self.reasons,

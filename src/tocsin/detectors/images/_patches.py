@@ -19,7 +19,7 @@ from tocsin.detectors.images._maps import (
     pictures,
     variants,
 )
-from tocsin.encoders.images import export, open_encoder
+from tocsin.encoders.images import export_layers, open_encoder
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.onnx.graph import OnnxGraph
@@ -93,7 +93,7 @@ class PatchDetector(MapDetector):
             )
         layers = [layer for layer in encoder.layers if layer in wanted]
         stride = max(_STRIDE, min(encoder.layers[layer] for layer in layers))
-        self.graph_ = export(encoder, self.size, layers, stride, self.device)
+        self.graph_ = export_layers(encoder, self.size, layers, stride, self.device)
         self._learned = subsample(len(X), self.max_images, self.seed)
         self._learn(X[self._learned], views)
 

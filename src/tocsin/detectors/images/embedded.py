@@ -10,7 +10,7 @@ import numpy as np
 from tocsin import registry
 from tocsin.base import ImageDetector, TableDetector
 from tocsin.detectors.images._maps import pictures
-from tocsin.encoders.images import export, open_encoder
+from tocsin.encoders.images import DEFAULT, export_layers, open_encoder
 from tocsin.errors import ParameterError
 from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, Scores
@@ -56,7 +56,7 @@ class Embedded(ImageDetector):
         self,
         model: str = "neighbours",
         size: int = 224,
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         parameters: dict[str, Any] | None = None,
         device: str = "auto",
         seed: int = 0,
@@ -89,7 +89,7 @@ class Embedded(ImageDetector):
         self.rows_ = registry.create(self.model, "tables", **parameters)
         encoder = open_encoder(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
-        self.graph_ = export(encoder, self.size, ["pooled"], device=self.device)
+        self.graph_ = export_layers(encoder, self.size, ["pooled"], device=self.device)
         times = -(-_FEWEST // len(X))
         rows = np.repeat(self._embed(X, "learning from"), times, axis=0)
         self.rows_.fit(rows, None if y is None else np.repeat(y, times))

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tocsin.base import ImageDetector, assign_folds
 from tocsin.base.parameters import check_count
 from tocsin.detectors.images._maps import pictures
-from tocsin.encoders.efficientnet_lite import NAMES, EfficientNetLite, Stages
+from tocsin.encoders.images import DEFAULT, StagedEncoder, open_staged
 from tocsin.errors import InputError, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
@@ -74,7 +74,7 @@ class ImageClassifier(ImageDetector):
     def __init__(
         self,
         size: int = 224,
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         stages: int = 1,
         members: int = 3,
         steps: int = 120,
@@ -123,14 +123,14 @@ class ImageClassifier(ImageDetector):
                 f"{self.card.name} learns from both normal images and anomalies; all {len(y)} "
                 f"labels are {y[0]}."
             )
-        encoder = EfficientNetLite(self.encoder)
+        encoder = open_staged(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
         self._learned = _chosen(y, self.max_images, self.seed)
         X, y = X[self._learned], y[self._learned]
         self.weight_ = float((y == 0).sum() / y.sum())
         self._fold = assign_folds(len(y), min(self.members, len(y)), self.seed, y)
         device = pick_device(self.device)
-        lower = _Lower(encoder.classifier(), self.stages).to(device)
+        lower = self._lower(encoder).to(device)
         seen = self._seen(lower, X, device)
         with seeded(self.seed, device):
             heads = [
@@ -139,6 +139,13 @@ class ImageClassifier(ImageDetector):
         whole = _Whole(lower.cpu(), heads).eval()
         outputs = [f"cells{member}" for member in range(self.members)]
         self.graph_ = export_graph(whole, self.size, outputs, self.device)
+
+    def _lower(self, encoder: StagedEncoder) -> nn.Module:
+        """Return the stages that stay, of which there are two or more."""
+        stages = encoder.stages()
+        if self.stages > len(stages) - 2:
+            raise ParameterError(f"stages must be from 1 to {len(stages) - 2}; got {self.stages}.")
+        return nn.Sequential(*stages[: -self.stages])
 
     def _seen(self, lower: nn.Module, X: ImageArray, device: torch.device) -> Tensor:
         """Return the features (n, 4, channels, rows, columns) that stay, float16, mirrored."""
@@ -153,13 +160,13 @@ class ImageClassifier(ImageDetector):
     def _trained(
         self,
         member: int,
-        encoder: EfficientNetLite,
+        encoder: StagedEncoder,
         seen: Tensor,
         y: IntArray,
         device: torch.device,
     ) -> nn.Module:
         """Return the upper stages, having learned from all folds but one."""
-        net = _Upper(encoder.classifier(), self.stages).to(device)
+        net = _Upper(encoder.stages()[-self.stages :], seen).to(device)
         inside = np.flatnonzero(self._fold != member)
         outside = np.flatnonzero(self._fold == member)
         if not len(outside) or len(np.unique(y[inside])) < 2:  # too few to leave any out
@@ -225,13 +232,9 @@ class ImageClassifier(ImageDetector):
         return cells - np.float32(np.log(self.weight_))
 
     def _check_parameters(self) -> None:
-        if self.encoder not in NAMES:
-            raise ParameterError(f"encoder is {self.encoder!r}; it must be one of {NAMES}.")
         if self.size < 64 or self.size % 32:
             raise ParameterError(f"size is {self.size}; it must be a multiple of 32, 64 or more.")
-        if not 1 <= self.stages <= 5:
-            raise ParameterError(f"stages must be from 1 to 5; got {self.stages}.")
-        for name in ("steps", "batch_size"):
+        for name in ("stages", "steps", "batch_size"):
             check_count(name, getattr(self, name))
         for name in ("members", "max_images"):
             if not getattr(self, name) >= 2:
@@ -240,31 +243,15 @@ class ImageClassifier(ImageDetector):
             raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
 
 
-class _Lower(nn.Module):
-    """The stages that stay: from pictures (n, size, size, 3) to features of patches."""
-
-    def __init__(self, net: Any, stages: int) -> None:
-        super().__init__()
-        self.net = net
-        self.end = _last_that_stays(net, stages)
-
-    def forward(self, images: Tensor) -> Tensor:
-        x = (images.permute(0, 3, 1, 2) - 127.0) / 128.0
-        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
-        for block in self.net._blocks[: self.end + 1]:
-            x = block(x)
-        features: Tensor = x
-        return features
-
-
 class _Upper(nn.Module):
-    """The stages that learn, and the head: from those features to logits of cells."""
+    """The stages that learn, and the head: from features to logits of cells."""
 
-    def __init__(self, net: Any, stages: int) -> None:
+    def __init__(self, stages: list[nn.Module], seen: Tensor) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*net._blocks[_last_that_stays(net, stages) + 1 :])
-        self.last = nn.Sequential(net._conv_head, net._bn1, net._swish)
-        self.head = nn.Conv2d(net._conv_head.out_channels, 1, 1)
+        self.stages = nn.Sequential(*stages)
+        with torch.no_grad():
+            channels = self.stages(seen[:1, 0].float()).shape[1]
+        self.head = nn.Conv2d(channels, 1, 1)
         nn.init.zeros_(self.head.weight)
         self.eval()
 
@@ -273,7 +260,7 @@ class _Upper(nn.Module):
         return super().train(False)
 
     def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.last(self.blocks(features)))[:, 0]
+        logits: Tensor = self.head(self.stages(features))[:, 0]
         return logits
 
 
@@ -288,11 +275,6 @@ class _Whole(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         features = self.lower(images)
         return tuple(head(features) for head in self.heads)
-
-
-def _last_that_stays(net: Any, stages: int) -> int:
-    """Return the number of the last block before the stages that learn."""
-    return Stages(net).ends[-1 - stages]
 
 
 def _chosen(y: IntArray, at_most: int, seed: int) -> IntArray:

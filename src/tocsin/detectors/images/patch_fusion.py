@@ -6,6 +6,7 @@ from typing import Any
 
 from tocsin.detectors.images._patches import PatchDetector, View
 from tocsin.detectors.images.patch_memory import named_layers
+from tocsin.encoders.images import DEFAULT
 from tocsin.errors import ParameterError
 from tocsin.types import Card
 
@@ -38,7 +39,7 @@ class PatchFusion(PatchDetector):
         size: int = 256,
         memory: str | None = "coarse",
         gaussian: str | None = "coarse",
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         bank: int = 2000,
         max_images: int = 2000,
         device: str = "auto",

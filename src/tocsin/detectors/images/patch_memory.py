@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tocsin.detectors.images._patches import PatchDetector, View
+from tocsin.encoders.images import DEFAULT
 from tocsin.types import Card
 
 
@@ -38,7 +39,7 @@ class PatchMemory(PatchDetector):
         self,
         size: int = 256,
         layers: str = "coarse",
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         bank: int = 2000,
         max_images: int = 2000,
         device: str = "auto",

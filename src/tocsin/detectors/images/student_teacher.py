@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from tocsin.detectors.images._networks import NeuralMapDetector, started
-from tocsin.encoders.images import open_encoder
+from tocsin.encoders.images import DEFAULT, open_encoder
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.progress import report
@@ -59,7 +59,7 @@ class StudentTeacher(NeuralMapDetector):
     def __init__(
         self,
         size: int = 256,
-        encoder: str = "efficientnet_lite0",
+        encoder: str = DEFAULT,
         layer: str | None = None,
         width: int = 32,
         members: int = 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tocsin.base import TextDetector
-from tocsin.encoders import TextEncoder, load
+from tocsin.encoders.text import TextEncoder, load
 from tocsin.errors import SchemaMismatch
 from tocsin.types import FloatArray, TextArray
 

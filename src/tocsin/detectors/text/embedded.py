@@ -7,6 +7,7 @@ from typing import Any
 from tocsin import registry
 from tocsin.base import TableDetector
 from tocsin.detectors.text._encoded import EncodedDetector
+from tocsin.encoders.text import DEFAULT
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 
 
@@ -39,7 +40,7 @@ class Embedded(EncodedDetector):
     def __init__(
         self,
         model: str = "pca",
-        encoder: str = "minilm",
+        encoder: str = DEFAULT,
         parameters: dict[str, Any] | None = None,
         device: str = "auto",
         seed: int = 0,

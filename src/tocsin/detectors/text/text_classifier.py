@@ -18,8 +18,8 @@ from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._ngrams import NgramRegression
 from tocsin.detectors.text.text_few_labels import check_classes
-from tocsin.encoders.pretrained import Pretrained, batches
-from tocsin.encoders.text import mean_pooled, read_encoder
+from tocsin.encoders.pretrained import Pretrained, batches, mean_pooled
+from tocsin.encoders.text import DEFAULT, open_network
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded, to_numpy
@@ -91,7 +91,7 @@ class TextClassifier(TextDetector):
 
     def __init__(
         self,
-        encoder: str = "minilm",
+        encoder: str = DEFAULT,
         layers: int | None = None,
         weight: float | None = None,
         epochs: int | None = None,
@@ -136,7 +136,7 @@ class TextClassifier(TextDetector):
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         self._check_parameters()
         check_classes(y, self.card.name)
-        model = read_encoder(self.encoder)
+        model = open_network(self.encoder)
         self.encoder_hash_ = model.fingerprint
         self.weight_ = float((y == 0).sum() / y.sum() if self.weight is None else self.weight)
         device = pick_device(self.device)
@@ -212,7 +212,7 @@ class TextClassifier(TextDetector):
     def _network(self) -> _Classifier:
         """Return the network, put together again after loading."""
         if "_live" not in self.__dict__:
-            model = read_encoder(self.encoder)
+            model = open_network(self.encoder)
             check_same(self.encoder, model.fingerprint, self.encoder_hash_)
             net = _Classifier(model)
             weights = {name: torch.from_numpy(w.copy()) for name, w in self.weights_.items()}

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, hstack
 from tocsin.base import assign_folds
 from tocsin.detectors.text._views import Material
 from tocsin.detectors.text.text_views import TextViews
+from tocsin.encoders.text import DEFAULT
 from tocsin.errors import InputError, ParameterError
 from tocsin.features.texts import cut_texts
 from tocsin.features.tfidf import Tfidf
@@ -68,7 +69,7 @@ class TextFewLabels(TextViews):
         self,
         inverse_penalty: float = 1.0,
         training: Literal["clean", "mixed"] = "clean",
-        encoder: str | None = "minilm",
+        encoder: str | None = DEFAULT,
         tone: bool = True,
         lexicon: bool = False,
         max_reference: int = 5_000,

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.base import TextDetector, check_texts
+from tocsin.base.abilities import ScoresByToken
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
-from tocsin.encoders.causal_lm import TokenSurprise, load
+from tocsin.encoders.language import DEFAULT, TokenSurprise, load
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
@@ -17,7 +18,7 @@ from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 _COLUMNS = {"mean": [0], "worst": [1], "both": [0, 1]}
 
 
-class TextLikelihood(TextDetector):
+class TextLikelihood(TextDetector, ScoresByToken):
     """Surprise of a causal language model, which has not seen the training texts.
 
     ``aggregate``: "mean" is that of all tokens of a text, the logarithm of its perplexity;
@@ -50,7 +51,7 @@ class TextLikelihood(TextDetector):
 
     def __init__(
         self,
-        model: str = "smollm2",
+        model: str = DEFAULT,
         aggregate: Literal["mean", "worst", "both"] = "both",
         window: int = 8,
         device: str = "auto",

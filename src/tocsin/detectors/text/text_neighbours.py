@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tocsin.base import check_texts
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import EncodedDetector
+from tocsin.encoders.text import DEFAULT
 from tocsin.errors import NotFitted
 from tocsin.features.neighbour_search import NeighbourSearch, norm
 from tocsin.features.sampling import subsample
@@ -48,7 +49,7 @@ class TextNeighbours(EncodedDetector):
         self,
         k: int = 5,
         max_reference: int = 20_000,
-        encoder: str = "minilm",
+        encoder: str = DEFAULT,
         device: str = "auto",
         seed: int = 0,
     ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tocsin.base import State, TextDetector
+from tocsin.base.abilities import ScoresByView
 from tocsin.detectors.text._duplicates import near_duplicates
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._views import (
@@ -22,7 +23,7 @@ from tocsin.detectors.text._views import (
     Tone,
     View,
 )
-from tocsin.encoders import load
+from tocsin.encoders.text import DEFAULT, load
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.features.p_values import MidRankPValues
 from tocsin.features.sampling import subsample
@@ -38,7 +39,7 @@ _TEMPLATES = 3  # groups or more
 _MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
 
-class TextViews(TextDetector):
+class TextViews(TextDetector, ScoresByView):
     """Several views of texts, each calibrated to p-values, put together as Fisher does.
 
     The score is the sum of −log p over the views, ``view_scores`` the terms:
@@ -95,7 +96,7 @@ class TextViews(TextDetector):
     def __init__(
         self,
         training: Literal["guess", "clean", "mixed"] = "guess",
-        encoder: str | None = "minilm",
+        encoder: str | None = DEFAULT,
         tone: bool = True,
         lexicon: bool = False,
         max_reference: int = 5_000,
@@ -205,7 +206,7 @@ class TextViews(TextDetector):
         try:
             return load(self.encoder, self.device).fingerprint
         except MissingExtra as error:
-            if self.encoder != "minilm":
+            if self.encoder != DEFAULT:  # what was asked for is not left out
                 raise
             self.warnings_.append(f"Learned without meaning and tone. {error}")
             return ""
