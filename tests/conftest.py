@@ -1,5 +1,6 @@
 """Fixtures of several test modules."""
 
 from support.browser import browser
+from support.stores import db, server
 
-__all__ = ["browser"]
+__all__ = ["browser", "db", "server"]

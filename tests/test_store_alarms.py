@@ -2,14 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.stores import on_both
 from tocsin.errors import InputError, NotInStore, ParameterError
 from tocsin.store.alarms import AlarmStore
 from tocsin.store.audit import Audit
@@ -24,12 +23,6 @@ from tocsin.types import Alarm, Delivery, Notification, Reason, Rejection
 NOW = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 GROUP = {"monitor": "machine", "site": "a%_'\0"}
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path}/tocsin.db") as opened:
-        yield opened
 
 
 def make(id: str = "abc1", minutes: int = 0, monitor: str = "machine") -> Alarm:
@@ -61,6 +54,7 @@ def save(db: Database, *alarms: Alarm) -> AlarmStore:
     return store
 
 
+@on_both
 def test_an_alarm_comes_back_as_it_was(db: Database) -> None:
     store = save(db, make(), make("abd2", 1), make("x%", 2, "other"))
     assert store.get("abc1") == make()
@@ -72,6 +66,7 @@ def test_an_alarm_comes_back_as_it_was(db: Database) -> None:
         store.get("ab")
 
 
+@on_both
 def test_alarms_are_listed_by_state_and_monitor_the_latest_first(db: Database) -> None:
     over = replace(make("c", 3), state="resolved", closed=NOW + timedelta(hours=1))
     store = save(db, make("a", 1), make("b", 2, "other"), over)
@@ -113,6 +108,7 @@ def test_times_and_evidence_are_json(db: Database) -> None:
         save(db, replace(make(), evidence={"thing": object()}))
 
 
+@on_both
 def test_states_of_entities(db: Database) -> None:
     store = AlarmStore(db)
     with db.begin() as c:
@@ -124,6 +120,7 @@ def test_states_of_entities(db: Database) -> None:
     assert store.states("none") == {}
 
 
+@on_both
 def test_silences_begin_end_and_expire(db: Database) -> None:
     store = SilenceStore(db)
     first = store.add({"monitor": "web-.*"}, NOW, NOW + 10 * SECOND, "Ada", "repair")
@@ -149,6 +146,7 @@ def enqueue(db: Database, *alarms: str, due: datetime = NOW, kind: str = "opened
         return Outbox(db).enqueue(c, "ops", GROUP, kind, alarms, due)
 
 
+@on_both
 def test_notices_join_until_a_sender_takes_them(db: Database) -> None:
     outbox = Outbox(db)
     key = enqueue(db, "a", "b", due=NOW + 10 * SECOND)
@@ -163,6 +161,7 @@ def test_notices_join_until_a_sender_takes_them(db: Database) -> None:
     assert enqueue(db, "e") != key
 
 
+@on_both
 def test_a_killed_senders_notice_comes_again_with_key_and_content(db: Database) -> None:
     outbox = Outbox(db)
     key = enqueue(db, "abc1")
@@ -178,6 +177,7 @@ def test_a_killed_senders_notice_comes_again_with_key_and_content(db: Database) 
         outbox.freeze("none", notification)
 
 
+@on_both
 def test_retries_dead_letters_and_another_try(db: Database) -> None:
     outbox = Outbox(db)
     key = enqueue(db, "a")
@@ -217,6 +217,7 @@ def test_what_was_not_surely_delivered_is_kept(db: Database, status: str) -> Non
     assert len(outbox.due(NOW, "ops", 10, 30)) == 1
 
 
+@on_both
 def test_two_senders_never_take_the_same_notice(db: Database) -> None:
     outbox = Outbox(db)
     for number in range(30):
@@ -235,6 +236,7 @@ def test_two_senders_never_take_the_same_notice(db: Database) -> None:
     assert len(taken) == len(set(taken)) == 30
 
 
+@on_both
 def test_quarantine_is_listed_and_taken(db: Database) -> None:
     store = Quarantine(db)
     bad = [Rejection("malformed", "no JSON", "\0\ud800{"), Rejection("late", "2 h late", "{}")]
@@ -260,6 +262,7 @@ def test_quarantine_is_listed_and_taken(db: Database) -> None:
     assert store.list() == []
 
 
+@on_both
 def test_counters_grow_from_several_threads(db: Database) -> None:
     store = Counters(db)
 
@@ -276,6 +279,7 @@ def test_counters_grow_from_several_threads(db: Database) -> None:
     assert store.read() == {"machine": {"stored": 120, "late": 40}}
 
 
+@on_both
 def test_a_lease_has_one_holder(db: Database) -> None:
     ada, bob = (Lease(db, "dispatcher", name, 60) for name in ("ada", "bob"))
     assert (ada.acquire(), ada.acquire(), bob.acquire(), bob.renew()) == (True, True, False, False)
@@ -291,6 +295,7 @@ def test_a_lease_has_one_holder(db: Database) -> None:
     assert ada.acquire()
 
 
+@on_both
 def test_audit_and_claims(db: Database) -> None:
     audit = Audit(db)
     audit.add("Ada", "stop", {"machine": "press", "dry run": True})

@@ -1,7 +1,6 @@
 """The store of events: what goes in comes out the same, once, and leaves for an archive whole."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,43 +8,12 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from support.stores import START, fill, judge, make, on_both
 from tocsin.errors import InputError, StoreError
 from tocsin.store import archive as archiving
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
-from tocsin.types import Batch, BatchDecision
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path}/tocsin.db") as opened:
-        yield opened
-
-
-def make(n: int = 5, hour: int = 0, frame: pd.DataFrame | None = None, ids: bool = True) -> Batch:
-    times = np.datetime64("2026-01-01", "us") + np.timedelta64(hour, "h")
-    return Batch(
-        pd.DataFrame({"load": np.arange(n) * 1.5}) if frame is None else frame,
-        times + np.arange(n).astype("timedelta64[s]"),
-        tuple(f"{hour}-{i}" for i in range(n)) if ids else None,
-        tuple(f"pump {i % 2}" for i in range(n)),
-    )
-
-
-def judge(n: int = 5) -> BatchDecision:
-    """Only the last event is an anomaly."""
-    return BatchDecision(np.arange(n) * 1.0, np.full(n, 0.5), np.arange(n) == n - 1, n - 1.5, "m@1")
-
-
-def fill(db: Database, hours: int, monitor: str = "machine") -> EventStore:
-    store = EventStore(db)
-    with db.begin() as c:
-        for hour in range(hours):
-            store.append(c, monitor, make(hour=hour), judge())
-    return store
-
+from tocsin.types import Batch
 
 FRAMES = {
     "numbers": pd.DataFrame({"f": [1.5, np.nan, np.inf], "i": np.int8([1, 2, 3])}),
@@ -107,6 +75,7 @@ def test_what_has_no_type_or_time_is_refused(db: Database) -> None:
     assert store.count("machine") == 0
 
 
+@on_both
 def test_ids_are_known_by_monitor_and_stored_once(db: Database) -> None:
     store = fill(db, 3)
     long = "x" * 5000
@@ -126,6 +95,7 @@ def test_ids_are_known_by_monitor_and_stored_once(db: Database) -> None:
     assert store.count("machine") == 16
 
 
+@on_both
 def test_a_failed_transaction_leaves_nothing_behind(db: Database) -> None:
     store = EventStore(db)
 
@@ -149,6 +119,7 @@ def test_a_failed_transaction_leaves_nothing_behind(db: Database) -> None:
     assert store.offset("machine") is None
 
 
+@on_both
 def test_conditions_cut_batches(db: Database) -> None:
     store = fill(db, 40)
     fill(db, 1, "other")
@@ -174,6 +145,7 @@ def test_conditions_cut_batches(db: Database) -> None:
     assert (list(cut.frame["load"]), list(cut.decision.scores)) == ([6.0], [4.0])
 
 
+@on_both
 def test_old_events_move_to_a_file_a_day(db: Database, tmp_path: Path) -> None:
     store = fill(db, 72)
     before = START + timedelta(days=2, hours=5)
@@ -209,6 +181,7 @@ def test_files_are_split_where_columns_change_or_a_day_is_large(
     assert list(read[3]["b"]) == list(range(5))
 
 
+@on_both
 def test_a_crash_between_archive_and_store_doubles_nothing(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
