@@ -112,7 +112,7 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
     def preparation_notes(self) -> list[str]:
         """What was found and skipped among the training images."""
         found = f"learned from {'; '.join(self.preparer_.notes_)}"
-        return [found, *getattr(self.detector_, "warnings_", [])]
+        return [found, *self.detector_.warnings_]
 
     def _calibrate(
         self,
@@ -123,8 +123,7 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
         novel: bool = False,
     ) -> None:
         # Of a handful of good images their shifted copies say more of what is usual.
-        taken = getattr(self.detector_, "chosen_", self.detector_)
-        if (copies := getattr(taken, "copies_scores_", None)) is not None:
+        if (copies := getattr(self.detector_.chosen, "copies_scores_", None)) is not None:
             self.calibration_ = create_calibration(self.calibration).fit(copies)
         else:
             super()._calibrate(items, known, relearn, novel=novel)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import Detector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.decide import Calibration
 from tocsin.errors import InputError
 from tocsin.explain.logs import Background, explain_session, messages_of
@@ -134,8 +135,8 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         self._fitted()
         if not self.own_threshold or self.training == "clean" or self.labelled_:
             return None
-        found: float | None = getattr(self.detector_, "natural_threshold_", None)
-        return found
+        detector = self.detector_
+        return detector.detector_threshold_ if isinstance(detector, FindsThreshold) else None
 
     @property
     def notes_(self) -> tuple[str, ...]:
@@ -184,9 +185,8 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
 
     def _drift_note(self, scores: Scores, decision: Decision) -> str | None:
         if self.threshold_found is not None:
-            drift = getattr(self.detector_, "drift", None)
-            warning: str | None = None if drift is None else drift(scores.values)
-            return warning
+            detector = self.detector_
+            return detector.drift(scores.values) if isinstance(detector, FindsThreshold) else None
         from scipy.stats import betabinom
 
         now, n, rate = int(decision.is_anomaly.sum()), len(scores.values), decision.false_alarm_rate

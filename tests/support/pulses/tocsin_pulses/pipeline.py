@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tocsin.base import Stateful
 from tocsin.pipeline.items import Found, ItemPipeline, PreparedItems
-from tocsin.types import Detection, Explanation, Reason
+from tocsin.types import Detection, Reason
 
 NAMES = ("mean interval", "spread")
 
@@ -45,27 +44,13 @@ class PulsePipeline(ItemPipeline[PreparedItems, Detection]):
     def _new_preparer(self) -> BeatPreparer:
         return BeatPreparer()
 
-    def _detection(
-        self, found: Found[PreparedItems], shown: Sequence[int], explained: Sequence[int]
-    ) -> Detection:
-        features = [
-            (float(beat.mean()), float(beat.std())) for beat in found.prepared.items[explained]
-        ]
-        explanations = {
-            place: Explanation(
-                place,
-                tuple(
-                    Reason(name, seen, float(usual), 0.5)
-                    for name, seen, usual in zip(NAMES, values, self.detector_.centre_, strict=True)
-                ),
+    def _reasons(self, found: Found[PreparedItems], place: int) -> tuple[Reason, ...]:
+        beat, usual = found.prepared.items[place], self.detector_.centre_
+        parts = found.scores.parts[place] / found.scores.parts[place].sum()
+        reasons = [
+            Reason(name, float(seen), float(expected), float(weight))
+            for name, seen, expected, weight in zip(
+                NAMES, (beat.mean(), beat.std()), usual, parts, strict=True
             )
-            for place, values in zip(explained, features, strict=True)
-        }
-        return Detection(
-            found.scores,
-            found.decision,
-            np.arange(len(found.scores)),
-            explanations,
-            found.notes,
-            found.drift,
-        )
+        ]
+        return tuple(sorted(reasons, key=lambda reason: -reason.weight))
