@@ -102,8 +102,8 @@ def run_time_splits(
     for name in detectors:
         registry.find(name, modality)
     kind: type[BasePipeline] = registry.of_modality("pipeline", modality)
-    known = kind().get_params(deep=False)
-    given = {"seed": seed} | ({"training": "clean"} if "training" in known else {})
+    given = {"seed": seed, "training": "clean"}
+    given = {name: given[name] for name in given if name in kind.parameter_names()}
     rows = []
     with limited_threads(threads):
         for split in read_time_splits(data, most_rows):
