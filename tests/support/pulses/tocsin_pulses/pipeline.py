@@ -15,7 +15,7 @@ NAMES = ("mean interval", "spread")
 
 
 class BeatPreparer(Stateful):
-    """Reads intervals from the lines of a file, or takes lists of them."""
+    """Takes lists of intervals, or lines of them."""
 
     notes_: list[str]
 
@@ -26,8 +26,6 @@ class BeatPreparer(Stateful):
 
     def prepare(self, X: Any) -> tuple[Any, list[str]]:
         """Return beats, and how many there are."""
-        if isinstance(X, Path):
-            X = X.read_text(encoding="utf-8").splitlines()
         beats = np.empty(len(X), dtype=object)
         for i, beat in enumerate(X):
             values = beat.split() if isinstance(beat, str) else beat
@@ -40,6 +38,10 @@ class PulsePipeline(ItemPipeline[PreparedItems, Detection]):
 
     modality = "pulses"
     item = "beats"
+
+    def read(self, path: str | Path) -> list[str]:
+        """Return the lines of a file."""
+        return Path(path).read_text(encoding="utf-8").splitlines()
 
     def _new_preparer(self) -> BeatPreparer:
         return BeatPreparer()
