@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +54,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+def environment(installed: Path) -> dict[str, str]:
+    """Return the variables under which Python finds the package."""
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+
+
 def run(installed: Path, *arguments: object, cwd: Path) -> str:
     """Return what a command prints; it must succeed."""
-    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        check=False,
+        env=environment(installed),
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -106,7 +116,8 @@ def test_fitted_scored_explained_and_evaluated(
 
 
 def test_listed_benchmarked_and_checked(installed: Path, folder: Path, tmp_path: Path) -> None:
-    assert "Mean and spread" in run(installed, "tocsin", "detectors", "auto", cwd=tmp_path)
+    listed = run(installed, "tocsin", "detectors", "--modality", "pulses", cwd=tmp_path)
+    assert "Mean and spread" in listed
     assert "pulses" in run(installed, "tocsin", "bench", "--help", cwd=tmp_path)
     output = run(installed, "tocsin", "bench", "pulses", "--data", folder, cwd=tmp_path)
     assert "today ROC AUC 1.000" in output
@@ -115,18 +126,51 @@ def test_listed_benchmarked_and_checked(installed: Path, folder: Path, tmp_path:
     run(installed, "checking", cwd=tmp_path)
 
 
-def test_watched_by_a_monitor(installed: Path, folder: Path, tmp_path: Path) -> None:
-    run(installed, "tocsin", "fit", folder / "normal.pulses", "--out", "model", cwd=tmp_path)
+def test_trained_and_watched_by_a_monitor(installed: Path, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tocsin.yaml").write_text(
         f"""
-store: {{url: "sqlite:///events.db"}}
 monitors:
   heart:
-    source: {{type: file, path: {folder / "today.jsonl"}, follow: false}}
+    source: {{type: file, path: {tmp_path / "events.jsonl"}}}
     model: model
+    training: {{modality: pulses, after: 300, false_alarms: 0.001}}
 """
     )
+    events = tmp_path / "events.jsonl"
+    shutil.copy(folder / "normal.jsonl", events)
     run(installed, "tocsin", "check", cwd=tmp_path)
-    run(installed, "tocsin", "up", "--until-done", cwd=tmp_path)
-    events = json.loads(run(installed, "tocsin", "events", "--json", "--anomalies", cwd=tmp_path))
-    assert SLOW in [int(event["id"].rpartition(":")[2]) for event in events["events"]]
+    with watching(installed, tmp_path):
+        wait_for((tmp_path / "model" / "manifest.json").exists)
+    with events.open("a") as more:
+        more.write((folder / "today.jsonl").read_text())
+    with watching(installed, tmp_path):
+        wait_for(lambda: slow_beats(installed, tmp_path))
+    lines = (folder / "today.pulses").read_text().splitlines()
+    assert slow_beats(installed, tmp_path) == [lines[SLOW]]
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text())["pipeline"] == "pulses"
+
+
+@contextmanager
+def watching(installed: Path, home: Path) -> Iterator[None]:
+    """Run ``tocsin up`` in a folder until the block ends."""
+    command = [sys.executable, "-m", "tocsin", "up"]
+    with subprocess.Popen(command, env=environment(installed), cwd=home) as up:
+        try:
+            yield
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait(30)
+
+
+def slow_beats(installed: Path, home: Path) -> list[str]:
+    """Return the beats that the monitor took for anomalies, the last 300 of them at most."""
+    output = run(installed, "tocsin", "events", "heart", "--anomalies", "--json", cwd=home)
+    return [event["event"]["beat"] for event in json.loads(output)]
+
+
+def wait_for(met: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is true; fail if it does not become so."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.3)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from tocsin.base import check_labels
+from tocsin.base import ImageDetector, check_labels
 from tocsin.base.held_out import Relearn
 from tocsin.decide import create as create_calibration
 from tocsin.decide.calibration import NEVER
@@ -123,7 +123,8 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
         novel: bool = False,
     ) -> None:
         # Of a handful of good images their shifted copies say more of what is usual.
-        if (copies := getattr(self.detector_.chosen, "copies_scores_", None)) is not None:
+        chosen = self.detector_.chosen
+        if isinstance(chosen, ImageDetector) and (copies := chosen.copies_scores_) is not None:
             self.calibration_ = create_calibration(self.calibration).fit(copies)
         else:
             super()._calibrate(items, known, relearn, novel=novel)

@@ -180,7 +180,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
         Raises ParameterError for a detector that does not.
         """
-        detector = self._fitted().detector_.chosen
+        detector = self._fitted().detector_
         if not isinstance(detector, Samples):
             raise ParameterError(f"{self.detector_.card.name} draws no rows; vae and gan do.")
         rows = [self.preparer_.to_units(row) for row in detector.sample(n, seed=seed)]
@@ -191,12 +191,13 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
         Raises ParameterError for a detector without a latent space.
         """
-        detector = self._fitted().detector_.chosen
+        detector = self._fitted().detector_
         if not isinstance(detector, Embeds):
             raise ParameterError(
                 f"{self.detector_.card.name} has no latent space; autoencoder, vae and gan have."
             )
-        return detector.embed(self._prepare(X))
+        embedded: FloatArray = detector.embed(self._prepare(X))
+        return embedded
 
     @property
     def columns(self) -> list[str]:
@@ -267,9 +268,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
     def _more_files(self) -> dict[str, bytes]:
         """Return the ONNX model of a network, unless it cannot be made here."""
-        detector = self.detector_.chosen
+        chosen = self.detector_.chosen
         try:
-            return {ONNX_FILE: detector.to_onnx()} if isinstance(detector, Exports) else {}
+            return {ONNX_FILE: chosen.to_onnx()} if isinstance(chosen, Exports) else {}
         except (MissingExtra, NotSavable):
             return {}
 

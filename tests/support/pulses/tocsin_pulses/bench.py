@@ -9,7 +9,7 @@ import typer
 
 
 class PulseBench:
-    """Detectors of beats on files NAME.pulses with labels in NAME.labels."""
+    """Detectors of beats on files NAME.pulses with labels in NAME.csv."""
 
     modality = "pulses"
 
@@ -22,6 +22,8 @@ class PulseBench:
         from tocsin_pulses.pipeline import PulsePipeline
 
         for path in sorted(data.glob("*.pulses")):
+            if not path.with_suffix(".csv").exists():
+                continue
             pipeline = PulsePipeline()
             items = find_items(pipeline.read(path), pipeline)
             labels = read_labels(path.with_suffix(".csv"))
