@@ -15,7 +15,7 @@ from tocsin.errors import InputError, ParameterError, TocsinError
 from tocsin.evaluate.holdout import halves, hold_out
 from tocsin.evaluate.log_items import LogItems
 from tocsin.pipeline import LogPipeline, TextPipeline
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 SESSION = "(job [0-9]+)"
 FAULTS = [f"job {i}" for i in range(20, 120, 20)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tocsin.pipeline.series import Models
     from tocsin.prepare.encode import Scale
     from tocsin.prepare.gaps import Missing
-    from tocsin.readers.log import RawLine
+    from tocsin.readers.lines import RawLine
     from tocsin.types import Detection, IntArray, Training
 
 
@@ -169,7 +169,7 @@ def _reads_like_a_log(data: Path) -> bool:
     from tocsin.errors import UnreadableFile
     from tocsin.prepare.log_formats import recognise
     from tocsin.prepare.log_patterns import GENERAL, PLAIN
-    from tocsin.readers.log import read_lines
+    from tocsin.readers.lines import read_lines
 
     try:
         return recognise(x.text for x in islice(read_lines(data), _SAMPLE)) not in (PLAIN, GENERAL)
@@ -202,7 +202,7 @@ def first_lines(data: Path, count: int) -> list[RawLine]:
     """Return the first lines of logs."""
     from itertools import islice
 
-    from tocsin.readers.log import read_lines
+    from tocsin.readers.lines import read_lines
 
     return list(islice(read_lines(data), count))
 

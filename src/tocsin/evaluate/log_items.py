@@ -12,7 +12,7 @@ import numpy as np
 from tocsin.errors import InputError
 from tocsin.prepare.logs import LogPreparer
 from tocsin.readers.item_labels import read_session_labels
-from tocsin.readers.log import RawLine, read_lines
+from tocsin.readers.lines import RawLine, read_lines
 from tocsin.types import Detection, IntArray, Scores
 
 
