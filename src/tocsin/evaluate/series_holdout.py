@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import ParameterError
-from tocsin.evaluate.affiliation import affiliation
 from tocsin.evaluate.holdout import check_normal
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.ranges import (
+from tocsin.evaluate.metrics.affiliation import affiliation
+from tocsin.evaluate.metrics.ranges import (
     buffer_period,
     detection_delay,
     point_adjusted,
