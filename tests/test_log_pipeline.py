@@ -8,7 +8,7 @@ import pytest
 
 import tocsin
 from tocsin.errors import InputError, SchemaMismatch
-from tocsin.explain.logs import MOST_SESSIONS
+from tocsin.explain.log_background import MOST_SESSIONS
 from tocsin.pipeline import LogPipeline
 from tocsin.pipeline.logs import MOST_LINES
 from tocsin.readers.lines import RawLine
