@@ -46,7 +46,7 @@ def sentence(
 
 def _worth(made: BasePipeline, detection: Detection) -> str:
     """Return what the budget means for so many items, or that it is no promise."""
-    if getattr(made, "threshold_found", None) is not None:
+    if getattr(made, "detector_threshold", None) is not None:
         return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
     rate, known = detection.decision.false_alarm_rate, made.calibration_
     if rate < known.resolution:

@@ -117,9 +117,8 @@ class BasePipeline(DecidesByBudget):
     @property
     def card(self) -> Card:
         """What the trained detector is, or the one that it chose."""
-        detector = self._fitted().detector_
-        chosen: Detector | None = getattr(detector, "chosen_", None)
-        return detector.card if chosen is None else chosen.card
+        card: Card = self._fitted().detector_.chosen.card
+        return card
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,7 +134,7 @@ class BasePipeline(DecidesByBudget):
     def notes_(self) -> tuple[str, ...]:
         """What was assumed, dropped or filled, in plain words."""
         notes = [*self._fitted().preparation_notes]
-        if reason := getattr(self.detector_, "reason_", None):
+        if reason := self.detector_.reason_:
             notes.append(f"{self.detector_name}: {reason}")
         notes += self._promise()
         return tuple(notes)
