@@ -16,7 +16,7 @@ from tocsin.evaluate.holdout import hold_out
 from tocsin.evaluate.items.logs import LogItems
 from tocsin.evaluate.splits import halves
 from tocsin.pipeline import LogPipeline, TextPipeline
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 SESSION = "(job [0-9]+)"
 FAULTS = [f"job {i}" for i in range(20, 120, 20)]

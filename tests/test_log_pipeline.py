@@ -9,10 +9,10 @@ import pytest
 import tocsin
 from support.jobs import day, fault, job
 from tocsin.errors import InputError, SchemaMismatch
-from tocsin.explain.logs import MOST_SESSIONS
+from tocsin.explain.log_background import MOST_SESSIONS
 from tocsin.pipeline import LogPipeline
 from tocsin.pipeline.logs import MOST_LINES
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 KINDS = [[1, 2, 3]] * 60 + [[1, 4, 2, 3]] * 30 + [[1]] * 2
 """Sessions of event numbers, the last two broken off."""
