@@ -10,10 +10,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import postgres
-from postgres import Postgres
-from servers import free_port
-from support.stores import START, fill, judge, make
+from support.events import START, fill, judge, make
+from support.postgres import Postgres
+from support.servers import free_port
 from tocsin.errors import StoreError, StoreUnavailable
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
@@ -22,9 +21,8 @@ from tocsin.store.schema import VERSION_TABLE, metadata
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as started:
-        yield started
+def server(postgres_server: Postgres) -> Postgres:
+    return postgres_server
 
 
 @pytest.fixture
