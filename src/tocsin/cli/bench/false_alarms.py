@@ -45,35 +45,32 @@ def false_alarms(
     """
     from rich.console import Console
 
-    from tocsin.cli.parsing import split_names, split_numbers, unlabelled_names
-    from tocsin.evaluate.false_alarms import series, tables, time_splits
+    from tocsin.cli.parsing import split_names, split_numbers
+    from tocsin.evaluate.false_alarms import folders, later, series, tables
 
     registry.names(kind)  # raises for an unknown modality
     rates = [float(word) for word in split_names(budgets)]
-    if labelled_series := (data / "index.csv").exists():
-        kind = "series"
-    names = unlabelled_names(kind) if detectors == "all" else split_names(detectors)
-    chosen, printed = parse_only(only), time_splits.print_time_splits
-    if labelled_series:
-        rows = series.run_held_out_series(data, rates, names, only=chosen, progress=print_progress)
-    elif any(data.glob("*.npz")):
-        printed = tables.print_false_alarms
-        rows = tables.run_false_alarms(
-            data, rates, split_numbers(seeds), names, progress=print_progress
-        )
+    labelled_series = (data / "index.csv").exists()
+    if not labelled_series and any(data.glob("*.npz")):
+        names, printed = _names(detectors, "tables"), tables.print_false_alarms
+        numbers = split_numbers(seeds)
+        rows = tables.run_false_alarms(data, rates, numbers, names, progress=print_progress)
     else:
-        rows = time_splits.run_time_splits(
-            data,
-            rates,
-            names,
-            modality=kind,
-            only=chosen,
-            most_rows=most_rows,
-            progress=print_progress,
-        )
+        if labelled_series:
+            kind, splits = "series", series.read_series_splits(data, only=parse_only(only))
+        else:
+            splits = folders.read_time_splits(data, most_rows, parse_only(only))
+        names, printed = _names(detectors, kind), later.print_time_splits
+        rows = later.run_time_splits(splits, rates, names, modality=kind, progress=print_progress)
     write_rows(json_file, rows)
     if plot is not None:
         from tocsin.report.promises import draw_promises
 
         draw_promises(plot, rows)
     printed(rows, Console())
+
+
+def _names(detectors: str, modality: str) -> list[str]:
+    from tocsin.cli.parsing import split_names, unlabelled_names
+
+    return unlabelled_names(modality) if detectors == "all" else split_names(detectors)
