@@ -10,8 +10,8 @@ from PIL import Image
 from skimage import data
 
 import tocsin
-from tocsin.base import Detector
-from tocsin.detectors.images._maps import MapDetector, Picture, pictures
+from tocsin.base import Detector, ImageDetector
+from tocsin.detectors.images._maps import Picture, ScoresByMap, pictures
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnreadableFile
 from tocsin.explain.images import WHOLE, explain_map
 from tocsin.monitor.models import scorer, training_data
@@ -27,7 +27,7 @@ BRICK = data.brick()
 CARD = Card("brightness", "images", "density", ("one-class",), "Test.", "None", "little")
 
 
-class Brightness(MapDetector):
+class Brightness(ScoresByMap, ImageDetector):
     """How far the cells of an image are from the mean picture, by their brightness."""
 
     card = CARD
