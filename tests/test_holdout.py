@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from test_log_pipeline import day, fault
+from support.jobs import day, fault
 from tocsin import registry
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, TocsinError
@@ -16,7 +16,7 @@ from tocsin.evaluate.holdout import hold_out
 from tocsin.evaluate.items.logs import LogItems
 from tocsin.evaluate.splits import halves
 from tocsin.pipeline import LogPipeline, TextPipeline
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 SESSION = "(job [0-9]+)"
 FAULTS = [f"job {i}" for i in range(20, 120, 20)]
@@ -164,9 +164,10 @@ def test_the_command_measures_logs(log: Path, tmp_path: Path):
     (result,) = json.loads(evaluate(*words, "--json"))
     assert (result["detector"], result["split"], result["roc_auc"]) == ("log_rarity", "time", 1.0)
     assert "clean, split by random" in evaluate(*words, "--split", "random")
-    for given in (("--label", "x"), ()):
-        with pytest.raises(ParameterError, match="--labels FILE"):
-            evaluate(log, *given)
+    with pytest.raises(ParameterError, match="for logs, pass --labels FILE"):
+        evaluate(log)
+    with pytest.raises(ParameterError, match=r"--label is for .*; this is taken as logs"):
+        evaluate(log, "--label", "x")
 
 
 @pytest.mark.slow
