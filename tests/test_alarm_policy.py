@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tocsin.alarms.patterns import Pattern
+from tocsin.settings.patterns import Pattern
 from tocsin.alarms.policy import (
     AlarmPolicy,
     Escalation,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
-from tocsin.alarms.patterns import Pattern
+from tocsin.settings.patterns import Pattern
 from tocsin.settings import Duration, Settings
 from tocsin.types import Alarm, AlarmKind, Severity
 
