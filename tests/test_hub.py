@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tocsin
-from support.tiny_models import needed, tiny_bert
+from support.encoders import needed, tiny_bert
 from tocsin.detectors.text.text_neighbours import TextNeighbours
 from tocsin.encoders import text
 from tocsin.encoders.hub import folder_of, pinned

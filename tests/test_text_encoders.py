@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from support.tiny_models import SENTENCES, needed, tiny_bert, tiny_gpt2
+from support.encoders import SENTENCES, needed, tiny_bert, tiny_gpt2
 from tocsin import registry
 from tocsin.encoders import cache as disk
 from tocsin.encoders import language

@@ -1,4 +1,4 @@
-"""Tiny trained networks in folders, as the hub has large ones."""
+"""Tiny encoders of text, made by the tests."""
 
 import os
 from importlib.util import find_spec
