@@ -20,7 +20,7 @@ _COLUMNS = {"mean": [0], "worst": [1], "both": [0, 1]}
 
 
 class TextLikelihood(TextDetector, ScoresByToken):
-    """Surprise of a causal language model, which has not seen the training texts.
+    """CharacterModelView of a causal language model, which has not seen the training texts.
 
     ``aggregate``: "mean" is that of all tokens of a text, the logarithm of its perplexity;
     "worst" the highest mean of ``window`` tokens in a row, or of the whole of a shorter text;
@@ -68,7 +68,7 @@ class TextLikelihood(TextDetector, ScoresByToken):
         """Return the tokens of texts X (n,), and the surprise of each in nats."""
         return self._load().token_surprise(check_texts(X))
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         check_count("window", self.window)
         if self.aggregate not in _COLUMNS:
             raise ParameterError(
@@ -76,15 +76,12 @@ class TextLikelihood(TextDetector, ScoresByToken):
             )
         self.model_source_ = pinned_encoder("language", self.model)
         self.model_hash_ = self._load().fingerprint
-        # For the training scores: the model need not read the same texts twice.
-        self._training = self._surprises(X)
-        self.centre_, self.width_ = location_and_scale(self._training)
+        surprises = self._surprises(X)
+        self.centre_, self.width_ = location_and_scale(surprises)
+        return self._combined(surprises)
 
     def _score(self, X: TextArray) -> Scores:
         return Scores(self._combined(self._surprises(X)))
-
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        return self._combined(self.__dict__.pop("_training"))
 
     def _load(self) -> LanguageModel:
         return load(self.model_source_ or self.model, self.device)
@@ -104,7 +101,7 @@ class TextLikelihood(TextDetector, ScoresByToken):
 
 
 def _worst(values: FloatArray, window: int) -> float:
-    """Return the highest mean of so many values in a row."""
+    """Return the highest mean of ``window`` values in a row."""
     window = min(window, len(values))
     total = np.cumsum(np.insert(values, 0, 0.0))
     return float((total[window:] - total[:-window]).max() / window)
