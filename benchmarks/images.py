@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from tocsin.evaluate.image_sets import ImageSet, read_image_sets
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.pixels import pixel_metrics
+from tocsin.evaluate.metrics.pixels import pixel_metrics
+from tocsin.evaluate.sets.images import ImageSet, read_image_sets
 from tocsin.types import MapArray
 
 LAYERS = ["stage3", "stage4", "stage5"]
@@ -108,11 +108,11 @@ def ours(name: str, job: Figures) -> tuple[Figures, MapArray | None]:
 
 def measured(name: str, job: Figures) -> tuple[Figures, MapArray | None]:
     """Return figures and maps of a detector of Tocsin."""
-    from tocsin.evaluate.item_suite import created
+    from tocsin.evaluate.suites.images import ImageSuite
     from tocsin.evaluate.threads import limited_threads
 
     with limited_threads(1):
-        detector = created("images", name, {"size": job["size"], "seed": job["seed"]})
+        detector = ImageSuite(Path()).create(name, size=job["size"], seed=job["seed"])
         start = time.process_time()
         detector.fit(job["train"])
         fitted = time.process_time()

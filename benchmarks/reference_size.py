@@ -15,7 +15,7 @@ import numpy as np
 
 from tocsin.detectors.tables.local_geometry import LocalGeometry
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.tables_suite import TableSet, cut, read_sets
+from tocsin.evaluate.sets.tables import TableSet, cut, read_sets
 from tocsin.evaluate.threads import limited_threads
 
 SIZES = (2_500, 5_000, 10_000, 20_000, 40_000)

@@ -20,7 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
-from tocsin.evaluate.series_suite import print_series, read_published, read_series, run_series
+from tocsin.evaluate.sets.series import read_series
+from tocsin.evaluate.suites.series import SeriesSuite
 from tocsin.features.windows import average_over_windows, starts, windows
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -106,16 +107,15 @@ def main() -> None:
     detectors = [*ours, PyodKNN(), PyodIForest(), MatrixProfile()]
     noise = np.random.default_rng(0).normal(size=500)
     MatrixProfile().fit(noise).score(noise)  # so that no series pays for compiling stumpy
-    rows = run_series(
-        options.data, options.kind, detectors, options.exact, progress=_say, only=short
-    )
+    suite = SeriesSuite(options.data, options.kind, options.exact, short)
+    rows = suite.run(detectors, _print_row)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print_series(rows, read_published(options.data, options.kind), console)
+    suite.print(rows, console)
 
 
-def _say(row: dict[str, Any]) -> None:
+def _print_row(row: dict[str, Any]) -> None:
     measured = "failed" if row["vus_pr"] is None else f"{row['vus_pr']:.3f}"
     print(row["family"], row["dataset"], row["detector"], measured, flush=True)
 

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from tocsin.detectors.series._fusion import fuse, scene_period
 from tocsin.detectors.series._views import Scene, View, WindowView
 from tocsin.detectors.series.auto import Auto
-from tocsin.evaluate.ranges import buffer_period, vus
+from tocsin.evaluate.metrics.ranges import buffer_period, vus
 
 MULTIVARIATE = (
     "windows of 100",

@@ -22,7 +22,7 @@ import numpy as np
 from tocsin import registry
 from tocsin.base import StreamingDetector
 from tocsin.detectors.series.recursive_ar import RecursiveAr
-from tocsin.evaluate.ranges import buffer_period, vus
+from tocsin.evaluate.metrics.ranges import buffer_period, vus
 from tocsin.types import FloatArray, IntArray
 
 DETECTORS: dict[str, dict[str, Any]] = {

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from tocsin.errors import InputError
 from tocsin.evaluate.compare import compare, print_comparison
-from tocsin.evaluate.tables_suite import Protocol, print_tables, read_sets, run_tables
+from tocsin.evaluate.sets.tables import Protocol, read_sets
+from tocsin.evaluate.suites.tables import TableSuite
 
 FAST: dict[Protocol, list[str]] = {
     "clean": [
@@ -55,18 +56,17 @@ def main() -> None:
     seeds = [int(seed) for seed in options.seeds.split(",")]
     console = Console()
     console.print(f"{len(small)} sets: {', '.join(small)}")
-    rows = run_tables(
-        options.data, options.protocol, seeds, detectors, progress=_say, only=frozenset(small)
-    )
+    suite = TableSuite(options.data, options.protocol, seeds, frozenset(small))
+    rows = suite.run(detectors, _print_row)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print_tables(rows, console)
+    suite.print(rows, console)
     for ours, theirs in PAIRS.items():
         if {ours, theirs} <= set(detectors):
             pair = [row for row in rows if row["detector"] in (ours, theirs)]
             try:
-                print_comparison(compare(pair, "roc", baseline=theirs), console)
+                print_comparison(compare(pair, "roc_auc", baseline=theirs), console)
             except InputError as error:
                 console.print(f"{ours} and {theirs}: {error}")
 
@@ -89,8 +89,8 @@ PAIRS = {
 }
 
 
-def _say(row: dict[str, Any]) -> None:
-    roc = "failed" if row["roc"] is None else f"{row['roc']:.3f}"
+def _print_row(row: dict[str, Any]) -> None:
+    roc = "failed" if row["error"] else f"{row['roc_auc']:.3f}"
     print(row["dataset"], row["seed"], row["detector"], roc, flush=True)
 
 

@@ -109,9 +109,17 @@ def test_bench_writes_the_rows_it_promises(tmp_path: Path) -> None:
     )
     rows = json.loads(out.read_text())
     assert len(rows) == 4
-    wanted = {"dataset", "protocol", "seed", "detector", "roc", "pr", "fit_seconds"}
+    wanted = {
+        "dataset",
+        "protocol",
+        "seed",
+        "detector",
+        "roc_auc",
+        "average_precision",
+        "fit_seconds",
+    }
     assert wanted | {"score_seconds"} <= rows[0].keys()
-    assert all(row["roc"] > 0.95 for row in rows)
+    assert all(row["roc_auc"] > 0.95 for row in rows)
 
 
 def test_labels_may_be_a_file_of_their_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tocsin.evaluate.compare import compare, print_comparison
 def results(values, seeds=(0,)):
     """Rows of {detector: {dataset: value}}, the same for each seed."""
     return [
-        {"dataset": dataset, "detector": detector, "seed": seed, "roc": value}
+        {"dataset": dataset, "detector": detector, "seed": seed, "roc_auc": value}
         for detector, sets in values.items()
         for dataset, value in sets.items()
         for seed in seeds
@@ -23,9 +23,9 @@ def results(values, seeds=(0,)):
 
 def test_means_are_over_seeds_first_then_sets():
     rows = [
-        {"dataset": "a", "detector": "x", "seed": 0, "roc": 0.4},
-        {"dataset": "a", "detector": "x", "seed": 1, "roc": 0.6},
-        {"dataset": "b", "detector": "x", "seed": 0, "roc": 0.9},
+        {"dataset": "a", "detector": "x", "seed": 0, "roc_auc": 0.4},
+        {"dataset": "a", "detector": "x", "seed": 1, "roc_auc": 0.6},
+        {"dataset": "b", "detector": "x", "seed": 0, "roc_auc": 0.9},
     ]
     assert compare(rows).standings[0].mean == pytest.approx((0.5 + 0.9) / 2)
 
@@ -89,7 +89,7 @@ def test_comparison_prints_and_goes_into_json():
     out = StringIO()
     print_comparison(comparison, Console(file=out, width=100))
     text = out.getvalue()
-    assert "ROC over 1 sets" in text
+    assert "ROC AUC over 1 sets" in text
     assert "60.0" in text
     assert "Left out" in text
     assert json.loads(json.dumps(asdict(comparison)))["standings"][0]["detector"] == "y"

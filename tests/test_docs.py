@@ -1,6 +1,7 @@
 """What the documentation says is what there is."""
 
 import re
+import tomllib
 from pathlib import Path
 
 from tocsin import registry
@@ -42,3 +43,22 @@ def test_links_lead_somewhere() -> None:
 def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == settings_page(), "run `make docs`"
+
+
+def test_the_layers_drawn_are_those_that_are_enforced() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    enforced = contracts["contracts"][0]["layers"]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("## Layers")[1].split("```")[1].strip().splitlines()
+    assert [line.replace("·", "|").split(" | ") for line in drawn] == [
+        line.split(" | ") for line in enforced
+    ]
+
+
+def test_every_room_has_its_line_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## Where things live")[1].split("##")[0]
+    home = ROOT / "src" / "tocsin"
+    rooms = [f"{path.name}/" for path in home.iterdir() if (path / "__init__.py").exists()]
+    files = [path.name for path in home.glob("[a-z]*.py")]
+    assert [name for name in (*rooms, *files) if f"`{name}" not in table] == []

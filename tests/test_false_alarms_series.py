@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tocsin.errors import InputError, UnknownName
-from tocsin.evaluate.false_alarms_series import run_held_out_series
+from tocsin.evaluate.false_alarms.series import run_held_out_series
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from test_log_pipeline import day, fault
 from tocsin import registry
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, TocsinError
-from tocsin.evaluate.holdout import halves, hold_out
-from tocsin.evaluate.log_items import LogItems
+from tocsin.evaluate.holdout import hold_out
+from tocsin.evaluate.items.logs import LogItems
+from tocsin.evaluate.splits import halves
 from tocsin.pipeline import LogPipeline, TextPipeline
 from tocsin.readers.log import RawLine
 

@@ -17,9 +17,9 @@ from tocsin import registry
 from tocsin.base import ImageDetector
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
-from tocsin.evaluate.image_sets import read_image_sets
-from tocsin.evaluate.image_suite import print_images, run_images
-from tocsin.evaluate.item_suite import Row
+from tocsin.evaluate.sets.images import read_image_sets
+from tocsin.evaluate.suites.base import Row
+from tocsin.evaluate.suites.images import ImageSuite
 from tocsin.evaluate.threads import limited_threads
 from tocsin.nn.onnx.session import open_session
 from tocsin.readers.image import read_image, resized
@@ -112,7 +112,7 @@ def test_sets_are_read_with_kinds_sizes_and_masks(data: Path) -> None:
 
 def test_figures_are_those_of_the_scores(data: Path) -> None:
     seen: list[Row] = []
-    rows = run_images(data, ["bright"], [0, 1], seen.append)
+    rows = ImageSuite(data, seeds=[0, 1]).run(["bright"], seen.append)
     assert rows == seen
     assert [(r["dataset"], r["shots"], r["seed"], r["detector"]) for r in rows] == [
         (name, None, seed, "bright") for name in ("boxed", "masked") for seed in (0, 1)
@@ -120,15 +120,15 @@ def test_figures_are_those_of_the_scores(data: Path) -> None:
     boxed, masked = rows[0], rows[2]
     assert boxed["error"] is masked["error"] is None
     assert boxed["defects"] == {"defect": 1.0}
-    perfect = ("image_auroc", "image_ap", "image_f1", "best_f1")
+    perfect = ("roc_auc", "average_precision", "f1", "best_f1")
     assert [boxed[key] for key in perfect] == [1.0] * 4
     assert boxed["pro"] > 0.9
-    assert boxed["pixel_auroc"] > 0.98
+    assert boxed["pixel_roc_auc"] > 0.98
     # Holes are dark: nothing that this detector could see.
     assert masked["defects"]["spot"] == 1.0
     assert masked["defects"]["hole"] < 0.8
-    assert masked["image_f1"] == pytest.approx(2 / 3)
-    assert masked["pixel_auroc"] < 0.8
+    assert masked["f1"] == pytest.approx(2 / 3)
+    assert masked["pixel_roc_auc"] < 0.8
     assert boxed["chosen"] == "120 images"
     assert boxed["ms_per_image"] > 0
     assert boxed["fit_seconds"] > 0
@@ -136,35 +136,35 @@ def test_figures_are_those_of_the_scores(data: Path) -> None:
 
 
 def test_without_maps_or_masks_there_are_no_pixel_measures(data: Path) -> None:
-    (row,) = run_images(data, ["bright"], only=["boxed"], parameters={"maps": False})
-    assert row["pixel_auroc"] is row["pro"] is row["error"] is None
-    assert row["image_auroc"] == 1.0
+    (row,) = ImageSuite(data, only=["boxed"], parameters={"maps": False}).run(["bright"])
+    assert row["pixel_roc_auc"] is row["pro"] is row["error"] is None
+    assert row["roc_auc"] == 1.0
     for path in (data / "boxed" / "boxes").iterdir():
         path.unlink()
     (data / "boxed" / "boxes").rmdir()
-    (row,) = run_images(data, ["bright"], only=["boxed"])
-    assert row["pixel_auroc"] is row["pro"] is row["error"] is None
+    (row,) = ImageSuite(data, only=["boxed"]).run(["bright"])
+    assert row["pixel_roc_auc"] is row["pro"] is row["error"] is None
 
 
 def test_few_shots_are_drawn_by_the_seed(data: Path) -> None:
-    rows = run_images(data, ["bright"], [0, 1], shots=[1, 5, None], only=["boxed"])
+    rows = ImageSuite(data, seeds=[0, 1], shots=[1, 5, None], only=["boxed"]).run(["bright"])
     assert [(r["shots"], r["seed"]) for r in rows] == [
         (few, seed) for few in (1, 5, None) for seed in (0, 1)
     ]
     assert [r["chosen"] for r in rows] == [f"{n} images" for n in (1, 1, 5, 5, 120, 120)]
     with pytest.raises(InputError, match="boxed has 120 images to learn from, not 121"):
-        run_images(data, ["bright"], shots=[121])
+        ImageSuite(data, shots=[121]).run(["bright"])
     with pytest.raises(ParameterError, match="1 or more"):
-        run_images(data, ["bright"], shots=[0])
+        ImageSuite(data, shots=[0]).run(["bright"])
 
 
 def test_what_cannot_be_asked_for_is_named(data: Path) -> None:
     with pytest.raises(ParameterError, match="seed"):
-        run_images(data, ["bright"], seeds=[])
+        ImageSuite(data, seeds=[]).run(["bright"])
     with pytest.raises(ParameterError, match="has a parameter sing"):
-        run_images(data, ["bright"], parameters={"sing": 1})
+        ImageSuite(data, parameters={"sing": 1}).run(["bright"])
     with pytest.raises(UnknownName, match="brihgt"):
-        run_images(data, ["brihgt"])
+        ImageSuite(data).run(["brihgt"])
     with pytest.raises(InputError, match="no set glass; it has: boxed, masked"):
         read_image_sets(data, only=["boxed", "glass"])
     with pytest.raises(InputError, match="no sets"):
@@ -173,12 +173,12 @@ def test_what_cannot_be_asked_for_is_named(data: Path) -> None:
 
 def test_a_damaged_training_image_is_a_failure_with_its_name(data: Path) -> None:
     (data / "boxed/train/good/000.png").write_bytes(b"no image")
-    (row,) = run_images(data, ["bright"], only=["boxed"])
+    (row,) = ImageSuite(data, only=["boxed"]).run(["bright"])
     assert "UnreadableFile" in row["error"]
     assert "000.png" in row["error"]
-    assert row["image_auroc"] is row["peak_mb"] is None
+    assert row["roc_auc"] is row["peak_mb"] is None
     shown = StringIO()
-    print_images([row], Console(file=shown, width=200))
+    ImageSuite(data).print([row], Console(file=shown, width=200))
     assert "bright failed on boxed, all, seed 0: UnreadableFile" in shown.getvalue()
     assert "0 of 1" in shown.getvalue()
 
@@ -231,7 +231,7 @@ def test_the_command_prints_means_and_writes_rows(data: Path) -> None:
     options += ["--only", "masked", "--set", "sign=-1.0", "--json", str(file)]
     result = CliRunner().invoke(app, ["bench", "images", *options])
     assert result.exit_code == 0, result.output
-    assert "masked  3 shots  seed 0  bright  image ROC" in result.stderr
+    assert "masked  3 shots  seed 0  bright  ROC AUC" in result.stderr
     assert "PRO" in result.stdout
     (row,) = json.loads(file.read_text())
     assert (row["dataset"], row["shots"], row["chosen"]) == ("masked", 3, "3 images")

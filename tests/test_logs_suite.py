@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
-from tocsin.evaluate.item_suite import Row
-from tocsin.evaluate.logs_suite import bgl_tasks, hdfs_tasks, run_logs
+from tocsin.evaluate.suites.base import Row
+from tocsin.evaluate.suites.logs import LogSuite, bgl_tasks, hdfs_tasks
 
 
 def line(i: int, alert: str, level: str, message: str) -> str:
@@ -71,7 +71,7 @@ def test_lines_train_on_the_normal_ones_of_the_first_half(folder: Path) -> None:
 def test_rows_tell_of_every_protocol_and_detector(folder: Path) -> None:
     seen: list[Row] = []
     protocols = ["hdfs_clean", "hdfs_10", "bgl_level"]
-    rows = run_logs(folder, ["auto", "log_rarity"], [0, 1], seen.append, protocols=protocols)
+    rows = LogSuite(folder, protocols, [0, 1]).run(["auto", "log_rarity"], seen.append)
     assert rows == seen
     assert len(rows) == 3 * 2 * 2
     assert {row["dataset"] for row in rows} == {"hdfs", "bgl"}
@@ -80,25 +80,25 @@ def test_rows_tell_of_every_protocol_and_detector(folder: Path) -> None:
         assert row["items_per_second"] > 0
         assert 0 <= row["f1"] <= 1
     sessions = [row for row in rows if row["protocol"].startswith("hdfs")]
-    assert min(row["roc"] for row in sessions) > 0.95
+    assert min(row["roc_auc"] for row in sessions) > 0.95
     assert min(row["f1"] for row in sessions if row["detector"] == "auto") > 0.9
 
 
 def test_what_cannot_be_asked_for_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="hdfs_clean"):
-        run_logs(folder, protocols=["hdfs_2"])
+        LogSuite(folder, protocols=["hdfs_2"]).run()
     with pytest.raises(ParameterError, match="seed"):
-        run_logs(folder, seeds=[])
+        LogSuite(folder, seeds=[]).run()
     with pytest.raises(UnknownName, match="log_rarty"):
-        run_logs(folder, ["log_rarty"])
+        LogSuite(folder).run(["log_rarty"])
     with pytest.raises(InputError, match="neither hdfs_sessions nor"):
-        run_logs(tmp_path / "none")
+        LogSuite(tmp_path / "none").run()
     (folder / "hdfs_sessions/train_normal.txt").write_text("5 five\n")
     with pytest.raises(UnreadableFile, match=r"train_normal\.txt holds more than event numbers"):
-        run_logs(folder)
+        LogSuite(folder).run()
     (folder / "hdfs_sessions/train_normal.txt").unlink()
     with pytest.raises(UnreadableFile, match=r"train_normal\.txt cannot be read"):
-        run_logs(folder)
+        LogSuite(folder).run()
     (folder / "bgl/BGL_2k.log").write_text("KERNDTLB 1 2\n" * 4)
     with pytest.raises(UnreadableFile, match="no line of the first half"):
         list(bgl_tasks(folder / "bgl/BGL_2k.log", ["bgl_level"], [0]))
@@ -111,6 +111,6 @@ def test_the_command_prints_means_and_writes_rows(folder: Path) -> None:
     result = CliRunner().invoke(app, ["bench", "logs", *options, *chosen])
     assert result.exit_code == 0, result.output
     assert "hdfs_5" in result.output
-    assert "seed 0  log_rarity  ROC" in result.stderr
+    assert "seed 0  log_rarity  ROC AUC" in result.stderr
     rows = json.loads(file.read_text())
     assert [row["protocol"] for row in rows] == ["hdfs_5", "bgl_no_level"]

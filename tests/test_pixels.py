@@ -11,7 +11,7 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from tocsin.errors import InputError
-from tocsin.evaluate.pixels import PRO_LIMIT, PixelMetrics, pixel_metrics
+from tocsin.evaluate.metrics.pixels import PRO_LIMIT, PixelMetrics, pixel_metrics
 from tocsin.types import BoolArray, MapArray
 
 

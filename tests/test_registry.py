@@ -62,3 +62,18 @@ def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
     assert "theirs" in registry.names("tables")
     assert registry.find("theirs").card.name == "hbos"
+
+
+def test_a_floor_without_a_part_for_a_modality_says_so() -> None:
+    with pytest.raises(UnknownName, match=r'no modality "pictures".*Known: images'):
+        registry.of_modality("pipeline", "pictures")
+    with pytest.raises(UnknownName, match='no modality "base"'):
+        registry.of_modality("pipeline", "base")
+    with pytest.raises(UnknownName, match="no modality"):
+        registry.of_modality("pipeline", "tables.sub")
+
+
+def test_another_package_cannot_take_the_place_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("text", "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    assert registry.of_modality("pipeline", "text").__name__ == "TextPipeline"

@@ -1,13 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.affiliation import affiliation
 from tocsin.evaluate.metrics import classification, ranking
-from tocsin.evaluate.nab import nab_score, nab_windows
-from tocsin.evaluate.ranges import (
+from tocsin.evaluate.metrics.affiliation import affiliation
+from tocsin.evaluate.metrics.ranges import (
     buffer_period,
     detection_delay,
     events,
@@ -117,7 +114,7 @@ def test_one_class_has_no_vus(y):
     assert vus(y, np.arange(5), 3).vus_pr is vus(y, np.arange(5), 3).vus_roc is None
 
 
-@pytest.mark.parametrize("metric", [lambda y, s: vus(y, s, 5), affiliation, nab_score])
+@pytest.mark.parametrize("metric", [lambda y, s: vus(y, s, 5), affiliation])
 def test_what_cannot_be_measured_is_named(metric):
     with pytest.raises(InputError, match="Expected 2 scores"):
         metric([0, 1], [1.0])
@@ -137,12 +134,6 @@ def test_settings_that_cannot_work_are_refused():
         range_precision_recall(y, y, bias="middle")
     with pytest.raises(ParameterError, match="existence"):
         range_precision_recall(y, y, existence=2)
-    with pytest.raises(ParameterError, match="profile"):
-        nab_score(y, y, profile="fast")
-    with pytest.raises(ParameterError, match="probation"):
-        nab_score(y, y, probation=1)
-    with pytest.raises(ParameterError, match="share"):
-        nab_windows(y, share=-1)
 
 
 def test_the_buffer_period_is_that_of_the_reference_implementation():
@@ -202,7 +193,6 @@ def test_measures_of_ranges_say_none_where_they_have_no_meaning():
         assert metric(nothing, y).recall is metric(nothing, y).f1 is None
         perfect = metric(y, y)
         assert (perfect.precision, perfect.recall, perfect.f1) == pytest.approx((1, 1, 1))
-    assert nab_score(nothing, y) is None
     assert detection_delay(nothing, y).found is None
 
 
@@ -240,50 +230,6 @@ def test_affiliation_of_random_alarms_is_near_one_half():
     y, rng = apart(), np.random.default_rng(0)
     results = [affiliation(y, np.arange(2000) == rng.integers(2000)) for _ in range(200)]
     assert np.mean([each.precision for each in results]) == pytest.approx(0.5, abs=0.06)
-
-
-def sigmoid(position):
-    return 2 / (1 + math.exp(5 * position)) - 1
-
-
-def test_nab_by_hand():
-    y = np.zeros(200)
-    y[100:120] = y[150:160] = 1
-    called = np.zeros(200)
-    called[[10, 90, 105, 107, 124]] = 1
-    # 10 is on probation; 90 lies before all windows; 107 comes second; the other window is missed
-    hit = sigmoid(-15 / 20) / sigmoid(-1)
-    false = -1 + sigmoid((124 - 119) / 19)
-    for profile, cost, miss in (
-        ("standard", 0.11, 1),
-        ("reward_low_FP", 0.22, 1),
-        ("reward_low_FN", 0.11, 2),
-    ):
-        raw = hit + cost * false - miss
-        expected = 100 * (raw + 2 * miss) / (2 + 2 * miss)
-        assert nab_score(y, called, profile) == pytest.approx(expected)
-
-
-def test_nab_is_100_at_best_0_in_silence_and_falls_with_delay_and_false_alarms():
-    y = apart()
-    best = np.isin(np.arange(2000), [300, 800, 1500])
-    assert nab_score(y, best) == pytest.approx(100)
-    assert nab_score(y, np.zeros(2000)) == pytest.approx(0)
-    later = [nab_score(y, np.roll(best, by)) for by in (0, 10, 20, 39, 45)]
-    assert later == sorted(later, reverse=True)
-    assert later[-1] < 0
-    assert nab_score(y, np.ones(2000)) < 0
-    assert nab_score(y, best, probation=0.5) == pytest.approx(100)
-
-
-def test_nab_windows_take_their_share_and_stay_inside():
-    y = np.isin(np.arange(1000), [0, 400, 401, 402, 999]).astype(int)
-    windows = nab_windows(y, share=0.3)
-    begin, end = events(windows)
-    assert begin.tolist() == [0, 351, 949]
-    assert end.tolist() == [50, 451, 999]
-    assert nab_windows(np.zeros(10)).sum() == 0
-    assert np.array_equal(nab_windows(y, share=0), y)
 
 
 def test_delays_count_from_the_start_to_the_first_alarm_inside():

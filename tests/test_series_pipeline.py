@@ -9,7 +9,8 @@ import pytest
 import tocsin
 from tocsin.decide.intervals import intervals, runs
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
-from tocsin.evaluate.series_holdout import hold_out_series, measure_series
+from tocsin.evaluate.holdout import hold_out
+from tocsin.evaluate.results import measure_series
 from tocsin.pipeline import Pipeline, SeriesPipeline
 from tocsin.pipeline.series import Models
 from tocsin.types import SeriesDetection
@@ -193,15 +194,15 @@ def test_intervals_are_cut_at_half_height_and_joined_over_small_gaps() -> None:
 def test_held_out_measures_are_of_all_points() -> None:
     frame, labels = machine(), np.zeros(1500, dtype=np.int64)
     labels[FAULT] = 1
-    result, detection = hold_out_series(frame, labels, SeriesPipeline("autoregression"))
+    result, detection, _ = hold_out(frame, labels, SeriesPipeline("autoregression"))
     assert result.ranges == 1
     assert result.found == 1.0
     assert 0.3 < result.vus_pr <= 1.0
     assert measure_series(detection, labels, "autoregression").vus_pr == result.vus_pr
-    normal, detection = hold_out_series(
+    normal, detection, _ = hold_out(
         frame[:1200], np.zeros(1200, dtype=np.int64), SeriesPipeline("autoregression")
     )
     assert (normal.vus_pr, normal.found, normal.ranges) == (None, None, 0)
     assert normal.false_alarm_rate == detection.decision.is_anomaly.mean()
     with pytest.raises(ParameterError, match="2000"):
-        hold_out_series(frame, labels, SeriesPipeline(), train_rows=2000)
+        hold_out(frame, labels, SeriesPipeline(), train_items=2000)

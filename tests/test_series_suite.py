@@ -11,13 +11,10 @@ from tocsin.base import SeriesDetector
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
 from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.ranges import buffer_period, vus
-from tocsin.evaluate.series_suite import (
-    print_series,
-    read_published,
-    read_series,
-    run_series,
-)
+from tocsin.evaluate.metrics.ranges import buffer_period, vus
+from tocsin.evaluate.sets.series import read_published, read_series
+from tocsin.evaluate.suites.base import Suite
+from tocsin.evaluate.suites.series import SeriesSuite, print_families
 from tocsin.types import Card, Scores
 
 
@@ -76,7 +73,8 @@ def folder(tmp_path):
 
 def printed(rows, published):
     console = Console(file=StringIO(), width=120)
-    print_series(rows, published, console)
+    Suite.print(SeriesSuite("."), rows, console)
+    print_families(rows, published, console)
     return console.file.getvalue()
 
 
@@ -131,11 +129,11 @@ def test_what_cannot_be_read_is_named(folder, tmp_path):
 
 def test_batch_detectors_learn_from_the_prefix_and_score_the_whole(folder):
     seen = []
-    rows = run_series(folder, "univariate", [Level()], progress=seen.append)
+    rows = SeriesSuite(folder).run([Level()], seen.append)
     assert seen == rows
     assert [row["dataset"] for row in rows] == ["two", "one", "one"]
     assert set(json.loads(json.dumps(rows))[0]) == {
-        *("family", "dataset", "detector", "vus_pr", "vus_roc", "auc_pr", "seconds"),
+        *("family", "dataset", "detector", "vus_pr", "vus_roc", "average_precision", "seconds"),
         *("error", "tsb_ad_file"),
     }
     for series, row in zip(read_series(folder, "univariate"), rows, strict=True):
@@ -144,19 +142,21 @@ def test_batch_detectors_learn_from_the_prefix_and_score_the_whole(folder):
         expected = vus(series.y, scores, buffer_period(series.X))
         assert row["vus_pr"] == pytest.approx(expected.vus_pr)
         assert row["vus_roc"] == pytest.approx(expected.vus_roc)
-        assert row["auc_pr"] == pytest.approx(ranking(series.y, scores).average_precision)
+        assert row["average_precision"] == pytest.approx(
+            ranking(series.y, scores).average_precision
+        )
         assert row["detector"] == "level"
         assert row["seconds"] > 0
         assert row["error"] is None
 
 
 def test_streaming_detectors_keep_the_scores_of_their_prefix(folder):
-    row = run_series(folder, "streaming", [Level()], only=["b"])[0]
+    row = SeriesSuite(folder, "streaming", only=["b"]).run([Level()])[0]
     series = next(read_series(folder, "streaming", only=["b"]))
     rest = np.abs(series.X[200:, 0] - series.X[:200].mean())
     expected = vus(series.y, np.append(np.full(200, 100.0), rest), buffer_period(series.X))
     assert row["vus_pr"] == pytest.approx(expected.vus_pr)
-    whole = run_series(folder, "streaming", [Level()], only=["a"])[0]
+    whole = SeriesSuite(folder, "streaming", only=["a"]).run([Level()])[0]
     y, constant = wave(400, 2)[1], np.ones(400)
     period = buffer_period(next(read_series(folder, "streaming", only=["a"])).X)
     assert whole["vus_pr"] == pytest.approx(vus(y, constant, period).vus_pr)
@@ -165,17 +165,17 @@ def test_streaming_detectors_keep_the_scores_of_their_prefix(folder):
 def test_parameters_go_to_the_detectors_that_have_them(folder):
     given = Level()
     names = [given, "kmeans_windows"]
-    rows = run_series(folder, "multivariate", names, parameters={"channels": 2, "clusters": 3})
+    rows = SeriesSuite(folder, "multivariate", parameters={"channels": 2, "clusters": 3}).run(names)
     assert rows[0]["vus_pr"] is rows[0]["seconds"] is None
     assert "too many channels" in rows[0]["error"]
     assert rows[1]["vus_pr"] > 0.5
     assert given.channels == 9
     with pytest.raises(ParameterError, match="no_such"):
-        run_series(folder, "multivariate", names, parameters={"no_such": 2})
+        SeriesSuite(folder, "multivariate", parameters={"no_such": 2}).run(names)
     with pytest.raises(ParameterError, match="at least one detector"):
-        run_series(folder, "multivariate", [])
+        SeriesSuite(folder, "multivariate").run([])
     with pytest.raises(UnknownName, match="kmeans_windows"):
-        run_series(folder, "multivariate", ["kmeans_window"])
+        SeriesSuite(folder, "multivariate").run(["kmeans_window"])
 
 
 def test_the_table_puts_the_best_of_published_and_ours_first(folder):
@@ -183,7 +183,7 @@ def test_the_table_puts_the_best_of_published_and_ours_first(folder):
         {"file": ["001_b.csv", "002_b.csv"], "Best": [0.9999, 0], "Worst": [0.01, 1]}
     ).to_csv(folder / "published_vus_pr_univariate.csv", index=False)
     published = read_published(folder, "streaming")
-    rows = [{**row, "vus_pr": 0.8} for row in run_series(folder, "univariate", [Level()])]
+    rows = [{**row, "vus_pr": 0.8} for row in SeriesSuite(folder).run([Level()])]
     rows += [{**row, "detector": "other", "vus_pr": 0.5} for row in rows]
     text = printed(rows, published)
     assert "VUS-PR over 1 series, by family" in text
@@ -195,7 +195,7 @@ def test_the_table_puts_the_best_of_published_and_ours_first(folder):
 
 
 def test_without_published_figures_the_table_says_so(folder):
-    rows = run_series(folder, "multivariate", [Level(), Level(channels=1)])
+    rows = SeriesSuite(folder, "multivariate").run([Level(), Level(channels=1)])
     text = printed(rows, read_published(folder, "multivariate"))
     assert "no table of published figures" in text
     assert "level failed on c/wide: InputError: too many channels" in text

@@ -6,17 +6,14 @@ import pytest
 from rich.console import Console
 
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
-from tocsin.evaluate.metrics import ranking
-from tocsin.evaluate.tables_suite import (
-    TableSet,
-    cut,
+from tocsin.evaluate.false_alarms.tables import (
     print_false_alarms,
-    print_tables,
-    read_sets,
     run_false_alarms,
-    run_tables,
     summarise_false_alarms,
 )
+from tocsin.evaluate.metrics import ranking
+from tocsin.evaluate.sets.tables import TableSet, cut, read_sets
+from tocsin.evaluate.suites.tables import TableSuite
 from tocsin.pipeline import Pipeline
 
 
@@ -50,42 +47,42 @@ def test_clean_trains_on_half_the_normal_rows_and_tests_on_everything_else():
 
 
 def test_mixed_fits_all_rows_and_ranks_their_leave_one_out_scores(folder):
-    rows = run_tables(folder, "mixed", seeds=[1], detectors=["neighbours"])
+    rows = TableSuite(folder, "mixed", [1]).run(["neighbours"])
     with np.load(folder / "beta.npz") as file:
         X, y = file["X"].astype(float), file["y"]
     pipeline = Pipeline("neighbours", training="mixed", seed=1).fit(X)
     expected = ranking(y, pipeline.detector_.training_scores_)
     row = next(row for row in rows if row["dataset"] == "beta")
-    assert row["roc"] == pytest.approx(expected.roc_auc)
-    assert row["pr"] == pytest.approx(expected.average_precision)
+    assert row["roc_auc"] == pytest.approx(expected.roc_auc)
+    assert row["average_precision"] == pytest.approx(expected.average_precision)
     assert row["score_seconds"] == 0
 
 
 def test_rows_come_by_set_seed_and_detector_and_go_into_json(folder):
     seen = []
-    rows = run_tables(folder, "clean", [0, 1], ["hbos", "neighbours"], progress=seen.append)
+    rows = TableSuite(folder, "clean", [0, 1]).run(["hbos", "neighbours"], seen.append)
     assert seen == rows
     assert [row["dataset"] for row in rows] == ["Alpha"] * 4 + ["beta"] * 4
     assert [row["seed"] for row in rows[:4]] == [0, 0, 1, 1]
     assert [row["detector"] for row in rows[:2]] == ["hbos", "neighbours"]
     assert set(json.loads(json.dumps(rows))[0]) == {
-        *("dataset", "protocol", "seed", "detector", "roc", "pr"),
+        *("dataset", "protocol", "seed", "detector", "roc_auc", "average_precision"),
         *("fit_seconds", "score_seconds", "error"),
     }
-    assert all(row["roc"] > 0.9 and row["fit_seconds"] > 0 for row in rows)
-    again = run_tables(folder, "clean", [0, 1], ["hbos", "neighbours"])
-    assert [row["roc"] for row in again] == [row["roc"] for row in rows]
+    assert all(row["roc_auc"] > 0.9 and row["fit_seconds"] > 0 for row in rows)
+    again = TableSuite(folder, "clean", [0, 1]).run(["hbos", "neighbours"])
+    assert [row["roc_auc"] for row in again] == [row["roc_auc"] for row in rows]
 
 
 def test_sets_that_come_split_are_used_as_split(tmp_path):
     X, y = made()
     train = made(seed=9)[0]
     np.savez(tmp_path / "odd.npz", train=train, test=X, labels=y)
-    row = run_tables(tmp_path, "clean", detectors=["neighbours"])[0]
+    row = TableSuite(tmp_path, "clean").run(["neighbours"])[0]
     scores = Pipeline("neighbours", training="clean").fit(train).score(X)
-    assert row["roc"] == pytest.approx(ranking(y, scores).roc_auc)
+    assert row["roc_auc"] == pytest.approx(ranking(y, scores).roc_auc)
     with pytest.raises(InputError, match="odd comes split"):
-        run_tables(tmp_path, "mixed", detectors=["neighbours"])
+        TableSuite(tmp_path, "mixed").run(["neighbours"])
 
 
 def test_large_sets_are_cut_stratified_keeping_twenty_anomalies():
@@ -100,16 +97,16 @@ def test_large_sets_are_cut_stratified_keeping_twenty_anomalies():
 
 def test_a_failing_detector_is_a_row_with_its_error_and_is_printed(folder):
     np.savez(folder / "tiny.npz", X=np.eye(4), y=[0, 0, 1, 1])
-    rows = run_tables(folder, "clean", detectors=["neighbours", "hbos"])
+    rows = TableSuite(folder, "clean").run(["neighbours", "hbos"])
     failed = [row for row in rows if row["error"]]
     assert [row["dataset"] for row in failed] == ["tiny", "tiny"]
-    assert failed[0]["roc"] is None
+    assert failed[0]["roc_auc"] is None
     assert "2 rows" in failed[0]["error"]
     out = StringIO()
-    print_tables(rows, Console(file=out, width=120))
+    TableSuite(folder).print(rows, Console(file=out, width=120))
     assert "failed on tiny" in out.getvalue()
     assert "Left out" in out.getvalue()
-    print_tables(failed, Console(file=out, width=120))
+    TableSuite(folder).print(failed, Console(file=out, width=120))
     assert "none can be compared" in out.getvalue()
 
 
@@ -137,15 +134,15 @@ def test_an_unreadable_set_is_named_before_anything_is_measured(folder, content,
 def test_what_cannot_be_asked_for_is_refused_at_once(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no sets"):
-        run_tables(tmp_path / "empty", detectors=["hbos"])
+        TableSuite(tmp_path / "empty").run(["hbos"])
     with pytest.raises(UnknownName, match="nonsense"):
-        run_tables(folder, detectors=["hbos", "nonsense"])
+        TableSuite(folder).run(["hbos", "nonsense"])
     with pytest.raises(ParameterError, match="protocol"):
-        run_tables(folder, "dirty", detectors=["hbos"])
+        TableSuite(folder, "dirty").run(["hbos"])
     with pytest.raises(ParameterError, match="at least one"):
-        run_tables(folder, detectors=[])
+        TableSuite(folder).run([])
     with pytest.raises(ParameterError, match="one seed"):
-        run_tables(folder, seeds=[], detectors=["hbos"])
+        TableSuite(folder, seeds=[]).run(["hbos"])
 
 
 def test_false_alarms_are_counted_on_unseen_normal_rows_and_held_against_the_band(tmp_path):
@@ -167,12 +164,12 @@ def test_false_alarms_are_counted_on_unseen_normal_rows_and_held_against_the_ban
     out = StringIO()
     print_false_alarms([{**rows[0], "within": False}, *rows[1:]], Console(file=out, width=120))
     assert "5.00%" in out.getvalue()
-    assert f"made, seed 0: {rows[0]['alarms']} of 280 rang at 5%" in out.getvalue()
+    assert f"made, seed 0: {rows[0]['alarms']} of 280 flagged at 5%" in out.getvalue()
 
 
 def test_threads_are_given_back(folder):
     import torch
 
     before = torch.get_num_threads()
-    run_tables(folder, detectors=["hbos"], threads=1)
+    TableSuite(folder).run(["hbos"], threads=1)
     assert torch.get_num_threads() == before

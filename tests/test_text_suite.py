@@ -17,8 +17,8 @@ from tocsin import registry
 from tocsin.base import TextDetector
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
-from tocsin.evaluate.item_suite import Row, print_tasks
-from tocsin.evaluate.text_suite import PROTOCOLS, read_texts, run_text, text_task
+from tocsin.evaluate.suites.base import Row
+from tocsin.evaluate.suites.text import PROTOCOLS, TextSuite, read_texts, text_task
 from tocsin.types import Card, IntArray, Scores, TextArray
 
 
@@ -94,13 +94,13 @@ def test_protocols_split_as_they_say(folder: Path) -> None:
 
 def test_rows_tell_of_every_protocol_and_detector(folder: Path) -> None:
     seen: list[Row] = []
-    rows = run_text(folder, ["digits"], [0, 1], seen.append)
+    rows = TextSuite(folder, seeds=[0, 1]).run(["digits"], seen.append)
     assert rows == seen
     order = [("One", name, seed) for name in PROTOCOLS for seed in (0, 1)]
     assert [(row["dataset"], row["protocol"], row["seed"]) for row in rows[:6]] == order
     for row in rows:
         assert row["error"] is None
-        assert (row["roc"], row["pr"], row["f1"]) == (1.0, 1.0, 1.0)
+        assert (row["roc_auc"], row["average_precision"], row["f1"]) == (1.0, 1.0, 1.0)
         assert row["items_per_second"] > 0
         # Else no training text is above the budget's threshold: 5 labelled ones do not count.
         assert row["threshold"] == (3.5 if row["protocol"] == "unlabelled" else 1.0)
@@ -108,41 +108,41 @@ def test_rows_tell_of_every_protocol_and_detector(folder: Path) -> None:
 
 def test_parameters_go_to_the_detectors_that_have_them(folder: Path) -> None:
     asked: dict[str, Any] = {"protocols": ["normal_only"], "only": ["two"]}
-    (row,) = run_text(folder, ["digits"], **asked, parameters={"sign": -1.0})
-    assert row["roc"] == 0.0
+    (row,) = TextSuite(folder, **asked, parameters={"sign": -1.0}).run(["digits"])
+    assert row["roc_auc"] == 0.0
     with pytest.raises(ParameterError, match="has a parameter sing"):
-        run_text(folder, ["digits"], **asked, parameters={"sing": 1.0})
+        TextSuite(folder, **asked, parameters={"sing": 1.0}).run(["digits"])
 
 
 def test_a_detector_that_fails_has_its_reason(folder: Path) -> None:
     table = pd.read_csv(folder / "two.csv")
     table.loc[:299, "text"] = "BAD " + table["text"]
     table.to_csv(folder / "two.csv", index=False)
-    rows = run_text(folder, ["digits"], [0], only=["two"])
+    rows = TextSuite(folder, only=["two"]).run(["digits"])
     assert [row["error"] for row in rows] == ["InputError: not clean", None, None]
-    assert rows[0]["roc"] is rows[0]["f1"] is rows[0]["items_per_second"] is None
+    assert rows[0]["roc_auc"] is rows[0]["f1"] is rows[0]["items_per_second"] is None
     shown = StringIO()
-    print_tasks(rows, Console(file=shown, width=120))
+    TextSuite(folder).print(rows, Console(file=shown, width=120))
     assert "digits failed on two, normal_only, seed 0: InputError: not clean" in shown.getvalue()
 
 
 def test_what_cannot_be_asked_for_is_named(folder: Path) -> None:
     with pytest.raises(ParameterError, match="normal_only, unlabelled, five_labels; got clean"):
-        run_text(folder, ["digits"], protocols=["clean"])
+        TextSuite(folder, protocols=["clean"]).run(["digits"])
     with pytest.raises(ParameterError, match="seed"):
-        run_text(folder, ["digits"], seeds=[])
+        TextSuite(folder, seeds=[]).run(["digits"])
     with pytest.raises(ParameterError, match="detector"):
-        run_text(folder, [])
+        TextSuite(folder).run([])
     with pytest.raises(UnknownName, match="text_viws"):
-        run_text(folder, ["text_viws"])
+        TextSuite(folder).run(["text_viws"])
     with pytest.raises(InputError, match="it has: One, two"):
-        run_text(folder, ["digits"], only=["three"])
+        TextSuite(folder, only=["three"]).run(["digits"])
     (folder / "three.csv").write_text("text,label\na,2\n")
     with pytest.raises(UnreadableFile, match=r"three\.csv: label must hold 0"):
-        run_text(folder, ["digits"])
+        TextSuite(folder).run(["digits"])
     (folder / "three.csv").write_text("words,label\na,1\n")
     with pytest.raises(UnreadableFile, match="expected text and label"):
-        run_text(folder, ["digits"])
+        TextSuite(folder).run(["digits"])
 
 
 def test_the_command_prints_means_and_writes_rows(folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_the_command_prints_means_and_writes_rows(folder: Path) -> None:
     options = ["--data", str(folder), "--seeds", "0", "--json", str(file), "--detectors", "digits"]
     result = CliRunner().invoke(app, ["bench", "text", *options, "--protocols", "unlabelled"])
     assert result.exit_code == 0, result.output
-    assert "two  unlabelled  seed 0  digits  ROC 1.000  F1 1.000" in result.stderr
+    assert "two  unlabelled  seed 0  digits  ROC AUC 1.000  F1 1.000" in result.stderr
     assert "all" in result.stdout
     rows = json.loads(file.read_text())
     assert [row["dataset"] for row in rows] == ["One", "two"]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.time_splits import (
+from tocsin.evaluate.false_alarms.time_splits import (
     limits,
     print_time_splits,
     read_time_splits,
@@ -64,7 +64,7 @@ def test_rates_roc_and_recall_are_measured_on_later_normal_rows(folder):
     for row in found:
         low, high = limits(row["budget"])
         assert row["inside"] == (low <= row["rate"] <= high)
-        assert row["roc"] > 0.99
+        assert row["roc_auc"] > 0.99
         assert row["recall"] > 0.9
         assert row["error"] is None
     assert limits(0.05) == (0.01, 0.08)

@@ -46,18 +46,33 @@ def of_modality(floor: str, modality: str) -> type[Any]:
     >>> of_modality("pipeline", "text").__name__
     'TextPipeline'
     """
+    name = f"tocsin.{floor}.{modality}"
+    if modality.isidentifier() and importlib.util.find_spec(name) is not None:
+        for found in _classes(name):
+            if getattr(found, "modality", None) == modality:
+                return found
     if modality in (points := _entry_points(floor)):
         loaded: type[Any] = points[modality].load()
         return loaded
     if modality not in modalities():
         raise _unknown(f'There is no modality "{modality}".', modality, modalities())
-    name = f"tocsin.{floor}.{modality}"
-    if importlib.util.find_spec(name) is None:
-        raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
-    for found in _classes(name):
-        if getattr(found, "modality", None) == modality:
-            return found
-    raise UnknownName(f"{name} defines no class whose modality is {modality!r}.")
+    raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
+
+
+def modalities_of(floor: str) -> list[str]:
+    """Return the modalities that a floor, such as "cli.bench", has something for.
+
+    None of it is imported.
+
+    >>> "tables" in modalities_of("report")
+    True
+    """
+    points = _entry_points(floor)
+    return [
+        name
+        for name in modalities()
+        if name in points or importlib.util.find_spec(f"tocsin.{floor}.{name}") is not None
+    ]
 
 
 def names(modality: str = "tables") -> list[str]:

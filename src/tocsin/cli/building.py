@@ -66,7 +66,7 @@ def _labels_of_images(data: Path, labels: Path) -> IntArray:
 
 
 def _labels_of_logs(data: Path, labels: Path, logs: Mapping[str, Any]) -> IntArray:
-    from tocsin.evaluate.log_items import LogItems
+    from tocsin.evaluate.items.logs import LogItems
 
     return LogItems(data, **logs).labels(labels)
 

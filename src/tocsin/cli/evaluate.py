@@ -10,7 +10,7 @@ import typer
 from tocsin.cli import options
 
 if TYPE_CHECKING:
-    from tocsin.evaluate.holdout import AnyItems, Result
+    from tocsin.evaluate.results import Result
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
 
@@ -74,7 +74,7 @@ def evaluate(
 ) -> None:
     """Measure detectors on labelled data that they have not learned from."""
     from tocsin.cli import building, evaluate_series, show
-    from tocsin.evaluate.holdout import hold_out, measure
+    from tocsin.evaluate.holdout import hold_out, measure_trained
 
     trained = None if model is None else _trained(model, kind, false_alarms)
     logs = {"format": format, "session": session, "window": window}
@@ -86,13 +86,13 @@ def evaluate(
             items, y, trained, names, numbers, train_rows, settings, as_json=as_json
         )
         return
-    results = []
+    results: list[Any] = []
     with show.progress("Evaluating"):
         if trained is not None:
-            given = data if taken == "logs" else building.align(trained, items)
-            detection = trained.detect(given, explain=False)
-            results.append(measure(trained, detection, y, "trained model"))
-            _write_plots(plots, results[-1].detector, y, detection)
+            given = items if taken == "logs" else building.align(trained, items)
+            result, detection, tested = measure_trained(given, y, trained)
+            results.append(result)
+            _write_plots(plots, result.detector, tested, detection)
         for name in [] if trained is not None else names:
             for seed in numbers:
                 pipeline = _untrained(name, taken, items, text, seed, false_alarms)
@@ -134,9 +134,8 @@ def _items(
     """Return the kind of data, the data, and their labels: a table, LogItems, or images."""
     from tocsin.cli import building
     from tocsin.errors import ParameterError
-    from tocsin.evaluate.log_items import LogItems
+    from tocsin.evaluate.items.logs import LogItems
     from tocsin.pipeline import LogPipeline
-    from tocsin.prepare.images import ImagePreparer
 
     kind = kind if trained is None else trained.modality
     settings = logs.values()
@@ -158,15 +157,12 @@ def _items(
     )
     if y is None:
         raise ParameterError("To measure takes labels: give --label COLUMN or --labels FILE.")
-    if taken == building.IMAGES:
-        readable = ImagePreparer().fit_transform(frame)
-        return taken, readable.images, y[readable.rows]
     return taken, frame, y
 
 
 def _untrained(
     name: str, taken: str, items: Any, text: str | None, seed: int, false_alarms: float
-) -> AnyItems:
+) -> BasePipeline:
     from tocsin.pipeline import ImagePipeline, LogPipeline, Pipeline, TextPipeline
 
     if taken == "logs":

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tocsin.evaluate.series_holdout import SeriesResult
+    from tocsin.evaluate.results import SeriesResult
     from tocsin.pipeline import BasePipeline
     from tocsin.types import IntArray
 
@@ -28,19 +28,17 @@ def run(
 ) -> None:
     """Measure a trained pipeline, or detectors trained on the first rows; print the measures."""
     from tocsin.cli import show
-    from tocsin.evaluate.series_holdout import hold_out_series, measure_series
+    from tocsin.evaluate.holdout import hold_out, measure_trained
     from tocsin.pipeline import SeriesPipeline
 
-    results = []
+    results: list[Any] = []
     with show.progress("Evaluating"):
-        if isinstance(trained, SeriesPipeline):
-            detection = trained.detect(frame, explain=False)
-            labels = detection.labels(y)
-            results.append(measure_series(detection, labels, trained.detector_name))
+        if trained is not None:
+            results.append(measure_trained(frame, y, trained)[0])
         for name in [] if trained is not None else detectors:
             for seed in seeds:
                 pipeline = SeriesPipeline(name, seed=seed, **settings)
-                results.append(hold_out_series(frame, y, pipeline, train_rows)[0])
+                results.append(hold_out(frame, y, pipeline, train_items=train_rows)[0])
     if as_json:
         show.print_json([result.as_dict() for result in results])
     else:

@@ -210,7 +210,7 @@ def print_agreement(detection: Detection, labels: IntArray) -> None:
         "false-alarm rate": decided.false_alarm_rate,
     }
     if isinstance(detection, SeriesDetection) and 0 < labels.sum() < len(labels):
-        from tocsin.evaluate.ranges import buffer_period, vus
+        from tocsin.evaluate.metrics.ranges import buffer_period, vus
 
         period = buffer_period(detection.values[:, 0])
         measures["VUS-PR"] = vus(labels, detection.scores.values, period).vus_pr

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata, wilcoxon
 
 from tocsin.errors import InputError, UnknownName
+from tocsin.evaluate.metrics.names import measure_name
 from tocsin.types import FloatArray
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Comparison:
 
 
 def compare(
-    rows: Iterable[Mapping[str, Any]], metric: str = "roc", baseline: str | None = None
+    rows: Iterable[Mapping[str, Any]], metric: str = "roc_auc", baseline: str | None = None
 ) -> Comparison:
     """Compare detectors by a metric where more is better, averaged over seeds in each set.
 
@@ -60,7 +61,7 @@ def compare(
     Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 2006.
 
     >>> rows = [
-    ...     {"dataset": s, "detector": d, "seed": 0, "roc": r}
+    ...     {"dataset": s, "detector": d, "seed": 0, "roc_auc": r}
     ...     for s, d, r in [("a", "x", 0.7), ("a", "y", 0.9), ("b", "x", 0.5), ("b", "y", 0.6)]
     ... ]
     >>> [(s.detector, s.mean, s.wins) for s in compare(rows, baseline="x").standings]
@@ -91,7 +92,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     from rich.table import Table
 
     count = len(comparison.datasets)
-    table = Table(title=f"{comparison.metric.upper()} over {count} sets", title_justify="left")
+    title = f"{measure_name(comparison.metric)} over {count} sets"
+    table = Table(title=title, title_justify="left")
     table.add_column("detector")
     for name in ("mean", "mean rank", "wins", "losses", "ties", "p"):
         table.add_column(name, justify="right")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tocsin.evaluate.metrics.names import measure_name
 from tocsin.printable import printable
 from tocsin.report.plots import canvas
 from tocsin.types import Card, Reason
@@ -86,9 +87,8 @@ def mean_weights(explained: Sequence[tuple[Reason, ...]]) -> list[tuple[str, flo
 
 def humanised(name: str) -> str:
     """Return the name of a setting or a measure for reading."""
-    return {"f1": "F1", "mcc": "Matthews correlation"}.get(
-        name, name.replace("_", " ").capitalize()
-    )
+    words = measure_name(name)
+    return words[:1].upper() + words[1:]
 
 
 def formatted(value: Any) -> str:

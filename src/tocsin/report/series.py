@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.evaluate.metrics import classification
-from tocsin.evaluate.series_holdout import measure_series
+from tocsin.evaluate.results import measure_series
 from tocsin.files import write_atomically
 from tocsin.report.base import Model, Picture, Report
 from tocsin.report.page import image, mean_weights, provenance, render

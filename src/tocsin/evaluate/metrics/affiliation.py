@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tocsin.evaluate.ranges import RangeMetrics, check_calls, combine, events
+from tocsin.evaluate.metrics.ranges import RangeMetrics, check_calls, combine, events
 from tocsin.types import FloatArray
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from tocsin import registry
 from tocsin.errors import InputError
-from tocsin.evaluate.series_suite import LabelledSeries, read_series
+from tocsin.evaluate.false_alarms.time_splits import MEASURED, limits
+from tocsin.evaluate.sets.series import LabelledSeries, read_series
 from tocsin.evaluate.threads import limited_threads
-from tocsin.evaluate.time_splits import limits
 from tocsin.pipeline import SeriesPipeline
 from tocsin.types import FloatArray
 
@@ -74,7 +74,7 @@ def _measure(
     edge = int(LEARNED * series.train_end)
     later = slice(edge, series.train_end)
     normal = series.y[later] == 0
-    nothing = dict.fromkeys(("normals", "rate", "inside", "roc", "recall", "independent", "error"))
+    nothing = dict.fromkeys(MEASURED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

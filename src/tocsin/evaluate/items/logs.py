@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from tocsin.errors import InputError
+from tocsin.evaluate.items.base import Items
+from tocsin.pipeline import BasePipeline
 from tocsin.prepare.logs import LogPreparer
 from tocsin.readers.item_labels import read_session_labels
 from tocsin.readers.log import RawLine, read_lines
 from tocsin.types import Detection, IntArray, Scores
 
 
-class LogItems:
+class LogItems(Items):
     """The lines of logs by their sessions, in the order of their first lines.
 
     ``format``, ``session`` and ``window``: as of ``LogPipeline``; what was found in place of None
@@ -28,6 +30,9 @@ class LogItems:
     (['job 1', 'job 0'], [2, 4])
     """
 
+    modality = "logs"
+    split = "time"  # neighbours in time are alike: a random half looks better than new logs will
+
     def __init__(
         self,
         logs: str | Path | Sequence[RawLine],
@@ -36,11 +41,12 @@ class LogItems:
         session: str | None = None,
         window: float | None = None,
     ) -> None:
+        super().__init__(logs)
         self._lines = list(read_lines(logs) if isinstance(logs, str | Path) else logs)
         preparer = LogPreparer(format=format, session=session, window=window)
         prepared = preparer.fit_transform(self._lines)
         self.keys = prepared.keys
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "format": preparer.format_ if format is None else format,
             "session": preparer.session_ if session is None and window is None else session,
             "window": window,
@@ -52,6 +58,14 @@ class LogItems:
             current = place.get((line.file, line.number), current)
             owner.append(current)
         self._owner = np.array(owner, dtype=np.int64)
+
+    @classmethod
+    def read_by(cls, data: Any, pipeline: BasePipeline) -> Self:
+        """Return the sessions by a pipeline's settings; by what it found, if it is trained."""
+        settings = {name: getattr(pipeline, name) for name in ("format", "session", "window")}
+        if settings["session"] is settings["window"] is None and hasattr(pipeline, "preparer_"):
+            settings["session"] = pipeline.preparer_.session_
+        return cls(data, **settings)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -67,7 +81,7 @@ class LogItems:
         return [line for line, own in zip(self._lines, self._owner, strict=True) if wanted[own]]
 
     def pick(self, detection: Any, items: IntArray) -> Detection:
-        """Return of a LogDetection for ``take(items)``, or of more lines, what it says of these.
+        """Return of a LogDetection for ``take(items)``, or of more lines, what it states of these.
 
         Raises InputError for sessions that are not there when the other lines are missing.
         """
@@ -75,8 +89,8 @@ class LogItems:
         keys = [self.keys[item] for item in items.tolist()]
         if missing := [key for key in keys if key not in place]:
             raise InputError(
-                f"{len(missing):,} sessions, the first {missing[0]}, are others without the lines "
-                "around them: these logs cannot be split. Name what their lines share by session."
+                f"{len(missing):,} sessions (first: {missing[0]}) change when surrounding lines "
+                "are removed: these logs cannot be split. Name what their lines share by session."
             )
         at = np.array([place[key] for key in keys], dtype=np.int64)
         decision = detection.decision

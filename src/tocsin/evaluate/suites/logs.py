@@ -1,26 +1,26 @@
 """The benchmark of log detectors: sessions of event numbers, and single lines.
 
-A folder holds ``hdfs_sessions`` with ``train_normal.txt`` and ``test_abnormal.txt``, a session
-of event numbers a line, and ``labelled.csv`` with the columns ``Sequence`` and
+A folder holds ``hdfs_sessions`` with ``train_normal.txt`` and ``test_abnormal.txt``, one session of
+event numbers per line, and ``labelled.csv`` with the columns ``Sequence`` and
 ``label``; and ``bgl/BGL_2k.log``, lines whose first field is "-" for normal ones; or one of them.
 
 - hdfs_clean: train on the normal sessions, test on the labelled ones.
-- hdfs_1 … hdfs_35: the same, with so many in a hundred training sessions drawn from the
-  abnormal ones, and nobody told.
+- hdfs_1 … hdfs_35: the same, with this percentage of the training sessions drawn from the
+  abnormal ones, unlabelled.
 - bgl_level, bgl_no_level: train on the normal lines of the first half, test on the second
   half, with the level of each line or without. The first field is never seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.evaluate.item_suite import Row, Task, check_asked, read_labelled, run_tasks
+from tocsin.evaluate.suites.items import ItemSuite, ItemTask, read_labelled
 from tocsin.prepare.logs import LogPreparer, PreparedLogs
 from tocsin.types import IntArray, SessionArray
 
@@ -32,7 +32,32 @@ PROTOCOLS = HDFS + BGL
 _HDFS_FOLDER, _BGL_FILE = "hdfs_sessions", "bgl/BGL_2k.log"
 
 
-def hdfs_tasks(folder: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Iterator[Task]:
+@dataclass(frozen=True)
+class LogSuite(ItemSuite):
+    """Measures detectors on the logs of a folder, by the protocols that its files allow."""
+
+    modality = "logs"
+    known_protocols = PROTOCOLS
+
+    def tasks(self) -> Iterator[ItemTask]:
+        """Yield the tasks of the logs that are there.
+
+        Raises InputError when there are none, UnreadableFile naming a file that cannot be read.
+        """
+        hdfs, bgl = Path(self.data) / _HDFS_FOLDER, Path(self.data) / _BGL_FILE
+        sessions = [name for name in self.chosen if name in HDFS and hdfs.is_dir()]
+        lines = [name for name in self.chosen if name in BGL and bgl.is_file()]
+        if not sessions and not lines:
+            raise InputError(
+                f"{self.data} holds neither {_HDFS_FOLDER} nor {_BGL_FILE}, for these protocols."
+            )
+        if sessions:
+            yield from hdfs_tasks(hdfs, sessions, self.seeds)
+        if lines:
+            yield from bgl_tasks(bgl, lines, self.seeds)
+
+
+def hdfs_tasks(folder: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Iterator[ItemTask]:
     """Yield the tasks of a folder of sessions of event numbers.
 
     Raises UnreadableFile naming a file that cannot be read, InputError for too few sessions.
@@ -51,11 +76,11 @@ def hdfs_tasks(folder: Path, protocols: Sequence[str], seeds: Sequence[int]) -> 
             preparer = LogPreparer()
             X = preparer.fit_transform([*normal, *(abnormal[i] for i in drawn)]).sessions
             test = preparer.transform(tested).sessions
-            task = Task("hdfs", protocol, seed, X, labels, test)
+            task = ItemTask("hdfs", protocol, seed, X, labels, test)
             yield replace(task, training="mixed" if share else "clean")
 
 
-def bgl_tasks(path: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Iterator[Task]:
+def bgl_tasks(path: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Iterator[ItemTask]:
     """Yield the tasks of a file of lines whose first field says which are anomalies.
 
     Raises UnreadableFile for a file that cannot be read, or in which no line is normal.
@@ -77,37 +102,7 @@ def bgl_tasks(path: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Ite
         for seed in seeds:
             bare = protocol == "bgl_no_level"
             train, test = (_without_levels(each) if bare else each for each in (X, tested.sessions))
-            yield Task("bgl", protocol, seed, train, labels, test, training="clean")
-
-
-def run_logs(
-    data: Path,
-    detectors: Sequence[str] = ("auto",),
-    seeds: Sequence[int] = (0,),
-    progress: Callable[[Row], None] | None = None,
-    threads: int = 1,
-    protocols: Sequence[str] = PROTOCOLS,
-) -> list[Row]:
-    """Measure detectors on the logs of a folder, by the protocols that its files allow.
-
-    Returns rows and raises as ``run_tasks`` does, InputError when there are no such logs, and
-    UnreadableFile naming a file that cannot be read.
-    """
-    check_asked(protocols, PROTOCOLS, seeds)
-    hdfs, bgl = Path(data) / _HDFS_FOLDER, Path(data) / _BGL_FILE
-
-    def tasks() -> Iterator[Task]:
-        if hdfs.is_dir():
-            yield from hdfs_tasks(hdfs, [name for name in protocols if name in HDFS], seeds)
-        if bgl.is_file():
-            yield from bgl_tasks(bgl, [name for name in protocols if name in BGL], seeds)
-
-    rows = run_tasks(tasks(), "logs", detectors, progress, threads)
-    if not rows:
-        raise InputError(
-            f"{data} holds neither {_HDFS_FOLDER} nor {_BGL_FILE}, for these protocols."
-        )
-    return rows
+            yield ItemTask("bgl", protocol, seed, train, labels, test, training="clean")
 
 
 def _read(path: Path) -> list[str]:

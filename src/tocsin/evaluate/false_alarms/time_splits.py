@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from sklearn.metrics import roc_auc_score
 from tocsin import registry
 from tocsin.errors import InputError
 from tocsin.evaluate.threads import limited_threads
-from tocsin.pipeline import BasePipeline, Pipeline, SeriesPipeline, TextPipeline
+from tocsin.pipeline import BasePipeline
 from tocsin.readers.table import read_table
 from tocsin.types import FloatArray, IntArray, Scores
 
@@ -38,18 +38,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Row = dict[str, Any]
-Modality = Literal["tables", "series", "text"]
 
 INSIDE = {0.01: (0.0, 0.02), 0.05: (0.01, 0.08)}
 """Where the measured rate of a promise is taken as kept; of another one up to twice as much."""
 
+MEASURED = ("normals", "rate", "inside", "independent", "roc_auc", "recall", "error")
+"""The keys of a row that a detector that fails has None for, but "error"."""
+
 _LABEL, _MORE_LABELS = "label", ("kind", "scenario")
 _LEARNED, _LEFT_OUT = 0.55, 0.10
-_PIPELINES: dict[Modality, Callable[..., BasePipeline]] = {
-    "tables": Pipeline,
-    "series": SeriesPipeline,
-    "text": TextPipeline,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def run_time_splits(
     budgets: Sequence[float] = (0.01, 0.05),
     detectors: Sequence[str] = ("auto",),
     *,
-    modality: Modality = "tables",
+    modality: str = "tables",
     settings: Mapping[str, Any] | None = None,
     only: Sequence[str] | None = None,
     most_rows: int | None = None,
@@ -96,21 +93,24 @@ def run_time_splits(
     """Measure which share of later normal items is flagged, against what was promised.
 
     Returns a row per set, detector and budget: ``normals``, ``rate``, ``inside``, whether the rate
-    lies within ``INSIDE``, ``independent`` calibration items, and where there are faults ``roc``
-    and ``recall``, the share of them found at the threshold that 1 % of the later normal items
-    exceed. A detector that fails has None there and the reason in ``error``. ``settings`` are
-    those of the modality's pipeline. Raises as ``read_time_splits`` does, and UnknownName.
+    lies within ``INSIDE``, ``independent`` calibration items, and where there are faults
+    ``roc_auc`` and ``recall``, the share of them found at the threshold that 1 % of the later
+    normal items exceed. A detector that fails has None there and the reason in ``error``.
+    ``settings`` are those of the modality's pipeline. Raises as ``read_time_splits`` does, and
+    UnknownName.
     """
     for name in detectors:
         registry.find(name, modality)
-    given = {"seed": seed, **({} if modality == "series" else {"training": "clean"})}
+    kind: type[BasePipeline] = registry.of_modality("pipeline", modality)
+    given = {"seed": seed, "training": "clean"}
+    given = {name: given[name] for name in given if name in kind.parameter_names()}
     rows = []
     with limited_threads(threads):
         for split in read_time_splits(data, most_rows):
             if only is not None and split.name not in only:
                 continue
             for name in detectors:
-                pipeline = _PIPELINES[modality](name, **given, **(settings or {}))
+                pipeline = kind(name, **{**given, **(settings or {})})
                 for row in _measure(pipeline, split, budgets):
                     rows.append({"dataset": split.name, "detector": name, **row})
                     if progress is not None:
@@ -127,13 +127,14 @@ def print_time_splits(rows: Sequence[Row], console: Console) -> None:
     table = Table(title="False alarms on later normal data", title_justify="left")
     table.add_column("set")
     table.add_column("detector")
-    for name in (*(f"{budget:.0%} promised" for budget in budgets), "ROC", "recall", "independent"):
+    promised = (f"{budget:.0%} promised" for budget in budgets)
+    for name in (*promised, "ROC AUC", "recall", "independent"):
         table.add_column(name, justify="right")
     for (dataset, detector), own in frame.groupby(["dataset", "detector"], sort=False):
         by_budget = own.set_index("budget")
         rates = [_marked(by_budget.loc[budget]) for budget in budgets]
         first = own.iloc[0]
-        shares = [_share(first[name]) for name in ("roc", "recall")]
+        shares = [_share(first[name]) for name in ("roc_auc", "recall")]
         worth = "" if pd.isna(first["independent"]) else f"{first['independent']:,.0f}"
         table.add_row(str(dataset), str(detector), *rates, *shares, worth)
     console.print(table)
@@ -213,14 +214,14 @@ def _cut(
 
 
 def _measure(pipeline: BasePipeline, split: TimeSplit, budgets: Sequence[float]) -> list[Row]:
-    empty = dict.fromkeys(("normals", "rate", "inside", "independent", "roc", "recall", "error"))
+    empty = dict.fromkeys(MEASURED)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = _detected(pipeline, split)
     except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
-        told = f"{type(error).__name__}: {error}"
-        return [empty | {"budget": budget, "inside": False, "error": told} for budget in budgets]
+        reason = f"{type(error).__name__}: {error}"
+        return [empty | {"budget": budget, "inside": False, "error": reason} for budget in budgets]
     values = np.concatenate([scores.values for scores, _ in found])
     labels = np.concatenate([labels for _, labels in found])
     counted = np.repeat(split.counted, [len(each) for _, each in found]) & (labels == 0)
@@ -256,7 +257,7 @@ def _ranked(values: FloatArray, labels: IntArray) -> Row:
         return {}
     threshold = np.quantile(values[labels == 0], 0.99)
     recall = float((values[labels == 1] > threshold).mean())
-    return {"roc": float(roc_auc_score(labels, values)), "recall": recall}
+    return {"roc_auc": float(roc_auc_score(labels, values)), "recall": recall}
 
 
 def _marked(row: Any) -> str:

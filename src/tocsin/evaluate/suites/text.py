@@ -1,31 +1,45 @@
 """The benchmark of text detectors: three protocols over labelled texts.
 
-A folder holds one set a file: ``NAME.csv`` with the columns ``text`` and ``label``,
+A folder holds one set per file: ``NAME.csv`` with the columns ``text`` and ``label``,
 1 = anomaly.
 
 - normal_only: train on a random half of the normal texts, test on the others.
 - unlabelled: fit on all texts, and rank them by their training scores.
 - five_labels: as normal_only, with five anomalies among the training texts, labelled.
 
-Embeddings that are kept on disk are not made anew, which flatters the items per second: set
-``TOCSIN_CACHE=off`` where these matter.
+Embeddings that are kept on disk are not computed again, which makes the items per second look
+better: set ``TOCSIN_CACHE=off`` where these matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tocsin.errors import InputError
-from tocsin.evaluate.item_suite import Row, Task, check_asked, read_labelled, run_tasks
+from tocsin.evaluate.suites.items import ItemSuite, ItemTask, read_labelled
 from tocsin.types import IntArray, TextArray
 
 PROTOCOLS = ("normal_only", "unlabelled", "five_labels")
 LABELLED = 5
+
+
+@dataclass(frozen=True)
+class TextSuite(ItemSuite):
+    """Measures detectors on every set of a folder, or those named by ``only``."""
+
+    modality = "text"
+    known_protocols = PROTOCOLS
+
+    def tasks(self) -> Iterator[ItemTask]:
+        """Yield every set by every protocol and seed; raises as ``read_texts`` does."""
+        for name, (X, labels) in read_texts(self.data, self.only).items():
+            for protocol in self.chosen:
+                for seed in self.seeds:
+                    yield text_task(name, protocol, seed, X, labels)
 
 
 def read_texts(
@@ -43,13 +57,13 @@ def read_texts(
     return {path.stem: read_labelled(path, "text", "label") for path in chosen}
 
 
-def text_task(dataset: str, protocol: str, seed: int, X: TextArray, labels: IntArray) -> Task:
+def text_task(dataset: str, protocol: str, seed: int, X: TextArray, labels: IntArray) -> ItemTask:
     """Return what a protocol makes of texts X (n,) and their labels (n,).
 
     Raises InputError for fewer than six anomalies where five are to be learned from.
     """
     if protocol == "unlabelled":
-        return Task(dataset, protocol, seed, X, labels, training="mixed")
+        return ItemTask(dataset, protocol, seed, X, labels, training="mixed")
     rng = np.random.default_rng(seed)
     normal = rng.permutation(np.flatnonzero(labels == 0))
     learned = np.sort(normal[: len(normal) // 2])
@@ -59,34 +73,7 @@ def text_task(dataset: str, protocol: str, seed: int, X: TextArray, labels: IntA
             raise InputError(f"{dataset} has {len(anomalies)} anomalies; more than 5 are needed.")
         learned = np.sort(np.concatenate([learned, anomalies[:LABELLED]]))
     tested = np.setdiff1d(np.arange(len(X)), learned)
-    task = Task(dataset, protocol, seed, X[learned], labels[tested], X[tested])
+    task = ItemTask(dataset, protocol, seed, X[learned], labels[tested], X[tested])
     if protocol == "five_labels":
         return replace(task, y=labels[learned])
     return replace(task, training="clean")
-
-
-def run_text(
-    data: Path,
-    detectors: Sequence[str] = ("auto",),
-    seeds: Sequence[int] = (0,),
-    progress: Callable[[Row], None] | None = None,
-    threads: int = 1,
-    protocols: Sequence[str] = PROTOCOLS,
-    only: Collection[str] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-) -> list[Row]:
-    """Measure detectors on every set of a folder, or those named by ``only``.
-
-    Each gets those ``parameters`` that it has, such as ``{"lexicon": True}``.
-    Returns rows and raises as ``run_tasks`` does, and as ``read_texts`` for the folder.
-    """
-    check_asked(protocols, PROTOCOLS, seeds)
-    sets = read_texts(data, only)
-
-    def tasks() -> Iterator[Task]:
-        for name, (X, labels) in sets.items():
-            for protocol in protocols:
-                for seed in seeds:
-                    yield text_task(name, protocol, seed, X, labels)
-
-    return run_tasks(tasks(), "text", detectors, progress, threads, parameters)

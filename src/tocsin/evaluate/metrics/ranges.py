@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import check_labels
 from tocsin.errors import ParameterError
-from tocsin.evaluate.metrics import check_pairs
+from tocsin.evaluate.metrics.items import check_pairs
 from tocsin.features.windows import USUAL_PERIOD, autocorrelation
 from tocsin.types import FloatArray, IntArray
 

@@ -1,0 +1,52 @@
+"""``tocsin bench``: one file per suite, found by the registry when the command is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tocsin import registry
+
+_FLOOR = "cli.bench"
+_FALSE_ALARMS = "false-alarms"
+
+
+class _Suites(TyperGroup):
+    """A command for each modality that has a suite, and one for false alarms."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return [*registry.modalities_of(_FLOOR), _FALSE_ALARMS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, imported by now, or None if there is none of this name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(cmd_name)(_function(cmd_name))
+        return typer.main.get_command(alone)
+
+
+app = typer.Typer(
+    name="bench",
+    help="Measure detectors on a folder of labelled sets.",
+    cls=_Suites,
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _suites() -> None:
+    pass
+
+
+def _function(name: str) -> Callable[..., None]:
+    if name == _FALSE_ALARMS:
+        from tocsin.cli.bench.false_alarms import false_alarms
+
+        return false_alarms
+    command: Callable[..., None] = registry.of_modality(_FLOOR, name).command
+    return command

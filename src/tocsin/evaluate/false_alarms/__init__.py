@@ -1,0 +1,1 @@
+"""Promised against measured false-alarm rates on unseen normal data."""

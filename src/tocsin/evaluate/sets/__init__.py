@@ -1,0 +1,1 @@
+"""Labelled data sets in folders, as benchmark suites read them."""

@@ -1,0 +1,1 @@
+"""Benchmark suites: one file per modality, found by the registry."""

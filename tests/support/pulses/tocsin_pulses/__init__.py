@@ -1,0 +1,1 @@
+"""A modality of another package: beats, each a list of intervals in seconds."""
