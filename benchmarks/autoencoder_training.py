@@ -103,7 +103,7 @@ def main() -> None:
     warm_up = np.random.default_rng(0).normal(size=(2 * options.batch_size, 4))
     rows: list[list[float]] = []
     print(f"{'':16}{'Tocsin':>24}{'PyOD':>24}")
-    print(f"{'set':16}" + f"{'s':>8}{'ROC':>8}{'PR':>8}" * 2 + f"{'ratio':>8}")
+    print(f"{'set':16}" + f"{'s':>8}{'ROC AUC':>8}{'AP':>8}" * 2 + f"{'ratio':>8}")
     for model in (tocsin, pyod):
         model(warm_up, warm_up, options)
     for path in sorted(options.data.glob("*.npz")):

@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--detector", default="auto")
     given = parser.parse_args()
-    table = Table("bearing", "1 %: good", "midlife", "5 %: good", "midlife", "ROC late")
+    table = Table("bearing", "1 %: good", "midlife", "5 %: good", "midlife", "ROC AUC late")
     for bearing in sorted(path for path in given.data.iterdir() if path.is_dir()):
         parts = {each: rows(bearing / "test" / each) for each in ("good", "midlife", "late")}
         cells, train = [], rows(bearing / "train" / "good")

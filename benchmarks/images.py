@@ -36,9 +36,9 @@ from tocsin.types import MapArray
 
 LAYERS = ["stage3", "stage4", "stage5"]
 COLUMNS = (
-    "image AUROC",
-    "image AP",
-    "pixel AUROC",
+    "image ROC AUC",
+    "image average precision",
+    "pixel ROC AUC",
     "PRO",
     "CPU ms/image",
     "CPU s to fit",

@@ -22,7 +22,7 @@ SIZES = (2_500, 5_000, 10_000, 20_000, 40_000)
 
 
 def main() -> None:
-    """Print ROC and PR ×100 of every set and size, and their means."""
+    """Print ROC AUC and average precision ×100 of every set and size, and their means."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     options = parser.parse_args()
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measure(table: TableSet, size: int) -> tuple[float, float]:
-    """Return ROC and PR with a reference of this size."""
+    """Return ROC AUC and average precision with a reference of this size."""
     normal = np.random.default_rng(0).permutation(np.flatnonzero(table.y == 0))
     train, rest = normal[: len(normal) // 2], normal[len(normal) // 2 :]
     test = np.concatenate([rest, np.flatnonzero(table.y == 1)])

@@ -36,7 +36,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     os.environ["TOCSIN_CACHE"] = "off"
     texts, labels = read(options.data)
-    columns = ("F1 chosen", "F1 even", "ROC AUC", "AP", "CPU s", "wall s")
+    columns = ("F1 chosen", "F1 even", "ROC AUC", "average precision", "CPU s", "wall s")
     print(f"{'':24}{'seed':>5}" + "".join(f"{column:>11}" for column in columns))
     for name in options.detectors.split(","):
         rows = []
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measured(name: str, X: TextArray, y: IntArray, seed: int) -> tuple[float, ...]:
-    """Return F1 at the chosen threshold and at even odds, ROC AUC, AP, and seconds to fit."""
+    """Return F1 at the chosen threshold and at even odds, ROC AUC, average precision, seconds."""
     rows = np.arange(len(y))
     train, test = train_test_split(rows, test_size=0.2, stratify=y, random_state=seed)
     cpu, wall = time.process_time(), time.perf_counter()

@@ -11,7 +11,8 @@ from PIL import Image
 
 from test_cli_text import run
 from test_image_pipeline import fill, wall
-from tocsin.cli import building
+from tocsin.cli.inputs import Input, guess_modality
+from tocsin.cli.options import DataOptions
 from tocsin.errors import InputError, ParameterError
 from tocsin.report.plots.images import safe_name, write_overlays
 from tocsin.types import Decision, Explanation, ImageDetection, Scores
@@ -44,7 +45,7 @@ def test_detect_shows_where_and_writes_everything(folder: Path, tmp_path: Path) 
     assert "anomalies in 7 images" in done.output
     assert "of normal images" in done.output
     assert "2 skipped: half.png cannot be decoded" in done.output
-    assert "taken as images; say --as logs" in done.output
+    assert "taken as images; pass --as logs" in done.output
     assert f"sub/{EVIL}" in done.output
     assert "recall 1.000" in done.output
     line = next(line for line in done.output.splitlines() if "wall04.png" in line)
@@ -114,9 +115,9 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "error", "told"),
     [
-        (["--png", "a.png"], ParameterError, "--png draws time series"),
-        (["--label", "bad"], ParameterError, "Images take no --label"),
-        (["--as", "tables", "--overlays", "a"], InputError, "folder|read"),
+        (["--png", "a.png"], ParameterError, "--png is for series; this is taken as images"),
+        (["--label", "bad"], ParameterError, "--label is for series or tables or text"),
+        (["--as", "tables", "--overlays", "a"], ParameterError, "--overlays is for images"),
         (["--train", "nowhere"], InputError, "nowhere is not there"),
     ],
 )
@@ -130,19 +131,19 @@ def test_what_cannot_work_is_said(
 def test_overlays_are_of_images(tmp_path: Path) -> None:
     pd.DataFrame({"a": range(30)}).to_csv(tmp_path / "a.csv", index=False)
     done = run("detect", tmp_path / "a.csv", "--overlays", tmp_path / "b", fails=ParameterError)
-    assert "--overlays draws images" in str(done.exception)
+    assert "--overlays is for images" in str(done.exception)
 
 
 def test_a_folder_is_of_images_if_most_files_are(folder: Path, tmp_path: Path) -> None:
-    assert building.are_images(folder / "new", None, None)
-    assert building.are_images(folder / "new" / "wall00.png", None)
-    assert not building.are_images(folder / "new", "logs")
-    assert not building.are_images(folder / "new", None, "line")
+    def guessed(path: Path, **options: str) -> str:
+        return guess_modality(Input(path, DataOptions(**options))).modality
+
+    assert guessed(folder / "new") == "images"
+    assert guessed(folder / "new" / "wall00.png") == "images"
+    assert guessed(folder / "new", session="line") == "logs"
     for name in ("a.log", "b.log", "c.png"):
         (tmp_path / name).write_text("words")
-    assert not building.are_images(tmp_path, None)
-    assert building.is_log(tmp_path, None)
-    assert not building.are_images(tmp_path / "none", None)
+    assert guessed(tmp_path) == "logs"
 
 
 def test_overlays_stay_in_their_folder_whatever_the_names(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 import gzip
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from test_cli import run
 from test_log_pipeline import day, fault, job
-from tocsin.cli.building import is_log, pipeline
+from tocsin.cli.inputs import Input, guess_modality
+from tocsin.cli.modalities.logs import LogCli
+from tocsin.cli.models import build_pipeline
+from tocsin.cli.options import DataOptions, ModelOptions
 from tocsin.pipeline import LogPipeline
 
 JOBS = ("--session", "(job [0-9]+)")
@@ -43,13 +45,13 @@ def test_detect_shows_lines_as_they_are_but_steers_no_terminal(folder: Path) -> 
 
 def test_fit_score_and_explain_sessions(folder: Path) -> None:
     told = run("fit", folder / "normal.log", *JOBS, "--clean", "--out", folder / "model").stdout
-    assert "on 120 sessions of logs" in told
+    assert "on 120 sessions. Wrote" in told
     scored = json.loads(run("score", folder / "model", folder / "new.log", "--json").stdout)
     found = {anomaly["key"]: anomaly for anomaly in scored["anomalies"]}
     assert found["job 500"]["line"] == 16
     assert found["job 500"]["file"] == str(folder / "new.log")
     assert [line["text"] for line in found["job 500"]["lines"]] == fault(500)
-    assert "no space left" in found["job 500"]["reasons"][0]["what"]
+    assert "no space left" in found["job 500"]["reasons"][0]["name"]
     words = ("explain", folder / "model", folder / "new.log")
     shown = run(*words, "--key", "job 3").stdout
     assert "normal" in shown.splitlines()[0]
@@ -71,10 +73,7 @@ def test_a_report_is_measured_against_labels(folder: Path) -> None:
 
 def test_a_stated_budget_decides() -> None:
     def made(**budget: float | None) -> LogPipeline:
-        unset = ("clean", "scale", "time", "entity", "models", "missing")
-        nothing: dict[str, Any] = dict.fromkeys(unset)
-        given: dict[str, Any] = {"false_alarms": None, "alarms_per_day": None, **budget}
-        made = pipeline("logs", "auto", None, logs={"window": 5.0}, seed=3, **nothing, **given)
+        made = build_pipeline(LogCli(), ModelOptions(window=5.0, seed=3, **budget))
         assert isinstance(made, LogPipeline)
         return made
 
@@ -86,8 +85,11 @@ def test_a_stated_budget_decides() -> None:
 
 def test_what_logs_do_not_take_is_said(folder: Path) -> None:
     words = ("detect", folder / "new.log", "--label", "x")
-    assert "Logs take no --label;" in run(*words, code=2).stderr
-    assert "--png draws time series" in run("detect", folder, "--png", "a.png", code=2).stderr
+    assert (
+        "--label is for series or tables or text; this is taken as logs"
+        in run(*words, code=2).stderr
+    )
+    assert "--png is for series" in run("detect", folder, "--png", "a.png", code=2).stderr
 
 
 def test_which_files_are_logs(folder: Path) -> None:
@@ -99,8 +101,8 @@ def test_which_files_are_logs(folder: Path) -> None:
     (folder / "noise.bin").write_bytes(bytes(range(256)))
     logs = ("app.txt", "app.gz", "new.log", ".")
     tables = ("numbers.txt", "table.csv", "noise.bin", "missing.log")
-    assert [is_log(folder / name, None) for name in logs] == [True] * 4
-    assert [is_log(folder / name, None) for name in tables] == [False] * 4
-    assert is_log(folder / "table.csv", "logs")
-    assert is_log(folder / "table.csv", None, None, "line", None)
-    assert not is_log(folder / "new.log", "tables", "line")
+    for names, are_logs in ((logs, True), (tables, False)):
+        for name in names:
+            assert LogCli().recognises(Input(folder / name, DataOptions())) == are_logs, name
+    by_options = Input(folder / "table.csv", DataOptions(session="line"))
+    assert guess_modality(by_options).modality == "logs"

@@ -220,7 +220,7 @@ def test_alarms_live_from_open_to_labelled(run: Run, stores: Stores) -> None:
     assert {each["id"] for each in listed} == {"a1", "b1", "b2"}
     assert set(listed[0]) == set(alarm().__slots__)
     assert listed[0]["reasons"] == [{"name": "heat", "seen": 98.2, "expected": 12.1, "weight": 0.8}]
-    assert "there are: pumps" in run("alarms", "list", "--monitor", "pump", code=2).err
+    assert "known: pumps" in run("alarms", "list", "--monitor", "pump", code=2).err
     assert "and more; --top 2" in run("alarms", "list", "--top", 1).out
     assert "Several alarms" in run("alarms", "ack", "b", code=2).err
     assert "alarms list" in run("alarms", "ack", "zzz", code=2).err
@@ -270,7 +270,7 @@ def test_silences_begin_and_end(run: Run, stores: Stores) -> None:
         run("alarms", "silence", wrong, code=2)
     assert "not both" in run("alarms", "silence", "a=b", "--expire", other.id, code=2).err
     assert told[0]["id"] not in run("alarms", "silence", "--expire", told[0]["id"][:6]).out
-    assert "in force" in run("alarms", "silence", "--expire", told[0]["id"], code=2).err
+    assert "No active silence" in run("alarms", "silence", "--expire", told[0]["id"], code=2).err
     assert "lists them" in run("alarms", "silence", "--expire", "", code=2).err
 
 
@@ -294,7 +294,7 @@ def test_foreign_text_is_printed_as_text(run: Run, stores: Stores) -> None:
 def test_events_are_counted_and_listed(run: Run, stores: Stores) -> None:
     assert run("events", "--json").json == [{"monitor": "pumps", "events": 0}]
     assert run("events", "pumps").out == "nothing\n"
-    assert "there are: pumps" in run("events", "pump", code=2).err
+    assert "known: pumps" in run("events", "pump", code=2).err
     assert "one monitor" in run("events", "--anomalies", code=2).err
     assert "not both" in run("events", "--dead", "--quarantine", code=2).err
     run("train", "pumps")
@@ -355,7 +355,7 @@ def test_events_come_out_of_quarantine(run: Run, stores: Stores) -> None:
     (left,) = stores.quarantine.list("pumps")
     assert left.raw == "{oops"
     assert "it is no JSON" in left.reason
-    assert "1 out of quarantine: 0 are events now" in run("events", "--replay", "all").out
+    assert "Reprocessed 1: 0 accepted" in run("events", "--replay", "all").out
     assert lease.acquire()
 
 
@@ -383,7 +383,7 @@ def test_what_a_crash_left_in_quarantine_counts_once(
 
 
 def test_actions_wait_until_somebody_agrees(run: Run, stores: Stores) -> None:
-    assert run("alarms", "approve").out == "no action waits\n"
+    assert run("alarms", "approve").out == "no actions wait\n"
     now = datetime.now(UTC)
     keep(stores, alarm("a1"))
     with stores.db.begin() as c:
@@ -494,7 +494,7 @@ def test_up_writes_what_it_watches(run: Run, tmp_path: Path) -> None:
         up.process.kill()
         raise
     said = up.end(signal.SIGTERM)
-    assert "There was no tocsin.yaml; wrote one that watches this machine." in said
+    assert "tocsin.yaml did not exist; wrote one that watches this machine." in said
     run("check")
 
 

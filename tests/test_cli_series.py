@@ -46,7 +46,7 @@ def test_fit_score_and_explain(folder: Path) -> None:
     assert scored["rows"] == 1500
     assert first["start"]["row"] <= FAULT.stop
     assert first["peak"]["time"].endswith("Z")
-    assert first["reasons"][0]["channel"] == "pressure"
+    assert first["reasons"][0]["name"] == "pressure"
     rows = run("explain", folder / "model", folder / "new.csv", "--row", 1205, "--json")
     assert json.loads(rows.stdout)[0]["start"] == first["start"]
 
@@ -54,7 +54,7 @@ def test_fit_score_and_explain(folder: Path) -> None:
 def test_the_first_rows_to_learn_from(folder: Path) -> None:
     words = ("detect", folder / "new.csv", "--train-rows", 1000, *DETECTOR, "--json")
     found = json.loads(run(*words).stdout)
-    assert found["anomalies"][0]["reasons"][0]["channel"] == "pressure"
+    assert found["anomalies"][0]["reasons"][0]["name"] == "pressure"
 
 
 def test_evaluate_measures_ranges(folder: Path) -> None:
@@ -65,7 +65,7 @@ def test_evaluate_measures_ranges(folder: Path) -> None:
     assert all(result["found"] == 1.0 and result["vus_pr"] > 0.2 for result in results)
     shown = run(*words, *names).stdout
     assert "VUS-PR" in shown
-    assert "which flatters" in shown
+    assert "(optimistic)" in shown
 
 
 def test_rows_may_be_taken_as_a_table_all_the_same(folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_cannot_work_is_said(folder: Path) -> None:
     bad = ("detect", folder / "new.csv", "--time", "clock")
     assert "clock" in run(*bad, code=2).stderr
     png = ("detect", folder / "new.csv", "--as", "tables", "--detector", "hbos", "--png", "x.png")
-    assert "time series" in run(*png, code=2).stderr
+    assert "--png is for series; this is taken as a table" in run(*png, code=2).stderr
     (folder / "short.csv").write_text("time,x\n2026-01-01,5\n2026-01-02,7\n2026-01-03,4\n")
     short = run("detect", folder / "short.csv", "--as", "series", *DETECTOR, code=2)
     assert "at least 16 points" in short.stderr

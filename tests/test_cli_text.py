@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from test_text_pipeline import STRANGE, known
 from tocsin.cli import app
-from tocsin.cli.show_text import print_texts
+from tocsin.cli.modalities.text import TextCli
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
 from tocsin.types import Decision, Scores, TextDetection, TextMark
 
@@ -72,7 +72,7 @@ def test_fit_score_and_explain(folder: Path) -> None:
     assert found["text"] == STRANGE
     for mark in found["marks"]:
         assert STRANGE[mark["start"] : mark["end"]] == mark["text"]
-    assert found["reasons"][0]["what"] in {mark["text"] for mark in found["marks"]}
+    assert found["reasons"][0]["name"] in {mark["text"] for mark in found["marks"]}
     assert found["nearest_normal"] in known()
     shown = run("explain", model, new, "--row", 3).output
     assert shown.startswith("row 3  score")
@@ -95,15 +95,19 @@ def test_a_table_of_texts_alone_is_taken_as_such_and_any_other_gets_a_hint(folde
     assert "taken as texts" in run("detect", folder / "alone.csv", *VIEWS).output
     frame.assign(size=range(120)).to_csv(folder / "table.csv", index=False)
     done = run("detect", folder / "table.csv", "--as", "tables", "--detector", "ecod")
-    assert 'column "body" holds texts; say --text "body"' in done.output
+    assert 'column "body" holds texts; pass --text "body"' in done.output
 
 
 @pytest.mark.parametrize(
     ("words", "error", "told"),
     [
         (["--text", "boddy"], SchemaMismatch, 'no column "boddy".*"sender", "body"'),
-        (["--text", "body", "--as", "logs"], ParameterError, "--as logs does not judge"),
-        (["--text", "body", "--png", "a.png"], ParameterError, "draws time series"),
+        (
+            ["--text", "body", "--as", "logs"],
+            ParameterError,
+            "--text is for text; this is taken as logs",
+        ),
+        (["--text", "body", "--png", "a.png"], ParameterError, "--png is for series"),
         (["--text", "body", "--label", "nothing"], InputError, "nothing"),
     ],
 )
@@ -121,7 +125,8 @@ def test_of_a_long_text_the_heaviest_mark_is_shown(capsys: pytest.CaptureFixture
     texts = np.array([text], dtype=object)
     marks = {0: (TextMark(0, 4, 0.1), TextMark(5000, 5005, 0.9))}
     scores, rows = Scores(np.array([2.0])), np.array([0])
-    print_texts(TextDetection(scores, decision, rows, texts=texts, marks=marks), [0])
+    detection = TextDetection(scores, decision, rows, texts=texts, marks=marks)
+    TextCli().print_items(detection, [0])
     shown = capsys.readouterr().out
     assert "STORM" in shown
     assert len(shown) < 600

@@ -164,9 +164,10 @@ def test_the_command_measures_logs(log: Path, tmp_path: Path):
     (result,) = json.loads(evaluate(*words, "--json"))
     assert (result["detector"], result["split"], result["roc_auc"]) == ("log_rarity", "time", 1.0)
     assert "clean, split by random" in evaluate(*words, "--split", "random")
-    for given in (("--label", "x"), ()):
-        with pytest.raises(ParameterError, match="--labels FILE"):
-            evaluate(log, *given)
+    with pytest.raises(ParameterError, match="for logs, pass --labels FILE"):
+        evaluate(log)
+    with pytest.raises(ParameterError, match=r"--label is for .*; this is taken as logs"):
+        evaluate(log, "--label", "x")
 
 
 @pytest.mark.slow

@@ -189,8 +189,8 @@ def test_a_damaged_training_image_is_a_failure_with_its_name(data: Path) -> None
         ("30 4 49 14 1", "the box 30 4 49 14 is not in its image of 48 × 40 pixels"),
         ("30 4 30 14 1", "is not in its image"),
         ("-1 4 30 14 1", "is not in its image"),
-        ("30 4 40", "has not a line x1 y1 x2 y2 type a box"),
-        ("a b c d 1", "has not a line"),
+        ("30 4 40", "does not hold one line x1 y1 x2 y2 type per box"),
+        ("a b c d 1", "does not hold one line"),
     ],
 )
 def test_bad_boxes_are_named(data: Path, box: str, message: str) -> None:

@@ -104,12 +104,12 @@ def test_rarity_finds_anomalies_among_what_it_learns_from(share):
     X, y = sessions(1000, int(1000 * share / (1 - share)), kinds=2)
     detector = LogRarity().fit(X)
     assert roc_auc_score(y, detector.training_scores_) > 0.99
-    assert f1(detector.training_scores_ > detector.natural_threshold_, y) > 0.95
+    assert f1(detector.training_scores_ > detector.detector_threshold_, y) > 0.95
 
 
 def test_rarity_has_no_threshold_where_nothing_is_rare():
     detector = LogRarity().fit([session(1, 2), session(1, 3)] * 50)
-    assert detector.natural_threshold_ is None
+    assert detector.detector_threshold_ is None
     assert detector.drift(np.ones(100)) is None
 
 
@@ -184,7 +184,7 @@ def test_training_decides(training, chosen, said):
     assert said in auto.reason_
     new, y = sessions(500, 25, kinds=2, seed=1)
     assert roc_auc_score(y, auto.score(new).values) > 0.99
-    assert (auto.natural_threshold_ is None) == (training == "clean")
+    assert (auto.detector_threshold_ is None) == (training == "clean")
     assert auto.drift(auto.score(new).values) is None
 
 

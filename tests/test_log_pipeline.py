@@ -84,7 +84,7 @@ def test_the_level_of_a_line_is_a_reason(lines: LogPipeline) -> None:
 
 def test_a_found_threshold_decides_unless_the_budget_shall() -> None:
     pipeline = LogPipeline(training="mixed").fit(KINDS)
-    own = pipeline.threshold_found
+    own = pipeline.detector_threshold
     assert own is not None
     found = pipeline.fit_detect(KINDS)
     assert found.anomalies.tolist() == [90, 91]
@@ -94,9 +94,9 @@ def test_a_found_threshold_decides_unless_the_budget_shall() -> None:
     other = pipeline.detect(KINDS)
     assert other.decision.threshold < own
     assert not any("not by the false-alarm budget" in note for note in other.notes)
-    assert LogPipeline("log_rarity", training="clean").fit(KINDS).threshold_found is None
+    assert LogPipeline("log_rarity", training="clean").fit(KINDS).detector_threshold is None
     labels = np.arange(len(KINDS)) >= 90
-    assert LogPipeline("log_rarity").fit(KINDS, labels=labels).threshold_found is None
+    assert LogPipeline("log_rarity").fit(KINDS, labels=labels).detector_threshold is None
 
 
 def test_drift_is_noted_where_the_found_threshold_decides() -> None:

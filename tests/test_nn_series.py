@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tocsin.errors import ParameterError
-from tocsin.nn.series import NeuralSeriesDetector, overlapped
+from tocsin.nn.series import NeuralSeriesDetector, ResidualRule, overlapped
 from tocsin.types import Card, FloatArray
 
 
@@ -18,6 +18,12 @@ class Recurrent(NeuralSeriesDetector):
     """A forecaster whose layers know of no members: one step ahead by an LSTM."""
 
     card = Card("recurrent", "series", "forecast", ("one-class",), "", "", "")
+    rule = ResidualRule(
+        period=lambda x, window: 1,
+        usual=lambda residuals: np.ones(residuals.shape[1]),
+        parts=lambda residuals, mean, period: residuals,
+        together=lambda parts: np.asarray(parts.max(axis=1)),
+    )
 
     def _window_length(self, x: FloatArray) -> int:
         return 20
@@ -35,15 +41,6 @@ class Recurrent(NeuralSeriesDetector):
     def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         expected = torch.cat([x[:1], self._forecast(net, x[None, :-1])[0]])
         return (x - expected).abs(), expected
-
-    def _usual(self, residuals: FloatArray) -> FloatArray:
-        return np.ones(residuals.shape[1])
-
-    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
-        return residuals
-
-    def _together(self, parts: FloatArray) -> FloatArray:
-        return np.asarray(parts.max(axis=1))
 
 
 def wave(n: int, seed: int = 0) -> FloatArray:

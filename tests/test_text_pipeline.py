@@ -9,6 +9,7 @@ import pytest
 
 import tocsin
 from tocsin.base import Detector, TextDetector
+from tocsin.base.abilities import ScoresByToken
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
 from tocsin.explain.text import MOST_TEXTS, Background, explain_texts
 from tocsin.features.text_statistics import STATISTICS
@@ -120,7 +121,7 @@ def test_repetitions_are_marked_together_whatever_their_case() -> None:
 
 
 def test_tokens_that_surprise_are_marked_where_the_detector_tells() -> None:
-    class Reader(CountWords):
+    class Reader(CountWords, ScoresByToken):
         def token_surprise(self, X: Any) -> list[Any]:
             return [(("the", " st", "ran", "ge", " word"), np.array([1.0, 6.0, 5.0, 1.0, 0.5]))]
 

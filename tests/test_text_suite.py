@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import ArrayLike
 from rich.console import Console
 from typer.testing import CliRunner
 
 from tocsin import registry
 from tocsin.base import TextDetector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, UnknownName, UnreadableFile
 from tocsin.evaluate.suites.base import Row
@@ -22,7 +24,7 @@ from tocsin.evaluate.suites.text import PROTOCOLS, TextSuite, read_texts, text_t
 from tocsin.types import Card, IntArray, Scores, TextArray
 
 
-class Digits(TextDetector):
+class Digits(FindsThreshold, TextDetector):
     """The number of digits, compared with nothing; remembers what it was told."""
 
     card = Card("digits", "text", "density", ("one-class",), "Digits", "None", "O(n)")
@@ -36,10 +38,13 @@ class Digits(TextDetector):
     def _fit(self, X: TextArray, y: IntArray | None) -> None:
         if self.training == "clean" and any(text.startswith("BAD") for text in X):
             raise InputError("not clean")
-        self.natural_threshold_ = 3.5 if self.training == "mixed" else None
+        self.detector_threshold_ = 3.5 if self.training == "mixed" else None
 
     def _score(self, X: TextArray) -> Scores:
         return Scores(self.sign * np.array([sum(map(str.isdigit, text)) for text in X]))
+
+    def drift(self, scores: ArrayLike) -> None:
+        """No share of new texts is unusual."""
 
 
 @pytest.fixture(autouse=True)

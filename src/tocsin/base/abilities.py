@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, get_args
 
 from numpy.typing import ArrayLike
 
 from tocsin.base.detector import Detector
 from tocsin.base.state import Stateful
 from tocsin.errors import ParameterError
-from tocsin.types import FloatArray, IntArray, Scores
+from tocsin.types import FloatArray, IntArray, Scores, Training
 
 
 class Embeds(ABC):
@@ -67,6 +67,22 @@ class FindsThreshold(Stateful, ABC):
         return super().set_state({names.get(name, name): value for name, value in state.items()})
 
 
+class ScoresByView(ABC):
+    """A detector of texts that looks at a text in several ways."""
+
+    @abstractmethod
+    def view_scores(self, X: Any) -> dict[str, FloatArray]:
+        """Return −log p (n,) of texts X (n,) by the name of the view."""
+
+
+class ScoresByToken(ABC):
+    """A detector of texts that scores the tokens of a text."""
+
+    @abstractmethod
+    def token_surprise(self, X: Any) -> Sequence[tuple[Sequence[str], FloatArray]]:
+        """Return the tokens of each of texts X (n,), and −log p of each token in nats."""
+
+
 class Chooses(Detector):
     """A detector that chooses another one by the training items, and learns with that.
 
@@ -80,7 +96,7 @@ class Chooses(Detector):
 
     chosen_: Detector
 
-    training: str
+    training: Training
 
     @property
     def chosen(self) -> Detector:
@@ -88,7 +104,7 @@ class Chooses(Detector):
         return self.chosen_
 
     def _check_training_parameter(self) -> None:
-        if self.training not in ("guess", "clean", "mixed"):
+        if self.training not in get_args(Training):
             raise ParameterError(
                 f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
             )

@@ -1,35 +1,35 @@
-"""Points that need no model to be told: values far from their neighbours, far out, and stuck."""
+"""Faults that show without a model: values far from their neighbours, far out, or stuck."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.ndimage import median_filter
 
-from tocsin.base.series import SeriesDetector, Stretch, Stretches, join_scores
-from tocsin.types import FloatArray, IntArray, Scores
+from tocsin.base.series import Stretch, Stretches, join_scores
+from tocsin.base.state import Stateful
+from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _RARE = 0.002
 """This share of the training values, and at least one, says nothing of what is usual."""
 
 _WIDE = 3.0
-"""A glitch is so many times further from its neighbours than any usual training value is."""
+"""How many times further from its neighbours a glitch is than any usual training value."""
 
 _FAR = 20.0
-"""A value is far out when it is so many training deviations away from the training median."""
+"""A value is far out this many training deviations from the training median."""
 
 _LONG = 3.0
-"""Values are stuck when equal ones follow each other so many times longer than in training."""
+"""Values are stuck when runs of equal ones are this many times longer than in training."""
 
 _NEIGHBOURS = 5
 _HUGE = 1e300
 
 
-class FaultAware(SeriesDetector):
-    """A detector that tells single wrong values by themselves, and does not let them spread.
+class FaultAware(Stateful, ABC):
+    """A series detector that recognises single wrong values, and does not let them spread.
 
     A *glitch* is a value, or two, much further from the median of the five around it than
     training values usually are; what the model sees, and learns from, is that median in its
@@ -39,9 +39,11 @@ class FaultAware(SeriesDetector):
     highest usual training score, 1 + severity times: it stands out at its very point, whatever
     the model averages over.
 
-    A subclass says in ``_learn`` and ``_judge`` what it does with a series without glitches.
+    It stands before ``SeriesDetector`` among the bases of a detector, which says in ``_learn``,
+    ``_judge_training`` and ``_judge`` what it does with a series without glitches.
     """
 
+    held_out_: BoolArray
     median_: FloatArray
     far_: FloatArray
     wild_: FloatArray
@@ -49,8 +51,8 @@ class FaultAware(SeriesDetector):
     unit_: float
 
     @abstractmethod
-    def _learn(self, stretches: Stretches) -> None:
-        """Learn from stretches without glitches."""
+    def _learn(self, stretches: Stretches) -> FloatArray | None:
+        """Learn from stretches without glitches; return training scores if they come with it."""
 
     @abstractmethod
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
@@ -60,43 +62,42 @@ class FaultAware(SeriesDetector):
         the detector may add to it what it finds.
         """
 
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        """Return the scores (n,) of the training points, where learning did not give them."""
+        raise NotImplementedError
+
     def _judge_together(
         self, stretches: Stretches, severities: Sequence[FloatArray]
     ) -> list[Scores]:
         """Return the scores of stretches that begin with those of training, all in view."""
         return [self._judge(*each) for each in zip(stretches, severities, strict=True)]
 
-    def score_together(self, X: Any) -> Scores:
-        """Return the scores of series that begin with those trained on, all in view.
-
-        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
-        """
-        self._check_fitted()
-        pairs = [self._without_glitches(stretch) for stretch in self._check_scoring(X)]
+    def _score_together(self, stretches: Stretches) -> Scores:
+        pairs = [self._without_glitches(stretch) for stretch in stretches]
         clean, severities = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         found = self._judge_together(clean, severities)
         return join_scores(
             [self._add_faults(*each) for each in zip(found, severities, strict=True)]
         )
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray | None:
         self.unit_ = 0.0
         self._learn_faults(stretches)
-        self._learn([self._without_glitches(stretch)[0] for stretch in stretches])
+        own = self._learn([self._without_glitches(stretch)[0] for stretch in stretches])
+        return None if own is None else self._with_training_faults(own, stretches)
 
     def _score(self, stretch: Stretch) -> Scores:
         clean, severity = self._without_glitches(stretch)
         return self._add_faults(self._judge(clean, severity), severity)
 
     def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        values = self._judge_training(stretches)
+        return self._with_training_faults(self._judge_training(stretches), stretches)
+
+    def _with_training_faults(self, values: FloatArray, stretches: Stretches) -> FloatArray:
+        """Set what a fault adds by the scores (n,) of the training points, and add theirs."""
         self.unit_ = float(np.quantile(values[self.held_out_], 1 - _RARE))
         worst = [self._severity(stretch).max(axis=1) for stretch in stretches]
         return values + _added(np.concatenate(worst), self.unit_)
-
-    def _judge_training(self, stretches: Stretches) -> FloatArray:
-        """Return the scores (n,) of the training points before faults are added."""
-        return super()._score_training(stretches, None)
 
     def _severity(self, stretch: Stretch) -> FloatArray:
         """Return the severity (n, channels) of the faults of a training stretch."""

@@ -1,4 +1,4 @@
-"""Detectors of things that are no rows of numbers: texts, sessions of log lines, images."""
+"""Detectors of items other than rows of numbers: texts, sessions of log lines, images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tocsin.base.detector import Detector
 from tocsin.errors import InputError
-from tocsin.types import ImageArray, LogSession, SessionArray, TextArray
+from tocsin.types import FloatArray, ImageArray, LogSession, SessionArray, TextArray
 
 
 class TextDetector(Detector):
@@ -39,6 +39,9 @@ class ImageDetector(Detector):
     Images are read when they are needed and let go. ``parts`` are heat maps (n, rows, columns),
     float32, each over its whole image and in units of the score.
     """
+
+    copies_scores_: FloatArray | None = None
+    """Of few training images, out-of-sample scores of shifted and dimmed copies as well."""
 
     def _check_training(self, X: Any) -> ImageArray:
         return check_images(X)

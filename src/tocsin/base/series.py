@@ -18,10 +18,10 @@ from tocsin.errors import CorruptModel, InputError, NotFitted, SchemaMismatch
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 BLOCKS = 5
-"""Training scores come from models that have not seen one of so many contiguous blocks."""
+"""Training scores come from models that have not seen one of this many contiguous blocks."""
 
 LEAST_STRETCH = 4
-"""The longest stretch to learn from has at least so many points."""
+"""The longest stretch to learn from has at least this many points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class SeriesDetector(Detector):
     held_out_: BoolArray
 
     least_points: ClassVar[int] = 16
-    """The stretches to learn from have at least so many points together; windows shrink to fit."""
+    """What is learned from has at least this many points in all; windows shrink to fit."""
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Learn what is normal from stretches X, with labels y (n,), 1 = anomaly, if any.
@@ -88,8 +88,7 @@ class SeriesDetector(Detector):
             )
         known = stretches if normal.all() else _bridged(stretches, normal)
         self.held_out_ = np.ones(n, dtype=np.bool_)
-        self._fit(known, None)
-        self.training_scores_ = self._score_training(known, None)
+        self.training_scores_ = self._fit_and_score(known, None)
         if not normal.all():
             given = self._score_stretches(stretches).values
             self.training_scores_ = np.where(normal, self.training_scores_, given)
@@ -100,33 +99,23 @@ class SeriesDetector(Detector):
 
         Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
         """
-        return self.score(X)
+        self._check_fitted()
+        return self._score_together(self._check_scoring(X))
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray | None:
+        """Learn from stretches; return the training scores (n,) if they come with it."""
         raise NotImplementedError
 
     def _score(self, stretch: Stretch) -> Scores:
         """Return the scores of one stretch, whatever its length."""
         raise NotImplementedError
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        """Return the scores (n,) of the training points, each block by a model of the others.
+    def _score_together(self, stretches: Stretches) -> Scores:
+        """Return the scores of stretches that begin with those of training, all in view."""
+        return self._score_stretches(stretches)
 
-        Where the others are too few to learn from, the model itself scores.
-        """
-        owners = _block_of_points(stretches, self.least_points)
-        values = [np.empty(len(stretch)) for stretch in stretches]
-        for block in np.unique(np.concatenate(owners)):
-            others = [
-                stretch.cut(*run)
-                for stretch, owner in zip(stretches, owners, strict=True)
-                for run in _runs(owner != block)
-            ]
-            model = self._refitted(others) if self._are_enough(others) else self
-            for stretch, owner, own in zip(stretches, owners, values, strict=True):
-                for start, end in _runs(owner == block):
-                    own[start:end] = model._score(stretch.cut(start, end)).values
-        return np.concatenate(values)
+    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        return out_of_block_scores(self, stretches)
 
     def _refitted(self, stretches: Stretches) -> Self:
         """Return a copy that has learned from these stretches instead."""
@@ -216,16 +205,19 @@ class StreamingDetector(SeriesDetector):
 
     @abstractmethod
     def tracking(self, entities: int) -> Self:
-        """Return a copy that tracks so many entities, each from what this one has learned."""
+        """Return a copy that tracks several entities, each from what this one has learned."""
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
         if not hasattr(self, "training_scores_"):
             return self.fit(X)
-        for stretch in self._check_scoring(X):
+        self._learn_more(self._check_scoring(X))
+        return self
+
+    def _learn_more(self, stretches: Stretches) -> None:
+        for stretch in stretches:
             for event in stretch.values:
                 self.process(event)
-        return self
 
 
 def check_series(X: ArrayLike) -> FloatArray:
@@ -270,6 +262,26 @@ def join_scores(scores: Sequence[Scores]) -> Scores:
         joined([each.parts for each in scores]),
         joined([each.expected for each in scores]),
     )
+
+
+def out_of_block_scores(detector: SeriesDetector, stretches: Stretches) -> FloatArray:
+    """Return the scores (n,) of training points, each block by a model of the others.
+
+    Where the others are too few to learn from, the detector itself scores.
+    """
+    owners = _block_of_points(stretches, detector.least_points)
+    values = [np.empty(len(stretch)) for stretch in stretches]
+    for block in np.unique(np.concatenate(owners)):
+        others = [
+            stretch.cut(*run)
+            for stretch, owner in zip(stretches, owners, strict=True)
+            for run in _runs(owner != block)
+        ]
+        model = detector._refitted(others) if detector._are_enough(others) else detector
+        for stretch, owner, own in zip(stretches, owners, values, strict=True):
+            for start, end in _runs(owner == block):
+                own[start:end] = model._score(stretch.cut(start, end)).values
+    return np.concatenate(values)
 
 
 def _is_stretch(each: Any) -> bool:

@@ -50,7 +50,7 @@ def require_same(
 
 
 def require_area(least: float, labels: IntArray, values: FloatArray, where: str) -> None:
-    """Raise CheckFailed unless the ROC area of scores (n,) is above the least one."""
+    """Raise CheckFailed unless the ROC AUC of scores (n,) is above the least one."""
     area = roc_auc_score(labels, values)
     require(area > least, f"ROC AUC {where} is {area:.2f}, not above {least}")
 

@@ -79,7 +79,7 @@ def check_not_fitted(subject: Subject) -> None:
 
 
 def check_anomalies_score_higher(subject: Subject) -> None:
-    """Check that scores are (n,) float64 and higher for anomalies, by the ROC area.
+    """Check that scores are (n,) float64 and higher for anomalies, by the ROC AUC.
 
     A detector that learns nothing from rows need not find odd what is odd among them.
     """

@@ -26,7 +26,7 @@ from tocsin.types import BoolArray, ImageArray
 _ROWS, _COLUMNS = 64, 80
 _AGREEMENT = 0.8  # maps that are shown may be smoother than those that scores come from
 _LEAST_HEAT = 0.6
-"""What the ROC area of heat over the pixels of images with a defect is above; chance gives 0.5."""
+"""What the ROC AUC of heat over the pixels of images with a defect is above; chance gives 0.5."""
 
 
 class ImageSubject(ItemSubject):

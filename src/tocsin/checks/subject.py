@@ -33,7 +33,7 @@ class Subject:
     shared: ClassVar[tuple[ModuleType, ...]] = ()
 
     least_area: ClassVar[float]
-    """What the ROC area on easy data is above."""
+    """What the ROC AUC on easy data is above."""
     shares: ClassVar[tuple[float, float]]
     """The least and the largest share of unseen items above 90 % of the training scores."""
     least: ClassVar[int] = 2

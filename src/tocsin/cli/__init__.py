@@ -1,4 +1,4 @@
-"""The command line: one file a command. Heavy imports happen inside the commands."""
+"""The command line: one file per command. Heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def main() -> None:
         _fail(f"{type(error).__name__}: {error}", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: a person, not a developer, reads it
         fault = f"{type(error).__name__}: {error}"
-        _fail(f"a fault of Tocsin: {fault}. Set TOCSIN_DEBUG=1 to see where.", 1)
+        _fail(f"internal error (please report it): {fault}. Set TOCSIN_DEBUG=1 to see where.", 1)
 
 
 def _fail(message: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""``tocsin alarms``: list, show, take, resolve, label and silence them; approve actions."""
+"""``tocsin alarms``: list, show, acknowledge, resolve, label and silence; approve actions."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="alarms",
-    help="List, show, take, resolve, label and silence alarms; approve actions.",
+    help="List, show, acknowledge, resolve, label and silence alarms; approve actions.",
     no_args_is_help=True,
 )
 
-_Id = Annotated[str, typer.Argument(help="The alarm's id, or its beginning.")]
-_Ids = Annotated[list[str], typer.Argument(help="Alarms, by their ids or beginnings of these.")]
-_Note = Annotated[str, typer.Option(help="Why; kept in the history.")]
-_Who = Annotated[str | None, typer.Option(help="Who does it.", show_default="the user")]
+_Id = Annotated[str, typer.Argument(help="The id of an alarm, or its beginning.")]
+_Ids = Annotated[list[str], typer.Argument(help="The ids of alarms, or their beginnings.")]
+_Note = Annotated[str, typer.Option(help="The reason, kept in the history.")]
+_Who = Annotated[str | None, typer.Option(help="Who does this.", show_default="the user")]
 _Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=True)]
 
 
 @app.command("list")
 def list_(
     config: options.Config = options.CONFIG,
-    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
-    monitor: Annotated[str | None, typer.Option(help="Those of one monitor.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Include those that are over.")] = False,
+    monitor: Annotated[str | None, typer.Option(help="Only those of this monitor.")] = None,
     top: _Top = 50,
     as_json: options.Json = False,
 ) -> None:
     """List alarms that are open or acknowledged, or all; newest first."""
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
 
     states: tuple[AlarmState, ...] | None = None if every else ("open", "acknowledged")
     with opened(config) as (settings, stores):
@@ -47,16 +47,16 @@ def list_(
         if not found:
             known_monitor(settings, stores, monitor)
     if as_json:
-        show.print_json([show_alarms.as_dict(alarm) for alarm in found[:top]])
+        printing.print_json([printing_alarms.as_dict(alarm) for alarm in found[:top]])
         return
     more = f"… and more; --top {2 * top} shows them" if len(found) > top else ""
-    show_alarms.print_list(found[:top], more)
+    printing_alarms.print_list(found[:top], more)
 
 
 @app.command("show")
 def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Json = False) -> None:
-    """Show one alarm: why, its evidence, and who did what about it."""
-    from tocsin.cli import show, show_alarms
+    """Show one alarm: why it was raised, its evidence, and who did what about it."""
+    from tocsin.cli import printing, printing_alarms
 
     with opened(config) as (_, stores):
         alarm = stores.alarms.get(id)
@@ -66,16 +66,16 @@ def show_(id: _Id, config: options.Config = options.CONFIG, as_json: options.Jso
             {"at": e.at.isoformat(), "who": e.who, "state": e.state, "note": e.note}
             for e in entries
         ]
-        show.print_json({**show_alarms.as_dict(alarm), "history": history})
+        printing.print_json({**printing_alarms.as_dict(alarm), "history": history})
         return
-    show_alarms.print_one(alarm, entries)
+    printing_alarms.print_one(alarm, entries)
 
 
 @app.command()
 def ack(
     ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
 ) -> None:
-    """Take alarms: they are not escalated or repeated any more."""
+    """Acknowledge alarms: stops escalation and reminders."""
     _decide(config, ids, "acknowledged", note, who)
 
 
@@ -83,7 +83,7 @@ def ack(
 def resolve(
     ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
 ) -> None:
-    """Say that the cause of alarms is dealt with."""
+    """Mark the cause of alarms as dealt with."""
     _decide(config, ids, "resolved", note, who)
 
 
@@ -91,7 +91,7 @@ def resolve(
 def reopen(
     ids: _Ids, config: options.Config = options.CONFIG, note: _Note = "", who: _Who = None
 ) -> None:
-    """Open alarms again that were taken or ended by mistake."""
+    """Reopen alarms that were acknowledged or closed by mistake."""
     _decide(config, ids, "open", note, who)
 
 
@@ -105,7 +105,7 @@ def label(
     note: _Note = "",
     who: _Who = None,
 ) -> None:
-    """Say whether an alarm was right; its history keeps it."""
+    """Record in the history whether an alarm was right."""
     state: Literal["resolved", "false alarm"]
     state = "resolved" if verdict == "anomaly" else "false alarm"
     _decide(config, [id], state, note or f"labelled {verdict}", who, again=True)
@@ -121,20 +121,22 @@ def silence(
         ),
     ] = None,
     config: options.Config = options.CONFIG,
-    hours: Annotated[float, typer.Option(help="For so long.", min=0.001, max=24 * 366)] = 1.0,
+    hours: Annotated[
+        float, typer.Option(help="For this many hours.", min=0.001, max=24 * 366)
+    ] = 1.0,
     expire: Annotated[
-        str | None, typer.Option(help="End the silence of this id, or beginning of one, now.")
+        str | None, typer.Option(help="End the silence of this id, or its beginning, now.")
     ] = None,
     note: _Note = "",
     who: _Who = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tell nobody of alarms that match for a while, or list silences."""
-    from tocsin.cli import show, show_alarms
+    """Mute matching alarms for a while, or list silences."""
+    from tocsin.cli import printing, printing_alarms
     from tocsin.errors import ParameterError
 
     if match and expire is not None:
-        raise ParameterError("Give what to silence, or the silence to --expire, not both.")
+        raise ParameterError("Give name=pattern to mute alarms, or --expire ID, not both.")
     wanted = _matcher(match or [])
     now = datetime.now(UTC)
     with opened(config) as (_, stores):
@@ -144,30 +146,30 @@ def silence(
             until = now + timedelta(hours=hours)
             stores.silences.add(wanted, now, until, who or getpass.getuser(), note)
         found = stores.silences.active(now)
-    values = [show_alarms.silence_as_dict(each) for each in found]
+    values = [printing_alarms.silence_as_dict(each) for each in found]
     if as_json:
-        show.print_json(values)
+        printing.print_json(values)
     else:
-        show_alarms.print_fields(values, "no silences")
+        printing_alarms.print_fields(values, "no silences")
 
 
 @app.command()
 def approve(
     key: Annotated[
-        str | None, typer.Argument(help="The key of what waits, or its beginning.")
+        str | None, typer.Argument(help="The key of the action, or its beginning.")
     ] = None,
     config: options.Config = options.CONFIG,
     who: _Who = None,
     as_json: options.Json = False,
 ) -> None:
-    """Agree to an action that waits for it, or list those that wait."""
-    from tocsin.cli import show, show_alarms
+    """Approve an action that waits for it, or list those that wait."""
+    from tocsin.cli import printing, printing_alarms
     from tocsin.monitor import handling
 
     with opened(config) as (settings, stores):
         if key is not None:
             agreed = handling.approve(settings, stores, key, who or getpass.getuser())
-            typer.echo(f"Approved: {agreed.action.do.name}. `tocsin up` does it.")
+            typer.echo(f"Approved: {agreed.action.do.name}. `tocsin up` runs it.")
             return
         found = handling.waiting(settings, stores)
     values = [
@@ -182,9 +184,9 @@ def approve(
         for each in found
     ]
     if as_json:
-        show.print_json(values)
+        printing.print_json(values)
     else:
-        show_alarms.print_fields(values, "no action waits")
+        printing_alarms.print_fields(values, "no actions wait")
 
 
 def _decide(
@@ -196,7 +198,7 @@ def _decide(
     *,
     again: bool = False,
 ) -> None:
-    from tocsin.cli.show_logs import cut
+    from tocsin.cli.printing import cut
     from tocsin.monitor import handling
 
     with opened(config) as (settings, stores):
@@ -208,7 +210,7 @@ def _decide(
 
 
 def _matcher(match: list[str]) -> dict[str, str]:
-    """Return what is to be silenced. Raises ParameterError."""
+    """Return what alarms are to be muted by. Raises ParameterError."""
     from pydantic import ValidationError
 
     from tocsin.alarms.policy import Matcher
@@ -216,32 +218,32 @@ def _matcher(match: list[str]) -> dict[str, str]:
 
     pairs = [each.partition("=") for each in match]
     if wrong := [name for name, sign, _ in pairs if not sign or not name.strip()]:
-        raise ParameterError(f'What to silence is name=pattern, not "{wrong[0]}".')
+        raise ParameterError(f'Silences are written name=pattern, not "{wrong[0]}".')
     try:
         return Matcher({name.strip(): value for name, _, value in pairs}).root
     except ValidationError as error:
-        told = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ParameterError(f"This silences nothing: {told}.") from error
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ParameterError(f"Invalid silence: {problem}.") from error
 
 
 def _silence(stores: Stores, id: str, now: datetime) -> str:
-    """Return the id of the silence in force that begins so. Raises NotInStore."""
+    """Return the id of the active silence that begins like this. Raises NotInStore."""
     from tocsin.errors import NotInStore
 
     found = [each.id for each in stores.silences.active(now) if each.id.startswith(id)]
     if len(found) != 1 or not id:
-        told = "Several silences begin" if found else "No silence in force begins"
-        raise NotInStore(f'{told} with "{id}"; "tocsin alarms silence" lists them.')
+        problem = "Several silences begin" if found else "No active silence begins"
+        raise NotInStore(f'{problem} with "{id}"; "tocsin alarms silence" lists them.')
     return found[0]
 
 
 def known_monitor(settings: Config, stores: Stores, name: str | None) -> None:
-    """Refuse a monitor that neither tocsin.yaml nor the store knows. Raises NotInStore."""
+    """Raise NotInStore for a monitor that neither tocsin.yaml nor the store knows."""
     from tocsin.errors import NotInStore
 
     known = sorted({*settings.monitors, *stores.counters.read()})
     if name is not None and name not in known:
-        raise NotInStore(f'There is no monitor "{name}"; there are: {", ".join(known)}.')
+        raise NotInStore(f'There is no monitor "{name}"; known: {", ".join(known)}.')
 
 
 @contextmanager

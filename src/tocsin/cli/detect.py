@@ -2,153 +2,136 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tocsin.cli import options
+from tocsin.cli.taking import takes_options
+from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.types import IntArray
+    from tocsin.cli.inputs import Loaded
+    from tocsin.pipeline import BasePipeline
+    from tocsin.types import Detection, IntArray
 
 
+@takes_options
 def detect(
     data: options.Data,
-    train: Annotated[Path | None, typer.Option(help="Normal data to learn from instead.")] = None,
-    train_rows: Annotated[
-        int | None, typer.Option(help="Learn from so many of DATA, the first.", min=1)
+    *,
+    train: Annotated[
+        Path | None, typer.Option(help="Train on this normal data instead of DATA.")
     ] = None,
-    kind: options.Kind = None,
-    time: options.Time = None,
-    entity: options.Entity = None,
-    models: options.Models = None,
-    missing: options.Missing = "ignore",
-    format: options.Format = None,
-    session: options.Session = None,
-    window: options.Window = None,
-    text: options.Text = None,
-    label: options.Label = None,
-    labels: options.Labels = None,
-    detector: options.Detector = "auto",
-    parameters: options.Parameters = None,
-    clean: options.Clean = None,
-    false_alarms: options.StatedFalseAlarms = None,
-    alarms_per_day: options.AlarmsPerDay = None,
-    rows_per_day: options.RowsPerDay = None,
-    calibration: options.Calibration = "extreme_value",
-    scale: options.Scale = "standard",
-    seed: options.Seed = 0,
+    train_rows: Annotated[
+        int | None, typer.Option(help="Train on the first N rows of DATA.", metavar="N", min=1)
+    ] = None,
+    model: options.ModelOptions,
     adapt: options.Adapt = False,
-    report: options.Report = None,
-    png: options.Picture = None,
-    out: options.Out = None,
-    overlays: options.Overlays = None,
-    save: Annotated[Path | None, typer.Option(help="Keep the trained model here.")] = None,
+    files: options.OutputOptions,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
     """Find the anomalies of a table, of time series, of logs, of texts or of images.
 
-    Learns from the rows of --train, which are normal; else from DATA itself, as unlabelled
-    rows. With labels (and neither --train nor --mixed) it learns from them, and scores each row by
-    a model that has not seen it; with --mixed, labels only measure. DATA with a regular time
-    column is taken as series, whose points are judged among their neighbours in time. A folder
-    most of whose files are images is one of images; any other, a .log file and a text in a known
-    format of logs are logs: lines, or sessions of lines. --text names the column whose texts are
-    to be judged.
+    Learns from --train, which is normal; else from DATA itself, as unlabelled. With labels (and
+    neither --train nor --mixed) it learns from them, and scores each row by a model that has not
+    seen it; with --mixed, labels only measure. DATA with a regular time column is taken as
+    series, whose points are scored among their neighbours in time. A folder most of whose files
+    are images is one of images; any other folder, a .log file, and lines in a known format of
+    logs are logs: lines, or sessions of lines. --text names the column of texts to score.
     """
-    from tocsin.cli import building, show
-    from tocsin.cli.drawing import draw, refuse_pictures
-    from tocsin.cli.promise import sentence
-    from tocsin.cli.writer import Writer
-    from tocsin.pipeline import Pipeline
+    from tocsin.cli import outputs, printing
+    from tocsin.cli.inputs import load_input
+    from tocsin.cli.models import build_pipeline
 
-    logs = {"format": format, "session": session, "window": window}
-    taken, frame, known = building.take(
-        data, kind, text=text, time=time, logs=logs, label=label, labels=labels
-    )
-    refuse_pictures(taken, png, overlays)
-    if adapt:
-        building.check_adapt(taken, apart=train is not None or train_rows is not None)
-    if clean is None and (train is not None or known is None):
-        clean = train is not None
-    made = building.pipeline(
-        taken,
-        detector,
-        parameters,
-        clean=clean,
-        scale=scale,
-        time=time,
-        entity=entity,
-        models=models,
-        missing=missing,
-        logs=logs,
-        text=text,
-        seed=seed,
-        false_alarms=false_alarms,
-        alarms_per_day=alarms_per_day,
-        rows_per_day=rows_per_day,
-        calibration=calibration,
-    )
-    learned = None if clean is False else known
-    with show.progress("Detecting"):
-        if train is None and train_rows is None:
-            detection = made.fit_detect(frame, labels=learned)
+    apart = train is not None or train_rows is not None
+    more = files.given() | ({"adapt"} if adapt else set())
+    loaded = load_input(data, model, more=more)
+    _check_adapt(adapt, apart=apart)
+    model = _state_training(model, loaded, train)
+    pipeline = build_pipeline(loaded.cli, model)
+    labels = None if model.clean is False else loaded.labels
+    with printing.progress("Detecting"):
+        if apart:
+            loaded = _fit_apart(pipeline, loaded, labels, train, train_rows)
+            detection = loaded.cli.detect(pipeline, loaded.data, adapt=adapt)
         else:
-            normal, its_labels = _training(taken, data, frame, learned, train, train_rows, label)
-            made.fit(normal, labels=its_labels)
-            frame = building.read_again(made, data, frame, label, labels)
-            frame = building.align(made, frame)
-            detection = (
-                made.detect(frame, adapt=adapt)
-                if isinstance(made, Pipeline)
-                else made.detect(frame)
-            )
-    if save is not None:
-        made.save(save)
-    if out is not None:
-        with Writer(out) as writer:
-            writer.write(detection)
-    known = building.labels_of(detection, known)
-    draw(report, png, made, frame, known, detection, data.resolve().name, overlays=overlays)
+            detection = pipeline.fit_detect(loaded.data, labels=labels)
+    known = None if loaded.labels is None else detection.labels(loaded.labels)
+    outputs.write(files, loaded, pipeline, detection, known)
+    outcome = loaded.cli.outcome(detection)
     if as_json:
-        show.print_json(show.as_dict(detection, made.detector_name))
+        printing.print_json(loaded.cli.as_dict(outcome, pipeline.detector_name))
         return
-    show.print_detection(detection, made.detector_name, top)
-    told = sentence(
-        taken,
-        made,
-        detection,
-        guessed=kind is None and time is None and text is None,
-        apart=train is not None or train_rows is not None,
-        labelled=learned is not None,
-    )
-    typer.echo(f"· {told}")
-    if taken == "tables" and (column := building.text_column(frame)) is not None:
-        typer.echo(f'· column "{column}" holds texts; say --text "{column}" to judge them')
+    loaded.cli.print_detection(outcome, pipeline.detector_name, top)
+    _print_remarks(loaded, pipeline, detection, apart=apart, labelled=labels is not None)
     if known is not None:
-        show.print_agreement(detection, known)
-    for path in filter(None, (report, png, out, overlays, save)):
-        typer.echo(f"Wrote {path}")
+        _print_agreement(loaded, detection, known)
+    printing.print_paths(files.paths())
 
 
-def _training(
-    taken: str,
-    data: Path,
-    frame: Any,
+def _check_adapt(adapt: bool, *, apart: bool) -> None:
+    """Raise ParameterError where there are no levels of other rows to compare with."""
+    if adapt and not apart:
+        raise ParameterError(
+            "--adapt follows levels that differ from those of normal rows: give these with --train "
+            "or --train-rows."
+        )
+
+
+def _state_training(
+    model: options.ModelOptions, loaded: Loaded, train: Path | None
+) -> options.ModelOptions:
+    """Return the options with what was trained on: --train is normal, unlabelled data are mixed."""
+    if model.clean is None and (train is not None or loaded.labels is None):
+        return replace(model, clean=train is not None)
+    return model
+
+
+def _fit_apart(
+    pipeline: BasePipeline,
+    loaded: Loaded,
     labels: IntArray | None,
     train: Path | None,
-    first: int | None,
-    label: str | None,
-) -> tuple[Any, IntArray | None]:
-    """Return what to learn from, and its labels: something else, or the first rows or lines."""
-    from tocsin.cli import building
-
-    if taken == "logs":
-        return train or building.first_lines(data, first or 0), None
-    if taken == building.IMAGES:
-        return building.training_images(data, labels, train, first)
+    train_rows: int | None,
+) -> Loaded:
+    """Train on other data, or on the first items; return the data as the pipeline reads them."""
     if train is not None:
-        return building.read_training(train, label, texts=taken == "text")
-    return frame[:first], None if labels is None else labels[:first]
+        other = loaded.training(train)
+        pipeline.fit(other.data, labels=other.labels)
+    else:
+        normal, its_labels = loaded.cli.first(loaded.data, labels, train_rows or 0)
+        pipeline.fit(normal, labels=its_labels)
+    return loaded.read_by(pipeline)
+
+
+def _print_remarks(
+    loaded: Loaded, pipeline: BasePipeline, detection: Detection, *, apart: bool, labelled: bool
+) -> None:
+    from tocsin.cli.promise import describe_run
+
+    typer.echo(f"· {describe_run(loaded, pipeline, detection, apart=apart, labelled=labelled)}")
+    for remark in loaded.cli.remarks(loaded.data):
+        typer.echo(f"· {remark}")
+
+
+def _print_agreement(loaded: Loaded, detection: Detection, labels: IntArray) -> None:
+    """Print how well a detection agrees with its labels (n,), 1 = anomaly."""
+    from tocsin.evaluate.metrics import classification, ranking
+
+    ranked = ranking(labels, detection.scores.values)
+    decided = classification(labels, detection.decision.is_anomaly)
+    measures = {
+        "ROC AUC": ranked.roc_auc,
+        "average precision": ranked.average_precision,
+        "precision": decided.precision,
+        "recall": decided.recall,
+        "F1": decided.f1,
+        "false-alarm rate": decided.false_alarm_rate,
+        **loaded.cli.measures(detection, labels),
+    }
+    known = (f"{name} {value:.3f}" for name, value in measures.items() if value is not None)
+    typer.echo(f"Against the labels: {', '.join(known)}")

@@ -1,8 +1,9 @@
-"""``tocsin detectors``: what there is."""
+"""``tocsin detectors``: which there are, and their parameters."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
@@ -12,47 +13,57 @@ from tocsin.cli import options
 def detectors(
     name: Annotated[str | None, typer.Argument(help="Show this one in detail.")] = None,
     modality: Annotated[
-        str, typer.Option(help="tables, series, logs, text or images.", show_default=True)
+        str,
+        typer.Option(
+            help="What they detect in: tables, series, logs, text, images …",
+            autocompletion=options.modality_names,
+            show_default=True,
+        ),
     ] = "tables",
     as_json: options.Json = False,
 ) -> None:
     """List the detectors, or show one with its parameters."""
-    import dataclasses
-
     from tocsin import registry
-    from tocsin.cli import show
+    from tocsin.cli import printing
 
     if name is not None:
-        _details(name, modality, as_json=as_json)
+        details = _describe(name, modality)
+        if as_json:
+            printing.print_json(details)
+        else:
+            _print_details(details)
         return
     cards = [registry.find(known, modality).card for known in registry.names(modality)]
     if as_json:
-        show.print_json([dataclasses.asdict(card) for card in cards])
+        printing.print_json([asdict(card) for card in cards])
         return
-    from rich.console import Console
-    from rich.table import Table
+    printing.print_table(
+        [
+            {
+                "name": card.name,
+                "family": card.family,
+                "learns from": ", ".join(card.learning),
+                "what it does": card.summary,
+            }
+            for card in cards
+        ]
+    )
 
-    table = Table("name", "family", "learns from", "what it does", box=None, header_style="bold")
-    for card in cards:
-        table.add_row(card.name, card.family, ", ".join(card.learning), card.summary)
-    Console().print(table)
 
-
-def _details(name: str, modality: str, *, as_json: bool) -> None:
-    import dataclasses
-
+def _describe(name: str, modality: str) -> dict[str, Any]:
+    """Return the card of a detector, its parameters, and the models it can wrap, if any."""
     from tocsin import registry
-    from tocsin.cli import show
 
     detector = registry.create(name, modality)
-    details = {**dataclasses.asdict(detector.card), "parameters": detector.get_params()}
+    details = {**asdict(detector.card), "parameters": detector.get_params()}
     if detector.card.name == "pyod":
         from tocsin.detectors.tables import pyod
 
         details["models"] = pyod.names()
-    if as_json:
-        show.print_json(details)
-        return
+    return details
+
+
+def _print_details(details: dict[str, Any]) -> None:
     for key in ("name", "summary", "family", "learning", "paper", "cost"):
         value = details[key]
         typer.echo(f"{key:10} {', '.join(value) if isinstance(value, tuple) else value}")

@@ -63,14 +63,16 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 def _list_or_show(kind: str, name: str | None, *, as_json: bool) -> None:
     from tocsin import registry
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.settings.reference import explanation_of, nested_in, settings_of
 
     if name is None:
         known = {each: registry.find_part(kind, each) for each in registry.part_names(kind)}
         summaries = {each: _summary(model) for each, model in known.items()}
         if as_json:
-            show.print_json([{"name": each, "summary": text} for each, text in summaries.items()])
+            printing.print_json(
+                [{"name": each, "summary": text} for each, text in summaries.items()]
+            )
             return
         for each, text in summaries.items():
             typer.echo(f"{each:14} {text}")
@@ -79,7 +81,7 @@ def _list_or_show(kind: str, name: str | None, *, as_json: bool) -> None:
     groups = [(name, model), *((inner.__name__, inner) for inner in nested_in(model))]
     if as_json:
         found = {title: [each._asdict() for each in settings_of(one)] for title, one in groups}
-        show.print_json({"name": name, "summary": _summary(model), "settings": found})
+        printing.print_json({"name": name, "summary": _summary(model), "settings": found})
         return
     typer.echo(explanation_of(model))
     for title, one in groups:

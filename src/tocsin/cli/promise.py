@@ -1,71 +1,64 @@
-"""One sentence of what ``tocsin detect`` assumed, and what its budget is worth."""
+"""One sentence on what ``tocsin detect`` assumed, and what its budget is worth."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tocsin.cli.inputs import Loaded
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection
 
-_TAKEN = {
-    "tables": "taken as a table",
-    "series": "taken as time series; say --as tables if the rows stand alone",
-    "logs": "taken as logs; say --as tables if this is a table",
-    "text": "taken as texts; say --as tables if its column holds names or codes",
-    "images": "taken as images; say --as logs if this is a folder of logs",
-}
 
-
-def sentence(
-    taken: str,
-    made: BasePipeline,
+def describe_run(
+    loaded: Loaded,
+    pipeline: BasePipeline,
     detection: Detection,
     *,
-    guessed: bool,
     apart: bool,
     labelled: bool,
 ) -> str:
-    """Return what was taken for what, learned from what, and how many false alarms that means.
+    """Return what the data were taken as, what was learned from, and the false alarms to expect.
 
-    ``guessed``: nobody said what the data are. ``apart``: learned from other items than those
-    that were judged. ``labelled``: learned from labels.
+    ``apart``: learned from other items than those that were scored. ``labelled``: learned from
+    labels.
     """
-    told = [_TAKEN[taken] if guessed else _TAKEN[taken].partition(";")[0]]
+    cli, item = loaded.cli, pipeline.item
+    parts = [f"taken as {cli.noun}"]
+    if loaded.guessed and cli.hint:
+        parts.append(cli.hint)
     if labelled:
-        told.append("learned from its labels")
+        parts.append("learned from its labels")
     elif apart:
-        told.append(f"learned from other {made.item}, taken as normal")
-    elif getattr(made, "training", "mixed") == "clean":
-        told.append(f"learned from these {made.item} themselves, all taken as normal")
+        parts.append(f"learned from other {item}, taken as normal")
+    elif pipeline.get_params(deep=False).get("training") == "clean":
+        parts.append(f"learned from these {item} themselves, all taken as normal")
     else:
-        told.append(f"learned from these {made.item} themselves, most of them taken as normal")
-    told.append(_worth(made, detection))
-    return "; ".join(told)
+        parts.append(f"learned from these {item} themselves, most of them taken as normal")
+    parts.append(cli.guarantee(pipeline, detection))
+    return "; ".join(parts)
 
 
-def _worth(made: BasePipeline, detection: Detection) -> str:
-    """Return what the budget means for so many items, or that it is no promise."""
-    if getattr(made, "threshold_found", None) is not None:
-        return "decided by the gap between usual and rare ones, which promises no false-alarm rate"
-    rate, known = detection.decision.false_alarm_rate, made.calibration_
-    if rate < known.resolution:
-        fewer = known.independent_ < known.n_
-        worth = f", worth {known.independent_:,.0f} independent ones," if fewer else ""
+def guarantee(pipeline: BasePipeline, detection: Detection) -> str:
+    """Return how many false alarms the budget means, or that it is not guaranteed."""
+    rate, known = detection.decision.false_alarm_rate, pipeline.calibration_
+    if rate >= known.resolution:
         return (
-            f"{known.n_:,} {made.item}{worth} are too few to promise {rate:.2%}, so that those "
-            "flagged are the most unusual ones, and no more"
+            f"{rate:.2%} of {len(detection):,} normal {pipeline.item} are "
+            f"{_format_count(rate * len(detection))}, if new data are like the training data"
         )
+    fewer = known.independent_ < known.n_
+    worth = f", worth {known.independent_:,.0f} independent ones," if fewer else ""
     return (
-        f"{rate:.2%} of {len(detection):,} normal {made.item} are "
-        f"{_count(rate * len(detection))}, if what comes is like what was learned"
+        f"{known.n_:,} {pipeline.item}{worth} are too few to guarantee {rate:.2%}; those flagged "
+        "are the most unusual ones"
     )
 
 
-def _count(alarms: float) -> str:
+def _format_count(alarms: float) -> str:
     """Return how many false alarms are to be expected, in words.
 
-    >>> _count(0.2), _count(1.3), _count(51.9)
+    >>> _format_count(0.2), _format_count(1.3), _format_count(51.9)
     ('less than 1 false alarm', 'about 1 false alarm', 'about 52 false alarms')
     """
     if alarms < 1:

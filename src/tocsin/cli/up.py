@@ -16,7 +16,7 @@ _Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=
 
 def up(
     config: options.Config = options.CONFIG,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log what goes on in detail.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log in detail.")] = False,
 ) -> None:
     """Watch: collect, score, decide, raise alarms and respond, until stopped by Ctrl-C.
 
@@ -26,7 +26,7 @@ def up(
 
     if config == options.CONFIG and not config.exists():
         _write_example(config)
-        typer.echo(f"There was no {config}; wrote one that watches this machine.")
+        typer.echo(f"{config} did not exist; wrote one that watches this machine.")
     _log(verbose)
     from tocsin.monitor.supervisor import Supervisor
 
@@ -40,17 +40,17 @@ def up(
 
 def check(config: options.Config = options.CONFIG, as_json: options.Json = False) -> None:
     """Verify a tocsin.yaml: every setting, the store, the models and the responders."""
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.errors import ConfigError
     from tocsin.monitor.checking import findings
 
     found = findings(config)
     if as_json:
-        show.print_json([{"what": each.what, "problem": each.problem} for each in found])
+        printing.print_json([{"what": each.what, "problem": each.problem} for each in found])
     else:
         for each in found:
-            told = "ok" if each.problem is None else each.problem
-            typer.echo(f"{each.what}: {told}" + (f" ({each.note})" if each.note else ""))
+            state = "ok" if each.problem is None else each.problem
+            typer.echo(f"{each.what}: {state}" + (f" ({each.note})" if each.note else ""))
     wrong = [each for each in found if each.problem is not None]
     if wrong:
         raise ConfigError(f"{len(wrong)} of {len(found)} checks failed.")
@@ -58,13 +58,13 @@ def check(config: options.Config = options.CONFIG, as_json: options.Json = False
 
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = options.CONFIG,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a commented tocsin.yaml that watches this machine."""
     from tocsin.errors import ParameterError
 
     if path.exists() and not force:
-        raise ParameterError(f"{path} is there already; --force replaces it.")
+        raise ParameterError(f"{path} exists already; --force replaces it.")
     _write_example(path)
     typer.echo(f"Wrote {path}. Try `tocsin check`, then `tocsin up`.")
 
@@ -73,23 +73,23 @@ def train(
     monitor: _Monitor,
     config: options.Config = options.CONFIG,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the model whatever the new one is like.")
+        bool, typer.Option("--force", help="Replace the model even if the new one fails its check.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Fit a monitor's model from its events so far, or from its source's history.
 
-    A running `tocsin up` switches to it. A model that takes far too many of the newest events,
-    which it has not seen, for anomalies does not replace the one that is there.
+    A running `tocsin up` switches to it. A model that flags far too many of the newest events,
+    which it has not seen, does not replace the existing one.
     """
     from tocsin import config as reading
-    from tocsin.cli import show
+    from tocsin.cli import printing
     from tocsin.monitor import training
 
-    with show.progress("Training"):
+    with printing.progress("Training"):
         trained = training.train(reading.read(config), monitor, force=force)
     if as_json:
-        show.print_json(
+        printing.print_json(
             {
                 "model": str(trained.model),
                 "detector": trained.detector,
@@ -111,36 +111,36 @@ def replay(
     top: _Top = 10,
     as_json: options.Json = False,
 ) -> None:
-    """Run a monitor over its history as fast as it goes; nothing is sent or changed."""
+    """Run a monitor over its history at full speed; nothing is sent or changed."""
     from tocsin import config as reading
-    from tocsin.cli import show, show_alarms
+    from tocsin.cli import printing, printing_alarms
     from tocsin.monitor.replay import replay as replay_monitor
 
-    with show.progress("Replaying"):
+    with printing.progress("Replaying"):
         found = replay_monitor(
             reading.read(config),
             monitor,
-            since=show_alarms.utc(since),
-            until=show_alarms.utc(until),
+            since=printing_alarms.utc(since),
+            until=printing_alarms.utc(until),
         )
     if as_json:
-        show.print_json(
+        printing.print_json(
             {
                 "events": found.events,
                 "anomalies": found.anomalies,
                 "notices": found.notifications,
                 "seconds": round(found.seconds, 3),
-                "alarms": [show_alarms.as_dict(alarm) for alarm in found.alarms],
+                "alarms": [printing_alarms.as_dict(alarm) for alarm in found.alarms],
             }
         )
         return
     rate = found.events / found.seconds if found.seconds else 0.0
     typer.echo(
-        f"{found.events:,} events ({rate:,.0f} a second), {found.anomalies:,} anomalies, "
+        f"{found.events:,} events ({rate:,.0f} per second), {found.anomalies:,} anomalies, "
         f"{len(found.alarms):,} alarms, {found.notifications:,} notifications"
     )
     left = len(found.alarms) - top
-    show_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")
+    printing_alarms.print_list(found.alarms[:top], f"… and {left:,} more" if left > 0 else "")
 
 
 def _write_example(path: Path) -> None:
@@ -150,7 +150,7 @@ def _write_example(path: Path) -> None:
 
 
 def _log(verbose: bool) -> None:
-    """Log to standard error, a line a record; foreign text in it cannot pretend to be another."""
+    """Log to standard error, one line per record, which foreign text in it cannot forge."""
     import logging
 
     from tocsin.printable import printable

@@ -68,7 +68,7 @@ def hold_out(
 def measure_trained(
     data: Any, y: IntArray, pipeline: BasePipeline
 ) -> tuple[Result | SeriesResult, Detection, IntArray]:
-    """Judge items by a trained pipeline; return measures, detection, and labels of its items.
+    """Score items with a trained pipeline; return measures, detection, and labels of its items.
 
     ``data``: as the pipeline takes them, or ``Items``. Raises as the pipeline does.
     """

@@ -9,16 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Keep NumPy, scikit-learn, torch, numba and new sessions of onnxruntime to so many inside.
+    """Limit NumPy, scikit-learn, torch, numba and new sessions of onnxruntime to N threads inside.
 
-    So seconds compare. The environment's OMP_NUM_THREADS says so many, too, and as before after it.
+    So seconds compare. OMP_NUM_THREADS in the environment is N, too, and restored afterwards.
     """
     import numba
     import torch
     from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads(), numba.get_num_threads()
-    said = os.environ.get("OMP_NUM_THREADS")
+    given = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     numba.set_num_threads(min(threads, before[1]))
@@ -28,7 +28,7 @@ def limited_threads(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         numba.set_num_threads(before[1])
-        if said is None:
+        if given is None:
             del os.environ["OMP_NUM_THREADS"]
         else:
-            os.environ["OMP_NUM_THREADS"] = said
+            os.environ["OMP_NUM_THREADS"] = given

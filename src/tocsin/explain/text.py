@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from tocsin.base import Detector, Stateful
+from tocsin.base.abilities import ScoresByToken, ScoresByView
 from tocsin.features.text_statistics import STATISTICS, text_statistics
 from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, Reason, TextArray, TextMark
@@ -134,8 +135,8 @@ def explain_texts(
     >>> reasons[0].name, marks[0].start
     ('xylitol', 17)
     """
-    views = getattr(detector, "view_scores", None)
-    found = views(list(texts)) if views is not None and len(texts) else {}
+    has_views = isinstance(detector, ScoresByView) and len(texts)
+    found = detector.view_scores(list(texts)) if has_views else {}
     for i, text in enumerate(texts):
         near = background.nearest(text) or next(iter(background.texts_), "")
         words, marks = _marked(detector, text[:LONGEST], near, top)
@@ -148,11 +149,10 @@ def _marked(
 ) -> tuple[tuple[Reason, ...], tuple[TextMark, ...]]:
     """Return the heaviest words as reasons, and the places where they stand."""
     words = _words(text)
-    surprise = getattr(detector, "token_surprise", None)
-    if surprise is None:
-        weight = _weight(detector, text, words, near)
+    if isinstance(detector, ScoresByToken):
+        weight = _surprise(detector, text, words)
     else:
-        weight = _surprise(surprise, text, words)
+        weight = _weight(detector, text, words, near)
     heaviest = sorted((form for form in weight if weight[form] > 0), key=lambda f: -weight[f])[:top]
     total = sum(weight[form] for form in heaviest)
     kept = [form for form in heaviest if weight[form] >= _LEAST_SHARE * total]
@@ -200,11 +200,9 @@ def _added(
     return added
 
 
-def _surprise(
-    token_surprise: Callable[[Any], Any], text: str, words: list[_Word]
-) -> dict[str, float]:
+def _surprise(detector: ScoresByToken, text: str, words: list[_Word]) -> dict[str, float]:
     """Return how much more surprising the tokens of each word are than half of the tokens."""
-    tokens, values = token_surprise([text])[0]
+    tokens, values = detector.token_surprise([text])[0]
     begins = np.cumsum([0, *map(len, tokens)])[:-1]
     excess = np.maximum(values - np.median(values), 0)
     # A token may begin with the blank before its word: what it ends in is what it belongs to.

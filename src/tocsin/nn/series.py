@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict, cast
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
-from tocsin.base import Stretch, Stretches
+from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
+from tocsin.base.parameters import check_positive
 from tocsin.base.series import blocks_of
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
@@ -23,14 +25,30 @@ from tocsin.nn.training import MemberBatches, Schedule, train
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
 _LIMIT = 20.0
-"""Standardised values are clipped here, so that one spike does not rule a window."""
+"""Standardised values are clipped here, so that one spike does not dominate a window."""
 
 _HELD_OUT = (1, 4)
 """The block of five, counted from 0, that each network does not learn from: the loss there stops
 its training, the errors there are called usual, and the scores there calibrate."""
 
 _SHARE = 4
-"""The training series is at least so many windows long: where it is short, windows shrink."""
+"""The training series is at least this many windows long: where it is short, windows shrink."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualRule:
+    """How residuals (n, k) of k channels become parts (n, k) and scores (n,).
+
+    ``period`` takes the longest standardised training stretch (n, k) and the window to the number
+    of points that residuals are averaged over. ``usual`` takes held-out residuals (h, k) to a
+    usual one (k,). ``parts`` takes residuals in these units (n, k), their mean (k,) and the period
+    to parts; ``together`` takes parts to scores.
+    """
+
+    period: Callable[[FloatArray, int], int]
+    usual: Callable[[FloatArray], FloatArray]
+    parts: Callable[[FloatArray, FloatArray, int], FloatArray]
+    together: Callable[[FloatArray], FloatArray]
 
 
 class SeriesTraining(TypedDict, total=False):
@@ -44,7 +62,7 @@ class SeriesTraining(TypedDict, total=False):
     seed: int
 
 
-class NeuralSeriesDetector(NetworkDetector, FaultAware):
+class NeuralSeriesDetector(FaultAware, NetworkDetector, SeriesDetector):
     """A detector that trains two networks on windows of a standardised series.
 
     Channels are standardised by the training series and clipped. Channels of two distinct
@@ -52,22 +70,26 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
     are no others. Each network holds out a block of its own, a fifth of each stretch, to stop
     the training; its scores there calibrate thresholds. The score is the mean of theirs.
 
-    ``window`` points a window, chosen by the subclass where None, and never more than a
+    ``window`` points per window, chosen by the subclass where None, and never more than a
     quarter of the training series; ``steps`` of ``batch_size`` windows for each network at
     ``learning_rate``, which decays; ``device`` "auto", "cuda", "mps" or "cpu"; ``seed`` of
     every random choice. A subclass takes these as ``**training`` beside its own keywords.
 
     A subclass builds a ``_network``, gives ``_window_length``, the training ``_loss`` of a batch
-    of windows (batch, window, channels), the ``_residuals`` of a whole series, what is
-    ``_usual`` of them, and the ``_point_scores`` that follow.
+    of windows (batch, window, channels), the ``_residuals`` of a whole series, and the ``rule``
+    by which they become scores.
     """
 
+    rule: ClassVar[ResidualRule]
     scores_in: ClassVar[torch.dtype] = torch.float32
+    most_held_out: ClassVar[int] = 1024
+    """Windows that the held-out loss is taken on, at most."""
 
     mean_: FloatArray
     scale_: FloatArray
     scored_: IntArray
     window_: int
+    period_: int
     usual_: FloatArray
     mean_residual_: FloatArray
     remembered_: FloatArray
@@ -106,24 +128,6 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         and in bounded memory. ``at``: the place in time of its first point.
         """
 
-    @abstractmethod
-    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
-        """Return parts (n, k) from residuals (n, k) of the scored channels in usual units.
-
-        ``mean`` (k,): what they are on average.
-        """
-
-    @abstractmethod
-    def _together(self, parts: FloatArray) -> FloatArray:
-        """Return scores (n,) from parts (n, k)."""
-
-    @abstractmethod
-    def _usual(self, residuals: FloatArray) -> FloatArray:
-        """Return a usual residual (k,) of each channel, from held-out ones (h, k)."""
-
-    def _choose(self, x: FloatArray) -> None:
-        """Set what is known of the longest standardised training stretch x (n, channels)."""
-
     def _objectives(self, net: Any) -> list[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
         """Return who learns: a part of the network, and its scalar loss of a batch of windows."""
         return [(net, lambda x: self._loss(net, x))]
@@ -133,13 +137,13 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
             steps=self.steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            max_held_out=1024,
+            max_held_out=self.most_held_out,
         )
 
     def _built(self) -> nn.Module:
         return nn.ModuleList(self._network(self.n_features_in_) for _ in _HELD_OUT)
 
-    def _learn(self, stretches: Stretches) -> None:
+    def _learn(self, stretches: Stretches) -> FloatArray:
         self._check_parameters()
         X = np.concatenate([stretch.values for stretch in stretches])
         self.mean_, self.scale_ = mean_and_scale(X)
@@ -148,7 +152,7 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         wanted = self.window or self._window_length(longest)
         self.window_ = max(2, min(wanted, len(longest) // _SHARE))
         self.remembered_ = longest[-REMEMBERED:]
-        self._choose(longest)
+        self.period_ = self.rule.period(longest[:, self.scored_], self.window_)
         lengths = [len(stretch) for stretch in stretches]
         held = [_held_out(lengths, block) for block in _HELD_OUT]
         self.held_out_ = np.any(held, axis=0)
@@ -163,22 +167,27 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
             for net in self.net_
         ]
         there = [residuals[own] for residuals, own in zip(found, held, strict=True)]
-        self.usual_ = np.stack([self._usual(residuals) for residuals in there])
+        self.usual_ = np.stack([self.rule.usual(residuals) for residuals in there])
         self.mean_residual_ = np.stack([x.mean(axis=0) for x in there]) / self.usual_
-        self._on_training = found, held, lengths
+        return self._out_of_sample(found, held, np.cumsum(lengths)[:-1])
 
-    def _judge_training(self, stretches: Stretches) -> FloatArray:
-        residuals, held_out, lengths = self.__dict__.pop("_on_training")
-        edges = np.cumsum(lengths)[:-1]
+    def _out_of_sample(
+        self, residuals: list[FloatArray], held_out: list[BoolArray], edges: IntArray
+    ) -> FloatArray:
+        """Return the scores (n,) of the training points from the residuals of each network.
+
+        ``held_out``: the points (n,) that each has not learned from; ``edges``: where stretches
+        begin but the first.
+        """
         each = [
-            np.concatenate([self._together(self._parts(x, i)) for x in np.split(own, edges)])
+            np.concatenate([self._together(x, i) for x in np.split(own, edges)])
             for i, own in enumerate(residuals)
         ]
         values = np.asarray(np.mean(each, axis=0), dtype=np.float64)
         for i, (own, held) in enumerate(zip(residuals, held_out, strict=True)):
             # Each block by itself: smaller errors beside it, of what was learned, say nothing.
             blocks = zip(np.split(own, edges), np.split(held, edges), strict=True)
-            alone = [self._together(self._parts(x[at], i)) for x, at in blocks if at.any()]
+            alone = [self._together(x[at], i) for x, at in blocks if at.any()]
             values[held] = np.concatenate([np.empty(0), *alone])
         return values
 
@@ -223,13 +232,19 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
         for i, net in enumerate(self.net_):
             residuals, own_expected = self._residuals_of(net, stretch)
             own_parts = self._parts(residuals, i)
-            values += self._together(own_parts) / members
+            values += self.rule.together(own_parts) / members
             parts[:, self.scored_] += own_parts / members
             expected += own_expected / members
         return Scores(values, parts, self._in_units(expected))
 
     def _parts(self, residuals: FloatArray, member: int) -> FloatArray:
-        return self._point_scores(residuals / self.usual_[member], self.mean_residual_[member])
+        """Return the parts (n, k) of residuals (n, k) of the scored channels, by one network."""
+        mean = self.mean_residual_[member]
+        return self.rule.parts(residuals / self.usual_[member], mean, self.period_)
+
+    def _together(self, residuals: FloatArray, member: int) -> FloatArray:
+        """Return the scores (n,) of residuals (n, k) of the scored channels, by one network."""
+        return self.rule.together(self._parts(residuals, member))
 
     def _residuals_of(self, net: nn.Module, stretch: Stretch) -> tuple[FloatArray, FloatArray]:
         """Return the residuals (n, scored) and expected values (n, c) of a stretch."""
@@ -263,9 +278,9 @@ class NeuralSeriesDetector(NetworkDetector, FaultAware):
             return np.nan_to_num(x * self.scale_ + self.mean_)
 
     def _check_parameters(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
+        check_positive(
+            steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate
+        )
         if self.window is not None and self.window < 2:
             raise ParameterError(f"window must be at least 2 points, or None; got {self.window}.")
 
@@ -312,7 +327,7 @@ def _pieces(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _scored_channels(X: FloatArray) -> IntArray:
-    """Return the channels that are no flags; else those not constant; else all.
+    """Return the channels that are not flags; else those not constant; else all.
 
     A flag has two values in the training series, or only 0 or only 1.
     """

@@ -117,9 +117,8 @@ class BasePipeline(DecidesByBudget):
     @property
     def card(self) -> Card:
         """What the trained detector is, or the one that it chose."""
-        detector = self._fitted().detector_
-        chosen: Detector | None = getattr(detector, "chosen_", None)
-        return detector.card if chosen is None else chosen.card
+        card: Card = self._fitted().detector_.chosen.card
+        return card
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,16 +134,23 @@ class BasePipeline(DecidesByBudget):
     def notes_(self) -> tuple[str, ...]:
         """What was assumed, dropped or filled, in plain words."""
         notes = [*self._fitted().preparation_notes]
-        if reason := getattr(self.detector_, "reason_", None):
+        if reason := self.detector_.reason_:
             notes.append(f"{self.detector_name}: {reason}")
         notes += self._promise()
         return tuple(notes)
 
-    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        key: bytes | None = None,
+    ) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
 
-        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
-        for a detector without a safe format.
+        ``metrics``: what was measured of it, JSON values for the manifest. ``key``: signs the
+        folder for ``load`` with the same key. Raises NotSavable for a detector without a safe
+        format, and ParameterError for a key of fewer than 16 bytes.
         """
         fitted = self._fitted()
         about = {
@@ -157,7 +163,7 @@ class BasePipeline(DecidesByBudget):
             "notes": list(fitted.notes_),
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
-        folder.save_state(path, self._state(), about, self._more_files())
+        folder.save_state(path, self._state(), about, self._more_files(), key)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
@@ -176,18 +182,20 @@ class BasePipeline(DecidesByBudget):
         return pipeline
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, key: bytes | None = None) -> Self:
         """Return the pipeline saved in a folder; no code in the folder is run.
 
-        Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for the pipeline of
-        another modality.
+        ``key``: as for ``tocsin.load``. Raises NotAModel, CorruptModel, NewerFormat or
+        WrongSignature, and ParameterError for the pipeline of another modality.
         """
-        state, about = folder.load_state(path)
-        if (modality := about.get("pipeline", about["card"]["modality"])) != cls.modality:
-            raise ParameterError(
-                f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
-            )
-        return cls.from_state(state, about)
+        state, about = folder.load_state(path, key)
+        with folder.decoding(path):
+            if (modality := modality_of(about)) != cls.modality:
+                raise ParameterError(
+                    f"{path} holds a model of {modality}, not {cls.modality}; open it with "
+                    "tocsin.load."
+                )
+            return cls.from_state(state, about)
 
     @classmethod
     def served(
@@ -238,6 +246,11 @@ def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
     if (beyond := rows[(rows < 0) | (rows >= n)]).size:
         raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
     return rows
+
+
+def modality_of(about: Mapping[str, Any]) -> str:
+    """Return the modality of a saved pipeline by its manifest."""
+    return str(about.get("pipeline", about["card"]["modality"]))
 
 
 def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:

@@ -99,8 +99,8 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
         detector = self.detector_
         normal = np.arange(len(items)) if known is None else np.flatnonzero(known == 0)
         own = detector.training_scores_[normal]
-        taken = getattr(detector, "chosen_", None) or detector
-        learns_labels = known is not None and (taken.uses_labels or taken.needs_labels)
+        chosen = detector.chosen
+        learns_labels = known is not None and (chosen.uses_labels or chosen.needs_labels)
         self.calibration_ = create_calibration(self.calibration)
         if learns_labels:  # blocks of time may hold one class only
             self.calibration_.fit(own)

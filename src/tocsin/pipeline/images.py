@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from tocsin.base import check_labels
+from tocsin.base import ImageDetector, check_labels
 from tocsin.base.held_out import Relearn
 from tocsin.decide import create as create_calibration
 from tocsin.decide.calibration import NEVER
@@ -112,7 +112,7 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
     def preparation_notes(self) -> list[str]:
         """What was found and skipped among the training images."""
         found = f"learned from {'; '.join(self.preparer_.notes_)}"
-        return [found, *getattr(self.detector_, "warnings_", [])]
+        return [found, *self.detector_.warnings_]
 
     def _calibrate(
         self,
@@ -123,8 +123,8 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
         novel: bool = False,
     ) -> None:
         # Of a handful of good images their shifted copies say more of what is usual.
-        taken = getattr(self.detector_, "chosen_", self.detector_)
-        if (copies := getattr(taken, "copies_scores_", None)) is not None:
+        chosen = self.detector_.chosen
+        if isinstance(chosen, ImageDetector) and (copies := chosen.copies_scores_) is not None:
             self.calibration_ = create_calibration(self.calibration).fit(copies)
         else:
             super()._calibrate(items, known, relearn, novel=novel)

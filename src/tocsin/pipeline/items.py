@@ -137,7 +137,7 @@ class ItemPipeline(BasePipeline, Generic[P, D]):
     @property
     def preparation_notes(self) -> list[str]:
         """What was found, cut, filled and counted in preparation."""
-        return [*self.preparer_.notes_, *getattr(self.detector_, "warnings_", [])]
+        return [*self.preparer_.notes_, *self.detector_.warnings_]
 
     @abstractmethod
     def _new_preparer(self) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import Detector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.decide import Calibration
 from tocsin.errors import InputError
 from tocsin.explain.logs import Background, explain_session, messages_of
@@ -129,18 +130,18 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         return [*self.read_notes_, *super().preparation_notes]
 
     @property
-    def threshold_found(self) -> float | None:
+    def detector_threshold(self) -> float | None:
         """The threshold that the detector found by itself, if decisions are made by it."""
         self._fitted()
         if not self.own_threshold or self.training == "clean" or self.labelled_:
             return None
-        found: float | None = getattr(self.detector_, "natural_threshold_", None)
-        return found
+        detector = self.detector_
+        return detector.detector_threshold_ if isinstance(detector, FindsThreshold) else None
 
     @property
     def notes_(self) -> tuple[str, ...]:
         """What was assumed, cut or joined, and what decides, in plain words."""
-        if (own := self.threshold_found) is None:
+        if (own := self.detector_threshold) is None:
             return super().notes_
         decides = (
             f"decided by the threshold {own:.4g} that {self.card.name} found between usual and "
@@ -175,7 +176,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         self.background_.fit(prepared.items[self._examples(known)])
 
     def _ordinary_up_to(self, scores: FloatArray) -> float:
-        own = self.threshold_found
+        own = self.detector_threshold
         return super()._ordinary_up_to(scores) if own is None else own
 
     def _drift(self, scores: Scores, decision: Decision) -> tuple[Drift | None, list[str]]:
@@ -183,9 +184,8 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         return None, list(filter(None, [self._drift_note(scores, decision)]))
 
     def _drift_note(self, scores: Scores, decision: Decision) -> str | None:
-        if self.threshold_found is not None:
-            drift = getattr(self.detector_, "drift", None)
-            warning: str | None = None if drift is None else drift(scores.values)
+        if self.detector_threshold is not None and isinstance(self.detector_, FindsThreshold):
+            warning: str | None = self.detector_.drift(scores.values)
             return warning
         from scipy.stats import betabinom
 
@@ -214,7 +214,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         return self._by_own_threshold(decision, values)
 
     def _by_own_threshold(self, decision: Decision, values: FloatArray) -> Decision:
-        if (own := self.threshold_found) is None:
+        if (own := self.detector_threshold) is None:
             return decision
         return replace(decision, threshold=own, is_anomaly=values > own)
 

@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import OutlierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels, scores_by_a_copy
+from tocsin.base.abilities import Embeds, Exports, Samples
 from tocsin.base.held_out import Relearn
 from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
@@ -179,23 +180,23 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
         Raises ParameterError for a detector that does not.
         """
-        draw = getattr(self._fitted().detector_, "sample", None)
-        if draw is None:
+        detector = self._fitted().detector_
+        if not isinstance(detector, Samples):
             raise ParameterError(f"{self.detector_.card.name} draws no rows; vae and gan do.")
-        rows = [self.preparer_.to_units(row) for row in draw(n, seed=seed)]
+        rows = [self.preparer_.to_units(row) for row in detector.sample(n, seed=seed)]
         return pd.DataFrame(rows, columns=self.preparer_.columns_)
 
-    def embed(self, X: Any) -> NDArray[np.float32]:
+    def embed(self, X: Any) -> FloatArray:
         """Return the latent representation (n, k) of the rows, where the detector has one.
 
         Raises ParameterError for a detector without a latent space.
         """
-        embed = getattr(self._fitted().detector_, "embed", None)
-        if embed is None:
+        detector = self._fitted().detector_
+        if not isinstance(detector, Embeds):
             raise ParameterError(
                 f"{self.detector_.card.name} has no latent space; autoencoder, vae and gan have."
             )
-        embedded: NDArray[np.float32] = embed(self._prepare(X))
+        embedded: FloatArray = detector.embed(self._prepare(X))
         return embedded
 
     @property
@@ -267,9 +268,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
     def _more_files(self) -> dict[str, bytes]:
         """Return the ONNX model of a network, unless it cannot be made here."""
-        detector = getattr(self.detector_, "chosen_", self.detector_)
+        chosen = self.detector_.chosen
         try:
-            return {ONNX_FILE: detector.to_onnx()} if hasattr(detector, "to_onnx") else {}
+            return {ONNX_FILE: chosen.to_onnx()} if isinstance(chosen, Exports) else {}
         except (MissingExtra, NotSavable):
             return {}
 

@@ -91,9 +91,8 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
         self, found: Found[PreparedItems], shown: Sequence[int], explained: Sequence[int]
     ) -> TextDetection:
         texts = found.prepared.items
-        chosen: Detector | None = getattr(self.detector_, "chosen_", None)
         reasons = explain_texts(
-            chosen or self.detector_,
+            self.detector_.chosen,
             [texts[row] for row in explained],
             self.background_,
             self.reasons,

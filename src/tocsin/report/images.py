@@ -43,7 +43,7 @@ class ImageReport(ItemReport):
     template = "images.html"
 
     @classmethod
-    def shown(cls, detection: ImageDetection, item: int, data: Any) -> _Image:
+    def show_item(cls, detection: ImageDetection, item: int, data: Any) -> _Image:
         """Return an image and its heat map as small pictures."""
         row = int(detection.rows[item])
         height, width = (int(side) for side in detection.sizes[item])
@@ -54,17 +54,17 @@ class ImageReport(ItemReport):
         except InputError:  # it was there when it was scored
             pass
         else:
-            plain = _uri(base)
+            plain = _as_uri(base)
             if (heat := detection.maps.get(row)) is not None:
                 threshold = detection.decision.threshold
-                heated = _uri(overlay(base, (height, width), heat, regions, threshold))
+                heated = _as_uri(overlay(base, (height, width), heat, regions, threshold))
         return _Image(detection.names[item], f"{width:,} × {height:,}", plain, heated)
 
     @classmethod
     def context(cls, detection: ImageDetection, pipeline: Model, data: Any) -> dict[str, Any]:
         """Return the size of all images, and what was skipped."""
         return {
-            "mean_weights": [],  # places in one image say nothing about another
+            "mean_weights": [],  # places in one image mean nothing in another
             "megapixels": float(detection.sizes.astype(float).prod(axis=1).sum()) / 1e6,
             "skipped": detection.skipped[:_MOST_SKIPPED],
             "skipped_in_all": len(detection.skipped),
@@ -76,5 +76,5 @@ def _longest_side(detection: ImageDetection) -> int:
     return _SIDE if shown <= _MANY else _SMALLER
 
 
-def _uri(made: Image.Image) -> str:
+def _as_uri(made: Image.Image) -> str:
     return "data:image/webp;base64," + base64.b64encode(encoded(made, "WEBP")).decode()

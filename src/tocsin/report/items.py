@@ -26,27 +26,28 @@ _MOST_REASONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One row of the ranked table; ``shown``: what its modality shows of it."""
+    """One row of the ranked table; ``content``: what its modality shows of it."""
 
     row: int
     score: float
     p_value: float
     label: int | None
     reasons: tuple[Reason, ...]
-    shown: Any
+    content: Any
 
 
 class ItemReport(Report):
-    """A report of n items by a template that extends ``items.html``.
+    """A report of n items.
 
-    ``unit``: what an item is called.
+    ``unit``: what an item is called. ``template``: the name of one of ours, or the path of
+    another package's, which may extend ``items.html``.
     """
 
     unit: ClassVar[str]
-    template: ClassVar[str] = "items.html"
+    template: ClassVar[str | Path] = "items.html"
 
     @classmethod
-    def shown(cls, detection: Any, item: int, data: Any) -> Any:
+    def show_item(cls, detection: Any, item: int, data: Any) -> Any:
         """Return what the ranked table shows of the item at a place 0 … n - 1."""
         return None
 
@@ -88,11 +89,11 @@ class ItemReport(Report):
         own = cls.context(detection, pipeline, data)
         context = {
             **_summary(detection),
-            **_measured(detection, known),
+            **_measure(detection, known),
             "mean_weights": cls.heaviest(detection),
             **own,
-            "ranked": cls._ranked(detection, known, data),
-            "plots": _plots(detection, known, cls.unit, cls.times(detection))
+            "ranked": cls._rank(detection, known, data),
+            "plots": _draw_plots(detection, known, cls.unit, cls.times(detection))
             | own.get("plots", {}),
             "unit": cls.unit,
             "title": title,
@@ -103,7 +104,7 @@ class ItemReport(Report):
         return write_atomically(Path(path), render(cls.template, context))
 
     @classmethod
-    def _ranked(cls, detection: Detection, labels: IntArray | None, data: Any) -> list[Anomaly]:
+    def _rank(cls, detection: Detection, labels: IntArray | None, data: Any) -> list[Anomaly]:
         scores, decision = detection.scores.values, detection.decision
         found = np.flatnonzero(decision.is_anomaly)
         order = found[np.argsort(-scores[found], kind="stable")]
@@ -114,7 +115,7 @@ class ItemReport(Report):
                 p_value=float(decision.p_values[item]),
                 label=None if labels is None else int(labels[item]),
                 reasons=cls.reasons(detection, int(detection.rows[item]))[:_MOST_REASONS],
-                shown=cls.shown(detection, item, data),
+                content=cls.show_item(detection, item, data),
             )
             for item in order[:MOST_ANOMALIES].tolist()
         ]
@@ -135,7 +136,7 @@ def _summary(detection: Detection) -> dict[str, Any]:
     }
 
 
-def _measured(detection: Detection, labels: IntArray | None) -> dict[str, Any]:
+def _measure(detection: Detection, labels: IntArray | None) -> dict[str, Any]:
     if labels is None:
         return {"labelled": False, "ranking": None, "classification": None, "measures": []}
     ranked = ranking(labels, detection.scores.values)
@@ -155,7 +156,7 @@ def _measured(detection: Detection, labels: IntArray | None) -> dict[str, Any]:
     }
 
 
-def _plots(
+def _draw_plots(
     detection: Detection,
     labels: IntArray | None,
     unit: str,

@@ -27,7 +27,7 @@ _NAMED = ("level", "component", "order")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A raw line in pieces, marked or not; it tells if a reason names something in it."""
+    """A raw line in pieces, marked or not; ``telling`` if a reason names something in it."""
 
     number: str
     pieces: list[tuple[str, float | None]]
@@ -55,18 +55,19 @@ class LogReport(ItemReport):
     template = "logs.html"
 
     @classmethod
-    def shown(cls, detection: LogDetection, item: int, data: Any) -> _Session:
+    def show_item(cls, detection: LogDetection, item: int, data: Any) -> _Session:
         """Return where a session is, and its lines in pieces."""
-        return _session(detection, item)
+        return _describe_session(detection, item)
 
     @classmethod
     def context(cls, detection: LogDetection, pipeline: Model, data: Any) -> dict[str, Any]:
         """Return counts and the span of time."""
         times = detection.times[~np.isnat(detection.times)]
+        ends = (times.min(), times.max()) if times.size else ()
         return {
             "records": int(detection.sizes.sum()),
             "single": bool((detection.sizes == 1).all()),
-            "span": (_time(times.min())[:16], _time(times.max())[:16]) if times.size else None,
+            "span": [_format_time(end)[:16] for end in ends],
         }
 
     @classmethod
@@ -77,10 +78,10 @@ class LogReport(ItemReport):
     @classmethod
     def reasons(cls, detection: LogDetection, row: int) -> tuple[Reason, ...]:
         """Return the reasons with how often what is counted was seen."""
-        return tuple(map(_counted, super().reasons(detection, row)))
+        return tuple(map(_with_counts, super().reasons(detection, row)))
 
 
-def _session(detection: LogDetection, row: int) -> _Session:
+def _describe_session(detection: LogDetection, row: int) -> _Session:
     file, number, key = detection.files[row], detection.numbers[row], detection.keys[row]
     place = f"{Path(file).name}:{number}" if file else f"line {number}" if number else key
     raw = detection.lines.get(row, ())
@@ -89,15 +90,15 @@ def _session(detection: LogDetection, row: int) -> _Session:
     return _Session(
         place=place,
         key="" if key in (place, f"{file}:{number}") else key,
-        time="" if np.isnat(detection.times[row]) else _time(detection.times[row]),
+        time="" if np.isnat(detection.times[row]) else _format_time(detection.times[row]),
         size=int(detection.sizes[row]),
-        lines=[_line(line, line.file != file, reasons) for line in raw],
+        lines=[_mark_line(line, line.file != file, reasons) for line in raw],
         hidden=len({(line.file, line.number) for line in raw}) < int(detection.sizes[row]),
         nearest=[printable(each[:_MOST_CHARACTERS]) for each in detection.nearest.get(row, ())],
     )
 
 
-def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
+def _mark_line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
     """Return a raw line as it reads; ``elsewhere``: in another file than the session's first."""
     number = printable(f"{Path(line.file).name}:{line.number}" if elsewhere else str(line.number))
     marks = [
@@ -105,7 +106,7 @@ def _line(line: LogLine, elsewhere: bool, reasons: Sequence[Reason]) -> _Line:
         for reason in sorted(reasons, key=lambda reason: -reason.weight)
         for start, end in islice(_occurrences(line.text, _pattern_of(reason)), _MOST_MARKS)
     ]
-    return _Line(number, pieces(line.text, _apart(marks), _MOST_CHARACTERS), bool(marks))
+    return _Line(number, pieces(line.text, _drop_overlaps(marks), _MOST_CHARACTERS), bool(marks))
 
 
 def _pattern_of(reason: Reason) -> str:
@@ -125,8 +126,8 @@ def _occurrences(text: str, sought: str) -> Iterator[tuple[int, int]]:
     if not parts:
         return
     patterns = [re.escape(part) for part in parts]
-    patterns[0] = _edge(sought[0]) + patterns[0]
-    patterns[-1] += _edge(sought[-1])
+    patterns[0] = _border_pattern(sought[0]) + patterns[0]
+    patterns[-1] += _border_pattern(sought[-1])
     end = 0
     while True:
         start = None
@@ -138,12 +139,12 @@ def _occurrences(text: str, sought: str) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _edge(character: str) -> str:
+def _border_pattern(character: str) -> str:
     """Return a pattern for the border of a word, where what is sought begins or ends with one."""
     return r"\b" if character.isalnum() else ""
 
 
-def _apart(marks: Sequence[TextMark]) -> list[TextMark]:
+def _drop_overlaps(marks: Sequence[TextMark]) -> list[TextMark]:
     """Return the marks, the heaviest first, without those that overlap a heavier one."""
     kept: list[TextMark] = []
     for mark in marks:
@@ -152,18 +153,18 @@ def _apart(marks: Sequence[TextMark]) -> list[TextMark]:
     return kept
 
 
-def _counted(reason: Reason) -> Reason:
-    """Return a reason that says of what is counted how many times it was seen."""
+def _with_counts(reason: Reason) -> Reason:
+    """Return a reason that shows counts as times seen, such as ×3."""
     if isinstance(reason.seen, str):
         return reason
     seen, expected = (None if x is None else f"×{x}" for x in (reason.seen, reason.expected))
     return replace(reason, seen=seen, expected=expected)
 
 
-def _time(time: np.datetime64) -> str:
+def _format_time(time: np.datetime64) -> str:
     """Return a time for reading.
 
-    >>> _time(np.datetime64("2026-03-01T08:20:00.000"))
+    >>> _format_time(np.datetime64("2026-03-01T08:20:00.000"))
     '2026-03-01 08:20:00'
     """
     return str(time).replace("T", " ").removesuffix(".000")

@@ -68,8 +68,8 @@ class SeriesReport(Report):
         known = None if labels is None else check_labels(labels, len(detection))
         context = {
             **_summary(detection),
-            **_drawn(detection),
-            **_measured(detection, known, pipeline.card.name),
+            **_draw_pictures(detection),
+            **_measure(detection, known, pipeline.card.name),
             "title": title,
             "card": pipeline.card,
             "command": command,
@@ -84,7 +84,7 @@ def _summary(detection: SeriesDetection) -> dict[str, Any]:
         "n": len(detection),
         "channels": len(detection.channels),
         "entities": 0 if detection.entities is None else len(set(detection.entities.tolist())),
-        "span": None if times is None else (_time(times.min()), _time(times.max())),
+        "span": None if times is None else (_format_time(times.min()), _format_time(times.max())),
         "found": len(detection.intervals),
         "flagged": float(decision.is_anomaly.mean()),
         "budget": decision.false_alarm_rate,
@@ -94,11 +94,11 @@ def _summary(detection: SeriesDetection) -> dict[str, Any]:
         "highest": float(scores.max()),
         "notes": detection.notes,
         "mean_weights": mean_weights([interval.reasons for interval in detection.intervals]),
-        "ranked": [_listed(detection, each) for each in detection.intervals[:MOST_INTERVALS]],
+        "ranked": [_describe(detection, each) for each in detection.intervals[:MOST_INTERVALS]],
     }
 
 
-def _drawn(detection: SeriesDetection) -> dict[str, Any]:
+def _draw_pictures(detection: SeriesDetection) -> dict[str, Any]:
     entities = entities_by_anomaly(detection)[:MOST_ENTITIES]
     return {
         "hidden_channels": max(0, len(detection.channels) - _MOST_CHANNELS),
@@ -106,13 +106,13 @@ def _drawn(detection: SeriesDetection) -> dict[str, Any]:
             (entity, image(series_plot(detection, entity, _MOST_CHANNELS))) for entity in entities
         ],
         "zooms": [
-            (_listed(detection, each), image(interval_plot(detection, each)))
+            (_describe(detection, each), image(interval_plot(detection, each)))
             for each in detection.intervals[:_MOST_ZOOMS]
         ],
     }
 
 
-def _measured(detection: SeriesDetection, labels: IntArray | None, detector: str) -> dict[str, Any]:
+def _measure(detection: SeriesDetection, labels: IntArray | None, detector: str) -> dict[str, Any]:
     if labels is None:
         return {"result": None, "classification": None, "measures": []}
     result = measure_series(detection, labels, detector)
@@ -137,7 +137,7 @@ def _measured(detection: SeriesDetection, labels: IntArray | None, detector: str
     }
 
 
-def _listed(detection: SeriesDetection, interval: Interval) -> _Listed:
+def _describe(detection: SeriesDetection, interval: Interval) -> _Listed:
     start, end, peak = interval.start_time, interval.end_time, interval.peak_time
     points = interval.end - interval.start + 1
     if start is None or end is None or peak is None:
@@ -145,13 +145,15 @@ def _listed(detection: SeriesDetection, interval: Interval) -> _Listed:
         at = [f"{each - first:,}" for each in (interval.start, interval.end, interval.peak)]
         return _Listed(interval, at[0], at[1], at[2], points, duration="")
     duration = str(pd.Timedelta(end - start)).replace("0 days ", "") if points > 1 else ""
-    return _Listed(interval, _time(start), _time(end), _time(peak), points, duration)
+    return _Listed(
+        interval, _format_time(start), _format_time(end), _format_time(peak), points, duration
+    )
 
 
-def _time(time: np.datetime64) -> str:
+def _format_time(time: np.datetime64) -> str:
     """Return a time as text, to the second or to what it takes.
 
-    >>> _time(np.datetime64("2026-03-01T08:20:00", "ns"))
+    >>> _format_time(np.datetime64("2026-03-01T08:20:00", "ns"))
     '2026-03-01 08:20:00'
     """
     return str(pd.Timestamp(time))

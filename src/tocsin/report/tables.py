@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tocsin.base.abilities import Embeds
 from tocsin.errors import InputError
 from tocsin.report.base import Model
 from tocsin.report.items import ItemReport
@@ -26,7 +27,9 @@ class TableReport(ItemReport):
     template = "tables.html"
 
     @classmethod
-    def shown(cls, detection: Detection, item: int, data: pd.DataFrame) -> list[tuple[str, Any]]:
+    def show_item(
+        cls, detection: Detection, item: int, data: pd.DataFrame
+    ) -> list[tuple[str, Any]]:
         """Return the first values of a row, by column."""
         cells = data.iloc[[item], :_MOST_CELLS]
         values = next(cells.itertuples(index=False, name=None))
@@ -45,14 +48,14 @@ class TableReport(ItemReport):
         names = [name for name, _ in cls.heaviest(detection)]
         return {
             "width": data.shape[1],
-            "columns": _column_plots(detection, data, names),
-            "plots": {"map": _map(detection, _embedding(pipeline, data))},
+            "columns": _draw_columns(detection, data, names),
+            "plots": {"map": _draw_map(detection, _embed(pipeline, data))},
         }
 
 
-def _embedding(pipeline: Model, data: pd.DataFrame) -> FloatArray | None:
+def _embed(pipeline: Model, data: pd.DataFrame) -> FloatArray | None:
     """Return where the rows (n, k) are in the model's latent space, if it has one."""
-    if not hasattr(getattr(pipeline, "detector_", None), "embed"):
+    if not isinstance(getattr(pipeline, "detector_", None), Embeds):
         return None
     points = np.asarray(pipeline.embed(data), dtype=np.float64)  # type: ignore[attr-defined]
     if len(points) != len(data):
@@ -60,14 +63,14 @@ def _embedding(pipeline: Model, data: pd.DataFrame) -> FloatArray | None:
     return points
 
 
-def _map(detection: Detection, points: FloatArray | None) -> str:
+def _draw_map(detection: Detection, points: FloatArray | None) -> str:
     if points is None:
         return ""
     scores, calls = detection.scores.values, detection.decision.is_anomaly
     return image(latent_map(points, scores, calls))
 
 
-def _column_plots(
+def _draw_columns(
     detection: Detection, frame: pd.DataFrame, names: list[str]
 ) -> list[tuple[str, str]]:
     place = {str(name): position for position, name in enumerate(frame.columns)}

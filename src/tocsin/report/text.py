@@ -34,13 +34,13 @@ class TextReport(ItemReport):
     template = "text.html"
 
     @classmethod
-    def shown(cls, detection: TextDetection, item: int, data: Any) -> _Text:
+    def show_item(cls, detection: TextDetection, item: int, data: Any) -> _Text:
         """Return a text in pieces, 1,200 characters at most, and the nearest normal one."""
         row, text = int(detection.rows[item]), detection.texts[item]
         nearest = detection.nearest.get(row)
         return _Text(
             pieces(text, detection.marks.get(row, ()), _MOST_CHARACTERS, _KEPT),
-            None if nearest is None else printable(_cut(nearest), keep=_KEPT),
+            None if nearest is None else printable(_truncate(nearest), keep=_KEPT),
         )
 
     @classmethod
@@ -59,5 +59,5 @@ class TextReport(ItemReport):
         return tuple(each if each.seen is not None else replace(each, seen="") for each in rest)
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= _MOST_NEAREST else f"{text[:_MOST_NEAREST]}…"

@@ -22,7 +22,7 @@ class _Suites(TyperGroup):
         return [*registry.modalities_of(_FLOOR), _FALSE_ALARMS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, imported by now, or None if there is none of this name."""
+        """Import and return a command, None for an unknown name."""
         if cmd_name not in self.list_commands(ctx):
             return None
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -34,7 +34,7 @@ def choose(X: ImageArray, encoder: str, device: str, seed: int) -> tuple[dict[st
     """Return parameters of ``patch_fusion`` for good images X (n,), and a sentence that says why.
 
     A candidate learns from some of the images and is measured on others, with and without defects
-    drawn into them: the mean of the ROC area over images and of localisation. The first is kept
+    drawn into them: the mean of the ROC AUC over images and of localisation. The first is kept
     unless another is better by 0.03. With fewer than six images there is nothing to try on.
     """
     random = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def _candidates(X: ImageArray) -> list[Candidate]:
 
 
 def _quality(detector: PatchFusion, good: Sequence[Any], drawn: Sequence[Any]) -> float:
-    """Return the mean of the ROC area over images and of how well defects are located."""
+    """Return the mean of the ROC AUC over images and of how well defects are located."""
     usual = detector.score([as_given(image) for image in good])
     odd = detector.score([as_given(image) for image, _ in drawn])
     ranks = rankdata(np.concatenate([usual.values, odd.values]))[len(good) :]

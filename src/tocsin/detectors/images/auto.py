@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tocsin import registry
-from tocsin.base import Detector, ImageDetector
+from tocsin.base import ImageDetector
+from tocsin.base.abilities import Chooses
 from tocsin.detectors.images._choice import choose
 from tocsin.encoders.images import DEFAULT
-from tocsin.errors import InputError, ParameterError
-from tocsin.types import Card, FloatArray, ImageArray, IntArray, Scores
+from tocsin.errors import InputError
+from tocsin.types import Card, FloatArray, ImageArray, IntArray, Training
 
 _MANY = 30  # labelled anomalies, and normal ones, that a classifier learns from
 _TRIMMED = 0.1  # of unlabelled images, the most anomalous ones, that are not learned from
 _ENOUGH = 10  # unlabelled images, of which some can be left out
 
 
-class Auto(ImageDetector):
+class Auto(Chooses, ImageDetector):
     """Choose a detector by the training images and learn with it.
 
     ``training``: "clean" (the images are good), "mixed" (some unknown ones are anomalies) or
@@ -47,13 +48,11 @@ class Auto(ImageDetector):
     )
 
     uses_labels = True
-
-    chosen_: Detector
-    reason_: str
+    items, normal = "images", "good"
 
     def __init__(
         self,
-        training: Literal["guess", "clean", "mixed"] = "guess",
+        training: Training = "guess",
         encoder: str = DEFAULT,
         device: str = "auto",
         seed: int = 0,
@@ -68,52 +67,32 @@ class Auto(ImageDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"training": "clean"}
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
-        if self.training not in ("guess", "clean", "mixed"):
-            raise ParameterError(
-                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
-            )
+    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
+        self._check_training_parameter()
         anomalies = 0 if y is None else int(y.sum())
         if min(anomalies, len(X) - anomalies) >= _MANY and self.training != "clean":
-            self.chosen_ = registry.create(
-                "image_classifier", "images", device=self.device, seed=self.seed
-            ).fit(X, y)
             self.reason_ = f"the labels name {anomalies} anomalies, enough to learn from"
-            return
+            classifier = registry.create(
+                "image_classifier", "images", device=self.device, seed=self.seed
+            )
+            return self._learn_with(classifier, X, y)
         known = np.arange(len(X)) if y is None else np.flatnonzero(y == 0)
         if not len(known):
             raise InputError("auto learns from good images; all of these are labelled anomalies.")
-        parameters, told = choose(X[known], self.encoder, self.device, self.seed)
-        self.chosen_ = registry.create("patch_fusion", "images", **parameters)
-        self.chosen_.fit(X[known])
+        parameters, configuration = choose(X[known], self.encoder, self.device, self.seed)
+        assumption = self._assumption() if y is None else "learned from the images labelled normal"
+        self.reason_ = f"{assumption}; {configuration}"
+        fusion = registry.create("patch_fusion", "images", **parameters)
+        own = self._learn_with(fusion, X[known], None)
         if y is None and self.training != "clean" and len(X) >= _ENOUGH:
-            own = self.chosen_.training_scores_
             known = np.sort(np.argsort(own, kind="stable")[: int((1 - _TRIMMED) * len(X))])
-            self.chosen_.fit(X[known])
-        self._known = known
-        self.reason_ = f"{self._taken_for(y)}; {told}"
+            own = self._learn_with(fusion, X[known], None)
+        return self._with_others(X, known, own)
 
-    def _taken_for(self, y: IntArray | None) -> str:
-        if y is not None:
-            return "learned from the images labelled normal"
-        if self.training == "clean":
-            return "training images are taken as good (clean)"
-        if self.training == "mixed":
-            return "training images are taken as unlabelled, with anomalies among them (mixed)"
-        return (
-            "guessed that the training images may hold anomalies, the safer guess: say --clean "
-            '(training="clean") if they are all good, --mixed (training="mixed") if not'
-        )
-
-    def _score(self, X: ImageArray) -> Scores:
-        return self.chosen_.score(X)
-
-    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        known = self.__dict__.pop("_known", None)
-        if known is None or len(known) == len(X):
-            return self.chosen_.training_scores_.copy()
+    def _with_others(self, X: ImageArray, known: IntArray, own: FloatArray) -> FloatArray:
+        """Return scores (n,) of all images: those learned from have theirs, others are new."""
         scores = np.empty(len(X))
-        scores[known] = self.chosen_.training_scores_
+        scores[known] = own
         for i in np.setdiff1d(np.arange(len(X)), known):  # one by one, so that no maps are kept
             scores[i] = self.chosen_.score(X[i : i + 1]).values[0]
         return scores

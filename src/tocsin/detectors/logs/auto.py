@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin import registry
-from tocsin.base import Detector, LogDetector
-from tocsin.errors import NotFitted, ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
+from tocsin.base import LogDetector
+from tocsin.base.abilities import Chooses, FindsThreshold
+from tocsin.errors import NotFitted
+from tocsin.types import Card, FloatArray, IntArray, SessionArray, Training
 
 
-class Auto(LogDetector):
+class Auto(Chooses, FindsThreshold, LogDetector):
     """Choose a detector by the training sessions and learn with it.
 
     ``training``: "clean" (the sessions are normal), "mixed" (some unknown ones are anomalies)
@@ -27,7 +26,7 @@ class Auto(LogDetector):
     leaving out rare ones than by keeping the anomalies.
 
     After ``fit``, ``chosen_`` is the detector, ``reason_`` a sentence that says why, and
-    ``natural_threshold_`` the threshold that the chosen detector found by itself, or None.
+    ``detector_threshold_`` the threshold that the chosen detector found by itself, or None.
     Raises ParameterError for any other ``training``.
 
     >>> import numpy as np
@@ -49,51 +48,30 @@ class Auto(LogDetector):
     )
 
     uses_labels = True
+    items = "sessions"
 
-    chosen_: Detector
-    reason_: str
-    natural_threshold_: float | None
-
-    def __init__(
-        self, training: Literal["guess", "clean", "mixed"] = "guess", seed: int = 0
-    ) -> None:
+    def __init__(self, training: Training = "guess", seed: int = 0) -> None:
         self.training = training
         self.seed = seed
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
+    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
+        self._check_training_parameter()
         name, self.reason_ = self._choose(X, y)
-        self.chosen_ = registry.create(name, "logs")
-        if "seed" in self.chosen_.parameter_names():
-            self.chosen_.set_params(seed=self.seed)
-        self.chosen_.fit(X, y)
-        self.natural_threshold_ = getattr(self.chosen_, "natural_threshold_", None)
+        chosen = registry.create(name, "logs")
+        if "seed" in chosen.parameter_names():
+            chosen.set_params(seed=self.seed)
+        own = self._learn_with(chosen, X, y)
+        finds = isinstance(chosen, FindsThreshold)
+        self.detector_threshold_ = chosen.detector_threshold_ if finds else None
+        return own
 
     def _choose(self, X: SessionArray, y: IntArray | None) -> tuple[str, str]:
         """Return the name of a detector and the reason for it."""
-        if self.training not in ("guess", "clean", "mixed"):
-            raise ParameterError(
-                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
-            )
         if np.median([len(session) for session in X]) == 1:
             return "log_lines", "most training sessions are single lines"
         if y is not None:
             return "log_counts", "labels say which training sessions are normal"
-        if self.training == "clean":
-            return "log_counts", "training sessions are taken as normal (clean)"
-        if self.training == "mixed":
-            return "log_rarity", (
-                "training sessions are taken as unlabelled, with anomalies among them (mixed)"
-            )
-        return "log_rarity", (
-            "guessed that the training sessions may hold anomalies, the safer guess: say --clean "
-            '(training="clean") if they are all normal, --mixed (training="mixed") if not'
-        )
-
-    def _score(self, X: SessionArray) -> Scores:
-        return self.chosen_.score(X)
-
-    def _score_training(self, X: SessionArray, y: IntArray | None) -> FloatArray:
-        return self.chosen_.training_scores_
+        return ("log_counts" if self.training == "clean" else "log_rarity"), self._assumption()
 
     def drift(self, scores: ArrayLike) -> str | None:
         """Return a warning when the flagged share of new scores (n,) is not that of training.
@@ -103,6 +81,4 @@ class Auto(LogDetector):
         """
         if not hasattr(self, "chosen_"):
             raise NotFitted("auto is not trained yet: call fit before drift.")
-        drift = getattr(self.chosen_, "drift", None)
-        warning: str | None = None if drift is None else drift(scores)
-        return warning
+        return self.chosen_.drift(scores) if isinstance(self.chosen_, FindsThreshold) else None

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.base import LogDetector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.detectors.logs._counts import Counts, find
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
@@ -15,7 +16,7 @@ _DRIFT_ODDS = 2.0
 _CLEAR_GAP = 2.0  # standard errors
 
 
-class LogRarity(LogDetector):
+class LogRarity(FindsThreshold, LogDetector):
     """Score a session by its rarest gram, −log of the share of sessions that have it.
 
     The grams of a session are the templates that occur in it, and the absence of each template
@@ -23,7 +24,7 @@ class LogRarity(LogDetector):
     do, however often it repeats itself, so training sessions may hold a third of anomalies. A
     training session is not counted for its own grams.
 
-    ``natural_threshold_`` is a threshold that needs neither labels nor a budget: the middle of
+    ``detector_threshold_`` is a threshold that needs neither labels nor a budget: the middle of
     the widest gap between training scores, among the gaps that flag at most half of the
     sessions and keep no gram rarer than ``least_kept``; None where no gap is wider than two
     standard errors. A pattern that was rare in training and becomes common later is flagged
@@ -33,7 +34,7 @@ class LogRarity(LogDetector):
     >>> from tocsin.types import LogSession
     >>> kinds = [[1, 2]] * 60 + [[1, 3, 2]] * 30 + [[1]] * 2
     >>> detector = LogRarity().fit([LogSession(np.array(kind)) for kind in kinds])
-    >>> np.flatnonzero(detector.training_scores_ > detector.natural_threshold_).tolist()
+    >>> np.flatnonzero(detector.training_scores_ > detector.detector_threshold_).tolist()
     [90, 91]
     """
 
@@ -51,33 +52,29 @@ class LogRarity(LogDetector):
     templates_: IntArray
     sessions_with_: IntArray
     n_: int
-    natural_threshold_: float | None
     flagged_: int
-    """How many training sessions score above ``natural_threshold_``."""
+    """How many training sessions score above ``detector_threshold_``."""
 
     def __init__(self, least_kept: float = 0.1) -> None:
         self.least_kept = least_kept
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
+    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
         if not 0 < self.least_kept < 1:
             raise ParameterError(f"least_kept is {self.least_kept}; it must be between 0 and 1.")
         counts = Counts.of(X)
         known = counts.template[counts.template >= 0]
         self.templates_, self.sessions_with_ = np.unique(known, return_counts=True)
         self.n_ = len(X)
-        scores = self._score_training(X, y)
-        self.natural_threshold_ = self._widest_gap(scores)
-        cut = self.natural_threshold_
+        # As in _score, without the session itself; unknown templates are in no other session.
+        fewest = np.maximum(self._fewest(counts), 1)
+        scores: FloatArray = -np.log(fewest / (self.n_ + 1))
+        self.detector_threshold_ = self._widest_gap(scores)
+        cut = self.detector_threshold_
         self.flagged_ = 0 if cut is None else int((scores > cut).sum())
+        return scores
 
     def _score(self, X: SessionArray) -> Scores:
         return Scores(-np.log((self._fewest(Counts.of(X)) + 1) / (self.n_ + 2)))
-
-    def _score_training(self, X: SessionArray, y: IntArray | None) -> FloatArray:
-        # As in _score, without the session itself; unknown templates are in no other session.
-        fewest = np.maximum(self._fewest(Counts.of(X)), 1)
-        scores: FloatArray = -np.log(fewest / (self.n_ + 1))
-        return scores
 
     def _fewest(self, counts: Counts) -> IntArray:
         """Return for the rarest gram of each session how many training sessions have it."""
@@ -111,16 +108,16 @@ class LogRarity(LogDetector):
         """Return a warning when the flagged share of new scores (n,) is not that of training.
 
         By Fisher's exact test at p < 0.001, with odds that differ by a factor of 2 or more;
-        None where ``natural_threshold_`` is. Raises NotFitted before ``fit``.
+        None where ``detector_threshold_`` is. Raises NotFitted before ``fit``.
         """
         from scipy.stats import fisher_exact
 
-        if not hasattr(self, "natural_threshold_"):
+        if not hasattr(self, "detector_threshold_"):
             raise NotFitted("log_rarity is not trained yet: call fit before drift.")
-        if self.natural_threshold_ is None:
+        if self.detector_threshold_ is None:
             return None
         values = np.asarray(scores, dtype=np.float64)
-        now, n = int((values > self.natural_threshold_).sum()), len(values)
+        now, n = int((values > self.detector_threshold_).sum()), len(values)
         then, known = self.flagged_, self.n_
         p = fisher_exact(np.array([[now, n - now], [then, known - then]])).pvalue
         odds = (now + 0.5) * (known - then + 0.5) / ((n - now + 0.5) * (then + 0.5))

@@ -55,13 +55,15 @@ class FusedViews(SeriesDetector):
     def _views(self, scene: Scene) -> list[View]:
         """Return the ways to look at a scene, one with windows among them."""
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         self.series_ = np.concatenate([stretch.values for stretch in stretches])
         self.ends_ = np.cumsum([len(stretch) for stretch in stretches])
         self.period_ = scene_period(self._training_scene())
         self._known = None
+        return self._calibrate()
 
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+    def _calibrate(self) -> FloatArray:
+        """Learn what is usual of each view, and return the scores (n,) of the training points."""
         learned = self._learned()
         held_out = learned.held_out()
         self.scales_ = np.stack([scale_of(values) for values in held_out.raw])
@@ -96,20 +98,19 @@ class FusedViews(SeriesDetector):
         self._known = None
         return super().set_state(state)
 
-    def score_together(self, X: Any) -> Scores:
-        """Return the scores of a series that begins with the training series, all in view."""
-        stretches = [stretch.values for stretch in self._check_scoring(X)]
-        series, known = np.concatenate(stretches), len(self.series_)
-        scene = Scene.of(series, known, np.cumsum([len(each) for each in stretches]))
+    def _score_together(self, stretches: Stretches) -> Scores:
+        values = [stretch.values for stretch in stretches]
+        series, known = np.concatenate(values), len(self.series_)
+        scene = Scene.of(series, known, np.cumsum([len(each) for each in values]))
         sights = [view(scene) for view in self._views(scene)]
         nearest = _first_match(sights).expected(scene.series, scene.series)
         expected = clipped(nearest, 1) * scene.unit
         adds = fuse(sights, known, scene_period(scene))
-        beyond = self._beyond(stretches)
+        beyond = self._beyond(values)
         parts = _parts(sights, adds, beyond, scene.judged)
-        values = parts.sum(axis=1)
-        usual = _quantile(values[:known])
-        return Scores(values / usual, parts / usual, expected)
+        total = parts.sum(axis=1)
+        usual = _quantile(total[:known])
+        return Scores(total / usual, parts / usual, expected)
 
     def _beyond(self, stretches: Sequence[FloatArray]) -> Excess:
         """Return what exceeds the limits in stretches that begin with the training series."""
@@ -119,7 +120,7 @@ class FusedViews(SeriesDetector):
         return seen
 
     def _learned(self) -> Learned:
-        """Return what the views have learned, made anew from the training series when loaded."""
+        """Return what the views have learned, made again from the training series when loaded."""
         if self._known is None:
             stretches = np.split(self.series_, self.ends_[:-1])
             self._known = Learned(stretches, Units.of(self.series_), self._learned_views())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,45 +12,37 @@ from torch import Tensor, nn
 
 from tocsin.errors import ParameterError
 from tocsin.features.windows import dominant_period, smooth_among
-from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining, overlapped
-from tocsin.types import FloatArray
+from tocsin.nn.series import ResidualRule, overlapped
+from tocsin.types import FloatArray, IntArray
 
 _WINDOW = 64
 
 _SHORTEST = 32
-"""Residuals are averaged over at least so many points: faster periods are mostly noise."""
+"""Residuals are averaged over at least this many points: faster periods are mostly noise."""
 
 _FLOOR = 0.02
-"""Added to a channel's usual residual, so that one learned to perfection does not rule."""
+"""Added to a channel's usual residual, so that one learned to perfection does not dominate."""
 
 
-class WindowReconstruction(NeuralSeriesDetector):
-    """A network that rebuilds windows of the scored channels.
+class WindowReconstruction(ABC):
+    """A neural detector of series that rebuilds windows of the scored channels.
 
     Windows are taken without their mean, so that a shape is known again at another level. The
     residual of a point is the mean of the absolute errors of all windows over it, and its
-    expected value the mean of their reconstructions. The part of a channel is its residual,
-    averaged over the dominant period, in units of what one in a hundred held-out points
-    exceeds; the score is the largest part.
+    expected value the mean of their reconstructions.
 
     ``latent`` is the size of a window's code and ``width`` that of the hidden layers; None
     makes them 8 and 64 for one channel, 16 and 128 for several.
 
-    A subclass gives ``_rebuild``.
+    It stands before ``NeuralSeriesDetector`` among the bases of a detector, which gives
+    ``_rebuild``.
     """
 
-    period_: int
+    latent: int | None
+    width: int | None
 
-    def __init__(
-        self,
-        *,
-        latent: int | None = None,
-        width: int | None = None,
-        **training: Unpack[SeriesTraining],
-    ) -> None:
-        super().__init__(**training)
-        self.latent = latent
-        self.width = width
+    window_: int
+    scored_: IntArray
 
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
@@ -79,7 +71,7 @@ class WindowReconstruction(NeuralSeriesDetector):
     def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
         def rebuilt_and_error(windows: Tensor) -> Tensor:
             actual, rebuilt = self._reconstruct(net, windows)
-            # One error a window: a point is as odd as the windows that it makes odd.
+            # One error per window: a point is as odd as the windows that it makes odd.
             error = (rebuilt - actual).abs().mean(1, keepdim=True).expand_as(rebuilt)
             return torch.cat([rebuilt, error], dim=2)
 
@@ -88,26 +80,34 @@ class WindowReconstruction(NeuralSeriesDetector):
         expected[:, self.scored_], residuals[:, self.scored_] = means.chunk(2, dim=1)
         return residuals, expected
 
-    def _choose(self, x: FloatArray) -> None:
-        periods = [dominant_period(channel) for channel in x[:, self.scored_].T]
-        self.period_ = max(int(np.median(periods)), min(_SHORTEST, self.window_))
-
-    def _usual(self, residuals: FloatArray) -> FloatArray:
-        usual: FloatArray = np.quantile(residuals, 0.99, axis=0) + _FLOOR
-        return usual
-
-    def _point_scores(self, residuals: FloatArray, mean: FloatArray) -> FloatArray:
-        return smooth_among(residuals, self.period_, mean)
-
-    def _together(self, parts: FloatArray) -> FloatArray:
-        values: FloatArray = parts.max(axis=1)
-        return values
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
+    def _check_sizes(self) -> None:
         for name, value in (("latent", self.latent), ("width", self.width)):
             if value is not None and value < 1:
                 raise ParameterError(f"{name} must be at least 1, or None; got {value}.")
+
+
+def _period(x: FloatArray, window: int) -> int:
+    periods = [dominant_period(channel) for channel in x.T]
+    return max(int(np.median(periods)), min(_SHORTEST, window))
+
+
+def _usual(residuals: FloatArray) -> FloatArray:
+    usual: FloatArray = np.quantile(residuals, 0.99, axis=0) + _FLOOR
+    return usual
+
+
+def _parts(residuals: FloatArray, mean: FloatArray, period: int) -> FloatArray:
+    return smooth_among(residuals, period, mean)
+
+
+def _together(parts: FloatArray) -> FloatArray:
+    values: FloatArray = parts.max(axis=1)
+    return values
+
+
+LARGEST_OVER_PERIODS = ResidualRule(_period, _usual, _parts, _together)
+"""The part of a channel is its residual, averaged over the dominant period, in units of what one
+in a hundred held-out points exceeds; the score is the largest part."""
 
 
 def dense(sizes: list[int]) -> nn.Sequential:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import median_filter
 
-from tocsin.base import Stretch
-from tocsin.detectors.series._subsequences import ChannelsDetector
+from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.series import out_of_block_scores
+from tocsin.detectors.series._channels import StandardisedChannels
 from tocsin.features.windows import smooth_among
 from tocsin.types import FloatArray, Scores
 
@@ -37,7 +38,7 @@ class Usual(NamedTuple):
     mean: FloatArray
 
 
-class ResidualDetector(ChannelsDetector):
+class ResidualDetector(StandardisedChannels, SeriesDetector):
     """A detector whose score is how far each point is from what it expects there.
 
     Residuals, in units of what is usual in training, are smoothed over ``width_`` points. One
@@ -80,6 +81,9 @@ class ResidualDetector(ChannelsDetector):
         clipped = np.minimum(residuals / size, limit)
         mean = np.append(clipped.mean(axis=0), self._together(clipped).mean())
         return Usual(size, limit, mean)
+
+    def _judge_training(self, stretches: Stretches) -> FloatArray:
+        return out_of_block_scores(self, stretches)
 
     def _judge(self, stretch: Stretch, severity: FloatArray) -> Scores:
         residuals, expected = self._residuals(stretch)

@@ -1,20 +1,20 @@
-"""What the streaming detectors share: one record of fixed size an entity, and compiled steps."""
+"""What the streaming detectors share: one record of fixed size per entity, and compiled steps."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from math import isnan
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from tocsin.base import State, StreamingDetector, Stretch, Stretches, join_scores
+from tocsin.base import State, Stateful, Stretch, Stretches, join_scores
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
-from tocsin.types import FloatArray, IntArray, Scores
+from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 Records = NDArray[np.void]
 """The state (entities, …): a structured array, whose fields are numbers and small arrays."""
@@ -44,17 +44,23 @@ SLOWEST = 1 / 20_000
 """The least weight of an event in the mean and scale."""
 
 
-class RecordStream(StreamingDetector):
+class RecordStream(Stateful, ABC):
     """A streaming detector whose whole state is ``states_``, one record for each entity.
 
     ``score`` takes a stretch whose place in time is that of the next event as what comes next;
     any other begins anew: scales and all that was learned stay, but its first events are not
     compared with what came last.
 
-    A subclass says what a record holds (``_new_states``), and has compiled functions that score
+    It stands before ``StreamingDetector`` among the bases of a detector, which says what a record
+    holds (``_new_states``), and has compiled functions that score
     an event and learn from it: ``_step`` for one event, ``_follow`` for many.
     """
 
+    card: ClassVar[Card]
+
+    n_features_in_: int
+    held_out_: BoolArray
+    entities_: int
     states_: Records
     begun_: int
 
@@ -126,7 +132,7 @@ class RecordStream(StreamingDetector):
         return self._follow(self.states_, 1, events).values
 
     def tracking(self, entities: int) -> Self:
-        """Return a copy that tracks so many entities, each from what this one has learned.
+        """Return a copy that tracks several entities, each from what this one has learned.
 
         Where several are tracked already, all start from what is known of the first. Raises
         NotFitted before ``fit``, and ParameterError for less than one entity.
@@ -140,24 +146,14 @@ class RecordStream(StreamingDetector):
         other.states_ = np.repeat(self.states_[:1], entities, axis=0)
         return other
 
-    def score_together(self, X: Any) -> Scores:
-        """Return the scores on the way through series that begin with those trained on.
-
-        Raises NotFitted before ``fit``, and SchemaMismatch for another shape than trained on.
-        """
-        self._check_fitted()
-        stretches = self._check_scoring(X)
+    def _score_together(self, stretches: Stretches) -> Scores:
         return self._scores_from_start(self._new_states(1, self.n_features_in_), stretches)
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from the events of a series (n, channels), as ``process`` does; y is ignored."""
-        if not hasattr(self, "training_scores_"):
-            return self.fit(X)
-        for i, stretch in enumerate(self._check_scoring(X)):
+    def _learn_more(self, stretches: Stretches) -> None:
+        for i, stretch in enumerate(stretches):
             if i:
                 self._begin(self.states_[:1])
             self._follow(self.states_[:1], 0, stretch.values)
-        return self
 
     def get_state(self) -> State:
         """Return the fitted attributes; the records as one array for each of their fields."""
@@ -174,20 +170,17 @@ class RecordStream(StreamingDetector):
         self.states_ = records
         return self
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         self._check_parameters()
         self.entities_ = 1
         self.states_ = self._new_states(1, self.n_features_in_)
-        self._on_the_way = self._scores_from_start(self.states_, stretches).values
+        scores = self._scores_from_start(self.states_, stretches).values
         last, count = stretches[-1], sum(map(len, stretches))
         self.begun_ = 0 if last.at is None else last.at + len(last) - count
         # While scales and samples settle, scores creep up; thresholds rest on the second half.
         self.held_out_[: count // 2] = False
         for begin in np.cumsum([len(stretch) for stretch in stretches])[:-1]:
             self.held_out_[begin : begin + WARM_UP] = False
-
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        scores: FloatArray = self.__dict__.pop("_on_the_way")
         return scores
 
     def _scores_from_start(self, states: Records, stretches: Stretches) -> Scores:

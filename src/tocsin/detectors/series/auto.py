@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
 from tocsin import registry
-from tocsin.base import StreamingDetector, Stretch, Stretches
+from tocsin.base import Detector, StreamingDetector, Stretch, Stretches
 from tocsin.detectors.series._fusion import FusedViews, scene_period
 from tocsin.detectors.series._views import ForecastView, Scene, View
 from tocsin.detectors.series.window_neighbours import window_views
@@ -46,7 +46,6 @@ class Auto(FusedViews):
     )
 
     chosen_: StreamingDetector
-    reason_: str
 
     def __init__(
         self, mode: Literal["batch", "streaming"] = "batch", delay: int = 0, seed: int = 0
@@ -55,34 +54,36 @@ class Auto(FusedViews):
         self.delay = delay
         self.seed = seed
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> None:
+    @property
+    def chosen(self) -> Detector:
+        """The detector that scores: this one, or as a stream the one that it chose."""
+        return self.chosen_ if self.mode == "streaming" else self
+
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         if self.mode not in ("batch", "streaming"):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
         if self.mode == "batch":
-            super()._fit(stretches, y)
+            own = super()._fit(stretches, y)
             self.reason_ = _reason(self._training_scene())
-            return
-        chosen = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
-        self.chosen_ = cast("StreamingDetector", chosen).fit(stretches)
+            return own
+        stream = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
+        self.chosen_ = stream.fit(stretches)
         self.held_out_ = self.chosen_.held_out_
         self.reason_ = "events are scored as they come" + (
             f", at most {self.delay} points late" if self.delay else ""
         )
+        return self.chosen_.training_scores_
 
     def _views(self, scene: Scene) -> list[View]:
         return [*window_views(scene), *forecast_views(scene)]
 
-    def score_together(self, X: Any) -> Scores:
-        """Return the scores of a series that begins with the training series, all in view."""
-        return super().score_together(X) if self.mode == "batch" else self.score(X)
+    def _score_together(self, stretches: Stretches) -> Scores:
+        if self.mode == "batch":
+            return super()._score_together(stretches)
+        return self._score_stretches(stretches)
 
     def _score(self, stretch: Stretch) -> Scores:
         return super()._score(stretch) if self.mode == "batch" else self.chosen_.score([stretch])
-
-    def _score_training(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        if self.mode == "batch":
-            return super()._score_training(stretches, y)
-        return self.chosen_.training_scores_
 
     def process(self, event: ArrayLike, entity: int = 0) -> float:
         """Return the score of one event (channels,) of an entity, then learn from it."""
@@ -93,7 +94,7 @@ class Auto(FusedViews):
         return self._stream().process_many(events)
 
     def tracking(self, entities: int) -> StreamingDetector:
-        """Return a copy of the chosen detector that tracks so many entities."""
+        """Return a copy of the chosen detector that tracks several entities."""
         return self._stream().tracking(entities)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

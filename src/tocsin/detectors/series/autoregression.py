@@ -7,8 +7,8 @@ from numba import njit
 
 from tocsin.base import Stretch, Stretches
 from tocsin.base.series import BLOCKS, blocks_of
+from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.detectors.series._subsequences import check_counts
 from tocsin.errors import ParameterError
 from tocsin.features.windows import starts
 from tocsin.types import Card, FloatArray, IntArray

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.series._sequences import SequenceDetector
-from tocsin.nn.series import SeriesTraining
+from tocsin.detectors.series._channels import check_counts
+from tocsin.detectors.series._sequences import (
+    MEAN_OVER_PERIODS,
+    MOST_HELD_OUT,
+    SEQUENCE_TRAINING,
+    Margins,
+    expected_residuals,
+    scored_channels,
+)
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card, FloatArray
 
 _STRETCH = 512
 
 
-class Cnn(SequenceDetector):
+class Cnn(NeuralSeriesDetector):
     """Residual of the forecast of a causal convolutional network with growing dilations.
 
     Series (n, channels) in any units, standardised inside. The network forecasts the change
@@ -47,7 +56,8 @@ class Cnn(SequenceDetector):
         "Detection in Time Series, IEEE Access 2019",
         cost="fit O(steps · batch · window · width² · layers), score O(n · width² · layers)",
     )
-    counts = ("width", "kernel", "layers")
+    rule = MEAN_OVER_PERIODS
+    most_held_out = MOST_HELD_OUT
 
     def __init__(
         self,
@@ -57,7 +67,7 @@ class Cnn(SequenceDetector):
         layers: int = 5,
         **training: Unpack[SeriesTraining],
     ) -> None:
-        super().__init__(**training)
+        super().__init__(**(SEQUENCE_TRAINING | training))
         self.width = width
         self.kernel = kernel
         self.layers = layers
@@ -66,6 +76,10 @@ class Cnn(SequenceDetector):
     def test_parameters(cls) -> dict[str, Any]:
         """Return parameters that make this detector small enough for the contract checks."""
         return {"steps": 60, "width": 16, "layers": 4, "window": 64}
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_counts(self, "width", "kernel", "layers")
 
     def _window_length(self, x: FloatArray) -> int:
         return 2 * self._seen
@@ -79,16 +93,22 @@ class Cnn(SequenceDetector):
         return _Causal(n_features, len(self.scored_), self.width, self.kernel, self.layers)
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
-        own = self._scored(x)
+        own = scored_channels(x, self.scored_)
         forecast = own[:, :-1] + net(x[:, :-1])
         known = x.shape[1] // 4  # the first points have too little before them
         return functional.huber_loss(forecast[:, known:], own[:, 1:][:, known:])
 
-    def _margins(self) -> tuple[int, int, int]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        expect = partial(self._expected, net)
+        return expected_residuals(self, x, at, self._margins(), expect)
+
+    def _margins(self) -> Margins:
+        """Return the points before, those of a stretch that is expected at once, those after."""
         return self._seen, _STRETCH, 0
 
     def _expected(self, net: Any, x: Tensor) -> Tensor:
-        forecast: Tensor = self._scored(x) + net(x)
+        """Return what is expected of windows x, in several ways (batch, length, scored, ways)."""
+        forecast: Tensor = scored_channels(x, self.scored_) + net(x)
         return forecast.roll(1, 1)[..., None]
 
 

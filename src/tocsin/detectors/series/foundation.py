@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from tocsin.base import Stretch, Stretches
+from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.detectors.series._subsequences import check_counts
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
 from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray

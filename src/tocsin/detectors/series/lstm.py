@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.series._sequences import SequenceDetector
-from tocsin.nn.series import SeriesTraining
+from tocsin.detectors.series._channels import check_counts
+from tocsin.detectors.series._sequences import (
+    MEAN_OVER_PERIODS,
+    MOST_HELD_OUT,
+    SEQUENCE_TRAINING,
+    Margins,
+    check_task,
+    expected_residuals,
+    scored_channels,
+)
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card, FloatArray
 
 _WARM_UP = 64  # points that the network reads before a stretch that counts
 _STRETCH = 256
 
 
-class Lstm(SequenceDetector):
+class Lstm(NeuralSeriesDetector):
     """Residual of a long short-term memory network: of its forecast, or of a reconstruction.
 
     Series (n, channels) in any units, standardised inside. ``task`` "forecast" forecasts the
@@ -51,7 +61,8 @@ class Lstm(SequenceDetector):
         "score O(n · hidden · (channels + hidden))",
     )
     tasks = ("forecast", "reconstruction")
-    counts = ("horizon", "hidden")
+    rule = MEAN_OVER_PERIODS
+    most_held_out = MOST_HELD_OUT
 
     def __init__(
         self,
@@ -61,7 +72,7 @@ class Lstm(SequenceDetector):
         hidden: int = 48,
         **training: Unpack[SeriesTraining],
     ) -> None:
-        super().__init__(**training)
+        super().__init__(**(SEQUENCE_TRAINING | training))
         self.task = task
         self.horizon = horizon
         self.hidden = hidden
@@ -70,6 +81,11 @@ class Lstm(SequenceDetector):
     def test_parameters(cls) -> dict[str, Any]:
         """Return parameters that make this detector small enough for the contract checks."""
         return {"steps": 60, "hidden": 16, "window": 48}
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_counts(self, "horizon", "hidden")
+        check_task(self.task, self.tasks)
 
     def _window_length(self, x: FloatArray) -> int:
         return 96 if self.task == "forecast" else 64
@@ -86,7 +102,7 @@ class Lstm(SequenceDetector):
         return min(self.horizon, self.window_ // 2)
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
-        own = self._scored(x)
+        own = scored_channels(x, self.scored_)
         if self.task == "reconstruction":
             return functional.huber_loss(net(x), own)
         forecast = own[:, : -self._ahead, :, None] + net(x[:, : -self._ahead])
@@ -94,14 +110,20 @@ class Lstm(SequenceDetector):
         known = x.shape[1] // 4  # the state has to fill before a forecast can be right
         return functional.huber_loss(forecast[:, known:], actual[:, known:])
 
-    def _margins(self) -> tuple[int, int, int]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        expect = partial(self._expected, net)
+        return expected_residuals(self, x, at, self._margins(), expect)
+
+    def _margins(self) -> Margins:
+        """Return the points before, those of a stretch that is expected at once, those after."""
         if self.task == "reconstruction":
             margin = self.window_ // 4
             return margin, self.window_ - 2 * margin, margin
         return _WARM_UP + self._ahead, _STRETCH, 0
 
     def _expected(self, net: Any, x: Tensor) -> Tensor:
-        own = self._scored(x)
+        """Return what is expected of windows x, in several ways (batch, length, scored, ways)."""
+        own = scored_channels(x, self.scored_)
         if self.task == "reconstruction":
             rebuilt: Tensor = net(x)
             return rebuilt[..., None]

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from tocsin.base import Stretch, Stretches
-from tocsin.detectors.series._subsequences import ChannelsDetector, check_counts, overlay
+from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.series import out_of_block_scores
+from tocsin.detectors.series._channels import StandardisedChannels, check_counts
+from tocsin.detectors.series._subsequences import overlay
 from tocsin.errors import ParameterError
 from tocsin.features.windows import average_over_windows, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -19,7 +21,7 @@ _FLAT = 0.05  # of a channel's deviation: windows flatter than this are not blow
 _ROUNDING = 1e-12  # squared deviations: what is left of nothing by computing products
 
 
-class MatrixProfile(ChannelsDetector):
+class MatrixProfile(StandardisedChannels, SeriesDetector):
     """Distance of each window to its nearest neighbour that begins at least a window away.
 
     Windows of ``window`` points (None: 100, or the dominant period of a single channel if it is
@@ -82,7 +84,7 @@ class MatrixProfile(ChannelsDetector):
         self.lengths_ = np.array([len(each) for each in coarse])
 
     def _judge_training(self, stretches: Stretches) -> FloatArray:
-        values = super()._judge_training(stretches)
+        values = out_of_block_scores(self, stretches)
         self._leave_out_edges(stretches, self.window_)
         return values
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tocsin.base import StreamingDetector
 from tocsin.detectors.series._kernels import LONGEST_DELAY, begin, new_channels, score_at, update
 from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
 
 
-class RecursiveAr(RecordStream):
+class RecursiveAr(RecordStream, StreamingDetector):
     """Error of a recursive autoregression, and distance to earlier windows, event by event.
 
     Each channel is forecast by recursive least squares, robust to outliers, from its last 16

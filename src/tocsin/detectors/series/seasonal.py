@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch, Stretches
+from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.detectors.series._subsequences import check_counts
 from tocsin.features.windows import autocorrelation, dominant_period, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 

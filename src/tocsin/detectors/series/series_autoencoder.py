@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.series._reconstruction import WindowReconstruction, dense
+from tocsin.detectors.series._reconstruction import (
+    LARGEST_OVER_PERIODS,
+    WindowReconstruction,
+    dense,
+)
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card
 
 
-class SeriesAutoencoder(WindowReconstruction):
+class SeriesAutoencoder(WindowReconstruction, NeuralSeriesDetector):
     """A dense autoencoder of windows; the score is how badly it reconstructs a point.
 
     Series (n, channels) in any units, standardised inside. The score of a point is the
@@ -41,6 +46,18 @@ class SeriesAutoencoder(WindowReconstruction):
         paper="Sakurada, Yairi, Anomaly Detection Using Autoencoders, MLSDA 2014",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
     )
+    rule = LARGEST_OVER_PERIODS
+
+    def __init__(
+        self,
+        *,
+        latent: int | None = None,
+        width: int | None = None,
+        **training: Unpack[SeriesTraining],
+    ) -> None:
+        super().__init__(**training)
+        self.latent = latent
+        self.width = width
 
     def _network(self, n_features: int) -> nn.Module:
         inputs, width, latent = self._sizes()
@@ -53,3 +70,7 @@ class SeriesAutoencoder(WindowReconstruction):
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         target, rebuilt = self._reconstruct(net, x)
         return functional.huber_loss(rebuilt, target)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._check_sizes()

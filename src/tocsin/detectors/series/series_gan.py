@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.series._reconstruction import WindowReconstruction, dense
+from tocsin.detectors.series._reconstruction import (
+    LARGEST_OVER_PERIODS,
+    WindowReconstruction,
+    dense,
+)
 from tocsin.errors import ParameterError
-from tocsin.nn.series import SeriesTraining
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card
 
 
-class SeriesGan(WindowReconstruction):
+class SeriesGan(WindowReconstruction, NeuralSeriesDetector):
     """A generator that rebuilds windows, trained against a discriminator.
 
     Series (n, channels) in any units, standardised inside. The discriminator tells windows
@@ -47,6 +51,7 @@ class SeriesGan(WindowReconstruction):
         paper="Zhou et al., BeatGAN: Anomalous Rhythm Detection, IJCAI 2019",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
     )
+    rule = LARGEST_OVER_PERIODS
 
     def __init__(
         self,
@@ -56,7 +61,9 @@ class SeriesGan(WindowReconstruction):
         width: int | None = None,
         **training: Unpack[SeriesTraining],
     ) -> None:
-        super().__init__(latent=latent, width=width, **training)
+        super().__init__(**training)
+        self.latent = latent
+        self.width = width
         self.adversarial = adversarial
 
     def _network(self, n_features: int) -> nn.Module:
@@ -94,6 +101,7 @@ class SeriesGan(WindowReconstruction):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        self._check_sizes()
         if not self.adversarial >= 0:
             raise ParameterError(f"adversarial must be at least 0; got {self.adversarial}.")
 

@@ -8,9 +8,13 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
-from tocsin.detectors.series._reconstruction import WindowReconstruction, dense
+from tocsin.detectors.series._reconstruction import (
+    LARGEST_OVER_PERIODS,
+    WindowReconstruction,
+    dense,
+)
 from tocsin.errors import ParameterError
-from tocsin.nn.series import SeriesTraining
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card
 
 _LOG_DEVIATION = (math.log(0.02), 2.0)
@@ -23,7 +27,7 @@ _SPEED = 10.0
 """How much faster than the weights the decoder's log-deviations move."""
 
 
-class SeriesVae(WindowReconstruction):
+class SeriesVae(WindowReconstruction, NeuralSeriesDetector):
     """A β-variational autoencoder of windows with a Gaussian decoder.
 
     Series (n, channels) in any units, standardised inside. The decoder's deviation is learned,
@@ -56,6 +60,7 @@ class SeriesVae(WindowReconstruction):
         paper="Xu et al., Unsupervised Anomaly Detection via Variational Auto-Encoder, WWW 2018",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
     )
+    rule = LARGEST_OVER_PERIODS
 
     def __init__(
         self,
@@ -65,7 +70,9 @@ class SeriesVae(WindowReconstruction):
         width: int | None = None,
         **training: Unpack[SeriesTraining],
     ) -> None:
-        super().__init__(latent=latent, width=width, **training)
+        super().__init__(**training)
+        self.latent = latent
+        self.width = width
         self.beta = beta
 
     def _network(self, n_features: int) -> nn.Module:
@@ -89,6 +96,7 @@ class SeriesVae(WindowReconstruction):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        self._check_sizes()
         if not self.beta >= 0:
             raise ParameterError(f"beta must be at least 0; got {self.beta}.")
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tocsin.base import Stretch, Stretches
+from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.detectors.series._subsequences import check_counts
 from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray, Scores
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tocsin.base import StreamingDetector
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
     FAR_OFF,
@@ -45,7 +46,7 @@ _RECORD = np.dtype(
 )
 
 
-class StreamingAutoencoder(RecordStream):
+class StreamingAutoencoder(RecordStream, StreamingDetector):
     """Reconstruction error of an autoencoder that learns online, but not from what it alarms on.
 
     The last 32 values of all channels, relative to a slow mean and scale, are encoded into 8

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from tocsin.base import StreamingDetector
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
     FAR_OFF,
@@ -40,7 +41,7 @@ _RECORD = np.dtype(
 )
 
 
-class StreamingForest(RecordStream):
+class StreamingForest(RecordStream, StreamingDetector):
     """How little mass half-space trees have where an event lies, event by event.
 
     Each channel has its own 24 trees of depth 6, over six features: the value, its change, its

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tocsin.detectors.series._sequences import SequenceDetector
+from tocsin.detectors.series._channels import check_counts
+from tocsin.detectors.series._sequences import (
+    MEAN_OVER_PERIODS,
+    MOST_HELD_OUT,
+    SEQUENCE_TRAINING,
+    Margins,
+    check_task,
+    expected_residuals,
+    scored_channels,
+)
 from tocsin.errors import ParameterError
-from tocsin.nn.series import SeriesTraining
+from tocsin.nn.series import NeuralSeriesDetector, SeriesTraining
 from tocsin.types import Card, FloatArray
 
 _PHASES = 4  # masks, of every fourth patch each, that together hide all points once
 
 
-class Transformer(SequenceDetector):
+class Transformer(NeuralSeriesDetector):
     """Residual of a Transformer over patches: of what was masked, or of the next patch.
 
     Series (n, channels) in any units, standardised inside, and cut into patches of ``patch``
@@ -52,7 +62,8 @@ class Transformer(SequenceDetector):
         "score O(n · width² · layers / patch)",
     )
     tasks = ("masked", "forecast")
-    counts = ("patch", "width", "layers")
+    rule = MEAN_OVER_PERIODS
+    most_held_out = MOST_HELD_OUT
     heads = 4
 
     def __init__(
@@ -65,7 +76,7 @@ class Transformer(SequenceDetector):
         masked: float = 0.3,
         **training: Unpack[SeriesTraining],
     ) -> None:
-        super().__init__(**training)
+        super().__init__(**(SEQUENCE_TRAINING | training))
         self.task = task
         self.patch = patch
         self.width = width
@@ -79,6 +90,8 @@ class Transformer(SequenceDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_counts(self, "patch", "width", "layers")
+        check_task(self.task, self.tasks)
         if self.width % self.heads:
             raise ParameterError(f"width must be a multiple of {self.heads}; got {self.width}.")
         if not 0 < self.masked < 1:
@@ -106,7 +119,7 @@ class Transformer(SequenceDetector):
 
     def _loss(self, net: Any, x: Tensor) -> Tensor:
         x = x[:, : self._patches * self._points]
-        own = self._scored(x)
+        own = scored_channels(x, self.scored_)
         if self.task == "forecast":
             forecast = self._ahead(net, x)
             return functional.huber_loss(forecast[:, :-1].flatten(1, 2), own[:, self._points :])
@@ -119,17 +132,22 @@ class Transformer(SequenceDetector):
         """Return the forecasts (batch, patches, points, scored) that follow on each patch."""
         last = x[:, self._points - 1 :: self._points]
         level = last[:, :, None]
-        forecast: Tensor = net(x) + self._scored(level)
+        forecast: Tensor = net(x) + scored_channels(level, self.scored_)
         return forecast
 
     def _fill(self, net: Any, x: Tensor, hidden: Tensor) -> Tensor:
         """Return windows (batch, length, scored) filled in from the patches not hidden."""
         seen = (~hidden).repeat_interleave(self._points, 1)[..., None].to(x.dtype)
         level = (x * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp_min(1)
-        filled: Tensor = net(x - level, hidden).flatten(1, 2) + self._scored(level)
+        filled: Tensor = net(x - level, hidden).flatten(1, 2) + scored_channels(level, self.scored_)
         return filled
 
-    def _margins(self) -> tuple[int, int, int]:
+    def _residuals(self, net: Any, x: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        expect = partial(self._expected, net)
+        return expected_residuals(self, x, at, self._margins(), expect)
+
+    def _margins(self) -> Margins:
+        """Return the points before, those of a stretch that is expected at once, those after."""
         if self.task == "forecast":
             before = max(1, self._patches // 2)
             return before * self._points, (self._patches - before) * self._points, 0
@@ -141,11 +159,12 @@ class Transformer(SequenceDetector):
         )
 
     def _expected(self, net: Any, x: Tensor) -> Tensor:
+        """Return what is expected of windows x, in several ways (batch, length, scored, ways)."""
         if self.task == "forecast":
             forecast = self._ahead(net, x).roll(1, 1)
             return forecast.flatten(1, 2)[..., None]
         phase = torch.arange(self._patches, device=x.device) % _PHASES
-        expected = self._scored(x).clone()
+        expected = scored_channels(x, self.scored_).clone()
         for each in range(_PHASES):
             hidden = (phase == each).expand(len(x), -1)
             where = hidden.repeat_interleave(self._points, 1)[..., None]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tocsin import registry
 from tocsin.base import TableDetector
 from tocsin.base.abilities import Chooses
-from tocsin.types import Card, FloatArray, IntArray
+from tocsin.types import Card, FloatArray, IntArray, Training
 
 _ENOUGH_ANOMALIES = 30
 """On six data sets, with 30 labelled anomalies the classifier gains about 5 points of AUC-PR over
@@ -49,9 +47,7 @@ class Auto(Chooses, TableDetector):
     uses_labels = True
     items = "rows"
 
-    def __init__(
-        self, training: Literal["guess", "clean", "mixed"] = "guess", seed: int = 0
-    ) -> None:
+    def __init__(self, training: Training = "guess", seed: int = 0) -> None:
         self.training = training
         self.seed = seed
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from tocsin import registry
-from tocsin.base import Detector, TextDetector
+from tocsin.base import TextDetector
+from tocsin.base.abilities import Chooses
 from tocsin.encoders.text import DEFAULT
-from tocsin.errors import ParameterError
-from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
+from tocsin.types import Card, FloatArray, IntArray, TextArray, Training
 
 _MANY_ANOMALIES = 100
 
 
-class Auto(TextDetector):
+class Auto(Chooses, TextDetector):
     """Choose a detector by the training texts and learn with it.
 
     ``training``: "clean" (the texts are normal), "mixed" (some unknown ones are anomalies) or
@@ -44,14 +44,11 @@ class Auto(TextDetector):
     )
 
     uses_labels = True
-
-    chosen_: Detector
-    reason_: str
-    warnings_: list[str]
+    items = "texts"
 
     def __init__(
         self,
-        training: Literal["guess", "clean", "mixed"] = "guess",
+        training: Training = "guess",
         encoder: str | None = DEFAULT,
         lexicon: bool = False,
         seed: int = 0,
@@ -66,34 +63,22 @@ class Auto(TextDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"encoder": None}
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
+        self._check_training_parameter()
         name, self.reason_ = self._choose(y)
         parameters: dict[str, Any] = {"encoder": self.encoder, "seed": self.seed}
         if name != "text_classifier":
             training = "clean" if y is not None and self.training == "guess" else self.training
             parameters |= {"training": training, "lexicon": self.lexicon}
-        self.chosen_ = registry.create(name, "text", **parameters)
-        self.chosen_.fit(X, y)
-        self.warnings_ = list(getattr(self.chosen_, "warnings_", []))
+        own = self._learn_with(registry.create(name, "text", **parameters), X, y)
+        self.warnings_ = list(self.chosen_.warnings_)
+        return own
 
     def _choose(self, y: IntArray | None) -> tuple[str, str]:
         """Return the name of a detector and the reason for it."""
-        if self.training not in ("guess", "clean", "mixed"):
-            raise ParameterError(
-                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
-            )
-        if self.training == "clean":
-            return "text_views", "training texts are taken as normal (clean)"
-        if y is not None:
-            return self._choose_by_labels(int(y.sum()))
-        if self.training == "mixed":
-            return "text_views", (
-                "training texts are taken as unlabelled, with anomalies among them (mixed)"
-            )
-        return "text_views", (
-            "guessed that the training texts may hold anomalies, the safer guess: say --clean "
-            '(training="clean") if they are all normal, --mixed (training="mixed") if not'
-        )
+        if y is None or self.training == "clean":
+            return "text_views", self._assumption()
+        return self._choose_by_labels(int(y.sum()))
 
     def _choose_by_labels(self, anomalies: int) -> tuple[str, str]:
         if anomalies == 0:
@@ -104,9 +89,3 @@ class Auto(TextDetector):
         if self.encoder is None:
             return "text_few_labels", f"{labelled}, and there is no encoder to fine-tune"
         return "text_classifier", f"{labelled}, enough to fine-tune an encoder"
-
-    def _score(self, X: TextArray) -> Scores:
-        return self.chosen_.score(X)
-
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        return self.chosen_.training_scores_

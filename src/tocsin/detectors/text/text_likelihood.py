@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tocsin.base import TextDetector, check_texts
+from tocsin.base.abilities import ScoresByToken
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
 from tocsin.encoders.language import DEFAULT, TokenSurprise, load
@@ -17,7 +18,7 @@ from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
 _COLUMNS = {"mean": [0], "worst": [1], "both": [0, 1]}
 
 
-class TextLikelihood(TextDetector):
+class TextLikelihood(TextDetector, ScoresByToken):
     """Surprise of a causal language model, which has not seen the training texts.
 
     ``aggregate``: "mean" is that of all tokens of a text, the logarithm of its perplexity;

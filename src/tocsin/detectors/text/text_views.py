@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tocsin.base import State, TextDetector
+from tocsin.base.abilities import ScoresByView
 from tocsin.detectors.text._duplicates import near_duplicates
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._views import (
@@ -38,7 +39,7 @@ _TEMPLATES = 3  # groups or more
 _MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
 
 
-class TextViews(TextDetector):
+class TextViews(TextDetector, ScoresByView):
     """Several views of texts, each calibrated to p-values, put together as Fisher does.
 
     The score is the sum of −log p over the views, ``view_scores`` the terms:

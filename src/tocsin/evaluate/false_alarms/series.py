@@ -79,7 +79,7 @@ def _measure(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scores = pipeline.fit(series.X[:edge]).score(series.X[later])
-    except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
+    except Exception as error:  # noqa: BLE001 - a detector's failure is its result here
         failed = nothing | {"error": f"{type(error).__name__}: {error}"}
         return [failed | {"budget": budget} for budget in budgets]
     rows = []

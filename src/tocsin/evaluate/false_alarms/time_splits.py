@@ -5,7 +5,7 @@ later data to measure on:
 
 - ``train_normal.csv`` or ``train.csv``, or the files of ``train/good``, one after the other;
 - ``test_normal.csv`` and ``test.csv``, where they are, and every ``test_NAME.csv``; a column
-  ``label`` tells faults (1) from normal data (0), without one a file is normal; where there is a
+  ``label`` marks faults (1) and normal data (0), without one a file is normal; where there is a
   ``test_normal.csv``, false alarms are counted on it alone;
 - or the files of ``test/good``, normal, and of every other folder ``test/NAME``, faults;
 - or one file with labels, in the order of time: the normal items of its first 55 % are learned
@@ -219,7 +219,7 @@ def _measure(pipeline: BasePipeline, split: TimeSplit, budgets: Sequence[float])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = _detected(pipeline, split)
-    except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
+    except Exception as error:  # noqa: BLE001 - a detector's failure is its result here
         reason = f"{type(error).__name__}: {error}"
         return [empty | {"budget": budget, "inside": False, "error": reason} for budget in budgets]
     values = np.concatenate([scores.values for scores, _ in found])

@@ -1,4 +1,4 @@
-"""Labelled items of which some are learned from and others judged."""
+"""Labelled items of which some are learned from and others scored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled logs whose sessions can be taken apart: some to learn from, others to be judged."""
+"""Labelled logs whose sessions can be taken apart: some to learn from, others to be scored."""
 
 from __future__ import annotations
 

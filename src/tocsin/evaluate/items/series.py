@@ -1,4 +1,4 @@
-"""Points of series: what comes first is learned from, and all are judged."""
+"""Points of series: what comes first is learned from, and all are scored."""
 
 from __future__ import annotations
 

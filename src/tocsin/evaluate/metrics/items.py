@@ -151,7 +151,7 @@ def check_pairs(y: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]:
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != labels.shape:
         raise InputError(
-            f"Expected {len(labels)} scores, one a label; got an array of shape {values.shape}."
+            f"Expected {len(labels)} scores, one per label; got an array of shape {values.shape}."
         )
     if not np.isfinite(values).all():
         raise InputError(f"{int((~np.isfinite(values)).sum())} scores are not finite numbers.")

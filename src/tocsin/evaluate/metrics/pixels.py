@@ -1,4 +1,4 @@
-"""How well heat maps tell where anomalies are, over the pixels of the images themselves."""
+"""How well heat maps locate anomalies, over the pixels of the images themselves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pixel_metrics(maps: MapArray, masks: Iterable[BoolArray]) -> PixelMetrics:
     A mask has the size of its image, to which the map is brought bilinearly; one without anything
     True is that of a good image, and its pixels count as normal ones. Regions are 8-connected.
     Masks are taken one at a time, and memory does not grow with their number: heat is counted in
-    2^20 bins, which tell values apart that differ by 0.05 % of their distance from the median of
+    2^20 bins, which distinguish values that differ by 0.05 % of their distance from the median of
     the maps; what is in one bin is tied. Raises InputError for another number of masks than maps.
 
     Bergmann et al., The MVTec Anomaly Detection Dataset, IJCV 2021.

@@ -155,7 +155,7 @@ def range_precision_recall(
 def point_adjusted(y: ArrayLike, is_anomaly: ArrayLike) -> RangeMetrics:
     """Return precision, recall and F1 of points after every range touched counts as all called.
 
-    Flattering, and here only because much of the literature reports it: one alarm anywhere in
+    Optimistic, and here only because much of the literature reports it: one alarm anywhere in
     a long range makes all of its points found, so that random alarms reach a high F1 where
     ranges are long. Do not choose a detector by it. Raises as ``range_precision_recall``.
     Xu et al., Unsupervised anomaly detection via variational auto-encoder for seasonal KPIs,

@@ -1,9 +1,10 @@
-"""Labelled sets of images in folders, with masks or boxes that say where anomalies are.
+"""Labelled sets of images in folders, with masks or boxes that locate anomalies.
 
 A set is a folder with ``train/good``, ``test/good`` and a folder ``test/DEFECT`` for each kind of
-defect. Where anomalies are say masks, ``ground_truth/DEFECT/STEM.png`` or ``STEM_mask.png`` (above
-127 is anomalous), or files ``boxes/STEM.txt`` with a line ``x1 y1 x2 y2 type`` a box, in pixels,
-x2 and y2 excluded. So MVTec AD comes (Bergmann et al., IJCV 2021), and DeepPCB once sorted.
+defect. Anomalies are located by masks, ``ground_truth/DEFECT/STEM.png`` or ``STEM_mask.png`` (above
+127 is anomalous), or by files ``boxes/STEM.txt`` with one line ``x1 y1 x2 y2 type`` per box, in
+pixels, x2 and y2 excluded. MVTec AD has this layout (Bergmann et al., IJCV 2021), and DeepPCB once
+sorted.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ GOOD = "good"
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Paths of images to learn from, ``train`` (n,), and of those to be judged, ``test`` (m,).
+    """Paths of images to learn from, ``train`` (n,), and of those to be scored, ``test`` (m,).
 
     ``kinds``: m kinds of defects, "good" for none. ``sizes``: m sizes (rows, columns).
-    ``truth``: m files that say where the anomaly is, None for good images and in sets without.
+    ``truth``: m files that locate the anomaly, None for good images and in sets without.
     """
 
     name: str
@@ -61,7 +62,7 @@ class ImageSet:
 def read_image_sets(data: Path, only: Collection[str] | None = None) -> dict[str, ImageSet]:
     """Return the sets in a folder by name, or those named.
 
-    Every test image and every mask is read once, so that what is wrong with one is said before
+    Every test image and every mask is read once, so that what is wrong with one is reported before
     anything is measured. Raises InputError when there is no set, UnreadableFile naming what is
     missing or does not fit.
     """
@@ -99,7 +100,7 @@ def _read_set(folder: Path) -> ImageSet:
 
 
 def _truth(folder: Path, kind: str, stem: str) -> Path | None:
-    """Return the file that says where the anomaly of an image is; None in sets without any."""
+    """Return the file that locates the anomaly of an image; None in sets without any."""
     if kind == GOOD:
         return None
     masks, boxes = folder / "ground_truth", folder / "boxes"
@@ -112,7 +113,7 @@ def _truth(folder: Path, kind: str, stem: str) -> Path | None:
     for path in choices:
         if path.is_file():
             return path
-    raise UnreadableFile(f"{choices[0]} is not there: it says where the anomaly is.")
+    raise UnreadableFile(f"{choices[0]} is not there: it locates the anomaly.")
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -145,5 +146,7 @@ def _boxes(path: Path, size: tuple[int, int]) -> BoolArray:
     except UnreadableFile:
         raise
     except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path} has not a line x1 y1 x2 y2 type a box: {error}") from error
+        raise UnreadableFile(
+            f"{path} does not hold one line x1 y1 x2 y2 type per box: {error}"
+        ) from error
     return mask

@@ -34,7 +34,7 @@ _COLUMNS = {"kind", "family", "name", "tsb_ad_file", "tsb_ad_exact"}
 class LabelledSeries:
     """A series X (n, channels), its labels y (n,), and the length of the prefix to learn from.
 
-    ``tsb_ad_file`` names the same series in TSB-AD, None where there is none exactly alike.
+    ``tsb_ad_file`` names the same series in TSB-AD, None unless one is exactly alike.
     """
 
     family: str

@@ -52,7 +52,7 @@ class Suite(ABC, Generic[Task]):
     by: ClassVar[str] = ""
 
     parameters: Mapping[str, Any] = {}
-    """What detectors get that have such parameters."""
+    """Given to each detector that has a parameter of the name."""
 
     @abstractmethod
     def tasks(self) -> Iterator[Task]:
@@ -60,11 +60,11 @@ class Suite(ABC, Generic[Task]):
 
     @abstractmethod
     def describe(self, task: Task) -> Row:
-        """Return the keys of a row that tell which task it is of."""
+        """Return the keys of a row that identify its task."""
 
     @abstractmethod
     def measure(self, task: Task, detector: str | Detector) -> Row:
-        """Return what a detector reached on a task; whatever it raises is its failure."""
+        """Return what a detector reached on a task; an exception becomes its error."""
 
     def run(
         self,
@@ -85,7 +85,7 @@ class Suite(ABC, Generic[Task]):
                 for detector in detectors:
                     name = detector if isinstance(detector, str) else detector.card.name
                     row = {**self.describe(task), "detector": name}
-                    rows.append(row | self._measured(task, detector))
+                    rows.append(row | self._measure_safely(task, detector))
                     if progress is not None:
                         progress(rows[-1])
         return rows
@@ -113,7 +113,7 @@ class Suite(ABC, Generic[Task]):
             console.print(f"{row['detector']} failed on {where}: {row['error']}", markup=False)
 
     def locate(self, row: Row) -> str:
-        """Return the words that tell which task a row is of."""
+        """Return the words that identify the task of a row."""
         places = [row["dataset"], *([row[self.by]] if self.by else [])]
         return ", ".join([*map(str, places), *([f"seed {row['seed']}"] if "seed" in row else [])])
 
@@ -137,14 +137,14 @@ class Suite(ABC, Generic[Task]):
             for dataset, group in [*sets, *([("all", same)] if len(sets) > 1 else [])]:
                 yield (str(value), str(dataset)), group
 
-    def _measured(self, task: Task, detector: str | Detector) -> Row:
+    def _measure_safely(self, task: Task, detector: str | Detector) -> Row:
         row: Row = dict.fromkeys((*self.measures, "error"))
         try:
             with quiet():
                 return row | self.measure(task, detector)
         except (MissingExtra, UnknownName):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a detector dies of is its result here
+        except Exception as error:  # noqa: BLE001 - a detector's failure is its result here
             return row | {"error": f"{type(error).__name__}: {error}"}
 
     def _check(self, detectors: Sequence[str | Detector]) -> None:

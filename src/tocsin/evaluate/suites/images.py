@@ -92,7 +92,7 @@ class ImageSuite(Suite[ImageTask]):
         for images in sets:
             for few in self.shots:
                 for seed in self.seeds:
-                    yield ImageTask(images, few, seed, _drawn(images.train, few, seed))
+                    yield ImageTask(images, few, seed, _draw_shots(images.train, few, seed))
 
     def describe(self, task: ImageTask) -> Row:
         """Return set, shots and seed."""
@@ -115,7 +115,7 @@ class ImageSuite(Suite[ImageTask]):
             "ms_per_image": 1000 * seconds / len(scores),
             "fit_seconds": fit_seconds,
             "peak_mb": memory.mb,
-            "chosen": getattr(made, "reason_", None),
+            "chosen": made.reason_ or None,
         }
 
     def print(self, rows: Sequence[Row], console: Console) -> None:
@@ -123,7 +123,7 @@ class ImageSuite(Suite[ImageTask]):
         super().print([row | {"shots": row["shots"] or "all"} for row in rows], console)
 
 
-def _drawn(train: ImageArray, few: int | None, seed: int) -> ImageArray:
+def _draw_shots(train: ImageArray, few: int | None, seed: int) -> ImageArray:
     """Return ``few`` of the images, in their order; by one seed, fewer are among more."""
     if few is None:
         return train

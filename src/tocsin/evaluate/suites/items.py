@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import Detector
+from tocsin.base.abilities import FindsThreshold
 from tocsin.errors import ParameterError, UnreadableFile
 from tocsin.evaluate.metrics import classification, ranking
 from tocsin.evaluate.suites.base import Column, Row, Stopwatch, Suite, check_seeds, decide_by
@@ -21,10 +22,10 @@ from tocsin.types import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class ItemTask:
-    """Items X (n,) to learn from, perhaps with labels y (n,), and items to be judged.
+    """Items X (n,) to learn from, perhaps with labels y (n,), and items to be scored.
 
-    ``test`` and ``labels`` (m,), 1 = anomaly: what is judged, X itself where ``test`` is None.
-    ``training``: what is known of X, for detectors that have such a parameter.
+    ``test`` and ``labels`` (m,), 1 = anomaly: what is scored, X itself where ``test`` is None.
+    ``training``: what is known of X, for detectors that have this parameter.
     """
 
     dataset: str
@@ -98,7 +99,7 @@ class ItemSuite(Suite[ItemTask]):
             watch.lap()
             scores = made.score(task.test).values
         seconds = watch.lap()
-        found, threshold = _decided(task, made, scores)
+        found, threshold = _decide(task, made, scores)
         ranks = ranking(task.labels, scores)
         return {
             "roc_auc": ranks.roc_auc,
@@ -127,9 +128,9 @@ def read_labelled(path: Path, column: str, label: str) -> tuple[NDArray[np.objec
     return table[column].to_numpy(dtype=object), table[label].to_numpy().astype(np.int64)
 
 
-def _decided(task: ItemTask, detector: Detector, scores: FloatArray) -> tuple[BoolArray, float]:
+def _decide(task: ItemTask, detector: Detector, scores: FloatArray) -> tuple[BoolArray, float]:
     """Return which items are anomalies, and the threshold, found without labels."""
-    found = getattr(detector, "natural_threshold_", None)
+    found = detector.detector_threshold_ if isinstance(detector, FindsThreshold) else None
     if task.training == "mixed" and found is not None:
         return scores > found, float(found)
     own = detector.training_scores_

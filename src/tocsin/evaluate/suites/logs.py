@@ -81,7 +81,7 @@ def hdfs_tasks(folder: Path, protocols: Sequence[str], seeds: Sequence[int]) -> 
 
 
 def bgl_tasks(path: Path, protocols: Sequence[str], seeds: Sequence[int]) -> Iterator[ItemTask]:
-    """Yield the tasks of a file of lines whose first field says which are anomalies.
+    """Yield the tasks of a file of lines whose first field marks the anomalies.
 
     Raises UnreadableFile for a file that cannot be read, or in which no line is normal.
     """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TableTask(NamedTuple):
-    """Rows to learn from, rows to be judged, and the labels of these."""
+    """Rows to learn from, rows to be scored, and the labels of these."""
 
     dataset: str
     seed: int

@@ -53,7 +53,7 @@ def read_texts(
     chosen = [path for path in paths if only is None or path.stem in only]
     if not chosen:
         known = ", ".join(path.stem for path in paths) or "none"
-        raise InputError(f"{data} holds no such sets (NAME.csv); it has: {known}.")
+        raise InputError(f"{data} holds none of these sets (NAME.csv); it has: {known}.")
     return {path.stem: read_labelled(path, "text", "label") for path in chosen}
 
 

@@ -2,7 +2,7 @@
 
 Matplotlib is imported when the first plot is drawn, and its global settings are left as they
 were. Colour-blind readers can distinguish the colours. Of many points, a seeded sample is drawn,
-and the legend says so.
+and the legend states this.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _MOST_STRETCHES = 1000
 _GAP = 10
-"""Where so many times the usual time between points passes, nothing is drawn."""
-_TAIL = 1e4  # a channel whose spikes are so many times its usual spread hides all else
+"""Where this many times the usual time between points passes, nothing is drawn."""
+_TAIL = 1e4  # a channel whose spikes are this many times its usual spread hides all else
 
 
 def series_plot(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tocsin.cli.show_logs import cut
+from tocsin.cli.printing import cut
 
 if TYPE_CHECKING:
     from tocsin.store.alarms import AlarmEntry
@@ -41,26 +41,27 @@ def silence_as_dict(silence: Silence) -> dict[str, Any]:
 
 
 def print_fields(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
-    """Print rows a line each, as names and values; ``nothing`` for none."""
+    """Print rows, one line each, as names and values; ``nothing`` if there are none."""
     for row in rows:
-        typer.echo(cut("  ".join(f"{name} {told(value)}" for name, value in row.items() if value)))
+        words = (f"{name} {format_value(value)}" for name, value in row.items() if value)
+        typer.echo(cut("  ".join(words)))
     if not rows:
         typer.echo(nothing)
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a JSON value in a few words."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={told(each)}" for name, each in value.items())
+        return ", ".join(f"{name}={format_value(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(told, value))
+        return ", ".join(map(format_value, value))
     if value is None:
         return ""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def print_list(alarms: Sequence[Alarm], more: str) -> None:
-    """Print alarms as a table, one a line, and ``more`` below if it says something."""
+    """Print alarms as a table, one per line, and ``more`` below unless it is empty."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -78,11 +79,11 @@ def print_list(alarms: Sequence[Alarm], more: str) -> None:
         table.add_row(
             Text(alarm.id[:10]),
             Text(alarm.severity, style=_STYLES[alarm.severity]),
-            Text(state(alarm)),
-            Text(_time(alarm.opened)),
+            Text(format_state(alarm)),
+            Text(_format_time(alarm.opened)),
             Text(cut(alarm.monitor)),
             Text(cut(alarm.entity)),
-            Text(_counted(alarm)),
+            Text(_format_counts(alarm)),
             Text(cut(alarm.summary)),
         )
     console.print(table)
@@ -91,47 +92,47 @@ def print_list(alarms: Sequence[Alarm], more: str) -> None:
 
 
 def print_one(alarm: Alarm, entries: Sequence[AlarmEntry]) -> None:
-    """Print all that is known of an alarm: what, when, why, the event, and who did what."""
+    """Print everything known about an alarm: what, when, why, the event, and who did what."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
 
-    def tell(text: str, style: str = "") -> None:
+    def echo(text: str, style: str = "") -> None:
         console.print(Text(cut(text), style=style), soft_wrap=True)
 
-    tell(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
-    tell(f"  id {alarm.id}, {state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))
-    tell(f"  {' '.join(filter(None, (alarm.monitor, alarm.entity)))} ({alarm.kind})")
-    end = "goes on" if alarm.closed is None else f"ended {_time(alarm.closed)}"
-    counted = f"; {_counted(alarm)} events were anomalies" if alarm.events else ""
-    tell(f"  opened {_time(alarm.opened)} UTC, {end}{counted}")
+    echo(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
+    echo(f"  id {alarm.id}, {format_state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))
+    echo(f"  {' '.join(filter(None, (alarm.monitor, alarm.entity)))} ({alarm.kind})")
+    end = "ongoing" if alarm.closed is None else f"ended {_format_time(alarm.closed)}"
+    counted = f"; {_format_counts(alarm)} events were anomalies" if alarm.events else ""
+    echo(f"  opened {_format_time(alarm.opened)} UTC, {end}{counted}")
     if alarm.score is not None and alarm.p_value is not None:
-        tell(f"  worst: score {alarm.score:.4g}, p-value {alarm.p_value:.2g}, by {alarm.model}")
+        echo(f"  worst: score {alarm.score:.4g}, p-value {alarm.p_value:.2g}, by {alarm.model}")
     for reason in alarm.reasons:
-        expected = "" if reason.expected is None else f" (expected {told(reason.expected)})"
-        tell(f"  {reason.weight:>4.0%}  {reason.name}: {told(reason.seen)}{expected}")
+        expected = "" if reason.expected is None else f" (expected {format_value(reason.expected)})"
+        echo(f"  {reason.weight:>4.0%}  {reason.name}: {format_value(reason.seen)}{expected}")
     for name, value in alarm.evidence.items():
-        tell(f"  {name}: {told(value)}", "dim")
+        echo(f"  {name}: {format_value(value)}", "dim")
     for entry in entries:
-        tell(f"  {_time(entry.at)}  {entry.who}: {entry.state} {entry.note}".rstrip())
+        echo(f"  {_format_time(entry.at)}  {entry.who}: {entry.state} {entry.note}".rstrip())
 
 
-def state(alarm: Alarm) -> str:
+def format_state(alarm: Alarm) -> str:
     """Return the state in words: an open alarm whose episode is over says so."""
     over = alarm.closed is not None and alarm.state in ("open", "acknowledged")
     return f"{alarm.state}, over" if over else alarm.state
 
 
 def utc(time: datetime | None) -> datetime | None:
-    """Return a time that was given without a zone as UTC."""
+    """Return a time, in UTC if it was given without a zone."""
     return None if time is None else time.replace(tzinfo=time.tzinfo or UTC)
 
 
-def _counted(alarm: Alarm) -> str:
-    """Return how many events were anomalies, "" for an alarm that is about none."""
+def _format_counts(alarm: Alarm) -> str:
+    """Return how many events were anomalies, "" for an alarm about no events."""
     return f"{alarm.anomalies:,} of {alarm.events:,}" if alarm.events else ""
 
 
-def _time(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
