@@ -111,7 +111,9 @@ async def latency(folder: Path, rate: int, seconds: float) -> dict[str, float | 
     def timed(work, now):  # type: ignore[no-untyped-def]
         alarms = commit(work, now)
         at = datetime.now(UTC)
-        for alarm in alarms:  # when it is first committed; it changes as long as its entity is heard of
+        for (
+            alarm
+        ) in alarms:  # when it is first committed; it changes as long as its entity is heard of
             took.setdefault(alarm.id, (at - alarm.opened).total_seconds())
         return alarms
 

@@ -155,7 +155,7 @@ def test_local_times_are_read_in_their_zone(zone: str, form: str) -> None:
 
 @pytest.mark.parametrize("hour", range(-30, 30))
 def test_hours_around_a_change_of_clocks(hour: int) -> None:
-    """Local times around both changes of clocks are read; the hour that comes twice as its first."""
+    """Local times around both changes of clocks; the hour that comes twice is its first."""
     zone = ZoneInfo("Europe/Berlin")
     for change in (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)):
         moment = change + timedelta(hours=hour / 4)
@@ -208,8 +208,10 @@ def test_what_is_refused_says_why_and_what_to_do(
 
 @pytest.mark.parametrize(
     "fields",
-    [{"time_zone": "Mars/Olympus"}, {"time_zone": "+99"}, {"time_format": "yyyy"}]
-    + [{"time_format": "%d/%Q"}],
+    [
+        *({"time_zone": each} for each in ("Mars/Olympus", "+99", "")),
+        *({"time_format": each} for each in ("yyyy", "%d/%Q", "")),
+    ],
 )
 def test_a_zone_or_format_that_is_none_is_a_mistake_of_the_settings(fields: dict[str, str]) -> None:
     """An unknown zone or format is told with its line by ``tocsin check``."""

@@ -112,7 +112,7 @@ class EventTimes:
         return moments
 
     def _of_numbers(self, numbers: FloatArray) -> TimeArray:
-        """Return times of numbers (n,), each by itself; those below 1e8 count seconds since 1970."""
+        """Return times of numbers (n,), each by itself; small ones are seconds since 1970."""
         if self.format is not None:
             if self.format not in epochs.EPOCHS:
                 return self._of_format([f"{number:.0f}" for number in numbers.tolist()])
@@ -164,4 +164,3 @@ def now(n: int) -> TimeArray:
     """Return the time of the clock (n,), as that at which n events came."""
     clock = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
     return np.full(n, clock)
-

@@ -38,10 +38,10 @@ class Syslog(ListeningSource):
     models of logs read its level, host and structured data. By TCP a message is counted (RFC 6587)
     or ends with a line feed or NUL, each by itself; a counted one may hold several lines. The
     entity is the ``host`` that the message names, or the address of the ``sender``, also where it
-    names none; the time is that of arrival. Syslog knows no acknowledgement: by UDP, messages that come
-    faster than they are kept are dropped, and counted in quarantine unless the system dropped them
-    before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows no
-    token either: beyond the loopback name the networks that may send in ``allow``.
+    names none; the time is that of arrival. Syslog knows no acknowledgement: by UDP, messages that
+    come faster than they are kept are dropped, and counted in quarantine unless the system dropped
+    them before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows
+    no token either: beyond the loopback name the networks that may send in ``allow``.
     """
 
     allow: tuple[str, ...] = ()
