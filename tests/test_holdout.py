@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from test_log_pipeline import day, fault
+from support.jobs import day, fault
 from tocsin import registry
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, TocsinError

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import tocsin
+from support.texts import STRANGE, known
 from tocsin.base import Detector, TextDetector
 from tocsin.base.abilities import ScoresByToken
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
@@ -20,17 +21,7 @@ from tocsin.prepare.text import TextPreparer, find_text, reads_as_text
 from tocsin.registry import create
 from tocsin.types import Scores, TextArray
 
-MEALS, PLACES = ("tea", "lunch", "a walk", "the film"), ("home", "work", "the park", "my place")
-STRANGE = "URGENT! You WIN £5000, call 09061701461 or go to www.prize.example NOW!!!"
 HALF = "half a pair \ud83d here"
-
-
-def known(n: int = 160) -> list[str]:
-    rng = np.random.default_rng(0)
-    return [
-        f"see you at {rng.integers(1, 12)} for {rng.choice(MEALS)}, i am at {rng.choice(PLACES)}"
-        for _ in range(n)
-    ]
 
 
 def views(training: Any = "clean") -> Detector:
