@@ -12,14 +12,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tocsin.readers.log import RawLine
 
 from tocsin.errors import ConfigError
 from tocsin.prepare.log_formats import parse, recognise
-<<<<<<< HEAD
-=======
 from tocsin.readers.lines import RawLine
->>>>>>> main
 from tocsin.sources._records import Fields, batch_of, rows_of
 from tocsin.types import Batch
 

@@ -16,17 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-<<<<<<< HEAD
-from servers import HOST, free_port, program, rsyslog
-from tocsin.readers.log import RawLine
-
-from tocsin.prepare.log_formats import parse, recognise
-=======
 
 from support.servers import HOST, free_port, program, rsyslog
 from tocsin.prepare.log_formats import parse, recognise
 from tocsin.readers.lines import RawLine
->>>>>>> main
 from tocsin.sources._messages import MessageSplitter
 from tocsin.sources.syslog import Syslog
 
