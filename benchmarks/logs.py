@@ -27,7 +27,7 @@ import numpy as np
 from tocsin.pipeline import LogPipeline
 from tocsin.prepare.log_formats import recognise
 from tocsin.prepare.logs import LogPreparer
-from tocsin.readers.log import read_lines
+from tocsin.readers.lines import read_lines
 
 COLUMNS = ("learn", "score", "templates", "drain3")
 

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measured(name: str, X: TextArray, y: IntArray, seed: int) -> tuple[float, ...]:
-    """Return F1 at the chosen threshold and at even odds, ROC AUC, average precision, and seconds to fit."""
+    """Return F1 at the chosen threshold and at even odds, ROC AUC, average precision, seconds."""
     rows = np.arange(len(y))
     train, test = train_test_split(rows, test_size=0.2, stratify=y, random_state=seed)
     cpu, wall = time.process_time(), time.perf_counter()

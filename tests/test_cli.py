@@ -11,14 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "tocsin", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "120"}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+from support.commands import run
 
 
 @pytest.fixture(scope="module")

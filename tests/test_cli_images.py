@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from test_cli_text import run
-from test_image_pipeline import fill, wall
+from support.commands import invoke
+from support.walls import fill, wall
 from tocsin.cli.inputs import Input, guess_modality
 from tocsin.cli.options import DataOptions
 from tocsin.errors import InputError, ParameterError
@@ -41,7 +41,7 @@ def test_detect_shows_where_and_writes_everything(folder: Path, tmp_path: Path) 
     pd.DataFrame({"bad": bad}).to_csv(labels, index=False)
     out, shown = tmp_path / "scores.csv", tmp_path / "drawn"
     words = ("detect", folder / "new", "--train", folder / "good", *MEMORY, "--labels", labels)
-    done = run(*words, "--out", out, "--overlays", shown, "--report", tmp_path / "r.html")
+    done = invoke(*words, "--out", out, "--overlays", shown, "--report", tmp_path / "r.html")
     assert "anomalies in 7 images" in done.output
     assert "of normal images" in done.output
     assert "2 skipped: half.png cannot be decoded" in done.output
@@ -65,9 +65,9 @@ def test_detect_shows_where_and_writes_everything(folder: Path, tmp_path: Path) 
 
 def test_fit_score_and_explain(folder: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
-    told = run("fit", folder / "good", "--out", model, "--clean", *MEMORY).output
+    told = invoke("fit", folder / "good", "--out", model, "--clean", *MEMORY).output
     assert "on 12 images. Wrote" in told
-    scored = json.loads(run("score", model, folder / "new", "--json").output)
+    scored = json.loads(invoke("score", model, folder / "new", "--json").output)
     assert scored["rows"] == 7
     assert {5, 8} <= {anomaly["row"] for anomaly in scored["anomalies"]}
     found = next(each for each in scored["anomalies"] if each["row"] == 5)
@@ -75,17 +75,17 @@ def test_fit_score_and_explain(folder: Path, tmp_path: Path) -> None:
     assert (found["width"], found["height"]) == (128, 96)
     assert set(found["regions"][0]) == {"left", "top", "right", "bottom", "area", "peak"}
     assert [each["name"] for each in scored["skipped"]] == ["half.png", "words.png"]
-    run("score", model, folder / "new", "--out", tmp_path / "scores.parquet")
+    invoke("score", model, folder / "new", "--out", tmp_path / "scores.parquet")
     assert len(pd.read_parquet(tmp_path / "scores.parquet")) == 7
-    shown = run("explain", model, folder / "new", "--row", 1).output
+    shown = invoke("explain", model, folder / "new", "--row", 1).output
     assert shown.startswith("row 1  wall00.png  128 × 96  score")
     assert "normal" in shown.splitlines()[0]
-    assert len(json.loads(run("explain", model, folder / "new", "--json").output)) >= 2
-    one = json.loads(run("score", model, folder / "new" / "wall04.png", "--json").output)
+    assert len(json.loads(invoke("explain", model, folder / "new", "--json").output)) >= 2
+    one = json.loads(invoke("score", model, folder / "new" / "wall04.png", "--json").output)
     assert one["found"] == 1
-    run("explain", model, folder / "new", "--row", 99, fails=InputError)
-    run("explain", model, folder / "new", "--row", 0, fails=InputError)
-    run("explain", model, folder / "new", "--key", "a", fails=ParameterError)
+    invoke("explain", model, folder / "new", "--row", 99, fails=InputError)
+    invoke("explain", model, folder / "new", "--row", 0, fails=InputError)
+    invoke("explain", model, folder / "new", "--key", "a", fails=ParameterError)
 
 
 def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
     table[::-1].to_csv(labels, index=False)
     words = ("evaluate", folder / "new", "--labels", labels, "--json")
     model = tmp_path / "model"
-    run("fit", folder / "good", "--out", model, "--clean", *MEMORY)
-    (measured,) = json.loads(run(*words, "--model", model).output)
+    invoke("fit", folder / "good", "--out", model, "--clean", *MEMORY)
+    (measured,) = json.loads(invoke(*words, "--model", model).output)
     assert measured["roc_auc"] == 1
-    (held_out,) = json.loads(run(*words, "--detectors", "patch_memory").output)
+    (held_out,) = json.loads(invoke(*words, "--detectors", "patch_memory").output)
     assert held_out["roc_auc"] == 1
     assert (held_out["protocol"], held_out["split"]) == ("clean", "random")
     for wrong, told in (
@@ -109,7 +109,7 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
         (table.assign(more=1), "3 columns"),
     ):
         wrong.to_csv(labels, index=False)
-        assert told in str(run(*words, fails=InputError).exception)
+        assert told in str(invoke(*words, fails=InputError).exception)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
 def test_what_cannot_work_is_said(
     folder: Path, words: list[str], error: type[Exception], told: str
 ) -> None:
-    done = run("detect", folder / "new", *words, *MEMORY, fails=error)
+    done = invoke("detect", folder / "new", *words, *MEMORY, fails=error)
     assert re.search(told, str(done.exception))
 
 
 def test_overlays_are_of_images(tmp_path: Path) -> None:
     pd.DataFrame({"a": range(30)}).to_csv(tmp_path / "a.csv", index=False)
-    done = run("detect", tmp_path / "a.csv", "--overlays", tmp_path / "b", fails=ParameterError)
+    done = invoke("detect", tmp_path / "a.csv", "--overlays", tmp_path / "b", fails=ParameterError)
     assert "--overlays is for images" in str(done.exception)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from test_cli import run
-from test_log_pipeline import day, fault, job
+from support.commands import run
+from support.jobs import day, fault, job
 from tocsin.cli.inputs import Input, guess_modality
 from tocsin.cli.modalities.logs import LogCli
 from tocsin.cli.models import build_pipeline

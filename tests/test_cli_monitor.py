@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from notifications import EVIL, alarm
+from support.notifications import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
 from tocsin.monitor.event_processor import EventProcessor

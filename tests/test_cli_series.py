@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from test_cli import run
-from test_series_pipeline import FAULT, machine
+from support.commands import run
+from support.machines import FAULT, machine
 
 DETECTOR = ("--detector", "kmeans_windows")
 

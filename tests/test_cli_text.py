@@ -6,26 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
 
-from test_text_pipeline import STRANGE, known
-from tocsin.cli import app
+from support.commands import invoke
+from support.texts import STRANGE, known
 from tocsin.cli.modalities.text import TextCli
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
 from tocsin.types import Decision, Scores, TextDetection, TextMark
 
 VIEWS = ("--detector", "text_views", "--set", "encoder=null")
 MARKUP = "WIN [bold]£5000[/bold] <script>alert(1)</script> \x1b[31m call 09061701461 NOW!!!"
-
-
-def run(*arguments: object, fails: type[Exception] | None = None) -> Result:
-    words = [str(argument) for argument in arguments]
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "120"})
-    if fails is None:
-        assert done.exit_code == 0, done.output + repr(done.exception)
-    else:
-        assert isinstance(done.exception, fails), done.output + repr(done.exception)
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_detect_marks_words_and_interprets_nothing(folder: Path) -> None:
     words = ("detect", folder / "new.csv", "--text", "body", "--train", folder / "normal.csv")
-    done = run(*words, *VIEWS, "--label", "bad", "--out", folder / "scores.csv")
+    done = invoke(*words, *VIEWS, "--label", "bad", "--out", folder / "scores.csv")
     assert "2 anomalies in 42 texts" in done.output
     assert "of normal texts" in done.output
     assert 'column "body" (named)' in done.output
@@ -64,9 +53,9 @@ def test_detect_marks_words_and_interprets_nothing(folder: Path) -> None:
 def test_fit_score_and_explain(folder: Path) -> None:
     model, new = folder / "model", folder / "new.csv"
     words = ("--text", "body", "--clean", *VIEWS)
-    told = run("fit", folder / "normal.csv", "--out", model, *words).output
+    told = invoke("fit", folder / "normal.csv", "--out", model, *words).output
     assert "on 120 texts. Wrote" in told
-    scored = json.loads(run("score", model, new, "--json").output)
+    scored = json.loads(invoke("score", model, new, "--json").output)
     assert {anomaly["row"] for anomaly in scored["anomalies"]} == {40, 41}
     found = next(a for a in scored["anomalies"] if a["row"] == 40)
     assert found["text"] == STRANGE
@@ -74,17 +63,17 @@ def test_fit_score_and_explain(folder: Path) -> None:
         assert STRANGE[mark["start"] : mark["end"]] == mark["text"]
     assert found["reasons"][0]["name"] in {mark["text"] for mark in found["marks"]}
     assert found["nearest_normal"] in known()
-    shown = run("explain", model, new, "--row", 3).output
+    shown = invoke("explain", model, new, "--row", 3).output
     assert shown.startswith("row 3  score")
     assert "normal" in shown.splitlines()[0]
-    assert json.loads(run("explain", model, new, "--json").output)[0]["row"] in (40, 41)
-    run("explain", model, new, "--row", 99, fails=InputError)
-    run("explain", model, new, "--key", "a", fails=ParameterError)
+    assert json.loads(invoke("explain", model, new, "--json").output)[0]["row"] in (40, 41)
+    invoke("explain", model, new, "--row", 99, fails=InputError)
+    invoke("explain", model, new, "--key", "a", fails=ParameterError)
 
 
 def test_a_line_of_a_text_file_is_a_text(folder: Path) -> None:
     words = ("detect", folder / "new.txt", "--as", "text", *VIEWS)
-    done = run(*words, "--train", folder / "normal.txt", "--out", folder / "scores.parquet")
+    done = invoke(*words, "--train", folder / "normal.txt", "--out", folder / "scores.parquet")
     assert "row 41 " in done.output
     assert len(pd.read_parquet(folder / "scores.parquet")) == 42
 
@@ -92,9 +81,9 @@ def test_a_line_of_a_text_file_is_a_text(folder: Path) -> None:
 def test_a_table_of_texts_alone_is_taken_as_such_and_any_other_gets_a_hint(folder: Path) -> None:
     frame = pd.read_csv(folder / "normal.csv")
     frame[["body"]].to_csv(folder / "alone.csv", index=False)
-    assert "taken as texts" in run("detect", folder / "alone.csv", *VIEWS).output
+    assert "taken as texts" in invoke("detect", folder / "alone.csv", *VIEWS).output
     frame.assign(size=range(120)).to_csv(folder / "table.csv", index=False)
-    done = run("detect", folder / "table.csv", "--as", "tables", "--detector", "ecod")
+    done = invoke("detect", folder / "table.csv", "--as", "tables", "--detector", "ecod")
     assert 'column "body" holds texts; pass --text "body"' in done.output
 
 
@@ -114,7 +103,7 @@ def test_a_table_of_texts_alone_is_taken_as_such_and_any_other_gets_a_hint(folde
 def test_what_cannot_work_is_said(
     folder: Path, words: list[str], error: type[Exception], told: str
 ) -> None:
-    done = run("detect", folder / "normal.csv", *words, *VIEWS, fails=error)
+    done = invoke("detect", folder / "normal.csv", *words, *VIEWS, fails=error)
     with pytest.raises(error, match=told):
         raise done.exception or AssertionError
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from test_log_pipeline import day, fault
+from support.jobs import day, fault
 from tocsin import registry
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, TocsinError
@@ -16,7 +16,7 @@ from tocsin.evaluate.holdout import hold_out
 from tocsin.evaluate.items.logs import LogItems
 from tocsin.evaluate.splits import halves
 from tocsin.pipeline import LogPipeline, TextPipeline
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 SESSION = "(job [0-9]+)"
 FAULTS = [f"job {i}" for i in range(20, 120, 20)]

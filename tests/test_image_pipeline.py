@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from skimage import data
 
 import tocsin
+from support.walls import fill, wall, walls
 from tocsin.base import Detector
 from tocsin.detectors.images._maps import MapDetector, Picture, pictures
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnreadableFile
@@ -23,7 +23,6 @@ from tocsin.progress import reporting_to
 from tocsin.registry import create
 from tocsin.types import Batch, Card, ImageArray, MapArray, Scores
 
-BRICK = data.brick()
 CARD = Card("brightness", "images", "density", ("one-class",), "Test.", "None", "little")
 
 
@@ -47,29 +46,6 @@ class Whole(Brightness):
 
     def _score(self, X: ImageArray) -> Scores:
         return Scores(super()._score(X).values)
-
-
-def wall(i: int, *, spot: tuple[int, int] | None = None, side: int = 16) -> np.ndarray:
-    """A picture (96, 128, 3) of bricks, with a white square whose corner is at x, y."""
-    rng = np.random.default_rng(i)
-    row, column = rng.integers(0, 4, 2)
-    pixels = np.repeat(BRICK[row : row + 96, column : column + 128, None], 3, axis=2).copy()
-    if spot is not None:
-        x, y = spot
-        pixels[y : y + side, x : x + side] = 255
-    return pixels
-
-
-def walls(n: int, first: int = 0) -> list[np.ndarray]:
-    return [wall(first + i) for i in range(n)]
-
-
-def fill(folder: Path, n: int = 12, spotted: tuple[int, ...] = ()) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(n):
-        pixels = wall(i, spot=(80, 40) if i in spotted else None)
-        Image.fromarray(pixels).save(folder / f"wall{i:02}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

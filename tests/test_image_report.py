@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from support.browser import watched
-from support.reports import EVIL, TURNED, Page, Scored
-from test_image_pipeline import CARD, wall
+from support.reports import CARD, EVIL, TURNED, Page, Scored
+from support.walls import wall
 from tocsin.errors import InputError
 from tocsin.explain.images import explain_map
 from tocsin.report.images import ImageReport

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tocsin import registry
+
 LIGHT = [
     "tocsin.base.state",
     "tocsin.decide",
@@ -29,6 +31,17 @@ def test_alarms_load_neither_scikit_learn_nor_pandas() -> None:
     for module in ("episodes", "routing", "storm", "conditions"):
         loaded = modules_loaded_by(f"tocsin.alarms.{module}")
         assert {"sklearn", "pandas", "scipy", "torch"}.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize("modality", registry.modalities())
+def test_a_pipeline_loads_no_other_modality(modality: str) -> None:
+    loaded = modules_loaded_by(registry.of_modality("pipeline", modality).__module__)
+    others = {other for other in registry.modalities() if other != modality}
+    stems = tuple({f"{other}_" for other in others} | {f"{other[:-1]}_" for other in others})
+    rooms = ("pipeline", "prepare", "explain", "readers", "detectors")
+    mine = [module.split(".") for module in loaded if module.startswith("tocsin.")]
+    inside = [parts[2] for parts in mine if len(parts) > 2 and parts[1] in rooms]
+    assert [name for name in inside if name in others or name.startswith(stems)] == []
 
 
 def modules_loaded_by(module: str) -> set[str]:

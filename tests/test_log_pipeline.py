@@ -7,34 +7,17 @@ import numpy as np
 import pytest
 
 import tocsin
+from support.jobs import day, fault, job
 from tocsin.errors import InputError, SchemaMismatch
-from tocsin.explain.logs import MOST_SESSIONS
+from tocsin.explain.log_background import MOST_SESSIONS
 from tocsin.pipeline import LogPipeline
 from tocsin.pipeline.logs import MOST_LINES
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 
 KINDS = [[1, 2, 3]] * 60 + [[1, 4, 2, 3]] * 30 + [[1]] * 2
 """Sessions of event numbers, the last two broken off."""
 
 GONE = "2026-03-01 11:00:00 ERROR kernel: going down"
-
-
-def job(i: int) -> list[str]:
-    stamp = f"2026-03-01 10:{i // 60 % 60:02d}:{i % 60:02d}"
-    return [
-        f"{stamp} INFO jobs: job {i} started on node-{i % 4}",
-        f"{stamp} INFO disk: job {i} wrote {i * 7 % 90} blocks",
-        f"{stamp} INFO jobs: job {i} is over",
-    ]
-
-
-def day(jobs: int = 120) -> list[str]:
-    return [line for i in range(jobs) for line in job(i)]
-
-
-def fault(i: int) -> list[str]:
-    start, _, end = job(i)
-    return [start, start.replace("INFO", "ERROR")[:26] + f"disk: job {i} found no space left", end]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitors import COLUMNS, START, Counting, batch, configured, events, process
+from support.monitors import COLUMNS, START, Counting, batch, configured, events, process
 from tocsin import config
 from tocsin.alarms.lifecycle import change
 from tocsin.alarms.routing import Router

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import postgres
-from monitors import configured, events, process
-from postgres import Postgres
+from support import postgres
+from support.monitors import configured, events, process
+from support.postgres import Postgres
 from tocsin.sources._records import Fields, batch_of
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

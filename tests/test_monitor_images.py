@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import tocsin
-from monitors import configured, model, running, said, stores, until
+from support.monitors import configured, model, running, said, stores, until
 from tocsin import config, registry
 from tocsin.errors import ParameterError
 from tocsin.monitor.models import open_model

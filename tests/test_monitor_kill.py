@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitors import (
+from support.monitors import (
     Client,
     Endless,
     batch,
@@ -27,7 +27,7 @@ from monitors import (
     told,
     until,
 )
-from servers import free_port
+from support.servers import free_port
 
 BAD = frozenset(n for start in range(150, 200_000, 400) for n in range(start, start + 40, 4))
 ALARMS = "    alarms: {open: 2, of: 4, close_after: 6, cooldown: 0}"

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Connection
 
 import tocsin
-from monitors import START, batch, configured, events, model, process, stored, told, train
-from servers import free_port
+from support.monitors import START, batch, configured, events, model, process, stored, told, train
+from support.servers import free_port
 from tocsin import config
 from tocsin.errors import InputError, NotAllowed, StoreUnavailable
 from tocsin.monitor import reading, training

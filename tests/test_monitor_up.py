@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-import postgres
-from monitors import (
+from support import postgres
+from support.monitors import (
     Client,
     Endless,
     batch,
@@ -32,7 +32,7 @@ from monitors import (
     train,
     until,
 )
-from servers import free_port
+from support.servers import free_port
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.prepare.log_formats import ParseCounts, format_named, parse, recognise
 from tocsin.prepare.log_times import Clock
 from tocsin.prepare.logs import LogPreparer
-from tocsin.readers.log import RawLine, read_lines
+from tocsin.readers.lines import RawLine, read_lines
 from tocsin.store.folder import load_state, save_state
 
 NOW = datetime(2024, 7, 1, tzinfo=UTC).timestamp()

@@ -7,13 +7,16 @@ import pandas as pd
 import pytest
 
 from support.reports import CARD, EVIL, Page, Scored
+from tocsin import registry
 from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError, ParameterError
-from tocsin.report.items import MOST_ANOMALIES
+from tocsin.report.items import MOST_ANOMALIES, ItemReport
 from tocsin.report.plots.curves import roc_plot
 from tocsin.report.plots.scores import score_histogram, score_rows
 from tocsin.report.tables import TableReport, latent_map
 from tocsin.types import Decision, Detection, Explanation, Reason, Scores
+
+ALL = ("images", "logs", "series", "tables", "text")
 
 
 def made(n=300, anomalies=12, names=("speed", "load"), threshold=3.0):
@@ -243,3 +246,35 @@ def test_a_curve_needs_both_classes_and_a_map_two_dimensions():
         roc_plot([0, 0], [1.0, 2.0], 1.5)
     with pytest.raises(InputError, match="2 or more"):
         latent_map(np.ones((3, 1)), np.ones(3), np.zeros(3, dtype=bool))
+
+
+def test_another_package_brings_its_own_unit_and_template(tmp_path):
+    template = tmp_path / "beats.html"
+    template.write_text(
+        '{% extends "items.html" %}{% block before %}{{ anomaly.content }}{% endblock %}'
+    )
+
+    class BeatReport(ItemReport):
+        modality = "beats"
+        unit = "beat"
+
+        @classmethod
+        def show_item(cls, detection, item, data):
+            return f"{data[item]} {EVIL}"
+
+    _, detection = made()
+    beats = [f"beat number {i}" for i in range(300)]
+    plain = BeatReport.write(tmp_path / "plain.html", detection, pipeline=Scored(), data=beats)
+    assert "12 anomalies in 300 beats" in Page(plain.read_text("utf-8")).text
+    BeatReport.template = template
+    own = BeatReport.write(tmp_path / "own.html", detection, pipeline=Scored(), data=beats)
+    page = Page(own.read_text("utf-8"))
+    assert f"beat number 11 {EVIL}" in page.text
+    assert page.tags.count("script") == 1
+
+
+def test_pictures_are_named_by_option():
+    drawn = [
+        (name, option) for name in ALL for option in registry.of_modality("report", name).pictures
+    ]
+    assert drawn == [("images", "overlays"), ("series", "png")]

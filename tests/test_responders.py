@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from notifications import EVIL, alarm, hostile, notification
-from receiving import Answer, Receiver
+from support.notifications import EVIL, alarm, hostile, notification
+from support.receiving import Answer, Receiver
 from tocsin import registry
 from tocsin.base.responder import Responder
 from tocsin.responders._sending import payload

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from notifications import alarm, hostile, notification
-from receiving import Answer, Receiver
-from servers import free_port, mosquitto
+from support.notifications import alarm, hostile, notification
+from support.receiving import Answer, Receiver
+from support.servers import free_port, mosquitto
 from tocsin.errors import StoreUnavailable
 from tocsin.responders.action import Action
 from tocsin.store.audit import Audit

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from notifications import alarm, hostile, notification
-from servers import Server, free_port, mosquitto, tansu
+from support.notifications import alarm, hostile, notification
+from support.servers import Server, free_port, mosquitto, tansu
 from tocsin.responders.kafka import Kafka
 from tocsin.responders.mqtt import Mqtt
 

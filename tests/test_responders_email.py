@@ -19,8 +19,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from pydantic import ValidationError
 
-from notifications import alarm, hostile, notification
-from servers import certificate_for_localhost, free_port
+from support.notifications import alarm, hostile, notification
+from support.servers import certificate_for_localhost, free_port
 from tocsin.responders.email import Email, message
 
 

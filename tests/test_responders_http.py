@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from notifications import NOON, alarm, hostile, notification
-from receiving import Answer, Receiver
-from servers import certificate_for_localhost, free_port
+from support.notifications import NOON, alarm, hostile, notification
+from support.receiving import Answer, Receiver
+from support.servers import certificate_for_localhost, free_port
 from tocsin.responders.alertmanager import Alertmanager
 from tocsin.responders.webhook import Webhook, verify
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collecting import Monitored, collect, read, rows
+from support.collecting import Monitored, collect, read, rows
 from tocsin.errors import InputError
 from tocsin.sources.file import File
 from tocsin.types import Batch

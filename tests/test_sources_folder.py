@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from collecting import read, rows, taken
+from support.collecting import read, rows, taken
 from tocsin.errors import InputError
 from tocsin.sources.folder import Folder
 

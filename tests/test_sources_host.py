@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from collecting import read
+from support.collecting import read
 from tocsin.sources import host
 from tocsin.sources.host import Host
 

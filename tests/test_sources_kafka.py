@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from collecting import Monitored, collect, read, rows, taken
-from servers import HOST, Server, tansu
+from support.collecting import Monitored, collect, read, rows, taken
+from support.servers import HOST, Server, tansu
 from tocsin.errors import ParameterError
 from tocsin.sources.kafka import Kafka
 from tocsin.types import Batch

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from collecting import Monitored, rows, taken, until
-from servers import HOST, free_port
+from support.collecting import Monitored, rows, taken, until
+from support.servers import HOST, free_port
 from tocsin.base.source import Source
 from tocsin.errors import InputError
 from tocsin.sources.socket import Socket

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from collecting import Monitored, collect, read, rows
-from servers import HOST, Server, mosquitto, program
+from support.collecting import Monitored, collect, read, rows
+from support.servers import HOST, Server, mosquitto, program
 from tocsin.errors import ParameterError
 from tocsin.sources.mqtt import Mqtt
 from tocsin.types import Batch

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 
-from collecting import read, rows, taken
-from servers import HOST, free_port
+from support.collecting import read, rows, taken
+from support.servers import HOST, free_port
 from tocsin.errors import InputError, ParameterError
 from tocsin.sources.prometheus import Prometheus
 from tocsin.types import Batch

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from collecting import Monitored, collect, read, rows, until
-from servers import Server, redis_server
+from support.collecting import Monitored, collect, read, rows, until
+from support.servers import Server, redis_server
 from tocsin.errors import InputError, ParameterError
 from tocsin.sources.redis import Redis
 from tocsin.types import Batch

@@ -12,7 +12,7 @@ import cramjam
 import numpy as np
 import pytest
 
-from servers import free_port
+from support.servers import free_port
 from tocsin.errors import InputError
 from tocsin.sources import remote_write
 from tocsin.sources.remote_write import RemoteWrite

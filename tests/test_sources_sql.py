@@ -22,8 +22,8 @@ from sqlalchemy import (
     create_engine,
 )
 
-from collecting import Monitored, read, rows, taken
-from postgres import Postgres, running
+from support.collecting import Monitored, read, rows, taken
+from support.postgres import Postgres, running
 from tocsin.errors import InputError, ParameterError
 from tocsin.sources.sql import Sql
 

@@ -61,8 +61,8 @@ def save(db: Database, *alarms: Alarm) -> AlarmStore:
     return store
 
 
-def test_an_alarm_comes_back_as_it_was(db: Database) -> None:
-    store = save(db, make(), make("abd2", 1), make("x%", 2, "other"))
+def test_an_alarm_comes_back_as_it_was(any_db: Database) -> None:
+    store = save(any_db, make(), make("abd2", 1), make("x%", 2, "other"))
     assert store.get("abc1") == make()
     assert store.get("abd") == make("abd2", 1)
     for missing in ("", "z", "%", "abc12"):
@@ -72,9 +72,9 @@ def test_an_alarm_comes_back_as_it_was(db: Database) -> None:
         store.get("ab")
 
 
-def test_alarms_are_listed_by_state_and_monitor_the_latest_first(db: Database) -> None:
+def test_alarms_are_listed_by_state_and_monitor_the_latest_first(any_db: Database) -> None:
     over = replace(make("c", 3), state="resolved", closed=NOW + timedelta(hours=1))
-    store = save(db, make("a", 1), make("b", 2, "other"), over)
+    store = save(any_db, make("a", 1), make("b", 2, "other"), over)
     assert [alarm.id for alarm in store.list()] == ["c", "b", "a"]
     assert [alarm.id for alarm in store.list(limit=2)] == ["c", "b"]
     assert [alarm.id for alarm in store.list(states=["resolved"])] == ["c"]
@@ -113,9 +113,9 @@ def test_times_and_evidence_are_json(db: Database) -> None:
         save(db, replace(make(), evidence={"thing": object()}))
 
 
-def test_states_of_entities(db: Database) -> None:
-    store = AlarmStore(db)
-    with db.begin() as c:
+def test_states_of_entities(any_db: Database) -> None:
+    store = AlarmStore(any_db)
+    with any_db.begin() as c:
         store.save_states(c, "machine", {"a": {"bad": 1}, "b\0'": [1, 2.5], "c": 0})
         store.save_states(c, "other", {"a": {"bad": 9}})
         store.save_states(c, "machine", {"a": {"bad": 2}, "c": None, "never": None})
@@ -124,8 +124,8 @@ def test_states_of_entities(db: Database) -> None:
     assert store.states("none") == {}
 
 
-def test_silences_begin_end_and_expire(db: Database) -> None:
-    store = SilenceStore(db)
+def test_silences_begin_end_and_expire(any_db: Database) -> None:
+    store = SilenceStore(any_db)
     first = store.add({"monitor": "web-.*"}, NOW, NOW + 10 * SECOND, "Ada", "repair")
     later = store.add({}, NOW + 5 * SECOND, NOW + 20 * SECOND, "Bob")
     assert store.active(NOW - SECOND) == []
@@ -149,23 +149,23 @@ def enqueue(db: Database, *alarms: str, due: datetime = NOW, kind: str = "opened
         return Outbox(db).enqueue(c, "ops", GROUP, kind, alarms, due)
 
 
-def test_notices_join_until_a_sender_takes_them(db: Database) -> None:
-    outbox = Outbox(db)
-    key = enqueue(db, "a", "b", due=NOW + 10 * SECOND)
-    assert enqueue(db, "b", "c", due=NOW + 5 * SECOND) == key
-    assert enqueue(db, "d", due=NOW + 9 * SECOND) == key
-    assert enqueue(db, "a", kind="resolved", due=NOW + 60 * SECOND) != key
+def test_notices_join_until_a_sender_takes_them(any_db: Database) -> None:
+    outbox = Outbox(any_db)
+    key = enqueue(any_db, "a", "b", due=NOW + 10 * SECOND)
+    assert enqueue(any_db, "b", "c", due=NOW + 5 * SECOND) == key
+    assert enqueue(any_db, "d", due=NOW + 9 * SECOND) == key
+    assert enqueue(any_db, "a", kind="resolved", due=NOW + 60 * SECOND) != key
     assert outbox.due(NOW, "ops", 10, 30) == []
     assert outbox.due(NOW + 5 * SECOND, "other", 10, 30) == []
     (taken,) = outbox.due(NOW + 5 * SECOND, "ops", 10, 30)
     assert (taken.key, taken.kind, taken.group) == (key, "opened", GROUP)
     assert taken.alarm_ids == ("a", "b", "c", "d")
-    assert enqueue(db, "e") != key
+    assert enqueue(any_db, "e") != key
 
 
-def test_a_killed_senders_notice_comes_again_with_key_and_content(db: Database) -> None:
-    outbox = Outbox(db)
-    key = enqueue(db, "abc1")
+def test_a_killed_senders_notice_comes_again_with_key_and_content(any_db: Database) -> None:
+    outbox = Outbox(any_db)
+    key = enqueue(any_db, "abc1")
     (taken,) = outbox.due(NOW, "ops", 10, 30)
     assert taken.notification is None
     notification = Notification(key, "opened", GROUP, (make(),), NOW)
@@ -178,27 +178,27 @@ def test_a_killed_senders_notice_comes_again_with_key_and_content(db: Database) 
         outbox.freeze("none", notification)
 
 
-def test_retries_dead_letters_and_another_try(db: Database) -> None:
-    outbox = Outbox(db)
-    key = enqueue(db, "a")
+def test_retries_dead_letters_and_another_try(any_db: Database) -> None:
+    outbox = Outbox(any_db)
+    key = enqueue(any_db, "a")
     outbox.due(NOW, "ops", 10, 30)
     outbox.mark(key, Delivery("retry", "503"), NOW + 60 * SECOND)
     assert outbox.due(NOW + 59 * SECOND, "ops", 10, 30) == []
     (again,) = outbox.due(NOW + 60 * SECOND, "ops", 10, 30)
     assert (again.attempts, again.reason, again.status) == (1, "503", "pending")
-    assert enqueue(db, "b", due=NOW + timedelta(days=1)) != key
+    assert enqueue(any_db, "b", due=NOW + timedelta(days=1)) != key
     outbox.mark(key, Delivery("retry", "503 again"), None)
     (dead,) = outbox.dead()
     assert (dead.key, dead.status, dead.reason, dead.attempts) == (key, "dead", "503 again", 2)
     outbox.mark(key, Delivery("delivered"))
     assert len(outbox.dead()) == 1
-    with db.read() as c:
+    with any_db.read() as c:
         assert outbox.last_sent(c, "ops", GROUP) is None
     outbox.requeue(key, NOW + 70 * SECOND)
     assert [p.key for p in outbox.due(NOW + 70 * SECOND, "ops", 10, 30)] == [key]
     outbox.mark(key, Delivery("delivered"), at=NOW + 71 * SECOND)
     assert outbox.dead() == []
-    with db.read() as c:
+    with any_db.read() as c:
         assert outbox.last_sent(c, "ops", GROUP) == NOW + 71 * SECOND
         assert outbox.last_sent(c, "ops", {}) is None
     with pytest.raises(NotInStore):
@@ -217,10 +217,10 @@ def test_what_was_not_surely_delivered_is_kept(db: Database, status: str) -> Non
     assert len(outbox.due(NOW, "ops", 10, 30)) == 1
 
 
-def test_two_senders_never_take_the_same_notice(db: Database) -> None:
-    outbox = Outbox(db)
+def test_two_senders_never_take_the_same_notice(any_db: Database) -> None:
+    outbox = Outbox(any_db)
     for number in range(30):
-        enqueue(db, "a", kind=f"kind {number}")
+        enqueue(any_db, "a", kind=f"kind {number}")
     taken: list[str] = []
 
     def send() -> None:
@@ -235,10 +235,10 @@ def test_two_senders_never_take_the_same_notice(db: Database) -> None:
     assert len(taken) == len(set(taken)) == 30
 
 
-def test_quarantine_is_listed_and_taken(db: Database) -> None:
-    store = Quarantine(db)
+def test_quarantine_is_listed_and_taken(any_db: Database) -> None:
+    store = Quarantine(any_db)
     bad = [Rejection("malformed", "no JSON", "\0\ud800{"), Rejection("late", "2 h late", "{}")]
-    with db.begin() as c:
+    with any_db.begin() as c:
         store.add(c, "machine", bad, NOW)
         store.add(c, "other", bad[:1], NOW + SECOND)
         store.add(c, "other", [], NOW)
@@ -248,7 +248,7 @@ def test_quarantine_is_listed_and_taken(db: Database) -> None:
     assert store.list("machine", limit=1) == [late]
 
     def fail() -> None:
-        with db.begin() as c:
+        with any_db.begin() as c:
             assert store.take([late.number], c) == [late]
             raise RuntimeError
 
@@ -260,12 +260,12 @@ def test_quarantine_is_listed_and_taken(db: Database) -> None:
     assert store.list() == []
 
 
-def test_counters_grow_from_several_threads(db: Database) -> None:
-    store = Counters(db)
+def test_counters_grow_from_several_threads(any_db: Database) -> None:
+    store = Counters(any_db)
 
     def count() -> None:
         for _ in range(10):
-            with db.begin() as c:
+            with any_db.begin() as c:
                 store.add(c, "machine", {"stored": 3, "late": 1, "none": 0})
 
     threads = [threading.Thread(target=count) for _ in range(4)]
@@ -276,12 +276,12 @@ def test_counters_grow_from_several_threads(db: Database) -> None:
     assert store.read() == {"machine": {"stored": 120, "late": 40}}
 
 
-def test_a_lease_has_one_holder(db: Database) -> None:
-    ada, bob = (Lease(db, "dispatcher", name, 60) for name in ("ada", "bob"))
+def test_a_lease_has_one_holder(any_db: Database) -> None:
+    ada, bob = (Lease(any_db, "dispatcher", name, 60) for name in ("ada", "bob"))
     assert (ada.acquire(), ada.acquire(), bob.acquire(), bob.renew()) == (True, True, False, False)
     bob.release()
     assert ada.renew()
-    short = Lease(db, "dispatcher", "ada", 0.05)
+    short = Lease(any_db, "dispatcher", "ada", 0.05)
     assert short.acquire()
     time.sleep(0.06)
     assert not ada.renew()
@@ -291,8 +291,8 @@ def test_a_lease_has_one_holder(db: Database) -> None:
     assert ada.acquire()
 
 
-def test_audit_and_claims(db: Database) -> None:
-    audit = Audit(db)
+def test_audit_and_claims(any_db: Database) -> None:
+    audit = Audit(any_db)
     audit.add("Ada", "stop", {"machine": "press", "dry run": True})
     audit.add("tocsin", "throttle", {})
     throttle, stop = audit.list()

@@ -1,7 +1,7 @@
 """The store of events: what goes in comes out the same, once, and leaves for an archive whole."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,42 +9,18 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from support.events import START, fill, judge, make
 from tocsin.errors import InputError, StoreError
 from tocsin.store import archive as archiving
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
-from tocsin.types import Batch, BatchDecision
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
+from tocsin.types import Batch
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     with Database(f"sqlite:///{tmp_path}/tocsin.db") as opened:
         yield opened
-
-
-def make(n: int = 5, hour: int = 0, frame: pd.DataFrame | None = None, ids: bool = True) -> Batch:
-    times = np.datetime64("2026-01-01", "us") + np.timedelta64(hour, "h")
-    return Batch(
-        pd.DataFrame({"load": np.arange(n) * 1.5}) if frame is None else frame,
-        times + np.arange(n).astype("timedelta64[s]"),
-        tuple(f"{hour}-{i}" for i in range(n)) if ids else None,
-        tuple(f"pump {i % 2}" for i in range(n)),
-    )
-
-
-def judge(n: int = 5) -> BatchDecision:
-    """Only the last event is an anomaly."""
-    return BatchDecision(np.arange(n) * 1.0, np.full(n, 0.5), np.arange(n) == n - 1, n - 1.5, "m@1")
-
-
-def fill(db: Database, hours: int, monitor: str = "machine") -> EventStore:
-    store = EventStore(db)
-    with db.begin() as c:
-        for hour in range(hours):
-            store.append(c, monitor, make(hour=hour), judge())
-    return store
 
 
 FRAMES = {
@@ -107,30 +83,30 @@ def test_what_has_no_type_or_time_is_refused(db: Database) -> None:
     assert store.count("machine") == 0
 
 
-def test_ids_are_known_by_monitor_and_stored_once(db: Database) -> None:
-    store = fill(db, 3)
+def test_ids_are_known_by_monitor_and_stored_once(any_db: Database) -> None:
+    store = fill(any_db, 3)
     long = "x" * 5000
-    with db.begin() as c:
+    with any_db.begin() as c:
         times = np.array(["2026-01-01"], dtype="datetime64[us]")
         store.append(c, "machine", Batch(pd.DataFrame({"a": [1]}), times, (long,)), None)
-    with db.read() as c:
+    with any_db.read() as c:
         asked = ["1-4", "1-5", "2-0", long, long + "x", "", "\ud800"]
         assert store.known(c, "machine", asked) == {"1-4", "2-0", long}
         assert store.known(c, "other", asked) == set()
         assert store.known(c, "machine", []) == set()
-    with pytest.raises(StoreError), db.begin() as c:
+    with pytest.raises(StoreError), any_db.begin() as c:
         store.append(c, "machine", make(hour=1), None)
     twice = Batch(pd.DataFrame({"a": [1, 2]}), make(2).times, ("n", "n"))
-    with pytest.raises(StoreError, match="twice"), db.begin() as c:
+    with pytest.raises(StoreError, match="twice"), any_db.begin() as c:
         store.append(c, "machine", twice, None)
     assert store.count("machine") == 16
 
 
-def test_a_failed_transaction_leaves_nothing_behind(db: Database) -> None:
-    store = EventStore(db)
+def test_a_failed_transaction_leaves_nothing_behind(any_db: Database) -> None:
+    store = EventStore(any_db)
 
     def fail() -> None:
-        with db.begin() as c:
+        with any_db.begin() as c:
             store.append(c, "machine", make(), judge())
             store.set_offset(c, "machine", {"line": 5})
             raise RuntimeError
@@ -139,19 +115,19 @@ def test_a_failed_transaction_leaves_nothing_behind(db: Database) -> None:
         fail()
     assert store.count("machine") == 0
     assert store.offset("machine") is None
-    with db.begin() as c:
+    with any_db.begin() as c:
         assert store.known(c, "machine", ["0-0"]) == set()
         store.set_offset(c, "machine", {"line": 5, "parts": [1, None]})
         store.set_offset(c, "other", {"line": 6})
     assert store.offset("machine") == {"line": 5, "parts": [1, None]}
-    with db.begin() as c:
+    with any_db.begin() as c:
         store.set_offset(c, "machine", None)
     assert store.offset("machine") is None
 
 
-def test_conditions_cut_batches(db: Database) -> None:
-    store = fill(db, 40)
-    fill(db, 1, "other")
+def test_conditions_cut_batches(any_db: Database) -> None:
+    store = fill(any_db, 40)
+    fill(any_db, 1, "other")
 
     def ids(**conditions: object) -> list[str]:
         found = store.read("machine", **conditions)
@@ -174,8 +150,8 @@ def test_conditions_cut_batches(db: Database) -> None:
     assert (list(cut.frame["load"]), list(cut.decision.scores)) == ([6.0], [4.0])
 
 
-def test_old_events_move_to_a_file_a_day(db: Database, tmp_path: Path) -> None:
-    store = fill(db, 72)
+def test_old_events_move_to_a_file_a_day(any_db: Database, tmp_path: Path) -> None:
+    store = fill(any_db, 72)
     before = START + timedelta(days=2, hours=5)
     assert store.retain("machine", before, tmp_path / "archive") == 240
     files = sorted((tmp_path / "archive" / "machine").iterdir())
@@ -185,7 +161,7 @@ def test_old_events_move_to_a_file_a_day(db: Database, tmp_path: Path) -> None:
     assert frame["_is_anomaly"].sum() == 48
     assert set(frame["_model"]) == {"m@1"}
     assert store.count("machine") == 120
-    with db.read() as c:
+    with any_db.read() as c:
         assert store.known(c, "machine", ["47-4", "48-0"]) == {"48-0"}
     assert store.retain("machine", before, tmp_path / "archive") == 0
     assert store.retain("machine", before, None) == 25
@@ -210,9 +186,9 @@ def test_files_are_split_where_columns_change_or_a_day_is_large(
 
 
 def test_a_crash_between_archive_and_store_doubles_nothing(
-    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = fill(db, 5)
+    store = fill(any_db, 5)
     before = START + timedelta(days=1)
 
     def crash(folder: Path) -> None:
@@ -224,7 +200,7 @@ def test_a_crash_between_archive_and_store_doubles_nothing(
             store.retain("machine", before, tmp_path)
     assert len(list((tmp_path / "machine").glob("*.parquet"))) == 1
     assert store.count("machine") == 25
-    with db.begin() as c:
+    with any_db.begin() as c:
         store.append(c, "machine", make(hour=7), None)
     assert store.retain("machine", before, tmp_path) == 30
     frame = pd.concat(map(pd.read_parquet, (tmp_path / "machine").iterdir()))

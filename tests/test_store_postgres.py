@@ -10,34 +10,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import postgres
-from postgres import Postgres
-from servers import free_port
-from test_store_alarms import (  # noqa: F401
-    test_a_killed_senders_notice_comes_again_with_key_and_content,
-    test_a_lease_has_one_holder,
-    test_alarms_are_listed_by_state_and_monitor_the_latest_first,
-    test_an_alarm_comes_back_as_it_was,
-    test_audit_and_claims,
-    test_counters_grow_from_several_threads,
-    test_notices_join_until_a_sender_takes_them,
-    test_quarantine_is_listed_and_taken,
-    test_retries_dead_letters_and_another_try,
-    test_silences_begin_end_and_expire,
-    test_states_of_entities,
-    test_two_senders_never_take_the_same_notice,
-)
-from test_store_events import (  # noqa: F401
-    START,
-    fill,
-    judge,
-    make,
-    test_a_crash_between_archive_and_store_doubles_nothing,
-    test_a_failed_transaction_leaves_nothing_behind,
-    test_conditions_cut_batches,
-    test_ids_are_known_by_monitor_and_stored_once,
-    test_old_events_move_to_a_file_a_day,
-)
+from support.events import START, fill, judge, make
+from support.postgres import Postgres
+from support.servers import free_port
 from tocsin.errors import StoreError, StoreUnavailable
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
@@ -46,9 +21,8 @@ from tocsin.store.schema import VERSION_TABLE, metadata
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres.running() as started:
-        yield started
+def server(postgres_server: Postgres) -> Postgres:
+    return postgres_server
 
 
 @pytest.fixture

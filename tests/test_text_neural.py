@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from test_text_encoders import needed, tiny_bert, tiny_gpt2
+from support.encoders import needed, tiny_bert, tiny_gpt2
 from tocsin import registry
 from tocsin.detectors.text.embedded import Embedded
 from tocsin.detectors.text.text_classifier import TextClassifier, _held_out, _shown

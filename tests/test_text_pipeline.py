@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 import tocsin
+from support.texts import STRANGE, known
 from tocsin.base import Detector, TextDetector
 from tocsin.base.abilities import ScoresByToken
 from tocsin.errors import InputError, ParameterError, SchemaMismatch
-from tocsin.explain.text import MOST_TEXTS, Background, explain_texts
+from tocsin.explain.text import MOST_TEXTS, TextBackground, explain_texts
 from tocsin.features.text_statistics import STATISTICS
 from tocsin.features.texts import LONGEST
 from tocsin.features.tfidf import Tfidf
@@ -20,17 +21,7 @@ from tocsin.prepare.text import TextPreparer, find_text, reads_as_text
 from tocsin.registry import create
 from tocsin.types import Scores, TextArray
 
-MEALS, PLACES = ("tea", "lunch", "a walk", "the film"), ("home", "work", "the park", "my place")
-STRANGE = "URGENT! You WIN £5000, call 09061701461 or go to www.prize.example NOW!!!"
 HALF = "half a pair \ud83d here"
-
-
-def known(n: int = 160) -> list[str]:
-    rng = np.random.default_rng(0)
-    return [
-        f"see you at {rng.integers(1, 12)} for {rng.choice(MEALS)}, i am at {rng.choice(PLACES)}"
-        for _ in range(n)
-    ]
 
 
 def views(training: Any = "clean") -> Detector:
@@ -105,7 +96,7 @@ def test_the_calls_for_a_long_text_are_bounded_and_find_the_word() -> None:
     detector = CountWords().fit(["a", "b"])
     text = " ".join(f"word{i}" for i in range(1000)) + " bad " + " ".join(map(str, range(1000)))
     CountWords.asked = 0
-    background = Background().fit(["word1 is fine"])
+    background = TextBackground().fit(["word1 is fine"])
     ((reasons, marks),) = explain_texts(detector, [text], background, 5)
     assert [reason.name for reason in reasons] == ["bad"]
     assert text[marks[0].start : marks[0].end] == "bad"
@@ -114,7 +105,7 @@ def test_the_calls_for_a_long_text_are_bounded_and_find_the_word() -> None:
 
 def test_repetitions_are_marked_together_whatever_their_case() -> None:
     detector = CountWords().fit(["a", "b"])
-    background = Background().fit(["all is fine"])
+    background = TextBackground().fit(["all is fine"])
     ((reasons, marks),) = explain_texts(detector, ["Bad news, bad!"], background, 5)
     assert [reason.name for reason in reasons] == ["Bad"]
     assert [(mark.start, mark.end, mark.weight) for mark in marks] == [(0, 3, 0.5), (10, 14, 0.5)]
@@ -125,19 +116,19 @@ def test_tokens_that_surprise_are_marked_where_the_detector_tells() -> None:
         def token_surprise(self, X: Any) -> list[Any]:
             return [(("the", " st", "ran", "ge", " word"), np.array([1.0, 6.0, 5.0, 1.0, 0.5]))]
 
-    background = Background().fit([])
+    background = TextBackground().fit([])
     ((reasons, _),) = explain_texts(Reader(), ["the strange word"], background, 5)
     assert [(reason.name, reason.weight) for reason in reasons] == [("strange", 1.0)]
 
 
 def test_the_background_is_bounded_and_compares_scripts_without_blanks() -> None:
     texts = [f"text {i} of many" for i in range(MOST_TEXTS + 50)]
-    assert len(Background().fit(texts).texts_) == MOST_TEXTS
-    background = Background().fit(["明天下午三点开会", "我爱吃苹果", ""])
+    assert len(TextBackground().fit(texts).texts_) == MOST_TEXTS
+    background = TextBackground().fit(["明天下午三点开会", "我爱吃苹果", ""])
     assert background.texts_ != [""]
     assert background.nearest("明天上午开会") == "明天下午三点开会"
     assert background.nearest("hello") is None
-    assert Background().fit([]).nearest("a") is None
+    assert TextBackground().fit([]).nearest("a") is None
 
 
 def test_a_saved_pipeline_answers_alike(pipeline: TextPipeline, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, NotInStore, UnknownName
-from tocsin.settings import Duration, OneOf, PathSetting, Settings
+from tocsin.settings import Duration, OneOf, PathSetting, Secret, Settings
 
 DEFAULT = Path("tocsin.yaml")
 """Where the configuration is looked for."""
@@ -57,11 +57,13 @@ class Monitor(Settings):
     ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm;
     left out, that is two intervals of a source that samples, at least 10 s, and none of others.
     ``queue``: batches that wait at most, before the source is held up. ``context``: events before
-    a batch that a model of series looks back on.
+    a batch that a model of series looks back on. ``model_key``: the key that the model's folder has
+    to be signed by, 16 characters or more; models trained here are signed by it.
     """
 
     source: SerializeAsAny[Source]
     model: PathSetting
+    model_key: Secret | None = None
     training: Training = Training()
     batch: Batching = Batching()
     late: Duration | None = None
@@ -70,6 +72,11 @@ class Monitor(Settings):
     queue: int = Field(32, ge=1, le=10_000)
     context: int = Field(1_000, ge=1, le=1_000_000)
     alarms: AlarmPolicy = AlarmPolicy()
+
+    @property
+    def signing_key(self) -> bytes | None:
+        """The key of the model, None if any folder is taken. Raises ParameterError without it."""
+        return None if self.model_key is None else self.model_key.reveal().encode()
 
     @property
     def longest_silence(self) -> float | None:

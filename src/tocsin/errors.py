@@ -11,18 +11,19 @@
     ├── NotFitted                        scored before it was trained
     ├── TrainingFailed (RuntimeError)    training did not reach a usable model
     ├── MissingExtra (ImportError)       an optional package is not installed
-    ├── ConfigError (ValueError)         tocsin.yaml says something that cannot be
+    ├── ConfigError (ValueError)         tocsin.yaml has a setting that cannot be
     ├── StoreError                       the store of events and alarms
     │   ├── StoreUnavailable             locked, full or away: try again
     │   └── NotInStore (LookupError)     no alarm, silence or monitor of that name
     ├── NotAllowed                          an operation that its rules do not allow now
     └── ModelFolderError                 a saved model that cannot be used
         ├── NotAModel                    the folder holds no manifest
-        ├── CorruptModel                 a file is missing, or its hash differs
+        ├── CorruptModel                 a file is missing or changed, or holds what cannot be
         ├── NewerFormat                  written by a later version of Tocsin
+        ├── WrongSignature               not signed by the key that was stated
         └── NotSavable                   this model has no safe file format
 
-Each message says what was given, what was expected and what to do.
+Each message states what was given, what was expected and what to do.
 """
 
 from __future__ import annotations
@@ -89,11 +90,15 @@ class NotAModel(ModelFolderError):
 
 
 class CorruptModel(ModelFolderError):
-    """A file of a saved model is missing or differs from what was written."""
+    """A file of a saved model is missing or changed, or holds what cannot be."""
 
 
 class NewerFormat(ModelFolderError):
     """A saved model was written by a later version of Tocsin."""
+
+
+class WrongSignature(ModelFolderError):
+    """A saved model is not signed, or not by the key that was stated."""
 
 
 class NotSavable(ModelFolderError):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tocsin.pipeline import Pipeline, known_of
+from tocsin.pipeline import Pipeline
 from tocsin.readers.table import iter_table, read_table
 
 N = 400
@@ -44,7 +44,7 @@ def test_digits_with_leading_zeros_are_codes(tmp_path, name, file):
     expected = pipeline.score(later).values
     path = save(later, tmp_path / file)
     for size in (7, 50):
-        parts = iter_table(path, size, known=known_of(pipeline))
+        parts = iter_table(path, size, known=pipeline.preparer_.known)
         found = np.concatenate([pipeline.score(part).values for part in parts])
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
@@ -55,7 +55,7 @@ def test_a_later_code_with_letters_is_a_new_one(tmp_path, name):
     pipeline = Pipeline("neighbours").fit(read_table(save(rows(CODES[name]), tmp_path / "a.csv")))
     later = rows(CODES[name], seed=1, n=60)
     later.loc[7, "code"] = "HQ"
-    frame = read_table(save(later, tmp_path / "b.csv"), known=known_of(pipeline))
+    frame = read_table(save(later, tmp_path / "b.csv"), known=pipeline.preparer_.known)
     assert np.isfinite(pipeline.score(frame).values).all()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from test_cli import run
+from support.commands import run
 
 
 def table(n: int, seed: int) -> str:

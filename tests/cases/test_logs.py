@@ -12,7 +12,7 @@ import pytest
 from tocsin import detect
 from tocsin.prepare.log_formats import LogRecord, ParseCounts, format_named, parse, recognise
 from tocsin.prepare.logs import LogPreparer
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 from tocsin.types import LogDetection
 
 BEGIN = datetime(2026, 3, 1, 8, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 
 import tocsin
 from tocsin.errors import UnreadableFile
-from tocsin.pipeline import Pipeline, known_of
+from tocsin.pipeline import Pipeline
 from tocsin.prepare.series import SeriesPreparer
 from tocsin.prepare.tables import TablePreparer
 from tocsin.readers.table import iter_table, read_table
@@ -144,7 +144,9 @@ def test_lists_of_one_length_are_columns(tmp_path, ending):
     assert np.array_equal(found.iloc[:, 1:], lists)
     assert tocsin.detect(path).anomalies[0] == PLANTED
     pipeline = Pipeline("neighbours").fit(found)
-    parts = [pipeline.score(part).values for part in iter_table(path, 7, known=known_of(pipeline))]
+    parts = [
+        pipeline.score(part).values for part in iter_table(path, 7, known=pipeline.preparer_.known)
+    ]
     np.testing.assert_allclose(np.concatenate(parts), pipeline.score(found).values)
 
 

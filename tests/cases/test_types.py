@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import tocsin
 from tocsin.cli import app
 from tocsin.errors import InputError
-from tocsin.pipeline import Pipeline, SeriesPipeline, known_of
+from tocsin.pipeline import Pipeline, SeriesPipeline
 from tocsin.readers.table import iter_table, read_table
 
 CODES = {
@@ -55,8 +55,8 @@ def test_a_file_that_holds_only_codes_like_numbers(tmp_path, name, ending):
     pipeline = Pipeline("neighbours").fit(read_table(train))
     expected = pipeline.score(later).values
     path = save(later, tmp_path / f"later.{ending}")
-    for frames in ([read_table(path, known=known_of(pipeline))],
-                   iter_table(path, 7, known=known_of(pipeline))):  # fmt: skip
+    for frames in ([read_table(path, known=pipeline.preparer_.known)],
+                   iter_table(path, 7, known=pipeline.preparer_.known)):  # fmt: skip
         found = np.concatenate([pipeline.score(frame).values for frame in frames])
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert pipeline.detect(later).decision.is_anomaly.mean() < 0.2
@@ -112,7 +112,7 @@ def test_entities_that_are_codes(tmp_path):
     path = save(pd.concat(parts), tmp_path / "train.csv")
     pipeline = SeriesPipeline("seasonal").fit(read_table(path))
     later = save(parts[0].iloc[:60], tmp_path / "later.csv")
-    frame = read_table(later, known=known_of(pipeline))
+    frame = read_table(later, known=pipeline.preparer_.known)
     assert frame["sensor"].tolist() == ["001"] * 60
     assert [one.entity for one in pipeline.preparer_.transform(frame)] == ["001"]
 
@@ -145,9 +145,9 @@ def test_any_table_is_the_same_in_every_format_and_chunk(tmp_path_factory, rows,
         except InputError:
             return
         kinds.append(pipeline.preparer_.kinds_)
-        parts = iter_table(path, chunk, known=known_of(pipeline))
+        parts = iter_table(path, chunk, known=pipeline.preparer_.known)
         scores.append(np.concatenate([pipeline.score(part).values for part in parts]))
-        whole = pipeline.score(read_table(path, known=known_of(pipeline))).values
+        whole = pipeline.score(read_table(path, known=pipeline.preparer_.known)).values
         np.testing.assert_allclose(scores[-1], whole, rtol=1e-9)
     assert kinds[0] == kinds[1] == kinds[2]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)

@@ -18,8 +18,9 @@ _OF_A_DETECTOR = {"detector", "modality", "parameters", "state"}
 class Stateful:
     """Something whose fitted attributes, those with a trailing underscore, can be written down.
 
-    A value may be an array, a JSON value, or a detector. Override ``set_state`` to rebuild
-    other ``Stateful`` values, and both methods for anything else.
+    A value may be an array, a JSON value, or a detector. Override ``_derive`` to derive from
+    these what is not written down, ``set_state`` to restore other ``Stateful`` values, and both
+    methods for anything else.
     """
 
     def get_state(self) -> State:
@@ -34,7 +35,11 @@ class Stateful:
         """Restore what ``get_state`` returned and return self."""
         for name, value in state.items():
             setattr(self, name, restored(value))
+        self._derive()
         return self
+
+    def _derive(self) -> None:
+        """Derive from restored attributes what is not part of the state."""
 
     def as_state(self) -> State:
         """Return what stands for this object in the state of another."""

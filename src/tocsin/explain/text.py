@@ -16,7 +16,7 @@ from tocsin.features.text_statistics import STATISTICS, text_statistics
 from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, Reason, TextArray, TextMark
 
-__all__ = ["Background", "explain_texts"]
+__all__ = ["TextBackground", "explain_texts"]
 
 MOST_TEXTS, MOST_CHARACTERS = 2_000, 500
 """Training texts kept at most, and characters of each."""
@@ -52,14 +52,14 @@ class _Word(NamedTuple):
     """What its repetitions are recognised by."""
 
 
-class Background(Stateful):
+class TextBackground(Stateful):
     """Normal training texts, in which the nearest to an anomaly is found, and how they are written.
 
     Distinct texts, drawn by ``seed``: at most 2,000 of them, and of each 500 characters. The
     nearest is that of the smallest angle between TF-IDF rows of words.
 
     >>> known = ["see you at noon", "the train is late"]
-    >>> Background().fit(known).nearest("Late again?")
+    >>> TextBackground().fit(known).nearest("Late again?")
     'the train is late'
     """
 
@@ -112,7 +112,7 @@ class Background(Stateful):
 def explain_texts(
     detector: Detector,
     texts: Sequence[str],
-    background: Background,
+    background: TextBackground,
     top: int,
 ) -> Iterator[tuple[tuple[Reason, ...], tuple[TextMark, ...]]]:
     """Yield of each text what made it anomalous, and where in it that stands.
@@ -130,7 +130,7 @@ def explain_texts(
     >>> from tocsin.registry import create
     >>> known = [f"meet me at {hour} for {meal}" for hour in range(12) for meal in ("tea", "lunch")]
     >>> detector = create("text_views", "text", training="clean", encoder=None).fit(known)
-    >>> kept = Background().fit(known)
+    >>> kept = TextBackground().fit(known)
     >>> ((reasons, marks),) = explain_texts(detector, ["meet me at 7 for xylitol"], kept, 1)
     >>> reasons[0].name, marks[0].start
     ('xylitol', 17)
@@ -215,7 +215,7 @@ def _surprise(detector: ScoresByToken, text: str, words: list[_Word]) -> dict[st
     return weight
 
 
-def _of_whole(scores: dict[str, float], text: str, background: Background) -> Iterator[Reason]:
+def _of_whole(scores: dict[str, float], text: str, background: TextBackground) -> Iterator[Reason]:
     """Yield what is unusual about a text as a whole, the heaviest first."""
     ranked = sorted(scores, key=lambda name: (-scores[name], name))
     drove = [name for name in ranked if scores[name] >= _TELLING][:_MOST_VIEWS] or ranked[:1]
@@ -226,7 +226,7 @@ def _of_whole(scores: dict[str, float], text: str, background: Background) -> It
         yield from told or [Reason(_VIEWS.get(name, name), None, None, share)]
 
 
-def _style(text: str, background: Background, share: float) -> Iterator[Reason]:
+def _style(text: str, background: TextBackground, share: float) -> Iterator[Reason]:
     """Yield the statistics of a text that few normal texts have, which share a weight."""
     if not len(background.texts_):
         return

@@ -56,7 +56,7 @@ def _store(settings: config.Config) -> str:
 def _model(monitor: config.Monitor) -> str:
     source = monitor.source.describe()
     try:
-        scorer = open_model(monitor.model, monitor.context, monitor.source)
+        scorer = open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
     except NotAModel:
         untrained(monitor)
         after = monitor.training.after

@@ -16,17 +16,20 @@ from tocsin.store import folder
 from tocsin.types import Batch
 
 
-def open_model(path: Path, context: int, source: Source | None = None) -> Scorer:
+def open_model(
+    path: Path, context: int, source: Source | None = None, key: bytes | None = None
+) -> Scorer:
     """Return the saved pipeline of a folder, ready to score the events of a source.
 
-    Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for a model that cannot
-    score single events, or not those of the source.
+    ``key``: the one that the folder has to be signed by, if any. Raises NotAModel, CorruptModel,
+    NewerFormat or WrongSignature, and ParameterError for a model that cannot score single events,
+    or not those of the source.
     """
     name = f"{path.name}@{folder.fingerprint(path)}"
     try:
-        pipeline = load(path, runtime="onnx")
+        pipeline = load(path, runtime="onnx", key=key)
     except (ParameterError, MissingExtra):
-        pipeline = load(path)
+        pipeline = load(path, key=key)
     if source is not None:
         check_source(pipeline.modality, source)
     return scorer(pipeline, name, context)

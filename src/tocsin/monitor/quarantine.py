@@ -108,7 +108,9 @@ def _reprocess(
     eased = monitor.model_copy(update={"late": None})
     processor = EventProcessor(name, eased, stores, settings.router(), settings.storm)
     with suppress(NotAModel):
-        processor.use_model(open_model(monitor.model, monitor.context, monitor.source))
+        processor.use_model(
+            open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
+        )
     fields = getattr(monitor.source, "fields", Fields())
     size = monitor.batch.events
     for some in (held[i : i + size] for i in range(0, len(held), size)):

@@ -48,7 +48,9 @@ def replay(
     ):
         processor = EventProcessor(name, monitor, scratch, settings.router(), settings.storm)
         try:
-            processor.use_model(open_model(monitor.model, monitor.context, monitor.source))
+            processor.use_model(
+                open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
+            )
         except NotAModel as error:
             raise NotAModel(f"{error} `tocsin train {name}` trains one.") from error
         started = time.monotonic()

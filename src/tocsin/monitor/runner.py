@@ -240,7 +240,9 @@ class MonitorRunner:
             if wanted in (self._model, self._refused):
                 return True
             settings = self.settings
-            scorer = await asyncio.to_thread(open_model, path, settings.context, settings.source)
+            scorer = await asyncio.to_thread(
+                open_model, path, settings.context, settings.source, settings.signing_key
+            )
             if fingerprint(path) != wanted:
                 return True  # it was replaced meanwhile: next time
         except NotAModel:

@@ -62,7 +62,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     if newest:
         _check_on_newest(pipeline, name, monitor, batches, newest)
     learned = _count(batches)
-    pipeline.save(monitor.model, metrics={"trained_events": learned})
+    pipeline.save(monitor.model, metrics={"trained_events": learned}, key=monitor.signing_key)
     return Trained(monitor.model, pipeline.detector_name, learned, tuple(pipeline.notes_))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from tocsin import registry
 from tocsin.base import Detector
 from tocsin.errors import NewerFormat, ParameterError
-from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline.base import BasePipeline, modality_of
 from tocsin.store import folder
 from tocsin.types import Detection
 
@@ -52,9 +52,16 @@ def __getattr__(name: str) -> Any:
 
 
 def load(
-    path: str | Path, *, runtime: Literal["onnx"] | None = None, threads: int = 1
+    path: str | Path,
+    *,
+    runtime: Literal["onnx"] | None = None,
+    threads: int = 1,
+    key: bytes | None = None,
 ) -> BasePipeline:
     """Return the pipeline saved in a folder; nothing in the folder is executed.
+
+    ``key``: the one that the folder was saved with, 16 bytes or more; any other folder, also one
+    that was saved without a key, raises WrongSignature.
 
     With ``runtime="onnx"`` a network of a table pipeline scores in onnxruntime on the CPU, on
     ``threads`` threads, and torch is not loaded: scores agree to about 1e-6 and the pipeline
@@ -62,19 +69,20 @@ def load(
     NotAModel, CorruptModel or NewerFormat; ParameterError for another runtime, and for a network
     that the folder holds no ONNX model of; MissingExtra without onnxruntime.
     """
-    state, about = folder.load_state(path)
-    modality = about.get("pipeline", about["card"]["modality"])
-    if modality not in registry.modalities():
-        raise NewerFormat(
-            f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
-            f"{', '.join(registry.modalities())}. Update it: pip install --upgrade tocsin"
-        )
-    pipeline: type[BasePipeline] = registry.of_modality("pipeline", modality)
-    if runtime == "onnx":
-        state = pipeline.served(path, state, about, threads)
-    elif runtime is not None:
+    if runtime not in ("onnx", None):
         raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
-    return pipeline.from_state(state, about)
+    state, about = folder.load_state(path, key)
+    with folder.decoding(path):
+        modality = modality_of(about)
+        if modality not in registry.modalities():
+            raise NewerFormat(
+                f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
+                f"{', '.join(registry.modalities())}. Update it: pip install --upgrade tocsin"
+            )
+        pipeline: type[BasePipeline] = registry.of_modality("pipeline", modality)
+        if runtime == "onnx":
+            state = pipeline.served(path, state, about, threads)
+        return pipeline.from_state(state, about)
 
 
 def detect(

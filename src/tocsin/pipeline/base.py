@@ -26,7 +26,7 @@ class BasePipeline(DecidesByBudget):
     """Prepare, detect, decide, explain for one modality.
 
     A subclass has the parameters that are declared here, sets ``detector_`` and
-    ``calibration_`` when it learns, and says how its state is written down.
+    ``calibration_`` when it learns, and defines how its state is written down.
     """
 
     modality: ClassVar[str]
@@ -79,7 +79,7 @@ class BasePipeline(DecidesByBudget):
     def explain(self, X: Any, items: Sequence[Any] | IntArray | None = None) -> Detection:
         """Return the answer with reasons for these items of X; None stands for the anomalies.
 
-        ``items``: what ``explained_by`` says, row numbers or keys. Raises InputError for an item
+        ``items``: row numbers or keys, as ``explained_by`` states. Raises InputError for an item
         that is not there.
         """
 
@@ -139,11 +139,18 @@ class BasePipeline(DecidesByBudget):
         notes += self._promise()
         return tuple(notes)
 
-    def save(self, path: str | Path, *, metrics: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        key: bytes | None = None,
+    ) -> None:
         """Write the pipeline into a folder, whole or not at all; load it with ``tocsin.load``.
 
-        ``metrics``: what was measured of it, JSON values for the manifest. Raises NotSavable
-        for a detector without a safe format.
+        ``metrics``: what was measured of it, JSON values for the manifest. ``key``: signs the
+        folder for ``load`` with the same key. Raises NotSavable for a detector without a safe
+        format, and ParameterError for a key of fewer than 16 bytes.
         """
         fitted = self._fitted()
         about = {
@@ -156,7 +163,7 @@ class BasePipeline(DecidesByBudget):
             "notes": list(fitted.notes_),
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
-        folder.save_state(path, self._state(), about, self._more_files())
+        folder.save_state(path, self._state(), about, self._more_files(), key)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], about: Mapping[str, Any]) -> Self:
@@ -175,18 +182,20 @@ class BasePipeline(DecidesByBudget):
         return pipeline
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, *, key: bytes | None = None) -> Self:
         """Return the pipeline saved in a folder; no code in the folder is run.
 
-        Raises NotAModel, CorruptModel or NewerFormat, and ParameterError for the pipeline of
-        another modality.
+        ``key``: as for ``tocsin.load``. Raises NotAModel, CorruptModel, NewerFormat or
+        WrongSignature, and ParameterError for the pipeline of another modality.
         """
-        state, about = folder.load_state(path)
-        if (modality := about.get("pipeline", about["card"]["modality"])) != cls.modality:
-            raise ParameterError(
-                f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
-            )
-        return cls.from_state(state, about)
+        state, about = folder.load_state(path, key)
+        with folder.decoding(path):
+            if (modality := modality_of(about)) != cls.modality:
+                raise ParameterError(
+                    f"{path} holds a model of {modality}, not {cls.modality}; open it with "
+                    "tocsin.load."
+                )
+            return cls.from_state(state, about)
 
     @classmethod
     def served(
@@ -237,6 +246,11 @@ def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
     if (beyond := rows[(rows < 0) | (rows >= n)]).size:
         raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
     return rows
+
+
+def modality_of(about: Mapping[str, Any]) -> str:
+    """Return the modality of a saved pipeline by its manifest."""
+    return str(about.get("pipeline", about["card"]["modality"]))
 
 
 def _known_detector(card: Mapping[str, Any], parameters: Mapping[str, Any]) -> Detector:

@@ -13,7 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import Detector, check_labels
 from tocsin.pipeline.base import BasePipeline, check_rows
-from tocsin.types import Decision, Detection, Drift, FloatArray, IntArray, Scores, Training
+from tocsin.types import (
+    Decision,
+    Detection,
+    Drift,
+    Explanation,
+    FloatArray,
+    IntArray,
+    Reason,
+    Scores,
+    Training,
+)
 
 _ORDINARY = 0.9
 """The share of unlabelled training items, those of the lowest scores, taken as examples."""
@@ -63,9 +73,9 @@ class Found(Generic[P]):
 class ItemPipeline(BasePipeline, Generic[P, D]):
     """From items that stand alone to explained anomalies under a false-alarm budget.
 
-    A subclass says what prepares the items (``_new_preparer``) and how an answer is made of them
-    (``_detection``). ``training``: what the training items are: "clean" (normal only), "mixed"
-    (unlabelled, some anomalous) or "guess".
+    A subclass defines what prepares the items (``_new_preparer``) and what made one anomalous
+    (``_reasons``), or makes a detection of its own (``_detection``). ``training``: what the
+    training items are: "clean" (normal only), "mixed" (unlabelled, some anomalous) or "guess".
     """
 
     preparer_: Any
@@ -158,9 +168,18 @@ class ItemPipeline(BasePipeline, Generic[P, D]):
     def _opened(self, X: Any) -> Any:
         return self.read(X) if isinstance(X, str | Path) else X
 
-    @abstractmethod
     def _detection(self, found: Found[P], shown: Sequence[int], explained: Sequence[int]) -> D:
         """Return the answer, with what is shown of some items and the reasons of some."""
+        explanations = {row: Explanation(row, self._reasons(found, row)) for row in explained}
+        rows = np.arange(len(found.scores))
+        every = Detection(
+            found.scores, found.decision, rows, explanations, found.notes, found.drift
+        )
+        return cast("D", every)
+
+    def _reasons(self, found: Found[P], place: int) -> tuple[Reason, ...]:
+        """Return what made an item anomalous, the heaviest reason first; nothing by default."""
+        return ()
 
     def _answer(self, found: Found[P], *, explain: bool) -> D:
         """Return the answer that shows the anomalies, and explains the most anomalous ones."""

@@ -13,7 +13,7 @@ from tocsin.base import Detector
 from tocsin.base.abilities import FindsThreshold
 from tocsin.decide import Calibration
 from tocsin.errors import InputError
-from tocsin.explain.logs import Background, explain_session, messages_of
+from tocsin.explain.logs import SessionBackground, explain_session, messages_of
 from tocsin.pipeline.items import Found, ItemPipeline
 from tocsin.pipeline.logs_raw import Place, RawLogs, place_of, places_of
 from tocsin.prepare.log_patterns import clean
@@ -84,7 +84,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
     most_explained = 100
 
     preparer_: LogPreparer
-    background_: Background
+    background_: SessionBackground
     labelled_: bool
     read_notes_: list[str]
 
@@ -166,13 +166,15 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         place = {key: i for i, key in enumerate(prepared.read.keys)}
         if missing := [key for key in items if key not in place]:
             some = ", ".join(prepared.read.keys[:3])
-            raise InputError(f'There is no session "{missing[0]}" in these logs, but {some} …')
+            raise InputError(
+                f'There is no session "{missing[0]}" in these logs; there are {some} …'
+            )
         return [place[key] for key in items]
 
     def _remember(self, prepared: ReadLogs, known: IntArray | None) -> None:
         self.read_notes_ = list(prepared.notes)
         self.labelled_ = known is not None
-        self.background_ = Background(self.seed)
+        self.background_ = SessionBackground(self.seed)
         self.background_.fit(prepared.items[self._examples(known)])
 
     def _ordinary_up_to(self, scores: FloatArray) -> float:
@@ -308,13 +310,13 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
 
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         super()._restore(state, about)
-        self.background_ = Background(self.seed).set_state(state["background"])
+        self.background_ = SessionBackground(self.seed).set_state(state["background"])
         self.labelled_ = state["labelled"]
         self.read_notes_ = state["read_notes"]
 
 
 def _milliseconds(seconds: FloatArray) -> NDArray[np.datetime64]:
-    """Return times since 1970; nan is no time."""
+    """Return times from seconds since 1970, NaT for nan."""
     known = ~np.isnan(seconds)
     times = np.full(len(seconds), "NaT", dtype="datetime64[ms]")
     times[known] = np.rint(seconds[known] * 1000).astype("datetime64[ms]")

@@ -11,7 +11,7 @@ import numpy as np
 
 from tocsin.prepare.log_formats import Line, LogRecord
 from tocsin.prepare.log_patterns import clean
-from tocsin.readers.log import ReadCounts, read_lines
+from tocsin.readers.lines import ReadCounts, read_lines
 
 __all__ = ["Place", "RawLogs", "place_of", "places_of"]
 

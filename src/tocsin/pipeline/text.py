@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
-from tocsin.explain.text import Background, explain_texts
+from tocsin.explain.text import TextBackground, explain_texts
 from tocsin.pipeline.items import Found, ItemPipeline, PreparedItems
 from tocsin.prepare.text import TextPreparer
 from tocsin.readers.text import read_texts
@@ -43,7 +43,7 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
     most_explained = 50
 
     preparer_: TextPreparer
-    background_: Background
+    background_: TextBackground
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
         return TextPreparer(self.text)
 
     def _remember(self, prepared: PreparedItems, known: IntArray | None) -> None:
-        self.background_ = Background(self.seed)
+        self.background_ = TextBackground(self.seed)
         self.background_.fit(prepared.items[self._examples(known)])
 
     def _detection(
@@ -120,4 +120,4 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
 
     def _restore(self, state: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         super()._restore(state, about)
-        self.background_ = Background(self.seed).set_state(state["background"])
+        self.background_ = TextBackground(self.seed).set_state(state["background"])

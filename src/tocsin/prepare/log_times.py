@@ -114,19 +114,7 @@ class Clock:
         if epoch := parts.get("e"):
             value = float(epoch)
             return value / next(per for least, per in _PER_SECOND if value >= least)
-        hour, minute, second = int(parts["H"] or 0), int(parts["M"] or 0), int(parts["S"] or 0)
-        if half := parts.get("p"):
-            if not 1 <= hour <= 12:
-                raise ValueError("no hour of half a day")
-            hour = hour % 12 + 12 * (half[0] in "Pp")
-        if hour > 23 or minute > 59 or second > 60:
-            raise ValueError("no time of the day")
-        seconds = 3600.0 * hour + 60 * minute + second
-        if fraction := parts.get("f"):
-            seconds += float(f"0.{fraction}")
-        if (zone := parts.get("z")) and zone[0] in "+-":
-            offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
-            seconds += offset if zone[0] == "-" else -offset
+        seconds = _seconds_of_day(parts)
         name = parts.get("b")
         day = (parts.get("Y"), parts.get("y"), name or parts["m"], parts["d"])
         if day != self._day:
@@ -154,10 +142,33 @@ class Clock:
             except ValueError:  # the 29th of February
                 continue
         if not values:
-            raise ValueError("no day of any year")
+            raise ValueError("not a day of any year")
         if last is None:
             return next((value for value in values if value <= self.now + DAY), values[-1])
         return min(values, key=lambda value: abs(value - last))
+
+
+def _seconds_of_day(parts: dict[str, str | None]) -> float:
+    """Return the seconds since midnight, UTC; raises ValueError for what is not a time of day."""
+    hour, minute, second = (int(parts[name] or 0) for name in "HMS")
+    if half := parts.get("p"):
+        if not 1 <= hour <= 12:
+            raise ValueError("not an hour of half a day")
+        hour = hour % 12 + 12 * (half[0] in "Pp")
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError("not a time of day")
+    seconds = 3600.0 * hour + 60 * minute + second
+    if fraction := parts.get("f"):
+        seconds += float(f"0.{fraction}")
+    return seconds - _offset(parts.get("z") or "")
+
+
+def _offset(zone: str) -> int:
+    """Return the seconds by which a zone is ahead of UTC; other zones than offsets are UTC."""
+    if not zone.startswith(("+", "-")):
+        return 0
+    offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
+    return -offset if zone[0] == "-" else offset
 
 
 @lru_cache(maxsize=1000)

@@ -269,21 +269,27 @@ def _marks(columns: dict[str, list[str]], separator: str, known: Known) -> _Mark
     """Return the decimal mark of a file: the one its cells show, else that of training."""
     shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
     fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
-    comma = shown == "," or bool(fractions) or (not shown and bool(known.commas))
-    decimal = "," if separator != "," and comma else "."
+    mark = "," if fractions else shown
+    comma = mark == "," if mark else bool(known.commas)
+    decimal = "," if comma and separator != "," else "."
     clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
-    grouped = {
-        name: next(cell for cell in cells if decimal in cell)
-        for name, cells in columns.items()
-        if name not in clear and are_thousands(cells, decimal, surely=bool(shown or fractions))
-    }
+    others = {name: cells for name, cells in columns.items() if name not in clear}
+    grouped = _grouped(others, decimal, surely=bool(mark))
     notes = []
     if fractions:
         notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
     if shown:
         notes += [f'"{cell}" and the like were read as thousands' for cell in grouped.values()]
-    mark = "," if fractions else shown
     return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), tuple(notes))
+
+
+def _grouped(columns: dict[str, list[str]], mark: str, *, surely: bool) -> dict[str, str]:
+    """Return a cell with this mark of each column in which it is one of thousands."""
+    return {
+        name: next(cell for cell in cells if mark in cell)
+        for name, cells in columns.items()
+        if are_thousands(cells, mark, surely=surely)
+    }
 
 
 def _columns(names: tuple[str, ...], rows: list[list[str]]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tocsin.readers.log import read_lines
+from tocsin.readers.lines import read_lines
 from tocsin.readers.table import read_table
 
 __all__ = ["read_texts"]

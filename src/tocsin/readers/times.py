@@ -69,6 +69,8 @@ _ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names
 _DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 _DAY_FIRST |= {day.lower(): month.lower() for day, month in _DAY_FIRST.items()}
 _MONTH_FIRST = frozenset(_DAY_FIRST.values())
+_SWAPPED = _DAY_FIRST | {month: day for day, month in _DAY_FIRST.items()}
+_UNORDERED = 0.05  # of all movement goes backwards in times that are in no order
 _DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%Y-%j", "%G-W%V-%u", "%G-W%V"),
     *("%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
@@ -248,19 +250,26 @@ def _likeliest(texts: Texts, days: list[str]) -> tuple[str, str]:
     """Return the day form that reads the most texts, of several the likeliest; and a remark."""
     read = {day: _by_parts(texts, day) for day in days}
     counts = {day: int((~np.isnat(moments)).sum()) for day, moments in read.items()}
-    days = [day for day in days if counts[day] == max(counts.values())]
-    months = [day for day in days if day in _MONTH_FIRST]
-    if months and any(re.search(r"\d\s?[AaPp]\.?[Mm]", text) for text in _spread(texts)):
-        chosen = months[0]
-    else:
-        moves = {day: _movement(read[day]) for day in days}
-        chosen = min(days, key=lambda day: moves[day])
-        if chosen in _MONTH_FIRST and moves[chosen][0] > 0.05 * moves[chosen][1]:
-            chosen = next((day for day in days if day in _DAY_FIRST), chosen)  # in no order
-    other = next((m if d == chosen else d for d, m in _DAY_FIRST.items() if chosen in (d, m)), "")
-    if other not in days:
+    most = max(counts.values())
+    read = {day: moments for day, moments in read.items() if counts[day] == most}
+    chosen = _choose_order(texts, read)
+    other = _SWAPPED.get(chosen)
+    if other not in read:
         return chosen, ""
     return chosen, f"; {other} would fit as well: write dates as 2024-12-31 to be sure"
+
+
+def _choose_order(texts: Texts, read: dict[str, Moments]) -> str:
+    """Return which of the day forms that read as many texts is the likeliest."""
+    month_first = next((day for day in read if day in _MONTH_FIRST), None)
+    if month_first and any(re.search(r"\d\s?[AaPp]\.?[Mm]", text) for text in _spread(texts)):
+        return month_first
+    moves = {day: _movement(moments) for day, moments in read.items()}
+    chosen = min(read, key=lambda day: moves[day])
+    against, total = moves[chosen]
+    if chosen in _MONTH_FIRST and against > _UNORDERED * total:
+        return next((day for day in read if day in _DAY_FIRST), chosen)
+    return chosen
 
 
 def _movement(moments: Moments) -> tuple[float, float]:

@@ -37,13 +37,14 @@ class Anomaly:
 
 
 class ItemReport(Report):
-    """A report of n items by a template that extends ``items.html``.
+    """A report of n items.
 
-    ``unit``: what an item is called.
+    ``unit``: what an item is called. ``template``: the name of one of ours, or the path of
+    another package's, which may extend ``items.html``.
     """
 
     unit: ClassVar[str]
-    template: ClassVar[str] = "items.html"
+    template: ClassVar[str | Path] = "items.html"
 
     @classmethod
     def show_item(cls, detection: Any, item: int, data: Any) -> Any:

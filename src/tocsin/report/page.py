@@ -20,7 +20,6 @@ from tocsin.report.plots import canvas
 from tocsin.types import Card, Reason
 
 _MOST_WEIGHTS = 8
-_TEMPLATES = Path(__file__).parent / "templates"
 _THEME = {
     canvas.INK: "--ink",
     canvas.MUTED: "--muted",
@@ -31,12 +30,16 @@ _THEME = {
 _DARK = ("#e7ecf2", "#9ba8b7", "#2a3440", "#6fb0e6", "#ff8a5c")
 
 
-def render(template: str, context: Mapping[str, Any]) -> str:
-    """Return the page that a template makes of a context; all values are escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def render(template: str | Path, context: Mapping[str, Any]) -> str:
+    """Return the page that a template makes of a context; all values are escaped.
 
+    ``template``: the name of one of ours, or the path of another one, which may extend ours.
+    """
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+
+    path = Path(template)
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=ChoiceLoader([PackageLoader("tocsin.report"), FileSystemLoader(path.parent)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -46,7 +49,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     environment.filters |= {each.__name__: each for each in filters}
     script = environment.get_template("report.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template(template).render(context, script_hash=f"sha256-{digest}")
+    return environment.get_template(path.name).render(context, script_hash=f"sha256-{digest}")
 
 
 def image(svg: str) -> str:

@@ -3,7 +3,7 @@
 ::
 
     model/
-      manifest.json        format version, what the model is, and the SHA-256 of each file
+      manifest.json        format version, what the model is, the SHA-256 and size of each file
       state.json           fitted values; arrays stand as {"$array": name}
       arrays.safetensors   the arrays
       ...                  further files, each with its hash in the manifest
@@ -14,26 +14,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from tocsin.errors import CorruptModel, InputError, NewerFormat, NotAModel, NotSavable
+from tocsin.errors import CorruptModel, InputError, NotSavable, TocsinError
+from tocsin.store.manifest import MANIFEST, dump, hash_of, read_manifest, write_manifest
+from tocsin.store.regular_files import read_regular
 
-FORMAT_VERSION = 1
-
-_HALF = re.compile("[\ud800-\udfff]")
-
-_MANIFEST, _STATE, _ARRAYS = "manifest.json", "state.json", "arrays.safetensors"
+_STATE, _ARRAYS = "state.json", "arrays.safetensors"
+_LARGEST_STATE, _LARGEST = 512 * 2**20, 64 * 2**30
+_MOST_LEVELS = 64
+"""How deep fitted values may lie within each other."""
 
 
 def save_state(
@@ -41,60 +41,76 @@ def save_state(
     state: Mapping[str, Any],
     about: Mapping[str, Any],
     more: Mapping[str, bytes] | None = None,
+    key: bytes | None = None,
 ) -> None:
     """Write a model folder, whole or not at all; an earlier model of that name is replaced.
 
     ``state``: nested mappings of arrays and JSON values. ``about``: JSON values for the
-    manifest. ``more``: further files by name. Raises InputError when something that is no
-    model is in the way, and NotSavable for a value that has no safe format.
+    manifest. ``more``: further files by name. ``key``: signs the folder. Raises InputError when
+    something that is not a model is in the way, NotSavable for a value that has no safe format,
+    and ParameterError for a key of fewer than 16 bytes.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / _MANIFEST).is_file() and not _is_empty(folder):
+    if folder.exists() and not is_model(folder) and not _is_empty(folder):
         raise InputError(f"{folder} exists and is not a model; choose another path.")
     arrays: dict[str, NDArray[Any]] = {}
-    tree = _strip(state, "", arrays)
+    written = dump(_strip(state, "", arrays)).encode()
+    if len(written) > _LARGEST_STATE:
+        raise NotSavable(
+            f"The fitted values take {len(written):,} bytes; at most {_LARGEST_STATE:,} are read "
+            "again. Train on fewer items."
+        )
+    files = {**(more or {}), _STATE: written, _ARRAYS: save_arrays(arrays)}
+    manifest = write_manifest(about, files, key)
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        files = {**(more or {}), _STATE: _dump(tree).encode(), _ARRAYS: save_arrays(arrays)}
-        for name, content in files.items():
+        for name, content in {**files, MANIFEST: manifest}.items():
             _write(new / name, content)
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            **about,
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-        _write(new / _MANIFEST, _dump({**manifest, "hash": _hash(manifest)}).encode())
         _swap(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def load_state(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_state(
+    folder: str | Path, key: bytes | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the state and the manifest of a model folder, after checking every hash.
 
-    Raises NotAModel, CorruptModel or NewerFormat. Nothing in the folder is executed.
+    ``key``: the one that the folder has to be signed by, if any. Raises NotAModel, CorruptModel,
+    NewerFormat or WrongSignature. Nothing in the folder is executed.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, key)
     contents = {name: read_file(folder, manifest, name) for name in (_STATE, _ARRAYS)}
-    try:
+    with decoding(folder):
         arrays = load_arrays(contents[_ARRAYS])
         state = _restore(json.loads(contents[_STATE]), arrays)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CorruptModel(f"{folder} cannot be decoded: {error}.") from error
-    return state, manifest
+        if not isinstance(state, dict):
+            raise CorruptModel(f"{folder} cannot be decoded: its state is not a mapping.")
+        return state, manifest
+
+
+@contextmanager
+def decoding(folder: str | Path) -> Iterator[None]:
+    """Raise CorruptModel for whatever a model folder's content cannot be built from."""
+    try:
+        yield
+    except TocsinError:
+        raise
+    except (Exception, MemoryError) as error:  # foreign content can fail in every way there is
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise CorruptModel(
+            f"{folder} cannot be decoded ({reason}). Restore it from a copy, or train and save it "
+            "again."
+        ) from error
 
 
 def read_file(folder: str | Path, manifest: Mapping[str, Any], name: str) -> bytes:
     """Return a file of a model folder; raises CorruptModel unless its hash is the manifest's."""
     path = Path(folder) / name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CorruptModel(
-            f"{path} cannot be read: {error.strerror}. Train and save it again."
-        ) from error
+    most = _LARGEST_STATE if name == _STATE else _LARGEST
+    content = read_regular(path, most, manifest.get("sizes", {}).get(name))
     if hashlib.sha256(content).hexdigest() != manifest["files"].get(name):
         raise CorruptModel(
             f"{path} differs from what was saved (its SHA-256 is not the manifest's). "
@@ -105,7 +121,7 @@ def read_file(folder: str | Path, manifest: Mapping[str, Any], name: str) -> byt
 
 def is_model(folder: str | Path) -> bool:
     """Return whether a folder holds a saved model, whole or not."""
-    return (Path(folder) / _MANIFEST).is_file()
+    return (Path(folder) / MANIFEST).is_file()
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -113,33 +129,7 @@ def fingerprint(folder: str | Path) -> str:
 
     Raises NotAModel, CorruptModel or NewerFormat.
     """
-    return _hash(read_manifest(folder))[:12]
-
-
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """Return the manifest of a model folder, checked against its own hash.
-
-    Raises NotAModel, CorruptModel or NewerFormat.
-    """
-    path = Path(folder) / _MANIFEST
-    if not path.is_file():
-        raise NotAModel(f"{folder} is not a model: it holds no {_MANIFEST}.")
-    try:
-        text = path.read_text(encoding="utf-8")
-        manifest = json.loads(text)
-        version = manifest["format_version"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise NewerFormat(
-                f"{folder} has format version {version}; this Tocsin reads up to "
-                f"{FORMAT_VERSION}. Update it: pip install --upgrade tocsin"
-            )
-        hash_ = manifest.pop("hash")
-        intact = text == _dump({**manifest, "hash": hash_}) and hash_ == _hash(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptModel(f"{path} cannot be decoded: {error!r}.") from error
-    if not intact:
-        raise CorruptModel(f"{path} differs from what was saved. Restore it, or train again.")
-    return dict(manifest)
+    return hash_of(read_manifest(folder))[:12]
 
 
 def _strip(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -162,24 +152,16 @@ def _strip(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
     raise NotSavable(f"The fitted value {name}, a {type(value).__name__}, has no safe format.")
 
 
-def _restore(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+def _restore(value: Any, arrays: Mapping[str, NDArray[Any]], level: int = 0) -> Any:
+    if level > _MOST_LEVELS:
+        raise CorruptModel(f"Fitted values lie more than {_MOST_LEVELS} levels deep.")
     if isinstance(value, dict):
         if set(value) == {"$array"}:
             return arrays[value["$array"]]
-        return {key: _restore(item, arrays) for key, item in value.items()}
+        return {name: _restore(item, arrays, level + 1) for name, item in value.items()}
     if isinstance(value, list):
-        return [_restore(item, arrays) for item in value]
+        return [_restore(item, arrays, level + 1) for item in value]
     return value
-
-
-def _dump(value: Any) -> str:
-    """Return a value as JSON that can be written as UTF-8: half a surrogate pair is escaped."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
-
-
-def _hash(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_dump(manifest).encode()).hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tocsin import registry
 from tocsin.cli.bench.common import File, Names, Numbers, parse_only, print_progress, write_rows
 
 
@@ -47,6 +48,7 @@ def false_alarms(
     from tocsin.cli.parsing import split_names, split_numbers, unlabelled_names
     from tocsin.evaluate.false_alarms import series, tables, time_splits
 
+    registry.names(kind)  # raises for an unknown modality
     rates = [float(word) for word in split_names(budgets)]
     if labelled_series := (data / "index.csv").exists():
         kind = "series"

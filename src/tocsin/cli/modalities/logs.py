@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tocsin.cli.inputs import Input
     from tocsin.cli.options import ModelOptions
-    from tocsin.readers.log import RawLine
+    from tocsin.readers.lines import RawLine
     from tocsin.types import IntArray, Reason
 
 _SETTINGS = ("format", "session", "window")
@@ -53,7 +53,7 @@ class LogCli(ModalityCli[LogDetection]):
         """Return the first lines; labels are those of sessions, not of lines."""
         from itertools import islice
 
-        from tocsin.readers.log import read_lines
+        from tocsin.readers.lines import read_lines
 
         return list(islice(read_lines(data), count)), None
 
@@ -165,7 +165,7 @@ def _has_known_format(path: Path) -> bool:
     from tocsin.errors import UnreadableFile
     from tocsin.prepare.log_formats import recognise
     from tocsin.prepare.log_patterns import GENERAL, PLAIN
-    from tocsin.readers.log import read_lines
+    from tocsin.readers.lines import read_lines
 
     try:
         return recognise(x.text for x in islice(read_lines(path), _SAMPLE)) not in (PLAIN, GENERAL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +56,7 @@ class PatchBank(Stateful):
         patches, self._kept = np.concatenate(self._kept), []
         size = min(self.size, max(100, _WORK // self._cells))
         self.bank_ = patches[spread_out(patches, size, self._random)]
-        self._prepare()
-        return self
-
-    def set_state(self, state: Any) -> Self:
-        """Restore what ``get_state`` returned and return self."""
-        super().set_state(state)
-        self._prepare()
+        self._derive()
         return self
 
     def heat(self, features: Features) -> MapArray:
@@ -76,7 +70,7 @@ class PatchBank(Stateful):
         heat: MapArray = np.sqrt(np.maximum(nearest, 0)).mean(axis=1)
         return heat.reshape(features.shape[:2])
 
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         self._doubled = np.ascontiguousarray(-2 * self.bank_.T)
         self._lengths = np.einsum("nd,nd->n", self.bank_, self.bank_)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -59,13 +58,7 @@ class PatchGaussian(Stateful):
         inverse = np.linalg.inv(np.linalg.cholesky(covariance))
         self.whitening_ = inverse.transpose(0, 2, 1).astype(np.float16)
         del self._sum, self._products
-        self._prepare()
-        return self
-
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Restore what ``get_state`` returned and return self."""
-        super().set_state(state)
-        self._prepare()
+        self._derive()
         return self
 
     def get_state(self) -> State:
@@ -80,7 +73,7 @@ class PatchGaussian(Stateful):
         heat: MapArray = np.sqrt(squares).reshape(across, across, self._side, self._side)
         return heat.transpose(0, 2, 1, 3).reshape(grid, grid)
 
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         self._whitening = self.whitening_.astype(np.float32)
         self._side = int(self.mean_.shape[0] // round(len(self.whitening_) ** 0.5))
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
-
 import numpy as np
 
 from tocsin.base import TableDetector
@@ -18,7 +15,7 @@ class ReferenceDetector(TableDetector):
 
     It learns from at most ``max_reference`` of the training rows, drawn at random. Reference
     rows get training scores that leave them out; all others are scored as new rows. A subclass
-    defines ``_prepare`` and ``_compare``.
+    defines ``_derive`` and ``_compare``.
     """
 
     max_reference: int
@@ -27,13 +24,7 @@ class ReferenceDetector(TableDetector):
     reference_: FloatArray
     reference_rows_: IntArray
 
-    def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Restore what ``get_state`` returned and return self."""
-        super().set_state(state)
-        self._prepare()
-        return self
-
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         """Derive from ``reference_`` what scoring needs."""
         raise NotImplementedError
 
@@ -53,7 +44,7 @@ class ReferenceDetector(TableDetector):
         rows = self._rows_to_learn(X)
         self.reference_rows_ = rows[subsample(len(rows), self.max_reference, self.seed)]
         self.reference_ = X[self.reference_rows_]
-        self._prepare()
+        self._derive()
 
     def _score_training(self, X: FloatArray, y: IntArray | None) -> FloatArray:
         scores = np.empty(len(X))

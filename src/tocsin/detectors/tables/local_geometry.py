@@ -67,7 +67,7 @@ class LocalGeometry(ReferenceDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"max_reference": 500}
 
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         self._spaces = [_Space(scaling, self.reference_) for scaling in _SCALINGS]
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:

@@ -58,7 +58,7 @@ class Neighbours(ReferenceDetector):
         check_neighbours(self.k, self.aggregate)
         super()._fit(X, y)
 
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         self._space = NeighbourSpace(StandardScaling, self.reference_)
 
     def _compare(self, X: FloatArray, itself: IntArray | None = None) -> Scores:

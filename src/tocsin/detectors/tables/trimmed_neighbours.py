@@ -71,7 +71,7 @@ class TrimmedNeighbours(ReferenceDetector):
         check_neighbours(self.k, self.aggregate)
         super()._fit(X, y)
 
-    def _prepare(self) -> None:
+    def _derive(self) -> None:
         self._space = NeighbourSpace(MixedScaling, self.reference_)
         self._categories = Categories(self.reference_)
 

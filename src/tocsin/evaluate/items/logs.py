@@ -14,7 +14,7 @@ from tocsin.evaluate.items.base import Items
 from tocsin.pipeline import BasePipeline
 from tocsin.prepare.logs import LogPreparer
 from tocsin.readers.item_labels import read_session_labels
-from tocsin.readers.log import RawLine, read_lines
+from tocsin.readers.lines import RawLine, read_lines
 from tocsin.types import Detection, IntArray, Scores
 
 

@@ -32,11 +32,14 @@ class Rhythm(Detector):
         return Scores(parts.max(axis=1), parts=parts)
 
     def _check_training(self, X: Any) -> Any:
-        return self._check_scoring(X)
+        beats = self._check_scoring(X)
+        if len(beats) < 2:
+            raise InputError("A rhythm is learned from at least 2 beats; got 1 sample.")
+        return beats
 
     def _check_scoring(self, X: Any) -> Any:
         if not hasattr(X, "__len__") or not len(X) or isinstance(X, str):
-            raise InputError("Pulses are a list of lists of intervals.")
+            raise InputError(f"Pulses are a list of beats; got {X!r:.40}.")
         beats = np.empty(len(X), dtype=object)
         beats[:] = [np.asarray(beat, dtype=np.float64) for beat in X]
         return beats

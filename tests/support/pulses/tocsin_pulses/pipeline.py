@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,13 @@ import numpy as np
 
 from tocsin.base import Stateful
 from tocsin.pipeline.items import Found, ItemPipeline, PreparedItems
-from tocsin.types import Detection, Explanation, Reason
+from tocsin.types import Detection, Reason
 
 NAMES = ("mean interval", "spread")
 
 
 class BeatPreparer(Stateful):
-    """Reads intervals from the lines of a file, or takes lists of them."""
+    """Takes lists of intervals, or lines of them."""
 
     notes_: list[str]
 
@@ -27,8 +26,6 @@ class BeatPreparer(Stateful):
 
     def prepare(self, X: Any) -> tuple[Any, list[str]]:
         """Return beats, and how many there are."""
-        if isinstance(X, Path):
-            X = X.read_text(encoding="utf-8").splitlines()
         beats = np.empty(len(X), dtype=object)
         for i, beat in enumerate(X):
             values = beat.split() if isinstance(beat, str) else beat
@@ -42,30 +39,20 @@ class PulsePipeline(ItemPipeline[PreparedItems, Detection]):
     modality = "pulses"
     item = "beats"
 
+    def read(self, path: str | Path) -> list[str]:
+        """Return the lines of a file."""
+        return Path(path).read_text(encoding="utf-8").splitlines()
+
     def _new_preparer(self) -> BeatPreparer:
         return BeatPreparer()
 
-    def _detection(
-        self, found: Found[PreparedItems], shown: Sequence[int], explained: Sequence[int]
-    ) -> Detection:
-        features = [
-            (float(beat.mean()), float(beat.std())) for beat in found.prepared.items[explained]
-        ]
-        explanations = {
-            place: Explanation(
-                place,
-                tuple(
-                    Reason(name, seen, float(usual), 0.5)
-                    for name, seen, usual in zip(NAMES, values, self.detector_.centre_, strict=True)
-                ),
+    def _reasons(self, found: Found[PreparedItems], place: int) -> tuple[Reason, ...]:
+        beat, usual = found.prepared.items[place], self.detector_.centre_
+        parts = found.scores.parts[place] / found.scores.parts[place].sum()
+        reasons = [
+            Reason(name, float(seen), float(expected), float(weight))
+            for name, seen, expected, weight in zip(
+                NAMES, (beat.mean(), beat.std()), usual, parts, strict=True
             )
-            for place, values in zip(explained, features, strict=True)
-        }
-        return Detection(
-            found.scores,
-            found.decision,
-            np.arange(len(found.scores)),
-            explanations,
-            found.notes,
-            found.drift,
-        )
+        ]
+        return tuple(sorted(reasons, key=lambda reason: -reason.weight))

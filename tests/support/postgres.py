@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from servers import free_port, missing
+from support.servers import free_port, missing
 
 NOBODY = 65534
 

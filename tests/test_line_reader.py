@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.log import RawLine, ReadCounts, read_lines
+from tocsin.readers.lines import RawLine, ReadCounts, read_lines
 
 
 def write(folder, name, content):
@@ -91,7 +91,7 @@ def test_decompression_limits(tmp_path, monkeypatch):
     with pytest.raises(UnreadableFile, match=r"bomb\.gz.*1,000,000 bytes"):
         texts(path, most_bytes=1_000_000)
     assert len(texts(path)) == 4_000
-    monkeypatch.setattr("tocsin.readers.log._SMALL", 1 << 20)
+    monkeypatch.setattr("tocsin.readers.lines._SMALL", 1 << 20)
     with pytest.raises(UnreadableFile, match="more than 200 times its size"):
         texts(path)
 
