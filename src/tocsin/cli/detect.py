@@ -50,7 +50,7 @@ def detect(
     labels = None if model.clean is False else loaded.labels
     with printing.progress("Detecting"):
         if apart:
-            loaded = _fit_apart(pipeline, loaded, labels, training)
+            loaded, labels = _fit_apart(pipeline, loaded, labels, training)
             detection = loaded.cli.detect(pipeline, loaded.data, adapt=adapt)
         else:
             detection = pipeline.fit_detect(loaded.data, labels=labels)
@@ -91,15 +91,18 @@ def _fit_apart(
     loaded: Loaded,
     labels: IntArray | None,
     training: options.TrainingOptions,
-) -> Loaded:
-    """Train on other data, or on the first items; return the data as the pipeline reads them."""
+) -> tuple[Loaded, IntArray | None]:
+    """Train on other data, or on the first items.
+
+    Return the data to score as the pipeline reads them now, and the labels it learned from.
+    """
     if training.train is not None:
         other = loaded.training(training.train)
-        pipeline.fit(other.data, labels=other.labels)
+        data, known = other.data, other.labels
     else:
-        first, known = loaded.cli.first(loaded.data, labels, training.train_rows or 0)
-        pipeline.fit(first, labels=known)
-    return loaded.read_by(pipeline)
+        data, known = loaded.cli.first(loaded.data, labels, training.train_rows or 0)
+    pipeline.fit(data, labels=known)
+    return loaded.read_by(pipeline), known
 
 
 def _print_agreement(loaded: Loaded, detection: Detection, labels: IntArray) -> None:
