@@ -166,9 +166,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         place = {key: i for i, key in enumerate(prepared.read.keys)}
         if missing := [key for key in items if key not in place]:
             some = ", ".join(prepared.read.keys[:3])
-            raise InputError(
-                f'There is no session "{missing[0]}" in these logs; there are {some} …'
-            )
+            raise InputError(f'These logs have no session "{missing[0]}"; they have {some} …')
         return [place[key] for key in items]
 
     def _remember(self, prepared: ReadLogs, known: IntArray | None) -> None:

@@ -44,8 +44,8 @@ class Batch:
 
     ``frame``: n rows, the columns that the monitor's pipeline takes; lines of text stand
     in the one column ``line``, the paths of files in the one column ``path``. ``times``: (n,)
-    datetime64[us], UTC. ``ids``: n texts by which the store recognises an event that comes twice, or
-    None where the offset alone does. ``entities``: n texts, what each event is about, or None.
+    datetime64[us], UTC. ``ids``: n texts by which the store recognises an event that comes again,
+    or None where the offset alone does. ``entities``: n texts, what each event is about, or None.
     ``offset``: where the source goes on once this batch is committed, None where it can't.
     ``rejected``: events that could not be read. ``acknowledge`` is awaited once the batch is
     committed, and never before.
