@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tocsin.detectors.series._fusion import fuse, scene_period
-from tocsin.detectors.series._views import Scene, View, WindowView
+from tocsin.detectors.series._fusion import context_period, fuse
+from tocsin.detectors.series._views import SeriesContext, SeriesView, WindowView
 from tocsin.detectors.series.auto import Auto
 from tocsin.evaluate.metrics.ranges import buffer_period, vus
 
@@ -79,26 +79,26 @@ def measure(data: Path, row: dict[str, str]) -> Result:
     known = known if known >= Auto.least_points else len(X)
     start = time.process_time()
     auto = Auto().fit(X[:known])
-    scene = Scene.of(X, known)
-    views = auto._views(scene)
-    sights = [view(scene) for view in views]
+    context = SeriesContext.of(X, known)
+    views = auto._views(context)
+    scored = [view(context) for view in views]
     seconds = time.process_time() - start
-    period, buffer = scene_period(scene), buffer_period(X[:, 0])
+    period, buffer = context_period(context), buffer_period(X[:, 0])
     result: Result = {key: row[key] for key in ("kind", "family", "name")} | {
         "seconds": seconds,
         "all": vus(y, auto.score_together(X).values, buffer).vus_pr,
         "by score": vus(y, auto.score(X).values, buffer).vus_pr,
-        "views": vus(y, fuse(sights, known, period).sum(axis=0), buffer).vus_pr,
+        "views": vus(y, fuse(scored, known, period).sum(axis=0), buffer).vus_pr,
     }
-    groups = labels(views, len(scene.judged))
+    groups = labels(views, len(context.judged))
     for name in dict.fromkeys(groups):
         for label, own in ((f"only {name}", True), (f"without {name}", False)):
-            kept = [s for s, g in zip(sights, groups, strict=True) if (g == name) == own]
+            kept = [s for s, g in zip(scored, groups, strict=True) if (g == name) == own]
             result[label] = vus(y, fuse(kept, known, period).sum(axis=0), buffer).vus_pr
     return result
 
 
-def labels(views: list[View], channels: int) -> list[str]:
+def labels(views: list[SeriesView], channels: int) -> list[str]:
     """Return what each view is called; those of one channel with one name are left out together."""
     if channels > 1:
         return list(MULTIVARIATE)

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tocsin.alarms.patterns import Pattern
 from tocsin.alarms.policy import (
     AlarmPolicy,
     Escalation,
@@ -21,6 +20,7 @@ from tocsin.alarms.policy import (
     Rule,
     Storm,
 )
+from tocsin.settings.patterns import Pattern
 
 
 def at(text: str) -> datetime:

@@ -9,13 +9,13 @@ import pytest
 
 from tocsin.base import ImageDetector
 from tocsin.checks import CheckFailed, check_detector, subject_for
-from tocsin.detectors.images._maps import MapDetector, Picture, pictures
+from tocsin.detectors.images._maps import Picture, ScoresByMap, pictures
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.readers.image import read_image
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, MapArray, Scores
 
 
-class Mean(MapDetector):
+class Mean(ScoresByMap, ImageDetector):
     """How far an image is from the mean picture; it is right."""
 
     card = Card("mean", "images", "density", ("one-class",), "Distance", "None", "O(n)")

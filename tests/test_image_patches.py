@@ -14,7 +14,7 @@ import tocsin
 from tocsin import registry
 from tocsin.base import ImageDetector
 from tocsin.detectors.images._bank import PatchBank, spread_out
-from tocsin.detectors.images._gaussian import PatchGaussian
+from tocsin.detectors.images._gaussian import PositionGaussian
 from tocsin.detectors.images._maps import PositionCalibration
 from tocsin.detectors.images._synthetic import draw_defect
 from tocsin.errors import InputError, ParameterError
@@ -172,7 +172,7 @@ def test_distances_to_the_bank_are_those_of_a_plain_search() -> None:
 def test_a_gaussian_gives_mahalanobis_distances() -> None:
     random = np.random.default_rng(0)
     spread = np.array([1.0, 3.0], dtype=np.float32)
-    model = PatchGaussian(shrinkage=1e-4).expect(2000)
+    model = PositionGaussian(shrinkage=1e-4).expect(2000)
     for _ in range(2000):
         model.add((random.normal(size=(4, 4, 2)) * spread).astype(np.float32))
     heat = model.finish().heat(np.full((4, 4, 2), 3.0, dtype=np.float32))

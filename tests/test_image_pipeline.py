@@ -10,8 +10,8 @@ from PIL import Image
 
 import tocsin
 from support.walls import fill, wall, walls
-from tocsin.base import Detector
-from tocsin.detectors.images._maps import MapDetector, Picture, pictures
+from tocsin.base import Detector, ImageDetector
+from tocsin.detectors.images._maps import Picture, ScoresByMap, pictures
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnreadableFile
 from tocsin.explain.images import WHOLE, explain_map
 from tocsin.monitor.models import scorer, training_data
@@ -26,7 +26,7 @@ from tocsin.types import Batch, Card, ImageArray, MapArray, Scores
 CARD = Card("brightness", "images", "density", ("one-class",), "Test.", "None", "little")
 
 
-class Brightness(MapDetector):
+class Brightness(ScoresByMap, ImageDetector):
     """How far the cells of an image are from the mean picture, by their brightness."""
 
     card = CARD

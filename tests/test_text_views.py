@@ -124,9 +124,11 @@ def test_the_lexicon_adds_negative_and_profane_words() -> None:
     pytest.importorskip("vaderSentiment")
     pytest.importorskip("better_profanity")
     detector = views(lexicon=True, training="clean").fit(normal_texts(60))
-    spoken = detector.view_scores(["mother asked about dinner", "mother is a horrible damn idiot"])
+    neg_log_p = detector.view_scores(
+        ["mother asked about dinner", "mother is a horrible damn idiot"]
+    )
     for view in ("negative words", "profanity"):
-        assert spoken[view][1] > spoken[view][0]
+        assert neg_log_p[view][1] > neg_log_p[view][0]
 
 
 def test_a_missing_encoder_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +139,7 @@ def test_a_missing_encoder_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = TextViews(training="clean").fit(normal_texts(20))
     assert "tone" not in detector.views_
     assert "tocsin[text]" in detector.warnings_[0]
+    monkeypatch.setattr("tocsin.detectors.text.text_views.pinned_encoder", missing)
     with pytest.raises(MissingExtra):
         TextViews(encoder="some/other").fit(normal_texts(20))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tocsin.detectors.series._views import Scene, nearest_outside
+from tocsin.detectors.series._views import SeriesContext, nearest_outside
 from tocsin.detectors.series.window_neighbours import WindowNeighbours
 from tocsin.types import FloatArray
 
@@ -132,7 +132,7 @@ def test_channels_of_two_values_are_not_judged_unless_alone():
     constant = np.full(100, 3.0)
 
     def judged(*channels: FloatArray) -> list[bool]:
-        return Scene.of(np.stack(channels, axis=1), 50).judged.tolist()
+        return SeriesContext.of(np.stack(channels, axis=1), 50).judged.tolist()
 
     assert judged(flag, wave, constant) == [False, True, False]
     assert judged(flag, constant) == [True, False]

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
-from tocsin.alarms.patterns import Pattern
 from tocsin.settings import Duration, Settings
+from tocsin.settings.patterns import Pattern
 from tocsin.types import Alarm, AlarmKind, Severity
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 from numpy.typing import ArrayLike
 
 from tocsin.base.detector import Detector
 from tocsin.base.state import Stateful
-from tocsin.errors import ParameterError
 from tocsin.types import FloatArray, IntArray, Scores, Training
 
 
@@ -102,12 +101,6 @@ class Chooses(Detector):
     def chosen(self) -> Detector:
         """The detector that scores: the one that was chosen."""
         return self.chosen_
-
-    def _check_training_parameter(self) -> None:
-        if self.training not in get_args(Training):
-            raise ParameterError(
-                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
-            )
 
     def _assumption(self) -> str:
         """Return what the items are taken for where there are no labels, as a reason."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from tocsin.errors import ParameterError
+from tocsin.types import Training
+
+
+def check_training(training: str) -> None:
+    """Raise ParameterError unless ``training`` is one of those there are."""
+    if training not in get_args(Training):
+        raise ParameterError(f'training is {training!r}; it must be "guess", "clean" or "mixed".')
 
 
 def check_count(name: str, value: int) -> None:

@@ -19,7 +19,7 @@ from tocsin.base.items import check_images as as_images
 from tocsin.checks import common, items
 from tocsin.checks.asserting import require, require_raises, require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
-from tocsin.detectors.images._maps import MapDetector, image_scores
+from tocsin.detectors.images._maps import ScoresByMap, image_scores
 from tocsin.errors import UnreadableFile
 from tocsin.types import BoolArray, ImageArray
 
@@ -80,7 +80,7 @@ def check_maps(subject: Subject) -> None:
     images, _ = subject.testing
     scores = scored(subject.fitted, images)
     if scores.parts is None:
-        require(not isinstance(subject.fitted, MapDetector), "a MapDetector gives no maps")
+        require(not isinstance(subject.fitted, ScoresByMap), "it scores by maps and gives none")
         return
     maps = scores.parts
     require(maps.ndim == 3, f"maps have the shape {maps.shape}, not (n, rows, columns)")
@@ -90,7 +90,7 @@ def check_maps(subject: Subject) -> None:
         other is not None and other.shape[1:] == maps.shape[1:],
         "maps of an image of another size have other rows and columns",
     )
-    if isinstance(subject.fitted, MapDetector):
+    if isinstance(subject.fitted, ScoresByMap):
         agreement = float(spearmanr(scores.values, image_scores(maps.astype(np.float32))).statistic)
         require(agreement > _AGREEMENT, f"scores and maps rank images apart: {agreement:.2f}")
 

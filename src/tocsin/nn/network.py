@@ -18,18 +18,8 @@ from tocsin.nn.device import pick_device
 from tocsin.types import FloatArray
 
 
-class NetworkDetector(Detector):
-    """A detector that keeps a network ``net_``, which is rebuilt from its parameters.
-
-    Constructors may pass keywords on to their base class as ``**training``.
-    """
-
-    net_: nn.Module
-    n_features_in_: int
-    device: str
-
-    scores_in: ClassVar[torch.dtype] = torch.float64
-    """Precision of scoring; training is in float32. Metal knows no float64."""
+class KeywordParameters:
+    """A detector whose constructors pass keywords on to those of its bases as ``**training``."""
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -38,6 +28,17 @@ class NetworkDetector(Detector):
         signatures = map(inspect.signature, constructors)
         keywords = (each for signature in signatures for each in signature.parameters.values())
         return sorted({each.name for each in keywords if each.kind is each.KEYWORD_ONLY})
+
+
+class NetworkDetector(KeywordParameters, Detector):
+    """A detector that keeps a network ``net_``, which is rebuilt from its parameters."""
+
+    net_: nn.Module
+    n_features_in_: int
+    device: str
+
+    scores_in: ClassVar[torch.dtype] = torch.float64
+    """Precision of scoring; training is in float32. Metal knows no float64."""
 
     @abstractmethod
     def _network(self, n_features: int) -> nn.Module:

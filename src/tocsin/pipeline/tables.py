@@ -135,7 +135,8 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     def detect(self, X: Any, *, explain: bool = True, adapt: bool = False) -> Detection:
         """Return scores and decisions for new rows, in their order, and reasons for the anomalies.
 
-        Where more are flagged over a stretch of rows than the budget allows, ``drift`` names it. With ``adapt``, the levels of the numeric columns that moved there are taken as the new
+        Where more are flagged over a stretch of rows than the budget allows, ``drift`` names it.
+        With ``adapt``, the levels of the numeric columns that moved there are taken as the new
         normal ones: the stretch is shifted back to the training medians and scored again, so
         that its rows are judged around their own level. Explains at most the 200 most anomalous
         ones. Raises as ``score`` does.

@@ -10,6 +10,7 @@ from itertools import chain
 
 from tocsin.errors import ParameterError
 from tocsin.prepare.log_formats import LogRecord
+from tocsin.settings.patterns import compiled
 
 __all__ = ["ALL", "ATTRIBUTES", "LINE", "check_session", "find_session", "group", "place_of"]
 
@@ -23,12 +24,12 @@ _SAMPLE = 1_000
 
 
 def check_session(session: str | None) -> None:
-    """Raise ParameterError for a regular expression without just one group."""
+    """Raise ParameterError for a regular expression without just one group, or an endless one."""
     if session and "(" in session:
         try:
-            groups = re.compile(session).groups
-        except re.error as error:
-            raise ParameterError(f'session="{session}" cannot be read: {error}.') from error
+            groups = compiled(session).groups
+        except ValueError as error:
+            raise ParameterError(f"session cannot be read: {error}.") from error
         if groups != 1:
             raise ParameterError(
                 f'session="{session}" has {groups} groups; the one group is the key.'

@@ -212,6 +212,7 @@ class LogPreparer(Stateful):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
+        check_session(self.session_)
         self.miner_ = TemplateMiner().set_state(state["miner_"])
         return self
 

@@ -15,7 +15,7 @@ _BLOCKS = 16  # a side, at most
 _SAMPLES = 500  # patches at least that a covariance is learned from, where there are so many
 
 
-class PatchGaussian(Stateful):
+class PositionGaussian(Stateful):
     """Mahalanobis distance of a patch from what good images show at its position.
 
     Every position has a mean of its own, every block of neighbouring positions a covariance, to

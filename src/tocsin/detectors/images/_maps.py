@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from tocsin.base import ImageDetector, Stateful
+from tocsin.base import Stateful
 from tocsin.progress import report
 from tocsin.readers.image import read_image, resized
-from tocsin.types import FloatArray, ImageArray, MapArray, Scores
+from tocsin.types import FloatArray, ImageArray, IntArray, MapArray, Scores
 
 Picture = NDArray[np.float32]
 """An image as a detector looks at it: (size, size, 3), float32 from 0 to 255."""
 
 FEW = 8
-"""Good images; of fewer, shifted and dimmed copies are learned from as well."""
+"""Of fewer good images, shifted and dimmed copies are learned from as well."""
 
 _HOTTEST = 0.003  # the share of a map whose mean is the score of the image
 _LEAST_CELLS = 3
@@ -27,18 +28,19 @@ _SMOOTH = 0.7  # cells
 _PRIOR = 20.0  # images that what is known of all positions counts for
 
 
-class MapDetector(ImageDetector):
-    """A detector whose score is that of the hottest part of a map.
+class ScoresByMap(ABC):
+    """A detector of images whose score is that of the hottest part of a map.
 
-    ``size``: the side in pixels to which images are brought. A subclass gives ``_heat``. The maps
-    that it shows are smoothed a little, as defects are larger than the cells that respond most.
+    ``size``: the side in pixels to which images are brought. It stands before ``ImageDetector``
+    among the bases of a detector, which gives ``_heat``. The maps that it shows are smoothed a
+    little, as defects are larger than the cells that respond most.
     """
 
     size: int
 
+    @abstractmethod
     def _heat(self, picture: Picture) -> MapArray:
         """Return the heat map (rows, columns) of one picture, in units of the score."""
-        raise NotImplementedError
 
     def _score(self, X: ImageArray) -> Scores:
         maps = np.stack([self._heat(picture) for picture in pictures(X, self.size, "scoring")])
@@ -84,6 +86,17 @@ def image_scores(maps: MapArray) -> FloatArray:
     flat = maps.reshape(len(maps), -1).astype(np.float64)
     k = min(max(_LEAST_CELLS, round(_HOTTEST * flat.shape[1])), flat.shape[1])
     scores: FloatArray = np.partition(flat, -k, axis=1)[:, -k:].mean(axis=1)
+    return scores
+
+
+def scores_of_all(
+    X: ImageArray, learned: IntArray, own: FloatArray, score: Callable[[ImageArray], Scores]
+) -> FloatArray:
+    """Return scores (n,) of images: those learned from have their ``own``, others are new."""
+    scores = np.empty(len(X))
+    scores[learned] = own
+    for i in np.setdiff1d(np.arange(len(X)), learned):  # one by one, so that no maps are kept
+        scores[i] = score(X[i : i + 1]).values[0]
     return scores
 
 

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tocsin.base import State, assign_folds
+from tocsin.base import ImageDetector, State, assign_folds
+from tocsin.base.parameters import check_least, check_positive
 from tocsin.detectors.images._maps import (
     FEW,
-    MapDetector,
     Picture,
     PositionCalibration,
+    ScoresByMap,
     image_scores,
     pictures,
+    scores_of_all,
     variants,
 )
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
-from tocsin.nn.network import seeded
+from tocsin.nn.network import KeywordParameters, seeded
 from tocsin.nn.onnx.graph import OnnxGraph, export_graph
 from tocsin.nn.single import SingleMember
 from tocsin.nn.training import MemberBatches, Objective, Schedule, train
-from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
+from tocsin.types import BoolArray, FloatArray, ImageArray, IntArray, MapArray
 
 _CHECKS = 8  # of the held-out loss while a network is trained
 _HELD_OUT = 32  # pictures that it is taken on, at most
@@ -38,7 +41,20 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """A scalar from pictures (k, size, size, 3), 0 to 255, and their targets (k, …)."""
 
 
-class NeuralMapDetector(MapDetector):
+class ImageTraining(TypedDict, total=False):
+    """How networks are trained: keywords that every neural detector of images takes."""
+
+    size: int
+    members: int
+    steps: int
+    batch_size: int
+    learning_rate: float
+    max_images: int
+    device: str
+    seed: int
+
+
+class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
     """A detector of ``members`` networks, each of which leaves a part of the images out.
 
     Pictures are ``size`` × ``size`` pixels, a multiple of 32. Each network learns from the
@@ -51,16 +67,9 @@ class NeuralMapDetector(MapDetector):
     others are scored as new ones. Of fewer than eight images, shifted and dimmed copies are
     learned from as well. The trained networks are kept as one ONNX graph, which alone scores.
 
-    A subclass gives ``_network``, ``_loss`` and ``_maps``.
+    A subclass takes these parameters as ``**training`` beside its own keywords,
+    and gives ``_network``, ``_loss`` and ``_maps``.
     """
-
-    members: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    max_images: int
-    device: str
-    seed: int
 
     graph_: OnnxGraph
     calibrations_: list[PositionCalibration]
@@ -68,26 +77,54 @@ class NeuralMapDetector(MapDetector):
     maps: ClassVar[tuple[str, ...]] = ("error",)
     """The names of the maps that a network gives, the one with the finest grid first."""
 
-    def _network(self) -> nn.Module:
-        """Return a new network."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        *,
+        size: int = 128,
+        members: int = 2,
+        steps: int = 300,
+        batch_size: int = 8,
+        learning_rate: float = 2e-3,
+        max_images: int = 4000,
+        device: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.size = size
+        self.members = members
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_images = max_images
+        self.device = device
+        self.seed = seed
 
+    @abstractmethod
+    def _network(self, basis: Any) -> nn.Module:
+        """Return a new network; ``basis`` is what ``_begin`` returned."""
+
+    @abstractmethod
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
         """Return the loss, a scalar, of pictures (k, size, size, 3), and of their targets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _maps(self, net: Any, images: Tensor, shared: Any) -> Sequence[Tensor]:
-        """Return the maps, each (k, rows, columns), of pictures (k, size, size, 3)."""
-        raise NotImplementedError
+        """Return the maps, each (k, rows, columns), of pictures (k, size, size, 3).
 
-    def _begin(self, images: Tensor) -> Tensor:
-        """Return the target of each picture (n, size, size, 3), uint8: the pictures themselves.
-
-        Here a subclass sets what it needs of all pictures.
+        ``shared``: what all networks look at, see ``_shared``.
         """
-        return images
 
-    def _shared(self) -> nn.Module:
+    def _opened(self) -> Any:
+        """Return what is opened before any image is read, nothing by default."""
+        return None
+
+    @abstractmethod
+    def _begin(self, images: Tensor, opened: Any) -> tuple[Tensor, Any]:
+        """Return the target of each picture (n, size, size, 3), uint8, and a basis.
+
+        The basis is what networks are built from, and what they share.
+        """
+
+    def _shared(self, basis: Any) -> nn.Module:
         """Return what all networks look at, once for each picture: nothing by default."""
         return nn.Identity()
 
@@ -113,27 +150,35 @@ class NeuralMapDetector(MapDetector):
             self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
         return self
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         self._check_parameters()
+        opened = self._opened()
         device = pick_device(self.device)
-        self._learned = subsample(len(X), self.max_images, self.seed)
-        X = X[self._learned]
-        copies = -(-FEW // len(X))
-        fold = self._folds(len(X), copies)
-        images = torch.from_numpy(self._cached(X, copies))
+        learned = subsample(len(X), self.max_images, self.seed)
+        own = X[learned]
+        copies = -(-FEW // len(own))
+        fold = self._folds(len(own), copies)
+        images = torch.from_numpy(self._cached(own, copies))
         with seeded(self.seed, device):
-            targets = self._begin(images)
-            nets = [self._trained(m, images, targets, fold, device) for m in range(self.members)]
-            whole = _Members(nets, self._shared(), self._maps).eval()
+            targets, basis = self._begin(images, opened)
+            nets = [
+                self._trained(self._network(basis).to(device), images, targets, fold != m, device)
+                for m in range(self.members)
+            ]
+            whole = _Members(nets, self._shared(basis), self._maps).eval()
         outputs = [f"{name}{m}" for m in range(self.members) for name in self.maps]
         self.graph_ = export_graph(whole, self.size, outputs, self.device)
-        self._calibrate(X, copies, fold)
+        return scores_of_all(X, learned, self._calibrate(own, copies, fold), self._score)
 
     def _trained(
-        self, member: int, images: Tensor, targets: Tensor, fold: IntArray, device: torch.device
+        self,
+        net: nn.Module,
+        images: Tensor,
+        targets: Tensor,
+        inside: BoolArray,
+        device: torch.device,
     ) -> nn.Module:
-        """Return a network that has learned from the pictures of all folds but one."""
-        net = self._network().to(device)
+        """Return a network when it has learned from the pictures that are ``inside``."""
         single = SingleMember(net)
 
         def objective(loss: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -146,9 +191,7 @@ class NeuralMapDetector(MapDetector):
         held_out = objective(self._validate)
         # The loop takes rows of numbers: here each is the number of a picture.
         numbers = np.arange(len(images), dtype=float)[:, None]
-        rows = MemberBatches(
-            numbers, (fold != member).astype(int), 1, lambda x: x, device, self.seed
-        )
+        rows = MemberBatches(numbers, inside.astype(int), 1, lambda x: x, device, self.seed)
         train(
             single,
             self._objectives(single, net, objective),
@@ -173,23 +216,18 @@ class NeuralMapDetector(MapDetector):
             max_held_out=_HELD_OUT,
         )
 
-    def _calibrate(self, X: ImageArray, copies: int, fold: IntArray) -> None:
-        """Learn what is usual at each position from the networks that have not seen an image."""
+    def _calibrate(self, X: ImageArray, copies: int, fold: IntArray) -> FloatArray:
+        """Learn what is usual at each position from the networks that have not seen an image.
+
+        Returns the scores (n,) of the images by these networks.
+        """
         found = []
         for i, picture in enumerate(self._varied(X, copies, "calibrating on")):
             maps = self.graph_.run(picture)
             found.append([maps[f"{name}{fold[i]}"] for name in self.maps])
         kinds = [np.stack(kind) for kind in zip(*found, strict=True)]
         self.calibrations_ = [PositionCalibration().fit(kind) for kind in kinds]
-        self._own_scores = image_scores(self._joined(kinds)[::copies])
-
-    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        learned, own = self.__dict__.pop("_learned"), self.__dict__.pop("_own_scores")
-        scores = np.empty(len(X))
-        scores[learned] = own
-        for i in np.setdiff1d(np.arange(len(X)), learned):  # one by one, so that no maps are kept
-            scores[i] = self._score(X[i : i + 1]).values[0]
-        return scores
+        return image_scores(self._joined(kinds)[::copies])
 
     def _heat(self, picture: Picture) -> MapArray:
         found = self.graph_.run(picture)
@@ -229,11 +267,8 @@ class NeuralMapDetector(MapDetector):
             )
         if not 2 <= self.members <= FEW:
             raise ParameterError(f"members must be from 2 to {FEW}; got {self.members}.")
-        for name in ("steps", "batch_size", "max_images"):
-            if not getattr(self, name) >= 1:
-                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
+        check_least(1, steps=self.steps, batch_size=self.batch_size, max_images=self.max_images)
+        check_positive(learning_rate=self.learning_rate)
 
 
 class _Members(nn.Module):
@@ -252,8 +287,8 @@ class _Members(nn.Module):
         return tuple(each for net in self.nets for each in self.maps(net, images, seen))
 
 
-def started(network: nn.Sequential) -> nn.Sequential:
-    """Begin with weights that keep the size of values from layer to layer."""
+def kaiming_initialised(network: nn.Sequential) -> nn.Sequential:
+    """Return a network with weights that keep the size of values from layer to layer."""
     for layer in network:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, a=0.1, nonlinearity="leaky_relu")

@@ -7,16 +7,18 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from tocsin.base import State, Stateful
+from tocsin.base import ImageDetector, State, Stateful
+from tocsin.base.parameters import check_least
 from tocsin.detectors.images._bank import Features, PatchBank
-from tocsin.detectors.images._gaussian import PatchGaussian
+from tocsin.detectors.images._gaussian import PositionGaussian
 from tocsin.detectors.images._maps import (
     FEW,
-    MapDetector,
     Picture,
     PositionCalibration,
+    ScoresByMap,
     image_scores,
     pictures,
+    scores_of_all,
     variants,
 )
 from tocsin.encoders.images import export_layers, open_encoder
@@ -29,14 +31,14 @@ _STRIDE = 8  # pixels of a cell
 _SCALED_BY = 16  # images that the scale of the features is taken from
 
 
-class View(NamedTuple):
+class PatchView(NamedTuple):
     """What is looked at: features of some layers, by a "memory" or a "gaussian" model."""
 
     model: str
     layers: tuple[str, ...]
 
 
-class PatchDetector(MapDetector):
+class PatchDetector(ScoresByMap, ImageDetector):
     """A detector over the features that a pretrained network gives of patches.
 
     Images are brought to ``size`` × ``size`` pixels, a multiple of 32. It learns from at most
@@ -57,11 +59,9 @@ class PatchDetector(MapDetector):
     graph_: OnnxGraph
     encoder_hash_: str
     scale_: Features
-    copies_scores_: FloatArray
-    """Of few images the scores of their copies as well, each by a model without that image."""
-    views_: list[Joined]
+    views_: list[FittedView]
 
-    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
+    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
         """Return the views, given the layers that tell small structures and whole parts."""
         raise NotImplementedError
 
@@ -77,10 +77,10 @@ class PatchDetector(MapDetector):
         super().set_state(state)
         if "graph_" in state:
             self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
-            self.views_ = [Joined().set_state(view) for view in state["views_"]]
+            self.views_ = [FittedView().set_state(view) for view in state["views_"]]
         return self
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         self._check_parameters()
         encoder = open_encoder(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
@@ -94,16 +94,16 @@ class PatchDetector(MapDetector):
         layers = [layer for layer in encoder.layers if layer in wanted]
         stride = max(_STRIDE, min(encoder.layers[layer] for layer in layers))
         self.graph_ = export_layers(encoder, self.size, layers, stride, self.device)
-        self._learned = subsample(len(X), self.max_images, self.seed)
-        self._learn(X[self._learned], views)
+        learned = subsample(len(X), self.max_images, self.seed)
+        return scores_of_all(X, learned, self._learn(X[learned], views), self._score)
 
-    def _learn(self, X: ImageArray, views: Sequence[View]) -> None:
-        """Learn each half, score it by the other, and learn the whole."""
+    def _learn(self, X: ImageArray, views: Sequence[PatchView]) -> FloatArray:
+        """Learn each half, score it by the other, learn the whole, and return the scores (n,)."""
         copies = -(-FEW // len(X))
         n = len(X) * copies
         half = _halves(len(X), copies, self.seed)
         self.scale_ = self._scale(X, copies)
-        every = [_Learning(view, n, half, self.bank, self.seed) for view in views]
+        every = [_ViewFitter(view, n, half, self.bank, self.seed) for view in views]
         for i, features in enumerate(self._features(X, copies, "learning from")):
             for view in every:
                 view.add(i, features)
@@ -112,21 +112,12 @@ class PatchDetector(MapDetector):
         for i, features in enumerate(self._features(X, copies, "calibrating on")):
             for view in every:
                 view.calibrate(i, features)
-        self.views_ = [view.joined() for view in every]
+        self.views_ = [view.fitted() for view in every]
         maps = np.mean([view.calibrated() for view in every], axis=0)
         every_score = image_scores(maps)
-        self._own_scores = every_score[::copies]
         if copies > 1:
             self.copies_scores_ = every_score
-
-    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        learned, own = self.__dict__.pop("_learned"), self.__dict__.pop("_own_scores")
-        scores = np.empty(len(X))
-        scores[learned] = own
-        others = np.setdiff1d(np.arange(len(X)), learned)
-        for i in others:  # one by one, so that no maps are kept
-            scores[i] = self._score(X[i : i + 1]).values[0]
-        return scores
+        return every_score[::copies]
 
     def _heat(self, picture: Picture) -> MapArray:
         features = self._patches(picture)
@@ -164,18 +155,16 @@ class PatchDetector(MapDetector):
     def _check_parameters(self) -> None:
         if self.size < 64 or self.size % 32:
             raise ParameterError(f"size is {self.size}; it must be a multiple of 32, 64 or more.")
-        for name in ("bank", "max_images"):
-            if not getattr(self, name) >= 1:
-                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        check_least(1, bank=self.bank, max_images=self.max_images)
 
 
-class Joined(Stateful):
+class FittedView(Stateful):
     """A trained view: the model, and what its heat is on good images."""
 
     calibration_: PositionCalibration
 
     def __init__(
-        self, view: View | None = None, model: Any = None, calibration: Any = None
+        self, view: PatchView | None = None, model: Any = None, calibration: Any = None
     ) -> None:
         if view is not None:
             self.kind_ = view.model
@@ -196,10 +185,10 @@ class Joined(Stateful):
         return self.calibration_.transform(heat)
 
 
-class _Learning:
+class _ViewFitter:
     """A view while it learns: a model of each half and of the whole, and their maps."""
 
-    def __init__(self, view: View, n: int, half: IntArray, bank: int, seed: int) -> None:
+    def __init__(self, view: PatchView, n: int, half: IntArray, bank: int, seed: int) -> None:
         self.view = view
         self.half = half
         sizes = (int((half == 0).sum()), int((half == 1).sum()), n)
@@ -219,11 +208,11 @@ class _Learning:
         """Keep the map of an image by the model that has not seen it."""
         self.maps.append(self.models[1 - self.half[i]].heat(_join(features, self.view.layers)))
 
-    def joined(self) -> Joined:
+    def fitted(self) -> FittedView:
         maps = np.stack(self.maps)
         # A Gaussian knows positions itself; a second time they would only add noise.
         self.calibration = PositionCalibration(by_position=self.view.model == "memory").fit(maps)
-        return Joined(self.view, self.models[2], self.calibration)
+        return FittedView(self.view, self.models[2], self.calibration)
 
     def calibrated(self) -> MapArray:
         calibrated: MapArray = self.calibration.transform(np.stack(self.maps))
@@ -231,7 +220,7 @@ class _Learning:
 
 
 def _model(kind: str, bank: int = 1, seed: int = 0) -> Any:
-    return PatchBank(bank, seed=seed) if kind == "memory" else PatchGaussian()
+    return PatchBank(bank, seed=seed) if kind == "memory" else PositionGaussian()
 
 
 def _join(features: Mapping[str, Features], layers: Sequence[str]) -> Features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,33 +11,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from tocsin.detectors.images._networks import NeuralMapDetector, started
-from tocsin.errors import ParameterError
+from tocsin.base.parameters import check_least
+from tocsin.detectors.images._networks import kaiming_initialised
 
 _CELL = 4  # pixels of a side of the map's cells
 _HALVINGS = 5
 _LEAST_SPREAD = 1.0  # grey levels
 
 
-class Reconstruction(NeuralMapDetector):
+Standards = tuple[Tensor, Tensor]
+"""The mean (3,) of the colours of pictures, and the spread of all values."""
+
+
+class Reconstruction(ABC):
     """Networks that rebuild pictures from a code of ``latent`` numbers for 32 × 32 pixels.
 
     ``width`` is the number of channels next to the picture, up to eight times as many next to the
     code. The heat of a cell of 4 × 4 pixels is the root of the mean squared error over it and the
     cells around, in units of its spread over good images at that position.
 
-    A subclass gives a network with ``standardise`` and ``rebuild``.
+    It stands before ``NeuralMapDetector`` among the bases of a detector, whose network has
+    ``standardise`` and ``rebuild``.
     """
 
     latent: int
     width: int
 
-    def _begin(self, images: Tensor) -> Tensor:
+    @classmethod
+    def test_parameters(cls) -> dict[str, Any]:
+        """Return a short training of small networks on small pictures."""
+        return {"size": 64, "width": 4, "steps": 25, "batch_size": 8}
+
+    def _begin(self, images: Tensor, opened: Any) -> tuple[Tensor, Standards]:
         # Of some pictures; the loss only needs values of about one.
         some = images[:: max(1, len(images) // 64)].float()
-        self._mean = some.mean((0, 1, 2))
-        self._spread = some.std().clamp_min(_LEAST_SPREAD)
-        return images
+        return images, (some.mean((0, 1, 2)), some.std().clamp_min(_LEAST_SPREAD))
 
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
         x = net.standardise(targets)
@@ -47,11 +56,8 @@ class Reconstruction(NeuralMapDetector):
         x = net.standardise(images)
         return (error_map(x, net.rebuild(x)),)
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        for name in ("latent", "width"):
-            if not getattr(self, name) >= 1:
-                raise ParameterError(f"{name} must be at least 1; got {getattr(self, name)}.")
+    def _check_sizes(self) -> None:
+        check_least(1, latent=self.latent, width=self.width)
 
 
 class Standardised(nn.Module):
@@ -84,7 +90,7 @@ def encoder(width: int, code: int) -> nn.Sequential:
     for inputs, outputs in pairwise([3, *_widths(width)]):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(0.1)]
     layers.append(nn.Conv2d(_widths(width)[-1], code, 1))
-    return started(nn.Sequential(*layers))
+    return kaiming_initialised(nn.Sequential(*layers))
 
 
 def decoder(width: int, code: int) -> nn.Sequential:
@@ -96,7 +102,7 @@ def decoder(width: int, code: int) -> nn.Sequential:
         layers.append(nn.LeakyReLU(0.1))
     # The last doubling is one of channels: filters at full size would cost half of all time.
     layers += [nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2)]
-    return started(nn.Sequential(*layers))
+    return kaiming_initialised(nn.Sequential(*layers))
 
 
 def _widths(width: int) -> list[int]:

@@ -9,7 +9,9 @@ import numpy as np
 from tocsin import registry
 from tocsin.base import ImageDetector
 from tocsin.base.abilities import Chooses
+from tocsin.base.parameters import check_training
 from tocsin.detectors.images._choice import choose
+from tocsin.detectors.images._maps import scores_of_all
 from tocsin.encoders.images import DEFAULT
 from tocsin.errors import InputError
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, Training
@@ -68,7 +70,7 @@ class Auto(Chooses, ImageDetector):
         return {"training": "clean"}
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        self._check_training_parameter()
+        check_training(self.training)
         anomalies = 0 if y is None else int(y.sum())
         if min(anomalies, len(X) - anomalies) >= _MANY and self.training != "clean":
             self.reason_ = f"the labels name {anomalies} anomalies, enough to learn from"
@@ -87,12 +89,4 @@ class Auto(Chooses, ImageDetector):
         if y is None and self.training != "clean" and len(X) >= _ENOUGH:
             known = np.sort(np.argsort(own, kind="stable")[: int((1 - _TRIMMED) * len(X))])
             own = self._learn_with(fusion, X[known], None)
-        return self._with_others(X, known, own)
-
-    def _with_others(self, X: ImageArray, known: IntArray, own: FloatArray) -> FloatArray:
-        """Return scores (n,) of all images: those learned from have theirs, others are new."""
-        scores = np.empty(len(X))
-        scores[known] = own
-        for i in np.setdiff1d(np.arange(len(X)), known):  # one by one, so that no maps are kept
-            scores[i] = self.chosen_.score(X[i : i + 1]).values[0]
-        return scores
+        return scores_of_all(X, known, own, self.chosen_.score)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor, nn
 
+from tocsin.detectors.images._networks import ImageTraining, NeuralMapDetector
 from tocsin.detectors.images._reconstruction import (
     Reconstruction,
     Standardised,
+    Standards,
     decoder,
     encoder,
 )
 from tocsin.types import Card
 
 
-class ImageAutoencoder(Reconstruction):
+class ImageAutoencoder(Reconstruction, NeuralMapDetector):
     """Reconstruction error of an autoencoder that was trained on good images.
 
     Images of any size, brought to ``size`` × ``size`` pixels; the maps have cells of 4 × 4 of
@@ -50,35 +52,21 @@ class ImageAutoencoder(Reconstruction):
 
     def __init__(
         self,
-        size: int = 128,
+        *,
         latent: int = 32,
         width: int = 16,
-        members: int = 2,
-        steps: int = 300,
-        batch_size: int = 8,
-        learning_rate: float = 2e-3,
-        max_images: int = 4000,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[ImageTraining],
     ) -> None:
-        self.size = size
+        super().__init__(**training)
         self.latent = latent
         self.width = width
-        self.members = members
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_images = max_images
-        self.device = device
-        self.seed = seed
 
-    @classmethod
-    def test_parameters(cls) -> dict[str, Any]:
-        """Return a short training of small networks on small pictures."""
-        return {"size": 64, "width": 4, "steps": 25, "batch_size": 8}
+    def _network(self, basis: Standards) -> nn.Module:
+        return _Autoencoder(self.width, self.latent, *basis)
 
-    def _network(self) -> nn.Module:
-        return _Autoencoder(self.width, self.latent, self._mean, self._spread)
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._check_sizes()
 
 
 class _Autoencoder(Standardised):

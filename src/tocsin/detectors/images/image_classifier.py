@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tocsin.base import ImageDetector, assign_folds
-from tocsin.base.parameters import check_count
+from tocsin.base.parameters import check_count, check_least, check_positive
 from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.images import DEFAULT, StagedEncoder, open_staged
 from tocsin.errors import InputError, ParameterError
@@ -22,7 +22,7 @@ from tocsin.nn.network import seeded
 from tocsin.nn.onnx.graph import OnnxGraph, export_graph
 from tocsin.nn.single import SingleMember
 from tocsin.nn.training import MemberBatches, Schedule, train
-from tocsin.types import Card, FloatArray, ImageArray, IntArray, MapArray, Scores
+from tocsin.types import BoolArray, Card, FloatArray, ImageArray, IntArray, MapArray, Scores
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (1, size, size, 3)
 _SHARE = 0.25  # of anomalies to normal images in an epoch: rarer ones are shown more than once
@@ -115,7 +115,7 @@ class ImageClassifier(ImageDetector):
         probability: FloatArray = expit(self.score(X).values)
         return probability
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         self._check_parameters()
         if y.min() == y.max():
@@ -125,20 +125,24 @@ class ImageClassifier(ImageDetector):
             )
         encoder = open_staged(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
-        self._learned = _chosen(y, self.max_images, self.seed)
-        X, y = X[self._learned], y[self._learned]
+        learned = _chosen(y, self.max_images, self.seed)
+        own, y = X[learned], y[learned]
         self.weight_ = float((y == 0).sum() / y.sum())
-        self._fold = assign_folds(len(y), min(self.members, len(y)), self.seed, y)
+        fold = assign_folds(len(y), min(self.members, len(y)), self.seed, y)
         device = pick_device(self.device)
         lower = self._lower(encoder).to(device)
-        seen = self._seen(lower, X, device)
+        seen = self._seen(lower, own, device)
         with seeded(self.seed, device):
             heads = [
-                self._trained(member, encoder, seen, y, device) for member in range(self.members)
+                self._trained(fold == member, encoder, seen, y, device)
+                for member in range(self.members)
             ]
         whole = _Whole(lower.cpu(), heads).eval()
         outputs = [f"cells{member}" for member in range(self.members)]
         self.graph_ = export_graph(whole, self.size, outputs, self.device)
+        held_out_by = np.full(len(X), -1)
+        held_out_by[learned] = fold
+        return self._out_of_sample(X, held_out_by)
 
     def _lower(self, encoder: StagedEncoder) -> nn.Module:
         """Return the stages that stay, of which there are two or more."""
@@ -159,16 +163,15 @@ class ImageClassifier(ImageDetector):
 
     def _trained(
         self,
-        member: int,
+        held_out: BoolArray,
         encoder: StagedEncoder,
         seen: Tensor,
         y: IntArray,
         device: torch.device,
     ) -> nn.Module:
-        """Return the upper stages, having learned from all folds but one."""
+        """Return the upper stages, having learned from the images not held out."""
         net = _Upper(encoder.stages()[-self.stages :], seen).to(device)
-        inside = np.flatnonzero(self._fold != member)
-        outside = np.flatnonzero(self._fold == member)
+        inside, outside = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         if not len(outside) or len(np.unique(y[inside])) < 2:  # too few to leave any out
             inside = outside = np.arange(len(y))
         times = max(1, int(_SHARE * self.weight_))
@@ -211,9 +214,8 @@ class ImageClassifier(ImageDetector):
         maps = np.stack([self._cells(picture).mean(axis=0) for picture in self._read(X)])
         return Scores(maps.mean(axis=(1, 2), dtype=np.float64), maps)
 
-    def _score_training(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        fold = np.full(len(X), -1)
-        fold[self.__dict__.pop("_learned")] = self.__dict__.pop("_fold")
+    def _out_of_sample(self, X: ImageArray, fold: IntArray) -> FloatArray:
+        """Return the score (n,) of each image by the network that held out its fold, if any did."""
         scores = np.empty(len(X))
         for i, picture in enumerate(self._read(X)):
             cells = self._cells(picture)
@@ -228,7 +230,7 @@ class ImageClassifier(ImageDetector):
         """Return the log odds (members, rows, columns) of a picture's cells by each network."""
         found = self.graph_.run(picture)
         cells = np.stack([found[f"cells{member}"] for member in range(self.members)])
-        # A loss that counts anomalies so many times raises their odds as many times.
+        # A loss that counts anomalies several times raises their odds as many times.
         return cells - np.float32(np.log(self.weight_))
 
     def _check_parameters(self) -> None:
@@ -236,11 +238,8 @@ class ImageClassifier(ImageDetector):
             raise ParameterError(f"size is {self.size}; it must be a multiple of 32, 64 or more.")
         for name in ("stages", "steps", "batch_size"):
             check_count(name, getattr(self, name))
-        for name in ("members", "max_images"):
-            if not getattr(self, name) >= 2:
-                raise ParameterError(f"{name} must be at least 2; got {getattr(self, name)}.")
-        if not self.learning_rate > 0:
-            raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
+        check_least(2, members=self.members, max_images=self.max_images)
+        check_positive(learning_rate=self.learning_rate)
 
 
 class _Upper(nn.Module):
@@ -278,7 +277,7 @@ class _Whole(nn.Module):
 
 
 def _chosen(y: IntArray, at_most: int, seed: int) -> IntArray:
-    """Return at most so many numbers of images, anomalies up to half of them first.
+    """Return numbers of images, some at most, anomalies up to half of them first.
 
     >>> 4 in _chosen(np.array([0, 0, 0, 0, 1, 0]), 2, seed=0)
     True

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from tocsin.base.parameters import check_least
+from tocsin.detectors.images._networks import ImageTraining, NeuralMapDetector
 from tocsin.detectors.images._reconstruction import (
     Reconstruction,
     Standardised,
+    Standards,
     decoder,
     encoder,
     error_map,
 )
-from tocsin.errors import ParameterError
 from tocsin.nn.single import SingleMember
 from tocsin.nn.training import Objective
 from tocsin.types import Card
 
 
-class ImageGan(Reconstruction):
+class ImageGan(Reconstruction, NeuralMapDetector):
     """Error of rebuilt images, and how far their codes are from those of the images.
 
     A generator (an encoder, a decoder and a second encoder) rebuilds a picture and encodes it
@@ -58,39 +60,21 @@ class ImageGan(Reconstruction):
 
     def __init__(
         self,
-        size: int = 128,
+        *,
         latent: int = 32,
         width: int = 16,
         encoding: float = 0.1,
         adversarial: float = 0.1,
-        members: int = 2,
-        steps: int = 300,
-        batch_size: int = 8,
-        learning_rate: float = 2e-3,
-        max_images: int = 4000,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[ImageTraining],
     ) -> None:
-        self.size = size
+        super().__init__(**training)
         self.latent = latent
         self.width = width
         self.encoding = encoding
         self.adversarial = adversarial
-        self.members = members
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_images = max_images
-        self.device = device
-        self.seed = seed
 
-    @classmethod
-    def test_parameters(cls) -> dict[str, Any]:
-        """Return a short training of small networks on small pictures."""
-        return {"size": 64, "width": 4, "steps": 25, "batch_size": 8}
-
-    def _network(self) -> nn.Module:
-        return _Gan(self.width, self.latent, self._mean, self._spread)
+    def _network(self, basis: Standards) -> nn.Module:
+        return _Gan(self.width, self.latent, *basis)
 
     def _objectives(
         self, single: SingleMember, net: Any, loss: Callable[..., Any]
@@ -133,9 +117,8 @@ class ImageGan(Reconstruction):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name in ("encoding", "adversarial"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name} must be at least 0; got {getattr(self, name)}.")
+        self._check_sizes()
+        check_least(0, encoding=self.encoding, adversarial=self.adversarial)
 
 
 class _Gan(Standardised):

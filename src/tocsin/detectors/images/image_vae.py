@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from tocsin.base.parameters import check_least
+from tocsin.detectors.images._networks import ImageTraining, NeuralMapDetector
 from tocsin.detectors.images._reconstruction import (
     Reconstruction,
     Standardised,
+    Standards,
     decoder,
     encoder,
 )
-from tocsin.errors import ParameterError
 from tocsin.types import Card
 
 
-class ImageVae(Reconstruction):
+class ImageVae(Reconstruction, NeuralMapDetector):
     """Reconstruction error from the mean of the code that a variational autoencoder infers.
 
     In training, codes are drawn from the inferred normal distributions, whose divergence from a
@@ -49,37 +51,19 @@ class ImageVae(Reconstruction):
 
     def __init__(
         self,
-        size: int = 128,
+        *,
         latent: int = 32,
         width: int = 16,
         beta: float = 1e-3,
-        members: int = 2,
-        steps: int = 300,
-        batch_size: int = 8,
-        learning_rate: float = 2e-3,
-        max_images: int = 4000,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[ImageTraining],
     ) -> None:
-        self.size = size
+        super().__init__(**training)
         self.latent = latent
         self.width = width
         self.beta = beta
-        self.members = members
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_images = max_images
-        self.device = device
-        self.seed = seed
 
-    @classmethod
-    def test_parameters(cls) -> dict[str, Any]:
-        """Return a short training of small networks on small pictures."""
-        return {"size": 64, "width": 4, "steps": 25, "batch_size": 8}
-
-    def _network(self) -> nn.Module:
-        return _Variational(self.width, self.latent, self._mean, self._spread)
+    def _network(self, basis: Standards) -> nn.Module:
+        return _Variational(self.width, self.latent, *basis)
 
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
         x = net.standardise(targets)
@@ -91,8 +75,8 @@ class ImageVae(Reconstruction):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not self.beta >= 0:
-            raise ParameterError(f"beta must be at least 0; got {self.beta}.")
+        self._check_sizes()
+        check_least(0, beta=self.beta)
 
 
 class _Variational(Standardised):

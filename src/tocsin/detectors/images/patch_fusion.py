@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.detectors.images._patches import PatchDetector, View
+from tocsin.detectors.images._patches import PatchDetector, PatchView
 from tocsin.detectors.images.patch_memory import named_layers
 from tocsin.encoders.images import DEFAULT
 from tocsin.errors import ParameterError
@@ -59,9 +59,9 @@ class PatchFusion(PatchDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"size": 64, "memory": "coarse", "gaussian": "fine", "bank": 200}
 
-    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
+    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
         views = [
-            View(model, layers)
+            PatchView(model, layers)
             for model, named in (("memory", self.memory), ("gaussian", self.gaussian))
             for layers in (named_layers(named, fine, coarse) if named else [])
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.detectors.images._patches import PatchDetector, View
+from tocsin.detectors.images._patches import PatchDetector, PatchView
 from tocsin.detectors.images.patch_memory import named_layers
 from tocsin.encoders.images import DEFAULT
 from tocsin.types import Card
@@ -56,5 +56,5 @@ class PatchGaussian(PatchDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"size": 64, "layers": "fine"}
 
-    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
-        return [View("gaussian", layers) for layers in named_layers(self.layers, fine, coarse)]
+    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
+        return [PatchView("gaussian", layers) for layers in named_layers(self.layers, fine, coarse)]

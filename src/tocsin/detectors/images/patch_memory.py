@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tocsin.detectors.images._patches import PatchDetector, View
+from tocsin.detectors.images._patches import PatchDetector, PatchView
 from tocsin.encoders.images import DEFAULT
 from tocsin.types import Card
 
@@ -58,8 +58,8 @@ class PatchMemory(PatchDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"size": 64, "bank": 200}
 
-    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[View]:
-        return [View("memory", layers) for layers in named_layers(self.layers, fine, coarse)]
+    def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
+        return [PatchView("memory", layers) for layers in named_layers(self.layers, fine, coarse)]
 
 
 def named_layers(

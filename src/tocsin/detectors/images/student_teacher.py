@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from tocsin.detectors.images._networks import NeuralMapDetector, started
+from tocsin.base.parameters import check_least
+from tocsin.detectors.images._networks import (
+    ImageTraining,
+    NeuralMapDetector,
+    kaiming_initialised,
+)
 from tocsin.encoders.images import DEFAULT, open_encoder
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
 from tocsin.progress import report
-from tocsin.types import Card, ImageArray, IntArray
+from tocsin.types import Card
 
 _STRIDE = 16  # pixels of a side of the maps' cells
 _AT_ONCE = 8
@@ -58,37 +63,24 @@ class StudentTeacher(NeuralMapDetector):
 
     def __init__(
         self,
-        size: int = 256,
+        *,
         encoder: str = DEFAULT,
         layer: str | None = None,
         width: int = 32,
-        members: int = 2,
-        steps: int = 250,
-        batch_size: int = 8,
-        learning_rate: float = 2e-3,
-        max_images: int = 4000,
-        device: str = "auto",
-        seed: int = 0,
+        **training: Unpack[ImageTraining],
     ) -> None:
-        self.size = size
+        defaults = ImageTraining(size=256, steps=250)
+        super().__init__(**(defaults | training))
         self.encoder = encoder
         self.layer = layer
         self.width = width
-        self.members = members
-        self.steps = steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_images = max_images
-        self.device = device
-        self.seed = seed
 
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:
         """Return a short training of narrow students on small pictures."""
         return {"size": 64, "width": 8, "steps": 25}
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
-        self._check_parameters()
+    def _opened(self) -> _Teacher:
         encoder = open_encoder(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
         layer = self.layer or encoder.coarse[-1]
@@ -96,14 +88,12 @@ class StudentTeacher(NeuralMapDetector):
             raise ParameterError(
                 f"The encoder has no layer {layer}; it has: {', '.join(encoder.layers)}."
             )
-        self._teacher = _Teacher(encoder.network(), layer, self.size // _STRIDE).eval()
-        super()._fit(X, y)
-        del self._teacher
+        return _Teacher(encoder.network(), layer, self.size // _STRIDE).eval()
 
-    def _begin(self, images: Tensor) -> Tensor:
-        """Return the teacher's features, float16, and learn their mean and spread."""
+    def _begin(self, images: Tensor, opened: _Teacher) -> tuple[Tensor, _Teacher]:
+        """Return the teacher's features, float16, and the teacher with their mean and spread."""
         device = pick_device(self.device)
-        teacher = self._teacher.to(device)
+        teacher = opened.to(device)
         found, total, squares = [], torch.zeros(()), torch.zeros(())
         with torch.no_grad():
             for begin in range(0, len(images), _AT_ONCE):
@@ -117,17 +107,17 @@ class StudentTeacher(NeuralMapDetector):
         mean = total / count
         spread = (squares / count - mean.square()).clamp_min(0).sqrt()
         spread = spread.clamp_min(1e-3 * float(spread.max()) + 1e-6)
-        self._teacher = teacher.cpu().standardised(mean.float(), spread.float())
+        teacher = teacher.cpu().standardised(mean.float(), spread.float())
         for begin in range(0, len(targets), _AT_ONCE):  # in place, in memory of one copy
             chunk = targets[begin : begin + _AT_ONCE]
-            chunk.copy_(self._teacher.scaled(chunk.float()))
-        return targets
+            chunk.copy_(teacher.scaled(chunk.float()))
+        return targets, teacher
 
-    def _shared(self) -> nn.Module:
-        return self._teacher
+    def _shared(self, basis: _Teacher) -> nn.Module:
+        return basis
 
-    def _network(self) -> nn.Module:
-        return _Student(self.width, self._teacher.mean.shape[1])
+    def _network(self, basis: _Teacher) -> nn.Module:
+        return _Student(self.width, basis.mean.shape[1])
 
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
         loss: Tensor = (net(images) - targets).square().mean()
@@ -138,8 +128,7 @@ class StudentTeacher(NeuralMapDetector):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not self.width >= 1:
-            raise ParameterError(f"width must be at least 1; got {self.width}.")
+        check_least(1, width=self.width)
 
 
 class _Teacher(nn.Module):
@@ -183,7 +172,7 @@ class _Student(nn.Module):
         for _ in range(2):
             layers += [nn.Conv2d(4 * width, 4 * width, 3, padding=1), nn.LeakyReLU(0.1)]
         layers.append(nn.Conv2d(4 * width, channels, 1))
-        self.layers = started(nn.Sequential(*layers))
+        self.layers = kaiming_initialised(nn.Sequential(*layers))
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.layers((images.permute(0, 3, 1, 2) - 127.5) / 64)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from tocsin import registry
 from tocsin.base import LogDetector
 from tocsin.base.abilities import Chooses, FindsThreshold
+from tocsin.base.parameters import check_training
 from tocsin.errors import NotFitted
 from tocsin.types import Card, FloatArray, IntArray, SessionArray, Training
 
@@ -55,7 +56,7 @@ class Auto(Chooses, FindsThreshold, LogDetector):
         self.seed = seed
 
     def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
-        self._check_training_parameter()
+        check_training(self.training)
         name, self.reason_ = self._choose(X, y)
         chosen = registry.create(name, "logs")
         if "seed" in chosen.parameter_names():

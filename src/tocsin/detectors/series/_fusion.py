@@ -10,11 +10,18 @@ from typing import Any, Self
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
-from tocsin.detectors.series._learned import Learned, training_scene
+from tocsin.detectors.series._learned import Learned, training_context
 from tocsin.detectors.series._memory import rise, scale_of
 from tocsin.detectors.series._signs import Excess, limits_of
 from tocsin.detectors.series._units import Units
-from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView, clipped
+from tocsin.detectors.series._views import (
+    NearestWindows,
+    SeriesContext,
+    SeriesView,
+    ViewScores,
+    WindowView,
+    clipped,
+)
 from tocsin.features.windows import dominant_period, smooth
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
@@ -52,13 +59,13 @@ class FusedViews(SeriesDetector):
     _known: Learned | None = None
 
     @abstractmethod
-    def _views(self, scene: Scene) -> list[View]:
-        """Return the ways to look at a scene, one with windows among them."""
+    def _views(self, context: SeriesContext) -> list[SeriesView]:
+        """Return the ways to look at a series in view, one with windows among them."""
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         self.series_ = np.concatenate([stretch.values for stretch in stretches])
         self.ends_ = np.cumsum([len(stretch) for stretch in stretches])
-        self.period_ = scene_period(self._training_scene())
+        self.period_ = context_period(self._training_context())
         self._known = None
         return self._calibrate()
 
@@ -82,15 +89,15 @@ class FusedViews(SeriesDetector):
 
     def _score(self, stretch: Stretch) -> Scores:
         X, learned = stretch.values, self._learned()
-        seen = learned.sights(X, self.scales_, self.usual_[0])
+        seen = learned.scored(X, self.scales_, self.usual_[0])
         rises = np.stack(
             [np.zeros(len(X)) if s is None else rise(s.values, scale) for s, scale in seen]
         )
         adds = smooth(rises.T, self.period_ // 8).T / (len(rises) * self.usual_[0])
-        sights = [sight for sight, _ in seen]
+        scored = [each for each, _ in seen]
         beyond = learned.beyond(X, self.limits_)
-        parts = _parts(sights, adds, beyond, learned.units.judged) / self.usual_[1]
-        expected = learned.expected(X, _first_match(sights))
+        parts = _parts(scored, adds, beyond, learned.units.judged) / self.usual_[1]
+        expected = learned.expected(X, _first_windows(scored))
         return Scores(parts.sum(axis=1), parts, expected)
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -101,13 +108,13 @@ class FusedViews(SeriesDetector):
     def _score_together(self, stretches: Stretches) -> Scores:
         values = [stretch.values for stretch in stretches]
         series, known = np.concatenate(values), len(self.series_)
-        scene = Scene.of(series, known, np.cumsum([len(each) for each in values]))
-        sights = [view(scene) for view in self._views(scene)]
-        nearest = _first_match(sights).expected(scene.series, scene.series)
-        expected = clipped(nearest, 1) * scene.unit
-        adds = fuse(sights, known, scene_period(scene))
+        context = SeriesContext.of(series, known, np.cumsum([len(each) for each in values]))
+        scored = [view(context) for view in self._views(context)]
+        nearest = _first_windows(scored).expected(context.series, context.series)
+        expected = clipped(nearest, 1) * context.unit
+        adds = fuse(scored, known, context_period(context))
         beyond = self._beyond(values)
-        parts = _parts(sights, adds, beyond, scene.judged)
+        parts = _parts(scored, adds, beyond, context.judged)
         total = parts.sum(axis=1)
         usual = _quantile(total[:known])
         return Scores(total / usual, parts / usual, expected)
@@ -126,18 +133,18 @@ class FusedViews(SeriesDetector):
             self._known = Learned(stretches, Units.of(self.series_), self._learned_views())
         return self._known
 
-    def _training_scene(self) -> Scene:
+    def _training_context(self) -> SeriesContext:
         """Return the training series as the views see it, without glitches."""
         stretches = np.split(self.series_, self.ends_[:-1])
-        return training_scene(stretches, Units.of(self.series_))
+        return training_context(stretches, Units.of(self.series_))
 
-    def _learned_views(self) -> list[View]:
+    def _learned_views(self) -> list[SeriesView]:
         """Return the views without those that differ only in what they compare with."""
-        scene = self._training_scene()
-        windows = _INDEPENDENT[len(scene.judged) > 1]
-        most = max(1, min(scene.longest // 2, scene.known // windows))
-        views: dict[Any, View] = {}
-        for view in self._views(scene):
+        context = self._training_context()
+        windows = _INDEPENDENT[len(context.judged) > 1]
+        most = max(1, min(context.longest // 2, context.known // windows))
+        views: dict[Any, SeriesView] = {}
+        for view in self._views(context):
             if isinstance(view, WindowView):
                 shorter = replace(view, length=min(view.length, most))
                 views.setdefault((shorter.length, shorter.form), shorter)
@@ -147,35 +154,35 @@ class FusedViews(SeriesDetector):
         return list(views.values())
 
 
-def fuse(sights: Sequence[Sight], known: int, period: int) -> FloatArray:
+def fuse(scored: Sequence[ViewScores], known: int, period: int) -> FloatArray:
     """Return what each view adds (views, n) to the score of a whole series."""
-    rises = np.stack([_rise_together(sight.values, known) for sight in sights])
+    rises = np.stack([_rise_together(each.values, known) for each in scored])
     weights = np.array([_peak(values, period) for values in rises])
     rises *= weights[:, None] / weights.sum()
     adds = smooth(rises.T, period // 8).T
     return np.asarray(adds / _quantile(adds.sum(axis=0)[:known]))
 
 
-def _first_match(sights: Sequence[Sight | None]) -> Match:
+def _first_windows(scored: Sequence[ViewScores | None]) -> NearestWindows:
     """Return what the first view of windows compared."""
-    return next(sight.match for sight in sights if sight and sight.match)
+    return next(each.nearest for each in scored if each and each.nearest)
 
 
-def scene_period(scene: Scene) -> int:
+def context_period(context: SeriesContext) -> int:
     """Return the dominant period of the first channel that is judged, in the longest stretch."""
-    lengths = np.diff(scene.ends, prepend=0)
-    end = int(scene.ends[lengths.argmax()])
-    return dominant_period(scene.series[end - scene.longest : end, scene.judged][:, 0])
+    lengths = np.diff(context.ends, prepend=0)
+    end = int(context.ends[lengths.argmax()])
+    return dominant_period(context.series[end - context.longest : end, context.judged][:, 0])
 
 
 def _parts(
-    sights: Sequence[Sight | None], adds: FloatArray, beyond: Excess, judged: BoolArray
+    scored: Sequence[ViewScores | None], adds: FloatArray, beyond: Excess, judged: BoolArray
 ) -> FloatArray:
     """Return what each channel adds (n, channels): by views, and by what exceeds the limits."""
     parts = np.zeros((adds.shape[1], len(judged)))
-    for sight, add in zip(sights, adds, strict=True):
-        if sight is not None:
-            own = sight.parts + np.finfo(np.float64).tiny
+    for each, add in zip(scored, adds, strict=True):
+        if each is not None:
+            own = each.parts + np.finfo(np.float64).tiny
             parts[:, judged] += own / own.sum(axis=1, keepdims=True) * add[:, None]
     parts[np.arange(len(parts)), beyond.channel] += beyond.values
     return parts

@@ -12,7 +12,13 @@ from tocsin.detectors.series._memory import Memory, Training, WindowMemory, memo
 from tocsin.detectors.series._points import despiked
 from tocsin.detectors.series._signs import Excess, Signs, limits_of, spike_limit
 from tocsin.detectors.series._units import Units
-from tocsin.detectors.series._views import Match, Scene, Sight, View, WindowView
+from tocsin.detectors.series._views import (
+    NearestWindows,
+    SeriesContext,
+    SeriesView,
+    ViewScores,
+    WindowView,
+)
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 _LEAST_CUT = 80
@@ -25,7 +31,7 @@ _MOST_WINDOWS = 4000
 class Learned:
     """What views and signs have learned of training stretches (n, channels), in given units."""
 
-    def __init__(self, stretches: Sequence[FloatArray], units: Units, views: Sequence[View]):
+    def __init__(self, stretches: Sequence[FloatArray], units: Units, views: Sequence[SeriesView]):
         self.stretches, self.units, self.views = stretches, units, views
         scaled = [units.scaled(X) for X in stretches]
         self.signs = Signs.of([Z[:, units.judged] for Z in scaled])
@@ -34,9 +40,9 @@ class Learned:
         self.memories: list[Memory] = memories(views, self.training)
         self._short: dict[tuple[int, int], tuple[WindowMemory, FloatArray]] = {}
 
-    def sights(
+    def scored(
         self, X: FloatArray, scales: FloatArray, usual: float = 1.0, most: int | None = None
-    ) -> list[tuple[Sight | None, FloatArray]]:
+    ) -> list[tuple[ViewScores | None, FloatArray]]:
         """Return what each view sees of a stretch (n, channels), and the scale of its scores.
 
         ``scales`` (views, 2) are those of means over many windows; a stretch shorter than two of
@@ -44,7 +50,7 @@ class Learned:
         which rise above the ``usual`` score as rarely.
         """
         clean = within(self._clean(self.units.scaled(X)))
-        seen: list[tuple[Sight | None, FloatArray]] = []
+        seen: list[tuple[ViewScores | None, FloatArray]] = []
         for number, (memory, scale) in enumerate(zip(self.memories, scales, strict=True)):
             own, unit = memory, scale
             if most is None and isinstance(memory, WindowMemory):
@@ -66,10 +72,10 @@ class Learned:
         """Return the signs' magnitudes (signs, n, judged channels) in a stretch."""
         return self.signs.look(self.units.scaled(X)[:, self.units.judged])
 
-    def expected(self, X: FloatArray, match: Match) -> FloatArray:
+    def expected(self, X: FloatArray, nearest: NearestWindows) -> FloatArray:
         """Return the nearest training windows (n, channels) in place of a stretch."""
         Z = within(self._clean(self.units.scaled(X)))
-        return self.units.restored(match.expected(Z, self.training.series))
+        return self.units.restored(nearest.expected(Z, self.training.series))
 
     def held_out(self) -> HeldOut:
         """Return the training points as they look without their blocks."""
@@ -108,7 +114,9 @@ class HeldOut:
     judged: BoolArray
 
     @classmethod
-    def of(cls, stretches: Sequence[FloatArray], units: Units, views: Sequence[View]) -> HeldOut:
+    def of(
+        cls, stretches: Sequence[FloatArray], units: Units, views: Sequence[SeriesView]
+    ) -> HeldOut:
         """Return how each fifth looks beside the others: of every stretch, or of short ones.
 
         Up to a window around a block is left out with it; its windows reach into that.
@@ -123,8 +131,8 @@ class HeldOut:
             learned = Learned(others or stretches, units, views)
             none = np.zeros((len(learned.memories), 2))
             for place, piece, inner in own:
-                sights = learned.sights(piece, none, most=most)
-                scores = [np.zeros(len(piece)) if s is None else s.values for s, _ in sights]
+                scored = learned.scored(piece, none, most=most)
+                scores = [np.zeros(len(piece)) if s is None else s.values for s, _ in scored]
                 block[place] = number
                 magnitudes = learned.magnitudes(piece)[:, inner]
                 pieces.append((place, np.stack(scores)[:, inner], magnitudes))
@@ -155,12 +163,12 @@ class HeldOut:
         return Excess(values, channel)
 
 
-def training_scene(stretches: Sequence[FloatArray], units: Units) -> Scene:
-    """Return the scene of the training series alone, without single spikes."""
+def training_context(stretches: Sequence[FloatArray], units: Units) -> SeriesContext:
+    """Return the context of the training series alone, without single spikes."""
     scaled = [units.scaled(X) for X in stretches]
     limit = spike_limit(scaled)
     clean = Training.of([despiked(Z, limit, units.usual) for Z in scaled], units.judged)
-    return Scene(clean.series, units.unit, len(clean.series), clean.ends, units.judged)
+    return SeriesContext(clean.series, units.unit, len(clean.series), clean.ends, units.judged)
 
 
 def _without(

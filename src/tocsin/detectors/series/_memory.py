@@ -10,9 +10,9 @@ import numpy as np
 from tocsin.detectors.series._views import (
     Forecast,
     ForecastView,
-    Match,
-    Sight,
-    View,
+    NearestWindows,
+    SeriesView,
+    ViewScores,
     WindowView,
     flat,
     nearest_outside,
@@ -81,7 +81,7 @@ class WindowMemory:
         self._smoothed = np.concatenate(own)
         self._windows = self.view.cut(self._smoothed, self._begin)
 
-    def look(self, X: FloatArray, most: int | None = None) -> Sight | None:
+    def look(self, X: FloatArray, most: int | None = None) -> ViewScores | None:
         """Return the distances in a stretch (n, channels), averaged over covering windows.
 
         ``most``: look at so many windows at most; by default at all of them, so that a point's
@@ -94,10 +94,10 @@ class WindowMemory:
         Q = self.view.cut(self.view.smoothed(X[:, self.training.judged]), begin)
         nearest = nearest_outside(flat(Q), flat(self._windows), begin, self._begin, 0)
         parts = ((Q - self._windows[nearest]) ** 2).mean(axis=1, dtype=np.float64)
-        return Sight(
+        return ViewScores(
             average_over_windows(np.sqrt(parts.sum(axis=1)), begin, length, n),
             np.stack([average_over_windows(part, begin, length, n) for part in parts.T], axis=1),
-            Match(begin, self._begin[nearest], length, self.view.form != "raw"),
+            NearestWindows(begin, self._begin[nearest], length, self.view.form != "raw"),
         )
 
     def shortened(self, length: int, usual: float) -> tuple[WindowMemory, FloatArray]:
@@ -127,7 +127,7 @@ class ForecastMemory:
         X = training.series
         self._forecast = Forecast.of(X, X[:, self.judged], at, lags, view.ridge)
 
-    def look(self, X: FloatArray, most: int | None = None) -> Sight | None:
+    def look(self, X: FloatArray, most: int | None = None) -> ViewScores | None:
         """Return the errors in a stretch (n, channels), averaged; None where none can be made."""
         first, n = int(self._forecast.lags.max()), len(X)
         if n <= first:
@@ -136,7 +136,7 @@ class ForecastMemory:
         errors = np.abs(X[at][:, self.judged] - self._forecast(X, at))
         # The first points have no past: the errors after them stand for theirs, mirrored.
         parts = np.pad(errors, ((first, 0), (0, 0)), mode="symmetric")
-        return Sight(
+        return ViewScores(
             smooth(parts.max(axis=1), self.view.smoothing), smooth(parts, self.view.smoothing)
         )
 
@@ -144,7 +144,7 @@ class ForecastMemory:
 Memory = WindowMemory | ForecastMemory
 
 
-def memories(views: Sequence[View], training: Training) -> list[Memory]:
+def memories(views: Sequence[SeriesView], training: Training) -> list[Memory]:
     """Return what each view keeps of the training series."""
     made: list[Memory] = []
     for view in views:

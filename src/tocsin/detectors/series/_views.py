@@ -18,7 +18,7 @@ Among = Literal["whole", "training"]
 
 
 @dataclass(frozen=True)
-class Scene:
+class SeriesContext:
     """What the views look at: a series (n, channels), in [-1, 1], that begins with a known one.
 
     ``known``: the length of the training series. ``ends``: where its stretches end; windows
@@ -33,10 +33,10 @@ class Scene:
     judged: BoolArray
 
     @classmethod
-    def of(cls, X: FloatArray, known: int, ends: IntArray | None = None) -> Scene:
-        """Return the scene of a series of any finite values, of one stretch by default.
+    def of(cls, X: FloatArray, known: int, ends: IntArray | None = None) -> SeriesContext:
+        """Return the context of a series of any finite values, of one stretch by default.
 
-        Values further than so many usual training ranges from the usual ones are clipped there.
+        Values far beyond the usual training range, in its units, are clipped.
         Channels of at most two values (commands, flags) are not judged, unless there are no
         others.
         """
@@ -75,7 +75,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Match:
+class NearestWindows:
     """Windows of ``length`` points that begin at ``begin`` (w,), and the most similar ones.
 
     ``nearest`` (w,) is where those begin. With ``centred``, levels are not compared.
@@ -100,7 +100,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ViewScores:
     """What a view sees: how strange each point is, ``values`` (n,), and by which channels.
 
     ``parts``: (n, judged channels). ``match``: which windows were compared, if any.
@@ -108,7 +108,7 @@ class Sight:
 
     values: FloatArray
     parts: FloatArray
-    match: Match | None = None
+    nearest: NearestWindows | None = None
 
 
 @dataclass(frozen=True)
@@ -129,24 +129,24 @@ class WindowView:
     windows: int = 4000
     references: int = 2500
 
-    def __call__(self, scene: Scene) -> Sight:
+    def __call__(self, context: SeriesContext) -> ViewScores:
         """Return the distances, averaged over the windows that cover a point."""
-        X = scene.scaled(self.scale)
+        X = context.scaled(self.scale)
         n = len(X)
-        known = scene.known if self.among == "training" else n
-        length = max(1, min(self.length, known // 4, scene.longest))
-        begin = scene.uncrossed(starts(n, length, self.windows), 0, length)
-        among = scene.uncrossed(starts(known, length, self.references), 0, length)
+        known = context.known if self.among == "training" else n
+        length = max(1, min(self.length, known // 4, context.longest))
+        begin = context.uncrossed(starts(n, length, self.windows), 0, length)
+        among = context.uncrossed(starts(known, length, self.references), 0, length)
         view = replace(self, length=length)
         smoothed = view.smoothed(X)
         Q, R = view.cut(smoothed, begin), view.cut(smoothed, among)
         nearest = nearest_outside(flat(Q), flat(R), begin, among, length)
         parts = ((Q - R[nearest]) ** 2).mean(axis=1, dtype=np.float64)
         values = np.sqrt(parts.sum(axis=1))
-        return Sight(
+        return ViewScores(
             average_over_windows(values, begin, length, n),
             np.stack([average_over_windows(part, begin, length, n) for part in parts.T], axis=1),
-            Match(begin, among[nearest], length, self.form != "raw"),
+            NearestWindows(begin, among[nearest], length, self.form != "raw"),
         )
 
     def smoothed(self, X: FloatArray) -> FloatArray:
@@ -178,20 +178,22 @@ class ForecastView:
     among: Among = "whole"
     ridge: float = 1e-3
 
-    def __call__(self, scene: Scene) -> Sight:
+    def __call__(self, context: SeriesContext) -> ViewScores:
         """Return the errors."""
-        X, inputs = scene.scaled(self.among), scene.scaled(self.among, judged=False)
+        X, inputs = context.scaled(self.among), context.scaled(self.among, judged=False)
         n = len(X)
-        known = scene.known if self.among == "training" else n
-        lags = np.array([lag for lag in self.lags if lag <= max(1, min(known, scene.longest) // 4)])
+        known = context.known if self.among == "training" else n
+        lags = np.array(
+            [lag for lag in self.lags if lag <= max(1, min(known, context.longest) // 4)]
+        )
         most = int(lags.max())
-        at = scene.uncrossed(np.arange(most, n), most, 1)
+        at = context.uncrossed(np.arange(most, n), most, 1)
         learn = at[at < known]
         learn = learn[:: -(-len(learn) // 20_000)]
         weights = Forecast.of(inputs, X, learn, lags, self.ridge)
         errors = np.abs(X[at] - weights(inputs, at))
         parts = np.stack([np.interp(np.arange(n), at, error) for error in errors.T], axis=1)
-        return Sight(smooth(parts.max(axis=1), self.smoothing), smooth(parts, self.smoothing))
+        return ViewScores(smooth(parts.max(axis=1), self.smoothing), smooth(parts, self.smoothing))
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,8 @@ class Forecast:
         return forecasts
 
 
-View = WindowView | ForecastView
-"""A way to look at a scene."""
+SeriesView = WindowView | ForecastView
+"""A way to look at a series in view."""
 
 
 def nearest_outside(

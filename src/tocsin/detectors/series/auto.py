@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from tocsin import registry
 from tocsin.base import Detector, StreamingDetector, Stretch, Stretches
-from tocsin.detectors.series._fusion import FusedViews, scene_period
-from tocsin.detectors.series._views import ForecastView, Scene, View
+from tocsin.detectors.series._fusion import FusedViews, context_period
+from tocsin.detectors.series._views import ForecastView, SeriesContext, SeriesView
 from tocsin.detectors.series.window_neighbours import window_views
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -64,7 +64,7 @@ class Auto(FusedViews):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
         if self.mode == "batch":
             own = super()._fit(stretches, y)
-            self.reason_ = _reason(self._training_scene())
+            self.reason_ = _reason(self._training_context())
             return own
         stream = registry.create("recursive_ar", "series", delay=self.delay, seed=self.seed)
         self.chosen_ = stream.fit(stretches)
@@ -74,8 +74,8 @@ class Auto(FusedViews):
         )
         return self.chosen_.training_scores_
 
-    def _views(self, scene: Scene) -> list[View]:
-        return [*window_views(scene), *forecast_views(scene)]
+    def _views(self, context: SeriesContext) -> list[SeriesView]:
+        return [*window_views(context), *forecast_views(context)]
 
     def _score_together(self, stretches: Stretches) -> Scores:
         if self.mode == "batch":
@@ -112,11 +112,11 @@ class Auto(FusedViews):
         return self.chosen_
 
 
-def forecast_views(scene: Scene) -> list[View]:
-    """Return the forecast views that suit a scene."""
-    if len(scene.judged) > 1:
+def forecast_views(context: SeriesContext) -> list[SeriesView]:
+    """Return the forecast views that suit a series in view."""
+    if len(context.judged) > 1:
         return [ForecastView((1, 2, 4, 8), 100, "training")]
-    period = scene_period(scene)
+    period = context_period(context)
     smoothing = max(5, period // 4)
     far, near = (tuple(range(1, most + 1)) for most in (min(64, max(16, period)), 16))
     return [
@@ -126,10 +126,12 @@ def forecast_views(scene: Scene) -> list[View]:
     ]
 
 
-def _reason(scene: Scene) -> str:
-    judged, channels = int(scene.judged.sum()), len(scene.judged)
+def _reason(context: SeriesContext) -> str:
+    judged, channels = int(context.judged.sum()), len(context.judged)
     which = (
-        f"one channel of period {scene_period(scene)}" if channels == 1 else f"{judged} channels"
+        f"one channel of period {context_period(context)}"
+        if channels == 1
+        else f"{judged} channels"
     )
     if judged < channels:
         flags = channels - judged

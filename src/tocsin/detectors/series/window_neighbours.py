@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tocsin.detectors.series._fusion import FusedViews, scene_period
-from tocsin.detectors.series._views import Scene, View, WindowView
+from tocsin.detectors.series._fusion import FusedViews, context_period
+from tocsin.detectors.series._views import SeriesContext, SeriesView, WindowView
 from tocsin.types import Card
 
 
@@ -46,14 +46,14 @@ class WindowNeighbours(FusedViews):
     def __init__(self) -> None:
         pass
 
-    def _views(self, scene: Scene) -> list[View]:
-        return window_views(scene)
+    def _views(self, context: SeriesContext) -> list[SeriesView]:
+        return window_views(context)
 
 
-def window_views(scene: Scene) -> list[View]:
-    """Return the window views that suit a scene."""
-    period = scene_period(scene)
-    if len(scene.judged) > 1:
+def window_views(context: SeriesContext) -> list[SeriesView]:
+    """Return the window views that suit a series in view."""
+    period = context_period(context)
+    if len(context.judged) > 1:
         return [
             WindowView(100, "whole", "raw", "whole", 16, 3000, 2000),
             WindowView(100, "whole", "raw", "training", 16, 3000, 2000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tocsin import registry
 from tocsin.base import TableDetector
 from tocsin.base.abilities import Chooses
+from tocsin.base.parameters import check_training
 from tocsin.types import Card, FloatArray, IntArray, Training
 
 _ENOUGH_ANOMALIES = 30
@@ -52,7 +53,7 @@ class Auto(Chooses, TableDetector):
         self.seed = seed
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray:
-        self._check_training_parameter()
+        check_training(self.training)
         name, self.reason_ = self._choose(y)
         return self._learn_with(registry.create(name, seed=self.seed), X, y)
 

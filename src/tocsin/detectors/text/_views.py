@@ -21,7 +21,7 @@ from tocsin.features.sparse_neighbours import SparseSearch
 from tocsin.features.tfidf import Tfidf
 from tocsin.types import FloatArray, IntArray, TextArray
 
-Material = Literal["text", "style", "meaning"]
+ViewInput = Literal["text", "style", "meaning"]
 """What a view reads: the texts (n,), their statistics (n, 15) or their embeddings (n, d)."""
 
 _HARSH = (
@@ -50,10 +50,10 @@ _FOLDS = 3
 _RIDGE = 1e-6
 
 
-class View(Stateful):
+class TextView(Stateful):
     """One way to look at texts; ``reads`` says at what of them."""
 
-    reads: ClassVar[Material] = "text"
+    reads: ClassVar[ViewInput] = "text"
 
     def fit(self, X: Any) -> FloatArray:
         """Learn from X and return the scores (n,) that its items get when left out.
@@ -75,7 +75,7 @@ class Tokens(Tfidf):
         return csr_array(hashing.transform(texts))
 
 
-class NgramNeighbours(View):
+class NgramNeighbours(TextView):
     """Mean TF-IDF distance to the k nearest texts: words nobody used, or not together."""
 
     words_: Tfidf
@@ -116,7 +116,7 @@ class NgramNeighbours(View):
         return distance
 
 
-class Surprise(View):
+class CharacterModelView(TextView):
     """Mean surprise of the characters to a language model of characters."""
 
     model_: CharModel
@@ -144,7 +144,7 @@ class Surprise(View):
         return self.model_.surprise(X).mean()
 
 
-class Distance(View):
+class Distance(TextView):
     """Mahalanobis distance of embeddings, their covariance shrunk as Ledoit and Wolf do.
 
     Ledoit & Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
@@ -177,7 +177,7 @@ class Distance(View):
         return length
 
 
-class Style(View):
+class Style(TextView):
     """How far out the statistics are, above or below, as normal deviations of their ranks."""
 
     reads = "style"
@@ -200,7 +200,7 @@ class Style(View):
         return _root_mean_square(self._scaling.transform(X))
 
 
-class Tone(View):
+class Tone(TextView):
     """How much closer a text is to harsh sentences than to kind ones, by their embeddings.
 
     It learns nothing from texts: that anomalies are rather harsher than normal texts is assumed.
@@ -220,7 +220,7 @@ class Tone(View):
         return scores
 
 
-class NegativeWords(View):
+class NegativeWords(TextView):
     """The share of negative words and phrases, as VADER counts them.
 
     Hutto & Gilbert, VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
@@ -237,7 +237,7 @@ class NegativeWords(View):
         return np.array([rate(text)["neg"] for text in X])
 
 
-class Profanity(View):
+class Profanity(TextView):
     """The share of words that are on the list of the package better-profanity."""
 
     def score(self, X: TextArray) -> FloatArray:

@@ -7,6 +7,7 @@ from typing import Any
 from tocsin import registry
 from tocsin.base import TextDetector
 from tocsin.base.abilities import Chooses
+from tocsin.base.parameters import check_training
 from tocsin.encoders.text import DEFAULT
 from tocsin.types import Card, FloatArray, IntArray, TextArray, Training
 
@@ -64,7 +65,7 @@ class Auto(Chooses, TextDetector):
         return {"encoder": None}
 
     def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        self._check_training_parameter()
+        check_training(self.training)
         name, self.reason_ = self._choose(y)
         parameters: dict[str, Any] = {"encoder": self.encoder, "seed": self.seed}
         if name != "text_classifier":

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tocsin.base import TextDetector
-from tocsin.base.parameters import check_count
+from tocsin.base.parameters import check_count, check_positive
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._ngrams import NgramRegression
 from tocsin.detectors.text.text_few_labels import check_classes
+from tocsin.encoders import pinned_encoder
 from tocsin.encoders.pretrained import Pretrained, batches, mean_pooled
 from tocsin.encoders.text import DEFAULT, open_network
 from tocsin.errors import ParameterError
@@ -85,6 +86,8 @@ class TextClassifier(TextDetector):
     needs_labels = True
 
     encoder_hash_: str
+    encoder_source_: str | None = None
+    """The encoder's name with its revision; None for detectors saved until 2026."""
     weights_: dict[str, NDArray[np.float32]]
     weight_: float
     ngrams_: NgramRegression
@@ -132,40 +135,41 @@ class TextClassifier(TextDetector):
         probability: FloatArray = expit(self.score(X).values)
         return probability
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         self._check_parameters()
         check_classes(y, self.card.name)
-        model = open_network(self.encoder)
+        self.encoder_source_ = pinned_encoder("text", self.encoder)
+        model = open_network(self.encoder_source_)
         self.encoder_hash_ = model.fingerprint
         self.weight_ = float((y == 0).sum() / y.sum() if self.weight is None else self.weight)
         device = pick_device(self.device)
         net = _Classifier(model).to(device)
         self._begin(net, X, y)
         part = net.upper(self.layers)
-        # For the training scores: which texts were held out.
-        self._held_out = _held_out(y, self.seed)
+        held_out = _held_out(y, self.seed)
         with seeded(self.seed, device):
-            self._train(net, part, X, y)
+            self._train(net, part, X, y, held_out)
         if self.ngrams:
-            inside = ~self._held_out
+            inside = ~held_out
             self.ngrams_ = NgramRegression().fit(X[inside], y[inside], self.weight_)
         learned = {id(weight) for weight in part.parameters()}
         weights = ((name, w) for name, w in net.named_parameters() if id(w) in learned)
         self.weights_ = {name: to_numpy(weight) for name, weight in weights}
         self._live = net
+        return self._out_of_sample(X, y, held_out)
 
     def _score(self, X: TextArray) -> Scores:
         net = self._network()
         logits = net.model.over(X, net).astype(float)
         if self.ngrams:
             logits += self.ngrams_.score(X)
-        # A loss that counts anomalies so many times raises their odds as many times.
+        # A loss that counts anomalies several times raises their odds as many times.
         return Scores(logits - np.log(self.weight_))
 
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        assert y is not None  # noqa: S101 - as in ``_fit``
-        scores, held_out = self._score(X).values, self.__dict__.pop("_held_out")
+    def _out_of_sample(self, X: TextArray, y: IntArray, held_out: BoolArray) -> FloatArray:
+        """Return the scores (n,) of the training texts, as if none had been learned from."""
+        scores = self._score(X).values
         for label in (0, 1):
             unseen = (y == label) & held_out
             learned = (y == label) & ~held_out
@@ -184,9 +188,10 @@ class TextClassifier(TextDetector):
             net.head.weight.copy_(torch.from_numpy(head.coef_))
             net.head.bias.copy_(torch.from_numpy(head.intercept_))
 
-    def _train(self, net: _Classifier, part: nn.Module, X: TextArray, y: IntArray) -> None:
+    def _train(
+        self, net: _Classifier, part: nn.Module, X: TextArray, y: IntArray, held_out: BoolArray
+    ) -> None:
         device = net.head.weight.device
-        held_out = self._held_out
         inside = np.flatnonzero(~held_out)
         outside = np.flatnonzero(held_out) if held_out.any() else inside
         shown = _shown(y, inside)
@@ -212,7 +217,7 @@ class TextClassifier(TextDetector):
     def _network(self) -> _Classifier:
         """Return the network, put together again after loading."""
         if "_live" not in self.__dict__:
-            model = open_network(self.encoder)
+            model = open_network(self.encoder_source_ or self.encoder)
             check_same(self.encoder, model.fingerprint, self.encoder_hash_)
             net = _Classifier(model)
             weights = {name: torch.from_numpy(w.copy()) for name, w in self.weights_.items()}
@@ -225,8 +230,7 @@ class TextClassifier(TextDetector):
         for name in ("epochs", "layers"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name))
-        if not self.learning_rate > 0:
-            raise ParameterError(f"learning_rate must be above 0; got {self.learning_rate}.")
+        check_positive(learning_rate=self.learning_rate)
         if self.weight is not None and not self.weight > 0:
             raise ParameterError(f"weight must be above 0, or None; got {self.weight}.")
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_array, hstack
 
 from tocsin.base import assign_folds
-from tocsin.detectors.text._views import Material
+from tocsin.detectors.text._views import ViewInput
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.encoders.text import DEFAULT
 from tocsin.errors import InputError, ParameterError
@@ -85,7 +85,7 @@ class TextFewLabels(TextViews):
         self.grams_ = _grams().set_state(state["grams_"])
         return self
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         if not self.inverse_penalty > 0:
             raise ParameterError(f"inverse_penalty must be above 0; got {self.inverse_penalty}.")
@@ -93,21 +93,19 @@ class TextFewLabels(TextViews):
         normal = np.flatnonzero(y == 0)
         X = cut_texts(X)
         # A single text has no neighbours to learn from.
-        read, spoken = self._learn(X, normal if len(normal) > 1 else np.arange(len(X)))
+        read, neg_log_p = self._learn(X, normal if len(normal) > 1 else np.arange(len(X)))
         self.grams_ = _grams().fit(X)
-        rows = self._rows(read, spoken)
+        rows = self._rows(read, neg_log_p)
         self.coefficients_, self.intercept_ = self._regression(rows, y)
-        # For the training scores: the encoder need not read the same texts twice.
-        self._training = rows
+        return self._out_of_fold(rows, y)
 
     def _score(self, X: TextArray) -> Scores:
         read = self._read(cut_texts(X))
-        rows = self._rows(read, self._spoken(read))
+        rows = self._rows(read, self._neg_log_p(read))
         return Scores(rows @ self.coefficients_ + self.intercept_)
 
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        assert y is not None  # noqa: S101 - as in ``_fit``
-        rows = self.__dict__.pop("_training")
+    def _out_of_fold(self, rows: csr_array, y: IntArray) -> FloatArray:
+        """Return the scores (n,) of training texts, each by a regression without its fold."""
         scores: FloatArray = rows @ self.coefficients_ + self.intercept_
         fold = assign_folds(len(y), min(_FOLDS, len(y)), self.seed, y)
         for held_out in np.unique(fold):
@@ -117,17 +115,17 @@ class TextFewLabels(TextViews):
                 scores[~inside] = rows[~inside] @ coefficients + intercept
         return scores
 
-    def _read(self, X: TextArray) -> dict[Material, Any]:
+    def _read(self, X: TextArray) -> dict[ViewInput, Any]:
         read = super()._read(X)
         if self.encoder_hash_ and "meaning" not in read:  # no view needs it, the regression does
             read["meaning"] = self._embed(X)
         return read
 
-    def _rows(self, read: dict[Material, Any], spoken: dict[str, FloatArray]) -> csr_array:
+    def _rows(self, read: dict[ViewInput, Any], neg_log_p: dict[str, FloatArray]) -> csr_array:
         """Return n-grams, embeddings if any, and −log p of the views (n, grams + d + views)."""
         parts: list[Any] = [
             self.grams_.transform(read["text"]),
-            np.column_stack(list(spoken.values())),
+            np.column_stack(list(neg_log_p.values())),
         ]
         if "meaning" in read:
             parts.insert(1, read["meaning"])

@@ -10,7 +10,8 @@ from tocsin.base import TextDetector, check_texts
 from tocsin.base.abilities import ScoresByToken
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
-from tocsin.encoders.language import DEFAULT, TokenSurprise, load
+from tocsin.encoders import pinned_encoder
+from tocsin.encoders.language import DEFAULT, LanguageModel, TokenSurprise, load
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
@@ -19,7 +20,7 @@ _COLUMNS = {"mean": [0], "worst": [1], "both": [0, 1]}
 
 
 class TextLikelihood(TextDetector, ScoresByToken):
-    """Surprise of a causal language model, which has not seen the training texts.
+    """CharacterModelView of a causal language model, which has not seen the training texts.
 
     ``aggregate``: "mean" is that of all tokens of a text, the logarithm of its perplexity;
     "worst" the highest mean of ``window`` tokens in a row, or of the whole of a shorter text;
@@ -46,6 +47,8 @@ class TextLikelihood(TextDetector, ScoresByToken):
     )
 
     model_hash_: str
+    model_source_: str | None = None
+    """The model's name with its revision; None for detectors saved until 2026."""
     centre_: FloatArray
     width_: FloatArray
 
@@ -63,28 +66,29 @@ class TextLikelihood(TextDetector, ScoresByToken):
 
     def token_surprise(self, X: Any) -> list[TokenSurprise]:
         """Return the tokens of texts X (n,), and the surprise of each in nats."""
-        return load(self.model, self.device).token_surprise(check_texts(X))
+        return self._load().token_surprise(check_texts(X))
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         check_count("window", self.window)
         if self.aggregate not in _COLUMNS:
             raise ParameterError(
                 f"aggregate is {self.aggregate!r}; it must be one of {', '.join(_COLUMNS)}."
             )
-        self.model_hash_ = load(self.model, self.device).fingerprint
-        # For the training scores: the model need not read the same texts twice.
-        self._training = self._surprises(X)
-        self.centre_, self.width_ = location_and_scale(self._training)
+        self.model_source_ = pinned_encoder("language", self.model)
+        self.model_hash_ = self._load().fingerprint
+        surprises = self._surprises(X)
+        self.centre_, self.width_ = location_and_scale(surprises)
+        return self._combined(surprises)
 
     def _score(self, X: TextArray) -> Scores:
         return Scores(self._combined(self._surprises(X)))
 
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        return self._combined(self.__dict__.pop("_training"))
+    def _load(self) -> LanguageModel:
+        return load(self.model_source_ or self.model, self.device)
 
     def _surprises(self, X: TextArray) -> FloatArray:
         """Return the mean and the worst surprise (n, 2) of texts."""
-        model = load(self.model, self.device)
+        model = self._load()
         check_same(self.model, model.fingerprint, self.model_hash_)
         found = [values for _, values in model.token_surprise(X)]
         return np.array([[values.mean(), _worst(values, self.window)] for values in found])
@@ -97,7 +101,7 @@ class TextLikelihood(TextDetector, ScoresByToken):
 
 
 def _worst(values: FloatArray, window: int) -> float:
-    """Return the highest mean of so many values in a row."""
+    """Return the highest mean of ``window`` values in a row."""
     window = min(window, len(values))
     total = np.cumsum(np.insert(values, 0, 0.0))
     return float((total[window:] - total[:-window]).max() / window)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
 from tocsin.base import State, TextDetector
 from tocsin.base.abilities import ScoresByView
+from tocsin.base.parameters import check_training
 from tocsin.detectors.text._duplicates import near_duplicates
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._views import (
+    CharacterModelView,
     Distance,
-    Material,
     NegativeWords,
     NgramNeighbours,
     Profanity,
     Style,
-    Surprise,
+    TextView,
     Tokens,
     Tone,
-    View,
+    ViewInput,
 )
+from tocsin.encoders import pinned_encoder
 from tocsin.encoders.text import DEFAULT, load
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.features.p_values import MidRankPValues
@@ -30,7 +32,7 @@ from tocsin.features.sampling import subsample
 from tocsin.features.text_statistics import text_statistics
 from tocsin.features.texts import cut_texts
 from tocsin.features.tfidf import Tfidf
-from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
+from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray, Training
 
 _FEW = 5
 _FEWER = 12  # of few unlabelled texts, one in so many
@@ -88,14 +90,15 @@ class TextViews(TextDetector, ScoresByView):
         cost="O(texts x max_reference), and one pass of the encoder a text",
     )
 
-    views_: dict[str, View]
+    views_: dict[str, TextView]
     calibrations_: dict[str, MidRankPValues]
     encoder_hash_: str
-    warnings_: list[str]
+    encoder_source_: str | None = None
+    """The encoder's name with its revision; None for detectors saved until 2026."""
 
     def __init__(
         self,
-        training: Literal["guess", "clean", "mixed"] = "guess",
+        training: Training = "guess",
         encoder: str | None = DEFAULT,
         tone: bool = True,
         lexicon: bool = False,
@@ -135,29 +138,30 @@ class TextViews(TextDetector, ScoresByView):
 
     def view_scores(self, X: Any) -> dict[str, FloatArray]:
         """Return −log p (n,) of texts X (n,) by the name of the view; 0 to 13.8 each."""
-        return self._spoken(self._read(cut_texts(self._check_scoring(X))))
+        return self._neg_log_p(self._read(cut_texts(self._check_scoring(X))))
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
-        _, spoken = self._learn(cut_texts(X), np.arange(len(X)))
-        self._training = np.sum(list(spoken.values()), axis=0)
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
+        _, neg_log_p = self._learn(cut_texts(X), np.arange(len(X)))
+        own: FloatArray = np.sum(list(neg_log_p.values()), axis=0)
+        return own
 
     def _learn(
         self, X: TextArray, normal: IntArray
-    ) -> tuple[dict[Material, Any], dict[str, FloatArray]]:
+    ) -> tuple[dict[ViewInput, Any], dict[str, FloatArray]]:
         """Learn from the texts with the numbers ``normal``.
 
         Returns what was read of all texts X (n,), and −log p (n,) of each by the name of the
         view, none of which has seen the text.
         """
         self._check_parameters()
-        self.warnings_ = []
+        self.warnings_: list[str] = []
         self.encoder_hash_ = self._learn_encoder()
         chosen = normal[subsample(len(normal), self.max_reference, self.seed)]
         k = _FEW if self.training == "clean" else _neighbours(len(chosen))
         learned = np.zeros(len(X), dtype=bool)
         learned[chosen] = True
         if self.training != "clean":
-            for group in _hiding(near_duplicates(X[chosen]), k):
+            for group in _masking_groups(near_duplicates(X[chosen]), k):
                 learned[chosen[group[1:]]] = False
                 self.warnings_.append(
                     f"{len(group)} of {len(chosen)} training texts are nearly the same; the first "
@@ -167,17 +171,17 @@ class TextViews(TextDetector, ScoresByView):
         read = self._read(X)
         self.views_ = self._views(k, meaning="meaning" in read)
         self.calibrations_ = {}
-        spoken = {}
+        neg_log_p = {}
         for name, view in sorted(self.views_.items()):
             own = _left_out(view, read[view.reads], learned)
             calibration = self.calibrations_[name] = MidRankPValues().fit(own[learned])
             p_values = calibration.p_values(own)
             if self.training != "clean":  # an anomaly among them may be the tail by itself
                 p_values[learned] = calibration.leave_one_out(own[learned])
-            spoken[name] = -np.log(p_values)
-        return read, spoken
+            neg_log_p[name] = -np.log(p_values)
+        return read, neg_log_p
 
-    def _spoken(self, read: dict[Material, Any]) -> dict[str, FloatArray]:
+    def _neg_log_p(self, read: dict[ViewInput, Any]) -> dict[str, FloatArray]:
         """Return −log p (n,) by the name of the view, of what was read of new texts."""
         return {
             name: -np.log(self.calibrations_[name].p_values(view.score(read[view.reads])))
@@ -187,15 +191,8 @@ class TextViews(TextDetector, ScoresByView):
     def _score(self, X: TextArray) -> Scores:
         return Scores(np.sum(list(self.view_scores(X).values()), axis=0))
 
-    def _score_training(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        scores: FloatArray = self.__dict__.pop("_training")
-        return scores
-
     def _check_parameters(self) -> None:
-        if self.training not in ("guess", "clean", "mixed"):
-            raise ParameterError(
-                f'training is {self.training!r}; it must be "guess", "clean" or "mixed".'
-            )
+        check_training(self.training)
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
 
@@ -204,35 +201,36 @@ class TextViews(TextDetector, ScoresByView):
         if self.encoder is None:
             return ""
         try:
-            return load(self.encoder, self.device).fingerprint
+            self.encoder_source_ = pinned_encoder("text", self.encoder)
+            return load(self.encoder_source_, self.device).fingerprint
         except MissingExtra as error:
             if self.encoder != DEFAULT:  # what was asked for is not left out
                 raise
-            self.warnings_.append(f"Learned without meaning and tone. {error}")
+            self.warnings_ = [f"Learned without meaning and tone. {error}"]
             return ""
 
     def _embed(self, texts: TextArray | list[str]) -> FloatArray:
-        encoder = load(str(self.encoder), self.device)
+        encoder = load(self.encoder_source_ or str(self.encoder), self.device)
         check_same(str(self.encoder), encoder.fingerprint, self.encoder_hash_)
         return encoder.embed(texts).astype(np.float64)
 
-    def _read(self, X: TextArray) -> dict[Material, Any]:
+    def _read(self, X: TextArray) -> dict[ViewInput, Any]:
         """Return what the views read of texts (n,)."""
-        read: dict[Material, Any] = {"text": X, "style": text_statistics(X)}
+        read: dict[ViewInput, Any] = {"text": X, "style": text_statistics(X)}
         if self.encoder_hash_ and (self.tone or self.training == "clean"):
             read["meaning"] = self._embed(X)
         return read
 
-    def _views(self, k: int, *, meaning: bool) -> dict[str, View]:
+    def _views(self, k: int, *, meaning: bool) -> dict[str, TextView]:
         """Return new views by name, with those of embeddings where there is meaning to read."""
         clean = self.training == "clean"
-        views: dict[str, View] = {
+        views: dict[str, TextView] = {
             "characters": NgramNeighbours(Tfidf("char", 2, 4), k),
             "words": NgramNeighbours(Tokens(), k),
             "style": Style(),
         }
         if clean:
-            views["character model"] = Surprise()
+            views["character model"] = CharacterModelView()
         if clean and meaning:
             views["meaning"] = Distance()
         if self.tone and meaning:
@@ -243,15 +241,15 @@ class TextViews(TextDetector, ScoresByView):
 
 
 def _neighbours(texts: int) -> int:
-    """Return how many neighbours tell the most of so many unlabelled texts."""
+    """Return how many neighbours tell the most of this many unlabelled texts."""
     return max(3, min(2 * _FEW, texts // _FEWER), texts // _SHARE)
 
 
-def _hiding(group: IntArray, k: int) -> list[IntArray]:
+def _masking_groups(group: IntArray, k: int) -> list[IntArray]:
     """Return the texts of each group that could hide its own among k neighbours.
 
     A group of more than a third of the texts is what they are like; three or more groups that
-    hold so many together are templates, and then none is returned.
+    hold that many together are templates, and then none is returned.
     """
     size = np.bincount(group)
     large = np.flatnonzero(2 * size >= k)
@@ -261,7 +259,7 @@ def _hiding(group: IntArray, k: int) -> list[IntArray]:
     return [np.flatnonzero(group == number) for number in minor]
 
 
-def _left_out(view: View, X: Any, learned: BoolArray) -> FloatArray:
+def _left_out(view: TextView, X: Any, learned: BoolArray) -> FloatArray:
     """Fit a view on some items, and return the scores (n,) of all, none having seen itself."""
     scores = np.empty(len(X))
     scores[learned] = view.fit(X[learned])

@@ -65,8 +65,9 @@ class StagedEncoder(ImageEncoder, Protocol):
 
 @lru_cache(maxsize=2)
 def open_encoder(name: str = DEFAULT) -> ImageEncoder:
-    """Return an encoder: a registered one, or a network on the hub or in a folder.
+    """Return an encoder to learn with: a registered one, or a network on the hub or in a folder.
 
+    One on the hub is fetched; a detector that has learned holds a graph of it, and opens none.
     The latter are what transformers' ``AutoModel`` reads: ResNet, DINOv2 and CLIP among them.
     Raises MissingExtra, and ModelFolderError for what cannot be read or was never trained.
     """
@@ -74,9 +75,10 @@ def open_encoder(name: str = DEFAULT) -> ImageEncoder:
     if registered is not None:
         encoder: ImageEncoder = registered()
         return encoder
+    from tocsin.encoders.hub import pinned
     from tocsin.encoders.images._vision import VisionModel
 
-    return VisionModel(name)
+    return VisionModel(pinned(name))
 
 
 def open_staged(name: str = DEFAULT) -> StagedEncoder:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tocsin.encoders.pretrained import read_network, require
+from tocsin.encoders.hub import folder_of
+from tocsin.encoders.pretrained import read_network
 from tocsin.errors import ModelFolderError
 
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -106,12 +106,8 @@ def _of_use(names: list[str], strides: list[int]) -> tuple[tuple[str, ...], tupl
 
 def _standards(name: str) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation a channel, of values from 0 to 1."""
-    path = Path(name) / "preprocessor_config.json"
+    path = folder_of(name) / "preprocessor_config.json"
     found = dict(_IMAGENET)
-    if Path(name).is_dir():
-        if path.is_file():
-            found |= json.loads(path.read_text(encoding="utf-8"))
-    else:
-        processor = require("transformers").image_processing_utils.BaseImageProcessor
-        found |= processor.get_image_processor_dict(name)[0]
+    if path.is_file():
+        found |= json.loads(path.read_text(encoding="utf-8"))
     return list(found["image_mean"]), list(found["image_std"])

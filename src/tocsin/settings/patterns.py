@@ -27,19 +27,7 @@ class Pattern:
     __slots__ = ("_compiled", "_text")
 
     def __init__(self, text: str) -> None:
-        if len(text) > LONGEST:
-            raise ValueError(
-                f'the expression "{text[:40]}…" has {len(text)} characters; at most {LONGEST} work'
-            )
-        try:
-            self._compiled = re.compile(text)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f'the expression "{text}" is wrong: {error}') from error
-        if _explodes(text):
-            raise ValueError(
-                f'the expression "{text}" may take for ever: write it with at most '
-                f"{_MOST_REPEATS} repeats, none around another or around alternatives"
-            )
+        self._compiled = compiled(text)
         self._text = text
 
     def matches(self, text: str) -> bool:
@@ -47,6 +35,30 @@ class Pattern:
         if text == self._text:
             return True
         return len(text) <= _LONGEST_TEXT and self._compiled.fullmatch(text) is not None
+
+
+def compiled(text: str) -> re.Pattern[str]:
+    """Return an expression of at most 200 characters that cannot take for ever.
+
+    Raises ValueError for any other.
+
+    >>> compiled("(job [0-9]+)").groups
+    1
+    """
+    if len(text) > LONGEST:
+        raise ValueError(
+            f'the expression "{text[:40]}…" has {len(text)} characters; at most {LONGEST} work'
+        )
+    try:
+        expression = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f'the expression "{text}" is wrong: {error}') from error
+    if _explodes(text):
+        raise ValueError(
+            f'the expression "{text}" may take for ever: write it with at most '
+            f"{_MOST_REPEATS} repeats, none around another or around alternatives"
+        )
+    return expression
 
 
 def _explodes(pattern: str) -> bool:
