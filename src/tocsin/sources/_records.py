@@ -164,7 +164,7 @@ def _texts(entities: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return the values of a column as JSON has them, times as text; None for what is missing."""
+    """Return the values of a column as JSON has them: times as text, missing values as None."""
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]
@@ -185,7 +185,7 @@ def lines_of(
 ) -> Batch:
     """Return lines of a log as a batch; one that is empty is a Rejection.
 
-    What is not UTF-8 is replaced, what is too long cut.
+    Bytes that are not UTF-8 are replaced; lines that are too long are cut.
     """
     text = [each[:largest].decode("utf-8", errors="replace").rstrip("\r\n") for each in raw]
     times = now(len(text)) if times is None else times
@@ -221,7 +221,7 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"it is no JSON: {error}; expected an object such as {_EXAMPLE}"
+        reason = f"it is not JSON: {error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not isinstance(event, dict):
         kind = _KINDS.get(type(event), "nothing")

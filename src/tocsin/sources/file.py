@@ -35,11 +35,11 @@ Format = Literal["lines", "json", "csv"]
 class File(Source):
     """New lines of a file, from where reading stopped, also through rotation and truncation.
 
-    ``format``: "lines" of a log, "json" lines, or "csv" with a header whose quoted values hold no
-    line ends; by default what the name ends with, else lines. ``start``: whether the first
-    reading begins with the "beginning" or the "end" of the file. What was rotated away meanwhile
-    (``name.1``, ``name-20260301``) is read first, unless it is compressed; a file is known by its
-    inode and its first bytes. A line counts once it has its end. It is looked at ``every`` so long.
+    ``format``: "lines" of a log, "json" lines, or "csv" with a header, whose quoted values hold no
+    line ends; by default by the ending of the name, else lines. ``start``: whether the first
+    reading starts at the "beginning" or the "end" of the file. A file that was rotated away
+    (``name.1``, ``name-20260301``) is read first, unless it is compressed; files are recognised by
+    inode and first bytes. A line counts once it is complete. ``every``: seconds between looks.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class File(Source):
     fields: Fields = Fields()
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield new lines; the offset says which file, and how many bytes of it are read."""
+        """Yield new lines; the offset holds which file, and how many bytes of it are read."""
         file = await self._opened(offset)
         try:
             while True:
@@ -61,7 +61,7 @@ class File(Source):
                 if after is None:
                     await asyncio.sleep(self.every)
                     continue
-                # Whoever writes may take a moment to change to the new file.
+                # The writer may take a moment to change to the new file.
                 await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch
@@ -78,14 +78,14 @@ class File(Source):
 
     async def _opened(self, offset: Offset) -> _Tail:
         """Return the file where reading goes on, once it is there."""
-        told = False
+        logged = False
         while True:
             try:
                 return await asyncio.to_thread(self._resumed, offset)
             except FileNotFoundError:
-                if not told:
+                if not logged:
                     log.warning("%s is not there; waiting for it", self.path)
-                told = True
+                logged = True
                 await asyncio.sleep(self.every)
             except OSError as error:
                 raise InputError(f"{self.path} cannot be read: {error.strerror}.") from error
@@ -153,7 +153,7 @@ class _Tail:
         return os.fstat(self._file.fileno()).st_ino
 
     def goes_on_from(self, offset: Any) -> bool:
-        """Go to where an offset says, if it is of this file."""
+        """Go to the position of an offset, if it is of this file."""
         head = int(offset["head_bytes"])
         if offset["inode"] != self.inode or offset["head"] != self._head(head):
             return False

@@ -33,8 +33,8 @@ class Sql(Source):
     ``watermark``: a column that only grows from row to row, such as a serial number or the time
     of insertion; where several rows can share a value, ``tie`` names a column that is unique among
     those. A row that is added later with a smaller watermark is never seen: a time of insertion is
-    only safe where no transaction stays open for long. ``url`` may hold no password where
-    ``password`` gives it. Rows are looked for ``every`` so long, ``most`` at a time.
+    safe only where no transaction stays open for long. ``url`` must not hold a password where
+    ``password`` gives it. ``every``: seconds between queries, for ``most`` rows each.
     """
 
     url: str
@@ -161,7 +161,7 @@ def _mark(value: Any) -> Any:
 
 
 def _value(mark: Any) -> Any:
-    """Return a watermark as the database takes it."""
+    """Return a watermark as the database expects it."""
     if not isinstance(mark, dict):
         return mark
     ((kind, text),) = mark.items()
