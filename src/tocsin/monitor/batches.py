@@ -121,7 +121,7 @@ def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
 
 def raw(batch: Batch, i: int) -> str:
     """Return an event as JSON text that can be given again, cut if it is large."""
-    event = {"time": str(batch.times[i])}
+    event = {"time": f"{batch.times[i]}Z"}
     if batch.entities is not None:
         event["entity"] = batch.entities[i]
     if batch.ids is not None:

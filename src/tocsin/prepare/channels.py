@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.readers.delimited import Known
+from tocsin.readers.names import may_be_entity
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 LEAST_OF_A_COUNTER, MOST_RESETS = 20, 0.01
@@ -29,12 +29,6 @@ LEAST_OF_A_SERIES = 16
 
 Remarks = dict[str, list[str]]
 """What was done, each with the columns it was done to; with none, to the whole table."""
-
-_ENTITY_WORDS = {
-    *("id", "ids", "key", "entity", "device", "machine", "host", "node", "server", "sensor"),
-    *("unit", "station", "site", "asset", "item", "store", "shop", "vehicle", "engine", "series"),
-}
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
 def frame_of(table: Table) -> pd.DataFrame:
@@ -210,8 +204,7 @@ def differences_within(times: IntArray, codes: IntArray) -> IntArray:
 def _may_tell_apart(cells: pd.Series[Any], name: str) -> bool:
     dtype = cells.dtype
     if pd.api.types.is_integer_dtype(dtype):
-        words = {word.lower() for word in _WORD.findall(name)}
-        return bool(words & _ENTITY_WORDS)
+        return may_be_entity(name)
     if isinstance(dtype, pd.CategoricalDtype):
         return True
     text = pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)

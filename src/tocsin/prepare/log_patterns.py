@@ -227,6 +227,7 @@ _KNOWN = [
         r"(?P<message>.*)",
         level_of_priority,
     ),
+    _by_pattern("syslog_bare", r"<(?P<level>\d{1,3})>(?P<message>.*)", level_of_priority),
     _by_pattern(
         "python",
         rf"(?P<time>{_ISO}) - (?P<component>\S+) - (?P<level>{_LEVEL}) - (?P<message>.*)",

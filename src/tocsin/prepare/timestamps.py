@@ -13,7 +13,6 @@ written with their offset have no such hour.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from tocsin.base import Stateful
 from tocsin.readers import epochs, times
+from tocsin.readers.names import time_rank
 from tocsin.types import FloatArray
 
 Moments = NDArray[np.datetime64]
@@ -32,11 +32,6 @@ EARLIEST, LATEST = np.datetime64("1800-01-01"), np.datetime64("2090-01-01")
 MOSTLY = 0.95
 """The share of the rows of a time column, found by its content, that goes forward in time."""
 
-_NAMES = frozenset(
-    {"time", "timestamp", "date", "datetime", "ts", "t", "ds", "when", "epoch", "utc", "clock"}
-    | {"zeit", "datum", "zeitstempel", "uhrzeit", "fecha", "horodatage"}
-)
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _CLOCK = r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 _SAMPLE = 500
 _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6}
@@ -98,7 +93,7 @@ def find_time(frame: pd.DataFrame) -> str | None:
     >>> find_time(pd.DataFrame({"watts": [3, 4], "ts": [1_700_000_000, 1_700_000_060]}))
     'ts'
     """
-    ranks = {str(name): _name_rank(str(name)) for name in frame.columns}
+    ranks = {str(name): time_rank(str(name)) for name in frame.columns}
     for name in sorted(ranks, key=lambda name: ranks[name]):
         if _holds_times(frame[name], ranks[name]):
             return name
@@ -150,14 +145,6 @@ def duration(seconds: float) -> str:
             return f"{round(count):,} {unit}{'s' if unit == 'day' and round(count) > 1 else ''}"
     unit = next((unit for unit, length in _DURATIONS.items() if seconds >= 2 * length), "µs")
     return f"{seconds / _DURATIONS[unit]:.3g} {unit}{'s' if unit == 'day' else ''}"
-
-
-def _name_rank(name: str) -> int:
-    """Return 0 for a name that means time, 1 for one that ends in such a word, 2 for others."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    if "".join(words) in _NAMES:
-        return 0
-    return 1 if words and words[-1] in _NAMES else 2
 
 
 def _holds_times(values: pd.Series[Any], rank: int) -> bool:
