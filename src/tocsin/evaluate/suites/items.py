@@ -44,8 +44,8 @@ class ItemSuite(Suite[ItemTask]):
 
     Measured are ``roc_auc``, ``average_precision``, ``f1`` (fractions), ``threshold`` and
     ``items_per_second`` when scoring, which in unlabelled training is part of fitting. The
-    threshold is set without labels: it is the one that the detector found in unlabelled training, or
-    that of a false-alarm budget of 1 % by the training scores.
+    threshold is set without labels: it is the one that the detector found in unlabelled training,
+    or that of a false-alarm budget of 1 % by the training scores.
 
     Raises ParameterError for an unknown protocol, or without a seed.
     """
