@@ -51,7 +51,7 @@ def test_a_spoilt_image_of_a_watched_folder_is_an_alarm_and_a_damaged_one_stops_
     (alarm,) = kept.alarms.list()
     assert "7.png" in alarm.summary
     (refused,) = kept.quarantine.list()
-    assert "6.png is no image" in refused.reason
+    assert "6.png is not a PNG, " in refused.reason
 
 
 def test_a_model_of_images_takes_no_paths_from_senders_elsewhere(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Times as people write them: any order of day, month and year, clocks, zones, weeks, quarters.
 
-The one reader of written times, of files and of events; times that are numbers are read in
+The one reader of written times, in files and in events; times that are numbers are read in
 ``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
 order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
 fractions after a point or comma, or AM and PM, and may come first; 24:00 is the next day's 0:00.
@@ -122,7 +122,7 @@ _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", 
 
 
 class Found(NamedTuple):
-    """The style of a column, and what could be otherwise, "" if nothing."""
+    """The style of a column, and what else it could be, "" if nothing."""
 
     style: str
     remark: str
@@ -188,7 +188,7 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
 
 
 def _rewritten(text: str) -> str:
-    """Return a time without what is around it, the day first, as most write it."""
+    """Return a time without its surroundings, the day first, as most write it."""
     if _ODD.search(text):
         for pattern, other in _REWRITTEN.items():
             text = pattern.sub(other, text)
@@ -311,7 +311,7 @@ def _movement(moments: Moments) -> tuple[float, float]:
 
 
 def _named(day: str, text: str) -> str:
-    """Return a style as strptime has it, of a day form and a text that has it."""
+    """Return a style as strptime writes it, of a day form and a text of that form."""
     found = _form(day).fullmatch(text.strip())
     if found is None or day == _LAST or found["H"] is None:
         return day
