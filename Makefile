@@ -30,7 +30,8 @@ demo: $(VENV)/.user  ## Set up, then find and explain anomalies in real data, an
 	@echo && $(BIN)/python examples/live.py $(OUT)
 
 # Debian's packages of the programs that the tests start, each with a program that shows it is there.
-PROGRAMS := chromium=chromium redis-server=redis-server mosquitto=mosquitto postgresql=pg_ctl
+PROGRAMS := chromium=chromium redis-server=redis-server mosquitto=mosquitto postgresql=pg_ctl \
+	rsyslog=rsyslogd logrotate=logrotate prometheus=prometheus
 
 programs:
 	@export PATH="$$PATH:/usr/sbin:$$(echo /usr/lib/postgresql/*/bin)"; missing=""; \

@@ -106,16 +106,18 @@ async def latency(folder: Path, rate: int, seconds: float) -> dict[str, float | 
 
     process = _process(folder, "latency")
     took: dict[str, float] = {}
-    keep = process.keep
+    commit = process.commit
 
     def timed(work, now):  # type: ignore[no-untyped-def]
-        alarms = keep(work, now)
+        alarms = commit(work, now)
         at = datetime.now(UTC)
-        for alarm in alarms:  # when it is first kept; it changes as long as its entity is heard of
+        for (
+            alarm
+        ) in alarms:  # when it is first committed; it changes as long as its entity is heard of
             took.setdefault(alarm.id, (at - alarm.opened).total_seconds())
         return alarms
 
-    process.keep = timed
+    process.commit = timed
 
     async def never(name: str) -> bool:
         return False

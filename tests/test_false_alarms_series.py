@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tocsin.errors import InputError, UnknownName
-from tocsin.evaluate.false_alarms.series import run_held_out_series
+from tocsin.evaluate.false_alarms.later import run_time_splits
+from tocsin.evaluate.false_alarms.series import read_series_splits
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_later_normal_points_are_measured(folder: Path) -> None:
-    rows = run_held_out_series(folder, detectors=["autoregression"], most=2)
+    splits = read_series_splits(folder, most=2)
+    rows = run_time_splits(splits, detectors=["autoregression"], modality="series")
     assert [(row["dataset"], row["budget"]) for row in rows] == [
         (f"made/{i}", budget) for i in (0, 2) for budget in (0.01, 0.05)
     ]
@@ -42,9 +44,9 @@ def test_later_normal_points_are_measured(folder: Path) -> None:
 
 def test_what_cannot_be_measured_is_refused(folder: Path) -> None:
     with pytest.raises(UnknownName):
-        run_held_out_series(folder, detectors=["nothing"])
+        run_time_splits(read_series_splits(folder), detectors=["nothing"], modality="series")
     with pytest.raises(InputError, match="500 points"):
-        run_held_out_series(folder, only=["made/4"])
+        read_series_splits(folder, only=["made/4"])
 
 
 def test_a_detector_that_fails_gives_its_reason(
@@ -54,5 +56,6 @@ def test_a_detector_that_fails_gives_its_reason(
         raise ValueError("too hot")
 
     monkeypatch.setattr("tocsin.detectors.series.seasonal.Seasonal._learn", fail)
-    rows = run_held_out_series(folder, detectors=["seasonal"], most=1)
+    splits = read_series_splits(folder, most=1)
+    rows = run_time_splits(splits, detectors=["seasonal"], modality="series")
     assert [row["error"] for row in rows] == ["ValueError: too hot"] * 2

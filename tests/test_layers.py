@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +50,10 @@ def modules_loaded_by(module: str) -> set[str]:
     code = f"import sys, {module}; print(*sys.modules)"
     run = [sys.executable, "-c", code]
     return set(subprocess.run(run, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_test_modules_import_no_other_one() -> None:
+    tests = Path(__file__).parent
+    importing = re.compile(r"^\s*(?:from|import) (?:tests\.)?test_", re.MULTILINE)
+    found = [path.name for path in tests.rglob("*.py") if importing.search(path.read_text("utf-8"))]
+    assert found == []

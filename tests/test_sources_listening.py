@@ -163,22 +163,23 @@ def test_syslog_by_udp_and_tcp() -> None:
     async def work() -> None:
         async with listening(Syslog) as at:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                udp.sendto(b"<34>Oct 11 22:14:15 host su: by udp\n", (HOST, at.port))
+                udp.sendto(b"<34>Oct 11 22:14:15 mail su: by udp\n", (HOST, at.port))
                 udp.sendto(b"", (HOST, at.port))
-                udp.sendto(b"<165>1 2026-03-01T08:20:00Z host app - - - \xff\x00", (HOST, at.port))
+                udp.sendto(b"<165>1 2026-03-01T08:20:00Z web app - - - \xff\x00", (HOST, at.port))
             await at.wait(3)
             _, writer = await asyncio.open_connection(HOST, at.port)
-            writer.write(b"<34>Oct 11 22:14:15 host su: by tcp\n42 <34>1 - counted\n")
+            writer.write(b"<34>Oct 11 22:14:15 mail su: by tcp\n42 <34>1 - counted\n")
             writer.close()
             batches = await at.wait(5)
-            found = {row["line"] for row in rows(batches)}
-            assert {
-                "Oct 11 22:14:15 host su: by udp",
-                "2026-03-01T08:20:00Z host app - - - \ufffd",
-                "Oct 11 22:14:15 host su: by tcp",
-                "- counted",
-            } <= found
-            assert {e for b in batches for e in b.entities or ()} == {HOST}
+            lines = [row["line"] for row in rows(batches)]
+            found = dict(zip(lines, (e for b in batches for e in b.entities or ()), strict=True))
+            assert found == {
+                "<34>Oct 11 22:14:15 mail su: by udp": "mail",
+                "<165>1 2026-03-01T08:20:00Z web app - - - \ufffd": "web",
+                "<34>Oct 11 22:14:15 mail su: by tcp": "mail",
+                "<34>1 - counted": HOST,
+            }
+            assert [r.reason for b in batches for r in b.rejected] == ["it is empty, and no line"]
 
     asyncio.run(work())
 

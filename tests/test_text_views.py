@@ -139,6 +139,7 @@ def test_a_missing_encoder_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = TextViews(training="clean").fit(normal_texts(20))
     assert "tone" not in detector.views_
     assert "tocsin[text]" in detector.warnings_[0]
+    monkeypatch.setattr("tocsin.detectors.text.text_views.pinned_encoder", missing)
     with pytest.raises(MissingExtra):
         TextViews(encoder="some/other").fit(normal_texts(20))
 

@@ -7,12 +7,8 @@ import pytest
 from rich.console import Console
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.false_alarms.time_splits import (
-    limits,
-    print_time_splits,
-    read_time_splits,
-    run_time_splits,
-)
+from tocsin.evaluate.false_alarms.folders import read_time_splits
+from tocsin.evaluate.false_alarms.later import limits, print_time_splits, run_time_splits
 from tocsin.report.promises import draw_promises
 
 
@@ -58,7 +54,7 @@ def test_sets_are_read_in_each_of_the_three_layouts(folder):
 
 
 def test_rates_roc_and_recall_are_measured_on_later_normal_rows(folder):
-    found = run_time_splits(folder, (0.01, 0.05), ["neighbours"])
+    found = run_time_splits(read_time_splits(folder), (0.01, 0.05), ["neighbours"])
     assert [row["dataset"] for row in found[::2]] == ["runs", "split", "whole"]
     assert [row["normals"] for row in found[::2]] == [200, 200, 136]
     for row in found:
@@ -73,7 +69,8 @@ def test_rates_roc_and_recall_are_measured_on_later_normal_rows(folder):
 def test_what_a_detector_dies_of_is_its_row(folder):
     split = pd.read_csv(folder / "split" / "train_normal.csv")
     split.assign(a=1.0, b=2.0, c=3.0).to_csv(folder / "split" / "train_normal.csv", index=False)
-    (row,) = run_time_splits(folder, (0.01,), ["neighbours"], only=["split"])
+    splits = read_time_splits(folder, only=["split"])
+    (row,) = run_time_splits(splits, (0.01,), ["neighbours"])
     assert "No column can be learned from" in row["error"]
     out = StringIO()
     print_time_splits([row], Console(file=out, width=120))
@@ -81,7 +78,8 @@ def test_what_a_detector_dies_of_is_its_row(folder):
 
 
 def test_promises_are_printed_and_drawn(folder):
-    found = run_time_splits(folder, (0.01, 0.05), ["neighbours"], only=["split"])
+    splits = read_time_splits(folder, only=["split"])
+    found = run_time_splits(splits, (0.01, 0.05), ["neighbours"])
     out = StringIO()
     print_time_splits(found, Console(file=out, width=120))
     assert "1% promised: 1 of 1 within 0% to 2%" in out.getvalue()

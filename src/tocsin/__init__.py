@@ -1,4 +1,4 @@
-"""Tocsin: learns what is normal, says what does not belong, how sure it is and why.
+"""Tocsin: learns what is normal, reports what does not belong, how sure it is and why.
 
 ``detect`` answers in one call, ``Pipeline`` (of tables), ``SeriesPipeline``, ``LogPipeline``,
 ``TextPipeline`` and ``ImagePipeline`` fit and score, ``load`` opens a saved one, and ``detectors``

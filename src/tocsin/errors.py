@@ -11,7 +11,7 @@
     ├── NotFitted                        scored before it was trained
     ├── TrainingFailed (RuntimeError)    training did not reach a usable model
     ├── MissingExtra (ImportError)       an optional package is not installed
-    ├── ConfigError (ValueError)         tocsin.yaml says something that cannot be
+    ├── ConfigError (ValueError)         tocsin.yaml has a setting that cannot be
     ├── StoreError                       the store of events and alarms
     │   ├── StoreUnavailable             locked, full or away: try again
     │   └── NotInStore (LookupError)     no alarm, silence or monitor of that name
@@ -23,7 +23,7 @@
         ├── WrongSignature               not signed by the key that was stated
         └── NotSavable                   this model has no safe file format
 
-Each message says what was given, what was expected and what to do.
+Each message states what was given, what was expected and what to do.
 """
 
 from __future__ import annotations

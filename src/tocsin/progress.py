@@ -1,4 +1,4 @@
-"""How long work tells that it goes on, without knowing who listens."""
+"""Progress of long work, reported without knowing who listens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _listener: ContextVar[Listener | None] = ContextVar("tocsin_progress", default=N
 
 
 def report(what: str, done: int, total: int) -> None:
-    """Tell the listener, if there is one, that so many of the steps are done."""
+    """Report to the listener, if there is one, how many of the steps are done."""
     listener = _listener.get()
     if listener is not None:
         listener(what, done, total)

@@ -186,3 +186,20 @@ def redis_server(folder: Path, *options: str) -> Server:
         port,
         folder,
     )
+
+
+def rsyslog(folder: Path, to: int, framing: str) -> Server:
+    """Return a relay of syslog, not started; it sends to a port without line feeds of its own."""
+    binary = program("rsyslogd", "apt-get install rsyslog")
+    port = free_port()
+    end = "" if framing == "octet-counted" else "\\n"
+    file = folder / "rsyslog.conf"
+    file.write_text(
+        f'global(workDirectory="{folder}")\nmodule(load="imtcp")\n'
+        f'input(type="imtcp" port="{port}" address="{HOST}" ruleset="on")\n'
+        f'template(name="whole" type="string" string="%rawmsg%{end}")\n'
+        f'ruleset(name="on") {{ action(type="omfwd" target="{HOST}" port="{to}" protocol="tcp" '
+        f'TCP_Framing="{framing}" template="whole" action.resumeRetryCount="-1" '
+        f'action.resumeInterval="1") }}\n'
+    )
+    return Server([binary, "-n", "-f", str(file), "-i", str(folder / "rsyslog.pid")], port, folder)

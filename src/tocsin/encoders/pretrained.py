@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from tocsin.encoders.hub import folder_of
 from tocsin.errors import MissingExtra, ModelFolderError
 from tocsin.features.texts import cut_text
 from tocsin.progress import report
@@ -31,6 +32,7 @@ MAX_TOKENS = 256
 """Tokens of a text that are read; the rest is cut off."""
 
 _UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
+_LOCAL = {"trust_remote_code": False, "local_files_only": True}
 _CHUNK = 8192  # texts whose tokens are held at once
 _TOKENS = {"cpu": 768}  # at once, with padding: few enough to stay in a processor's cache
 _MOST_TOKENS = 16_384  # at once, where many are worked on side by side
@@ -92,15 +94,15 @@ class Pretrained:
 def read(name: str, kind: str = "AutoModel") -> Pretrained:
     """Return the network of that name on the Hugging Face hub, or in that folder.
 
-    ``kind`` is the class of transformers that reads it. Weights are taken from safetensors
-    only, in float32, and no code of a model's own is run. Raises MissingExtra without
-    transformers, and ModelFolderError for what cannot be read, lacks weights, or has weights
-    that were never trained.
+    It has to be on this machine; ``hub.pinned`` fetches one. ``kind`` is the class of transformers
+    that reads it. Weights are taken from safetensors only, in float32, and no code of a model's own
+    is run. Raises MissingExtra without transformers, and ModelFolderError for what cannot be read,
+    lacks weights, or has weights that were never trained.
     """
     network, weights = read_network(name, kind)
     transformers = require("transformers")
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **_options(name))
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder_of(name)), **_LOCAL)
     except _UNREADABLE as error:
         raise ModelFolderError(
             f'The tokenizer of the model "{name}" cannot be read: {error} Give the folder of a '
@@ -118,14 +120,15 @@ def read_network(name: str, kind: str = "AutoModel") -> tuple[Any, list[Tensor]]
     The weights are those that were stored. Raises as ``read`` does.
     """
     transformers = require("transformers")
+    folder = folder_of(name)
     try:
         with quietly(transformers):
             network, loaded = getattr(transformers, kind).from_pretrained(
-                name,
+                str(folder),
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
-                **_options(name),
+                **_LOCAL,
             )
     except _UNREADABLE as error:
         raise ModelFolderError(
@@ -189,7 +192,7 @@ def batches(lengths: Sequence[int] | IntArray, at_once: int) -> Iterator[IntArra
 
 @contextmanager
 def quietly(transformers: Any) -> Iterator[None]:
-    """Keep transformers from drawing progress bars and from telling which weights it left out."""
+    """Keep transformers from drawing progress bars and from listing the weights it left out."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -203,12 +206,8 @@ def quietly(transformers: Any) -> Iterator[None]:
 
 
 def _positions(network: nn.Module) -> int:
-    """Return the number of tokens that a network can tell the positions of."""
+    """Return the number of tokens that a network has positions for."""
     return int(getattr(network.config, "max_position_embeddings", None) or MAX_TOKENS)
-
-
-def _options(name: str) -> dict[str, bool]:
-    return {"trust_remote_code": False, "local_files_only": Path(name).is_dir()}
 
 
 def trained(weights: Sequence[Tensor]) -> bool:

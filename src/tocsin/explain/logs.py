@@ -25,7 +25,7 @@ _MOST_WORDS = 60
 _MOST_KINDS, _MOST_CHANGED_LINES = 60, 30_000
 
 Namer = Callable[[int], str]
-"""Gives the text of a template."""
+"""Gives the text of a template, by its number."""
 
 
 def explain_session(
@@ -38,7 +38,7 @@ def explain_session(
     first line that is in another place is named, or else what leaving a kind out changes. Of a
     single line, each word that ``near`` lacks weighs what the score falls by without it and
     what that of ``near`` rises by with it; so do its values, and its level, component and
-    template where those of ``near`` are others. What was seen and expected of kinds and words
+    template where they differ from those of ``near``. What was seen and expected of kinds and words
     is how often they occur. Bounded: 60 words, 60 kinds, and fewer of long sessions.
 
     >>> from tocsin.registry import create
@@ -58,11 +58,11 @@ def explain_session(
 
 def messages_of(session: LogSession, name: Namer, most: int) -> tuple[str, ...]:
     """Return the first messages of a session with their levels and components."""
-    told = []
+    messages = []
     for line in lines_of(session)[:most]:
         words = (line.level, line.component and f"{line.component}:", line.message)
-        told.append(" ".join(filter(None, words)) or name(line.template))
-    return tuple(told)
+        messages.append(" ".join(filter(None, words)) or name(line.template))
+    return tuple(messages)
 
 
 def _of_kinds(
@@ -129,7 +129,7 @@ def _of_line(
 
 
 def _differences(line: Line, normal: Line, name: Namer) -> Iterator[tuple[Reason, Line, Line]]:
-    """Yield what a line has and a normal one has not, the line without it, the other with it."""
+    """Yield what only a line has, the line without it, and the normal one with it."""
     seen, expected = Counter(line.message.split()), Counter(normal.message.split())
     for word in [each for each in seen if seen[each] > expected[each]][:_MOST_WORDS]:
         rest = " ".join(each for each in line.message.split() if each != word)

@@ -49,7 +49,7 @@ class _Word(NamedTuple):
     after: int
     """Where the next word begins."""
     form: str
-    """What its repetitions are recognised by."""
+    """What its repetitions share."""
 
 
 class TextBackground(Stateful):
@@ -115,14 +115,14 @@ def explain_texts(
     background: TextBackground,
     top: int,
 ) -> Iterator[tuple[tuple[Reason, ...], tuple[TextMark, ...]]]:
-    """Yield of each text what made it anomalous, and where in it that stands.
+    """Yield what made each text anomalous, and where that is in the text.
 
     The first reasons are at most ``top`` words, each with its share of all that is marked. A
     word weighs what the score falls by without it, wherever it stands, and what that of the
-    nearest normal text rises by with it, if that lacks it: where everything is strange, to leave
-    out one word helps little. Long texts are cut into 24 parts, the heaviest of which are cut
-    again. Of a detector with ``token_surprise``, a word weighs what its tokens surprise more
-    than half of the text's tokens do. The further reasons are what a detector with
+    nearest normal text rises by with it, if that lacks it: where everything is strange, leaving
+    out one word changes little. Long texts are cut into 24 parts, the heaviest of which are cut
+    again. For a detector with ``token_surprise``, a word weighs by how much its tokens
+    surprise more than half of the text's tokens. The further reasons are what a detector with
     ``view_scores`` finds unusual in the whole text, each with its share of the score: the view
     by a plain name; for "style" the statistics that nine of ten texts in ``background`` do not
     have, as seen and as usual.
@@ -222,8 +222,8 @@ def _of_whole(scores: dict[str, float], text: str, background: TextBackground) -
     total = sum(scores.values()) or 1.0
     for name in drove:
         share = scores[name] / total
-        told = list(_style(text, background, share)) if name == "style" else []
-        yield from told or [Reason(_VIEWS.get(name, name), None, None, share)]
+        reasons = list(_style(text, background, share)) if name == "style" else []
+        yield from reasons or [Reason(_VIEWS.get(name, name), None, None, share)]
 
 
 def _style(text: str, background: TextBackground, share: float) -> Iterator[Reason]:
@@ -276,7 +276,7 @@ def _forms(text: str) -> list[str]:
 
 
 def _weighted(counts: csr_array, weights: FloatArray) -> csr_array:
-    """Return rows of length 1, the rarer a word the heavier; those without words are empty."""
+    """Return rows of length 1, the rarer a word, the heavier; rows without words are empty."""
     values = np.log1p(counts.data) * weights[counts.indices]
     row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     length = np.sqrt(np.bincount(row, weights=values * values, minlength=counts.shape[0]))

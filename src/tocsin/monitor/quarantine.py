@@ -137,7 +137,8 @@ def _decoded(held: Sequence[Quarantined], fields: Fields) -> Iterator[Batch]:
     Their ids keep them apart from what was taken out of quarantine before.
     """
     usual = Fields(largest=fields.largest)
-    as_it_came = [_has_field(each.raw, fields.time) for each in held]
+    named = [name for name in (fields.time, fields.entity) if name is not None]
+    as_it_came = [not named or _has_field(each.raw, named) for each in held]
     for wanted in (True, False):
         some = [each for each, own in zip(held, as_it_came, strict=True) if own is wanted]
         if some:
@@ -149,10 +150,10 @@ def _decoded(held: Sequence[Quarantined], fields: Fields) -> Iterator[Batch]:
             )
 
 
-def _has_field(raw: str, field: str) -> bool:
-    """Return whether a JSON object has a field; True for what is not a JSON object."""
+def _has_field(raw: str, names: Sequence[str]) -> bool:
+    """Return whether a JSON object has one of the fields; True for what is not a JSON object."""
     try:
         event = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return True
-    return not isinstance(event, dict) or field in event
+    return not isinstance(event, dict) or any(name in event for name in names)

@@ -26,7 +26,7 @@ class BasePipeline(DecidesByBudget):
     """Prepare, detect, decide, explain for one modality.
 
     A subclass has the parameters that are declared here, sets ``detector_`` and
-    ``calibration_`` when it learns, and says how its state is written down.
+    ``calibration_`` when it learns, and defines how its state is written down.
     """
 
     modality: ClassVar[str]
@@ -79,7 +79,7 @@ class BasePipeline(DecidesByBudget):
     def explain(self, X: Any, items: Sequence[Any] | IntArray | None = None) -> Detection:
         """Return the answer with reasons for these items of X; None stands for the anomalies.
 
-        ``items``: what ``explained_by`` says, row numbers or keys. Raises InputError for an item
+        ``items``: row numbers or keys, as ``explained_by`` states. Raises InputError for an item
         that is not there.
         """
 

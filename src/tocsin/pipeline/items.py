@@ -73,7 +73,7 @@ class Found(Generic[P]):
 class ItemPipeline(BasePipeline, Generic[P, D]):
     """From items that stand alone to explained anomalies under a false-alarm budget.
 
-    A subclass says what prepares the items (``_new_preparer``) and what made one anomalous
+    A subclass defines what prepares the items (``_new_preparer``) and what made one anomalous
     (``_reasons``), or makes a detection of its own (``_detection``). ``training``: what the
     training items are: "clean" (normal only), "mixed" (unlabelled, some anomalous) or "guess".
     """

@@ -166,7 +166,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         place = {key: i for i, key in enumerate(prepared.read.keys)}
         if missing := [key for key in items if key not in place]:
             some = ", ".join(prepared.read.keys[:3])
-            raise InputError(f'There is no session "{missing[0]}" in these logs, but {some} …')
+            raise InputError(f'These logs have no session "{missing[0]}"; they have {some} …')
         return [place[key] for key in items]
 
     def _remember(self, prepared: ReadLogs, known: IntArray | None) -> None:
@@ -314,7 +314,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
 
 
 def _milliseconds(seconds: FloatArray) -> NDArray[np.datetime64]:
-    """Return times since 1970; nan is no time."""
+    """Return times from seconds since 1970, NaT for nan."""
     known = ~np.isnan(seconds)
     times = np.full(len(seconds), "NaT", dtype="datetime64[ms]")
     times[known] = np.rint(seconds[known] * 1000).astype("datetime64[ms]")

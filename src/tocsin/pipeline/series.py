@@ -52,7 +52,7 @@ class SeriesPipeline(BasePipeline):
 
     ``detector``: a name (see ``tocsin.detectors.names("series")``) or an untrained detector.
     ``time`` and ``entity``: the columns that hold the time and which series a row belongs to;
-    None looks for them, "none" says that there is none. ``models``: "shared", one model for
+    None finds them, "none" states that there is none. ``models``: "shared", one model for
     all entities, or "each", one for each, whose scores are then minus the logarithm (base 10)
     of the p-value, so that they compare; None takes "each" for streaming detectors.
     ``false_alarms``: the share of normal points that may be flagged; or ``alarms_per_day``, how
@@ -136,8 +136,8 @@ class SeriesPipeline(BasePipeline):
         """
         series, remarks = self._fitted().preparer_.prepare(X)
         detections = self._detect_entities(series)
-        drift, told = self._drift(detections)
-        remarks = [*told, *remarks, *self._strangers(series)]
+        drift, warnings = self._drift(detections)
+        remarks = [*warnings, *remarks, *self._strangers(series)]
         return replace(self._detection(detections, remarks, explain=explain), drift=drift)
 
     def explain(self, X: Any, items: Sequence[int] | IntArray | None = None) -> SeriesDetection:
@@ -189,7 +189,7 @@ class SeriesPipeline(BasePipeline):
 
     @property
     def preparation_notes(self) -> list[str]:
-        """What was found, guessed, dropped or filled in preparation."""
+        """What was found, assumed, dropped or filled in preparation."""
         notes = [*self.preparer_.notes_]
         if SHARED in self.models_ and self.models_[SHARED].levels_.differ:
             notes.append("entities differ in level or spread: each is judged in units of its own")

@@ -1,4 +1,4 @@
-"""What a model says of one entity's series, and how the entities' detections are joined."""
+"""What a model detects in one entity's series, and how the entities' detections are joined."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tocsin.types import (
 )
 
 MERGED_WITHIN = 10
-"""Intervals with at most so many points between them are one."""
+"""Intervals with at most this many points between them are one."""
 
 
 @dataclass(frozen=True, slots=True)

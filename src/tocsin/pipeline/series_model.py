@@ -163,7 +163,7 @@ class SeriesModel(Stateful):
         return moved_columns(self.background_, seen, np.arange(len(channels)), list(channels))
 
     def rate_of(self, alarms_per_point: float) -> float:
-        """Return the share of points above the threshold of so many alarms, counted held out."""
+        """Return the share of held-out points above the threshold that gives this many alarms."""
         threshold = threshold_for(self.alarms_, alarms_per_point * self.points_)
         return point_rate(self.calibration_, threshold)
 

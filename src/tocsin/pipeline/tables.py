@@ -135,7 +135,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     def detect(self, X: Any, *, explain: bool = True, adapt: bool = False) -> Detection:
         """Return scores and decisions for new rows, in their order, and reasons for the anomalies.
 
-        Where more are flagged over a stretch of rows than the budget allows, ``drift`` says so.
+        Where more are flagged over a stretch of rows than the budget allows, ``drift`` names it.
         With ``adapt``, the levels of the numeric columns that moved there are taken as the new
         normal ones: the stretch is shifted back to the training medians and scored again, so
         that its rows are judged around their own level. Explains at most the 200 most anomalous
@@ -176,7 +176,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         return self._detection(table, matrix, scores, decision, drift, rows)
 
     def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
-        """Return n new normal rows in the user's units, where the detector draws such.
+        """Return n new normal rows in the user's units, where the detector can draw them.
 
         Raises ParameterError for a detector that does not.
         """
@@ -206,7 +206,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
 
     @property
     def preparation_notes(self) -> list[str]:
-        """What was found, guessed, dropped or filled in preparation."""
+        """What was found, assumed, dropped or filled in preparation."""
         return self.preparer_.notes_
 
     def score_samples(self, X: Any) -> FloatArray:
@@ -227,9 +227,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         return -self.decide(Scores(np.zeros(1))).threshold
 
     def _relearning(self, table: Any, known: IntArray | None) -> Relearn:
-        """Return what prepares and learns anew from some normal rows, and scores others."""
+        """Return what prepares and learns from scratch from some normal rows, and scores others."""
         normal = np.arange(len(table)) if known is None else np.flatnonzero(known == 0)
-        if isinstance(table, pd.DataFrame):  # what was dropped of all rows says nothing in some
+        if isinstance(table, pd.DataFrame):  # columns dropped over all rows carry nothing in some
             kinds = np.array(self.preparer_.kinds_)
             table = table.loc[:, kinds != "dropped"]
 
@@ -356,7 +356,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self, matrix: FloatArray, scores: Scores, drift: Drift
     ) -> tuple[FloatArray, Scores, Decision, Drift]:
         """Return rows, scores and decision with the levels of drifting stretches shifted back."""
-        matrix, told, left = matrix.copy(), replace(drift, adapted=True), drift
+        matrix, followed, left = matrix.copy(), replace(drift, adapted=True), drift
         numeric = self.preparer_.numbers_.varying_.size
         for _ in range(_MOST_LEVELS):
             stretch = slice(left.first, left.last + 1)
@@ -365,7 +365,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
             decision = self.decide(scores)
             found = self._drift(decision, matrix)
             if found is None:
-                return matrix, scores, decision, told
+                return matrix, scores, decision, followed
             left = found
         return matrix, scores, decision, left
 

@@ -1,8 +1,7 @@
-"""Which columns of a table tell its series apart, and which are their channels."""
+"""Which column of a table distinguishes its series, and which columns are their channels."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -16,25 +15,20 @@ from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
 from tocsin.readers.delimited import Known
+from tocsin.readers.names import may_be_entity
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 LEAST_OF_A_COUNTER, MOST_RESETS = 20, 0.01
-"""A counter grows so many times, and is reset in at most this share of the steps."""
+"""A counter grows at least this often, and is reset in at most this share of the steps."""
 
 EXACT = 0.01
-"""The times of one series of several are told from those of all by a step so exact."""
+"""One of several series shows in a step that is this exact, unlike that of all times together."""
 
 LEAST_OF_A_SERIES = 16
-"""A table with fewer rows is not taken for a series unasked."""
+"""A table with fewer rows is not detected as a series."""
 
 Remarks = dict[str, list[str]]
-"""What was done, each with the columns it was done to; with none, to the whole table."""
-
-_ENTITY_WORDS = {
-    *("id", "ids", "key", "entity", "device", "machine", "host", "node", "server", "sensor"),
-    *("unit", "station", "site", "asset", "item", "store", "shop", "vehicle", "engine", "series"),
-}
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+"""What was done, each with the columns concerned; without any, the whole table."""
 
 
 def frame_of(table: Table) -> pd.DataFrame:
@@ -58,14 +52,14 @@ class Channels(Stateful):
     """The columns that are channels of a series, and how each reads as numbers.
 
     Booleans and columns of two texts are 0 and 1, by alphabet; text that reads as numbers is
-    read. Other text, dates, row numbers and columns without a finite value are no channels.
+    read. Other text, dates, row numbers and columns without a finite value are not channels.
     """
 
     names_: list[str]
     readings_: list[dict[str, Any]]
 
     def fit(self, frame: pd.DataFrame, remarks: Remarks) -> None:
-        """Settle which columns of a frame are channels; raises InputError if none is."""
+        """Settle which columns of a frame are channels; raises InputError if there is none."""
         self.names_, self.readings_ = [], []
         for name in frame.columns:
             column, levels = _infer(frame[name])
@@ -85,7 +79,7 @@ class Channels(Stateful):
     def read(self, frame: pd.DataFrame, remarks: Remarks) -> FloatArray:
         """Return the values (n, channels), NaN where missing or infinite.
 
-        Raises SchemaMismatch naming the first text that is no number, and its row.
+        Raises SchemaMismatch naming the first text that is not a number, and its row.
         """
         values = np.empty((len(frame), len(self.names_)))
         for i, (name, reading) in enumerate(zip(self.names_, self.readings_, strict=True)):
@@ -102,7 +96,7 @@ class Channels(Stateful):
         return values
 
     def known(self, texts: list[str]) -> Known:
-        """Return what a reader of files has to know of these columns, and of further ``texts``."""
+        """Return what a reader of files must know about these columns and further ``texts``."""
         about = list(zip(self.names_, self.readings_, strict=True))
         return Known(
             frozenset([*texts, *(name for name, reading in about if reading["levels"])]),
@@ -125,7 +119,7 @@ class Channels(Stateful):
 
 
 def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
-    """Return the name of the column that tells the series of a table apart, None if there is none.
+    """Return the name of the column that distinguishes the series of a table, None without one.
 
     ``times`` (n,), datetime64[ns]. It is a column of text, or of integers with a name such as
     "machine_id", whose values have at least two rows on average, and one of these is true:
@@ -134,7 +128,7 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
     - all times together have no common step, exact to 1 %, but those of each value do;
     - each value's rows lie together, and the times go back from one value to the next only.
 
-    Of several the one with the fewest values is taken.
+    Of several columns, the one with the fewest values is taken.
     """
     known = ~np.isnat(times)
     moments: IntArray = times[known].astype(np.int64)
@@ -210,8 +204,7 @@ def differences_within(times: IntArray, codes: IntArray) -> IntArray:
 def _may_tell_apart(cells: pd.Series[Any], name: str) -> bool:
     dtype = cells.dtype
     if pd.api.types.is_integer_dtype(dtype):
-        words = {word.lower() for word in _WORD.findall(name)}
-        return bool(words & _ENTITY_WORDS)
+        return may_be_entity(name)
     if isinstance(dtype, pd.CategoricalDtype):
         return True
     text = pd.api.types.is_string_dtype(dtype) or pd.api.types.is_object_dtype(dtype)
@@ -234,9 +227,9 @@ def _infer(cells: pd.Series[Any]) -> tuple[Column, list[str]]:
         names = codes_of(cells)[1]
         if len(names) == 2:
             return Column("category", note=f'read as 0 ("{names[0]}") and 1 ("{names[1]}")'), names
-        reason = "text, no number"
+        reason = "text, not numbers"
     elif column.kind == "date":
-        reason = "dates, no number"
+        reason = "dates, not numbers"
     elif column.kind == "dropped":
         reason = "every value is missing"
     else:

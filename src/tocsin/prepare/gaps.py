@@ -15,13 +15,13 @@ from tocsin.prepare.timestamps import duration
 from tocsin.types import BoolArray, IntArray
 
 Missing = Literal["ignore", "zero", "anomaly"]
-"""What missing points are: nobody knows, nothing happened, or an outage that is an anomaly."""
+"""What missing points are: unknown, zeros, or an outage that is an anomaly."""
 
 LONGEST_SHOWN = 10_000
-"""A gap that is to be seen takes at most so many points; longer ones are thinned out."""
+"""Points of a gap that is shown at most; longer ones are thinned out."""
 
 LEAST_GAPS, USUAL, BEYOND = 10, 0.9, 3
-"""With so many gaps in training, one is an outage from so many times their 90 % quantile on."""
+"""With this many gaps in training, an outage is a gap this many times their 90 % quantile."""
 
 _NAMED = 3
 
@@ -45,8 +45,8 @@ class Gaps:
         """Return some of the gaps."""
         return Gaps(*(getattr(self, name)[where] for name in self.__slots__))
 
-    def told(self) -> str:
-        """Return when the longest of the gaps were, in the order of time."""
+    def describe(self) -> str:
+        """Return when the longest of the gaps were, in order of time."""
         longest = np.sort(np.argsort(-self.count, kind="stable")[:_NAMED])
         when = [f"{_time(self.before[i])} to {_time(self.after[i])}" for i in longest]
         more = len(self.count) - len(when)
@@ -122,19 +122,19 @@ def usual_gap(gaps: Gaps) -> int:
 def remarks_on(gaps: Gaps, filled: int, longest: int, missing: Missing) -> Iterator[str]:
     """Yield what was done about the gaps, and when they were.
 
-    ``filled``: so many points were added; ``longest``: a gap of more points cuts its series.
+    ``filled``: the number of points added; ``longest``: a gap of more points cuts its series.
     """
     short, long = gaps.take(gaps.count <= longest), gaps.take(gaps.count > longest)
     if filled:
         how = "taken as 0" if missing == "zero" else "filled by straight lines"
-        when = f": {short.told()}" if len(short.count) else ""
+        when = f": {short.describe()}" if len(short.count) else ""
         yield f"{counted(filled, 'missing point')} {how}{when}"
     if len(long.count):
         most = int(long.count.argmax())
         spent = duration(float(long.after[most] - long.before[most]) / 1e9)
         yield (
             f"{counted(len(long.count), 'gap')} longer than {longest:,} points, up to {spent}: "
-            f"nothing is compared across; {long.told()}"
+            f"nothing is compared across; {long.describe()}"
         )
 
 

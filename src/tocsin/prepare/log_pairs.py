@@ -9,7 +9,8 @@ from sys import intern
 from typing import Any
 
 from tocsin.prepare.log_codes import without_codes
-from tocsin.prepare.log_levels import level_of_word
+from tocsin.prepare.log_levels import level_of_priority, level_of_word
+from tocsin.readers import journal
 
 __all__ = ["Parts", "clean", "read_json", "read_logfmt"]
 
@@ -28,6 +29,7 @@ _KEYS = {
         "eventtime",
         "@t",
         "t",
+        "__realtime_timestamp",
     ],
     "level": ["level", "severity", "loglevel", "log.level", "levelname", "lvl", "@l", "priority"],
     "component": [
@@ -40,6 +42,8 @@ _KEYS = {
         "log.logger",
         "app",
         "source",
+        "syslog_identifier",
+        "_comm",
     ],
     "message": [
         "message",
@@ -54,6 +58,7 @@ _KEYS = {
         "@mt",
     ],
 }
+_PRIORITIES = frozenset("01234567")
 _DEEPEST = 4
 _NAME = r"[A-Za-z_@][\w.@/-]*+"
 _VALUE = r'"(?:[^"\\]|\\.)*+"|(?!")\S*+'
@@ -89,12 +94,20 @@ def read_logfmt(text: str) -> Parts | None:
 
 def _parts(flat: dict[str, str]) -> Parts:
     keys = {key.lower(): key for key in reversed(flat)}
+    by_priority = _counts_priorities(flat)
     found = {}
     for part, names in _KEYS.items():
         key = next((keys[name] for name in names if name in keys), None)
         found[part] = "" if key is None else flat.pop(key).rstrip("\n")
+    if by_priority and found["level"] in _PRIORITIES:
+        found["level"] = level_of_priority(found["level"])
     message = found["message"] or " ".join(f"{key}={value}" for key, value in flat.items())
     return found["time"], level_of_word(found["level"]), found["component"], message, flat
+
+
+def _counts_priorities(flat: Mapping[str, str]) -> bool:
+    """Return whether levels are the numbers of syslog: those of journald and of GELF are."""
+    return "PRIORITY" in flat or "short_message" in flat
 
 
 def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, str]) -> None:
@@ -103,11 +116,10 @@ def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, s
         if isinstance(value, dict) and depth < _DEEPEST:
             _flatten(value, f"{name}.", depth + 1, flat)
         else:
-            flat[name] = (
-                without_codes(clean(value)) if isinstance(value, str) else json.dumps(value)
-            )
+            text = value if isinstance(value, str) else journal.text_of(key, value)
+            flat[name] = json.dumps(value) if text is None else without_codes(clean(text))
 
 
 def clean(text: str) -> str:
-    """Return text without halves of characters, which JSON can hold and no file can."""
+    """Return text without halves of characters, which JSON can hold but UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

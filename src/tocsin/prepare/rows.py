@@ -15,7 +15,7 @@ from tocsin.types import BoolArray, FloatArray, IntArray
 
 
 class Rows(NamedTuple):
-    """Rows of a table, sorted by entity and time: first those usable, then one a place."""
+    """Rows of a table, sorted by entity and time: first the usable ones, then one per place."""
 
     values: FloatArray  # (n, channels), NaN where missing
     times: IntArray  # (n,) nanoseconds, or the number of the row
@@ -48,7 +48,7 @@ def sorted_rows(
     """Return the rows with a readable time and an entity, sorted by both.
 
     ``values``: (n, channels). ``times``: the column of times and what it reads as, None where the
-    order of rows is that of time. ``entity``: the column of entities, if any. Raises InputError
+    rows are in order of time. ``entity``: the column of entities, if any. Raises InputError
     if more than half of the rows cannot be used.
     """
     n = len(values)

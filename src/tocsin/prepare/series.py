@@ -1,4 +1,4 @@
-"""Raw tables to series: one an entity, evenly sampled, numeric, without missing values."""
+"""Raw tables to series: one per entity, evenly sampled, numeric, without missing values."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PreparedSeries:
     (the first of those merged), -1 for a point filled in. ``times``: (n,) datetime64[ns], UTC:
     the time of that row, or None for a table without times. ``spans``: of each part between
     gaps its first point, that after its last, and where it begins, in sampling steps since the
-    first training point, or None; points in no span have no neighbours to be judged by.
+    first training point, or None; points outside all spans have no neighbours to be judged by.
     ``outages``: the first and last point of each gap that is an anomaly.
     """
 
@@ -73,9 +73,9 @@ class PreparedSeries:
 
 
 class SeriesPreparer(Stateful):
-    """Turns a table into evenly sampled series without missing values, one an entity.
+    """Turns a table into evenly sampled series without missing values, one per entity.
 
-    ``time``, ``entity``: names of columns, None to find them, "none" if there is none.
+    ``time``, ``entity``: names of columns, None to find them, "none" if the table has none.
     The rules, each use of which is noted:
 
     - time: see ``tocsin.prepare.timestamps``. Rows without a readable time or an entity are
@@ -189,7 +189,7 @@ class SeriesPreparer(Stateful):
 
     @property
     def known(self) -> Known:
-        """What a reader of files has to know of the columns to read new ones as training's."""
+        """What a reader of files must know about the columns to read new files as in training."""
         return self.channels_.known(self._roles())
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -243,7 +243,7 @@ class SeriesPreparer(Stateful):
         return sorted_rows(values, times, frame[self.entity_] if self.entity_ else None, remarks)
 
     def _place(self, rows: Rows, remarks: Remarks) -> tuple[Rows, grid.Layout]:
-        """Return one row a place of the grid, the mean of those there, and where they lie."""
+        """Return one row per place of the grid, the mean of its rows, and where they lie."""
         step = None if self.step_ is None else self.step_ * 1e9
         shown = LONGEST_SHOWN if self.missing == "anomaly" else 0
         layout = grid.lay_out(rows.times, rows.first, step, self._longest_gap, shown)
@@ -295,7 +295,7 @@ class SeriesPreparer(Stateful):
                 self.typical_[i] = np.median(known)
             if i in self.counters_:
                 unit = "step" if self.step_ is not None or not self.time_ else "second"
-                remarks[f"only grows: its increase a {unit} is taken"].append(name)
+                remarks[f"only grows: its increase per {unit} is taken"].append(name)
             if known.size and (known == known[0]).all():
                 remarks["is constant"].append(name)
 
@@ -323,8 +323,8 @@ class SeriesPreparer(Stateful):
             values[zeros], filled[zeros] = 0.0, False
         if self.time_:
             added = int((covered(parts, n) & (rows < 0)).sum())
-            told = remarks_on(gaps, added, self._longest_gap, self.missing)
-            remarks |= {text: [] for text in told}
+            texts = remarks_on(gaps, added, self._longest_gap, self.missing)
+            remarks |= {text: [] for text in texts}
         missing = np.isnan(points.values).sum(axis=0)
         for i in np.flatnonzero(np.isnan(values).any(axis=0)):
             if missing[i] and i not in self.counters_:
@@ -367,7 +367,7 @@ class SeriesPreparer(Stateful):
         return found
 
     def _found(self) -> list[str]:
-        """Return what was taken as time and entity, in words."""
+        """Describe what was taken as time and entity."""
         notes = []
         if self.when_:
             columns = quoted(self.when_.columns)
@@ -376,7 +376,7 @@ class SeriesPreparer(Stateful):
             if self.step_ is not None:
                 step = f"sampled every {duration(self.step_)}"
             how = "named" if self.time else "found"
-            notes.append(f"time: {columns} ({how}; {style}; UTC where no zone is given); {step}")
+            notes.append(f"time: {columns} ({how}; {style}; UTC unless a zone is given); {step}")
         elif self.named_ and self.time is None:
             notes.append("no time column found: the rows are taken as evenly sampled, in order")
         if self.entity_:

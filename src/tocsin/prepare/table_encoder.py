@@ -63,7 +63,7 @@ class TableEncoder(Stateful):
         return frame.reindex(columns=self.columns_)
 
     def remarks(self, table: Table) -> list[str]:
-        """Return what in these rows training never had: new categories, new missing values."""
+        """Return what these rows have that training had not: new categories, new missing values."""
         frame = self.align(table)
         remarks: dict[str, list[str]] = defaultdict(list)
         missing = np.isnan(self._read_numbers(frame)).sum(axis=0)
@@ -74,7 +74,7 @@ class TableEncoder(Stateful):
             remarks[remark].append(self.columns_[self.numeric_[position]])
         for column in self.numeric_.tolist():
             if words := schema.new_words(frame.iloc[:, column], self._column(column)):
-                remark = f"has texts that are no numbers, {words}, missing"
+                remark = f"has texts that are not numbers, {words}, missing"
                 remarks[remark].append(self.columns_[column])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
@@ -105,7 +105,7 @@ class TableEncoder(Stateful):
         return text
 
     def to_units(self, row: FloatArray) -> list[Cell]:
-        """Return the source values that a row (m,) of the matrix stands for.
+        """Return the source values that a row (m,) of the matrix represents.
 
         None for dates, for dropped columns and where many categories share a number.
         """
@@ -123,7 +123,7 @@ class TableEncoder(Stateful):
 
     @property
     def known(self) -> Known:
-        """What a reader of files has to know of the columns to read new ones as training's."""
+        """What a reader of files must know about the columns to read new files as in training."""
         return schema.known(self.columns_, self.kinds_, self.styles_)
 
     @property
@@ -151,7 +151,7 @@ class TableEncoder(Stateful):
         return self
 
     def _is_aligned(self, table: Table) -> TypeGuard[pd.DataFrame]:
-        """Return whether ``align`` would give the table as it is; small batches gain by asking."""
+        """Return whether ``align`` would return the table as it is, which is faster to check."""
         return (
             isinstance(table, pd.DataFrame)
             and hasattr(self, "groups_")

@@ -45,15 +45,15 @@ _LOOKED_AT = 150  # records that are looked at cell by cell
 
 
 def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
-    """Return the error that says what is wrong with a file and what to do."""
+    """Return the error for a file that is wrong, with what to do."""
     return UnreadableFile(f"Cannot read {path}: {wrong}. {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a model knows of the columns of its files.
+    """What a model knows about the columns of its files.
 
-    ``texts``: columns whose cells come as they are written, also where they look like numbers.
+    ``texts``: columns whose cells stay as they are written, even if they look like numbers.
     ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
     """
 
@@ -168,7 +168,7 @@ def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
 
 
 def text_encoding(path: Path) -> str:
-    """Return the encoding of a text file; raises UnreadableFile where it is no text."""
+    """Return the encoding of a text file; raises UnreadableFile if it is not text."""
     with _open_bytes(path) as file:
         head = file.read(_SAMPLE)
     for bom, encoding in _BOMS:

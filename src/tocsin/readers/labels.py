@@ -28,7 +28,7 @@ def split_label(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, IntArra
     """Return a table without its label column, and the labels (n,), 1 = anomaly.
 
     The column holds two values, whatever their case: 0 and 1, false and true, no and yes, normal
-    and anomaly, good and bad, and the like; or one word of the kind and any other text, such
+    and anomaly, good and bad, and the like; or one word of that kind and any other text, such
     as "normal" and "ddos". With -1 and 1, -1 is the anomaly, as in scikit-learn. One value alone
     is taken if its meaning is known.
 

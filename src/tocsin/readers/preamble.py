@@ -48,7 +48,7 @@ class Uncommented(io.TextIOBase):
         return True
 
     def read(self, size: int | None = -1) -> str:
-        """Return so many characters, or all that is left."""
+        """Return ``size`` characters, or all that is left."""
         parts, length = [self._rest], len(self._rest)
         while size is None or size < 0 or length < size:
             line = next(self._lines, "")
@@ -63,7 +63,7 @@ class Uncommented(io.TextIOBase):
 
 
 def head_of(text: str) -> tuple[Head, str]:
-    """Return what a text begins with, and the text without comments and ``sep=``."""
+    """Return the beginning of a text, and the text without comments and ``sep=``."""
     lines = text.splitlines(keepends=True)
     separator = ""
     if lines and (named := _SEPARATOR.fullmatch(lines[0].lstrip("\ufeff"))):
@@ -96,7 +96,7 @@ def _names(comments: list[str], first: str, separator: str) -> tuple[str, tuple[
 
 
 def titles(rows: list[list[str]]) -> int:
-    """Return how many of the first rows are titles above the names, 0 if that is not clear."""
+    """Return how many of the first rows are titles above the names, 0 if that is unclear."""
     widths = Counter(len(row) for row in rows)
     width = widths.most_common(1)[0][0]
     if width < 2:

@@ -1,6 +1,6 @@
 """Times as people write them: any order of day, month and year, clocks, zones, weeks, quarters.
 
-The one reader of written times, of files and of events; times that are numbers are read in
+The one reader of written times, in files and in events; times that are numbers are read in
 ``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
 order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
 fractions after a point or comma, or AM and PM, and may come first; 24:00 is the next day's 0:00.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -114,11 +115,14 @@ _REWRITTEN = {
     re.compile(r"^(\d{1,2}:\d\d[\d:.]*(?: ?[AaPp][Mm])?),? +(\S+.*)$"): r"\2 \1",
 }
 """What is around the parts of a time, and their order, by how it is written elsewhere."""
+_AFTER_CLOCK = re.compile(r"(?:\d:\d\d|T\d{4})(.*)$")
+_SIGNED = re.compile(r"(?<![\d.]\d{4})[+-]\d\d(?::?\d\d)?(?=$|[ (\[])|Z$", re.IGNORECASE)
+_CAPITALS = re.compile(r"(?<![A-Za-z])[A-Z]{1,5}(?![A-Za-z])")
 _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", "z")
 
 
 class Found(NamedTuple):
-    """The style of a column, and what could be otherwise, "" if nothing."""
+    """The style of a column, and what else it could be, "" if nothing."""
 
     style: str
     remark: str
@@ -184,11 +188,38 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
 
 
 def _rewritten(text: str) -> str:
-    """Return a time without what is around it, the day first, as most write it."""
+    """Return a time without its surroundings, the day first, as most write it."""
     if _ODD.search(text):
         for pattern, other in _REWRITTEN.items():
             text = pattern.sub(other, text)
     return text
+
+
+def has_zone(text: str) -> bool:
+    """Return whether a time is written with its zone or offset.
+
+    >>> [has_zone(text) for text in ("2026-03-01T08:20Z", "01.03.2026 08:20", "8:20 AM EST")]
+    [True, False, True]
+    """
+    found = _AFTER_CLOCK.search(text)
+    if found is None:
+        return False
+    after = found[1]
+    names = (name for name in _CAPITALS.findall(after) if name not in ("AM", "PM", "A", "P"))
+    return bool(_SIGNED.search(after)) or any(name.lower() not in MONTHS for name in names)
+
+
+def in_utc(moments: Moments, zone: tzinfo) -> Moments:
+    """Return local times (n,) of a zone as UTC, datetime64[us].
+
+    In the hour that comes twice when daylight saving ends they are of its first; in the one that
+    is left out when it begins they are its end.
+    """
+    local = pd.DatetimeIndex(moments.astype("datetime64[us]")).tz_localize(
+        zone, ambiguous=np.ones(len(moments), dtype=bool), nonexistent="shift_forward"
+    )
+    utc: Moments = local.tz_convert("UTC").tz_localize(None).to_numpy()
+    return utc.astype("datetime64[us]")
 
 
 def of_object(value: Mapping[str, Any]) -> str | int | float | None:
@@ -280,7 +311,7 @@ def _movement(moments: Moments) -> tuple[float, float]:
 
 
 def _named(day: str, text: str) -> str:
-    """Return a style as strptime has it, of a day form and a text that has it."""
+    """Return a style as strptime writes it, of a day form and a text of that form."""
     found = _form(day).fullmatch(text.strip())
     if found is None or day == _LAST or found["H"] is None:
         return day

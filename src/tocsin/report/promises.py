@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.errors import ParameterError
-from tocsin.evaluate.false_alarms.time_splits import limits
+from tocsin.evaluate.false_alarms.later import limits
 from tocsin.files import write_atomically
 from tocsin.report.plots.canvas import ANOMALY, GRID, INK, MUTED, NORMAL, draw, draw_png
 

@@ -1,47 +1,30 @@
-"""Events as JSON objects or lines of text, from any source, to batches."""
+"""Events as JSON objects, rows of tables or lines of text, from any source, to batches."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from tocsin.readers import epochs
+from tocsin.readers import journal
 from tocsin.readers import times as written
-from tocsin.settings import Settings
-from tocsin.types import LINE_COLUMN, Batch, FloatArray, Offset, Rejection, TimeArray
+from tocsin.sources._fields import Fields, take_entities, take_times
+from tocsin.sources._times import now, times_of
+from tocsin.types import LINE_COLUMN, Batch, Offset, Rejection, TimeArray
+
+__all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of"]
 
 _SHOWN = 2_000
 _DEEPEST = 4
 _NESTED = {dict, list}
-_LATEST = 250_000_000_000_000
-_USUAL = {"s": (-1e8, 3.6e9), "ms": (1e12, 1.9e13), "us": (1e15, 1.2e16), "ns": (7e17, 9e18)}
-"""Numbers that are nothing else than times since 1970."""
-_LAST = np.datetime64("9892-01-01", "us")
+_KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+_EXAMPLE = '{"time": "2026-03-01T08:20:00Z", "heat": 21.5}'
+_FEW = 3
 _decode = msgspec.json.Decoder().decode
-
-
-class Fields(Settings):
-    """Which fields of a JSON event hold its time, entity and id; all others are its values.
-
-    A time is a number since 1970, in seconds, milli-, micro- or nanoseconds by its size, or text
-    or a number in one of the other ways of ``tocsin.readers.times`` and ``epochs`` that leaves
-    nothing open (03/04/2024 does), or an object such as {"$date": …}; an event without one takes
-    the time at which it came. ``columns`` keeps only those.
-    ``largest``: bytes of one event at most.
-    """
-
-    time: str = "time"
-    entity: str = "entity"
-    id: str = "id"
-    columns: tuple[str, ...] | None = None
-    largest: int = Field(262_144, ge=64, le=64_000_000)
 
 
 def batch_of(
@@ -49,16 +32,19 @@ def batch_of(
     fields: Fields,
     *,
     times: TimeArray | None = None,
-    entities: Sequence[str] | None = None,
+    entities: Sequence[str | None] | None = None,
     ids: Sequence[str] | None = None,
+    known: Mapping[str, Sequence[Any]] | None = None,
+    origins: Sequence[str] | None = None,
     offset: Offset = None,
     acknowledge: Callable[[], Awaitable[None]] | None = None,
 ) -> Batch:
     """Return JSON objects, one event each, as a batch; what is no such object is a Rejection.
 
-    ``times``, ``entities`` and ``ids``: one for each of ``raw``, what the source knows of events
-    that do not say it themselves. Without, their time is that at which they came, and ids count
-    only if all have one.
+    ``times``, ``entities``, ``ids`` and the columns ``known``: one for each of ``raw``, what the
+    source knows of events that do not say it themselves. Without, their time is that at which they
+    came, and ids count only if all have one. ``origins``: where each came from, named where it
+    is refused.
 
     >>> batch = batch_of([b'{"time": 0, "entity": "pump", "heat": 21.5}', b"oops"], Fields())
     >>> batch.frame.to_dict("records"), batch.entities, batch.rejected[0].kind
@@ -67,34 +53,42 @@ def batch_of(
     events: list[dict[str, Any]] = []
     kept: list[int] = []
     rejected: list[Rejection] = []
+
+    def refuse(i: int, rejection: Rejection) -> None:
+        if origins is not None:
+            rejection = replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
+        rejected.append(rejection)
+
     for i, each in enumerate(raw):
         event = _event(each, fields)
         if isinstance(event, Rejection):
-            rejected.append(event)
+            refuse(i, event)
         else:
             events.append(event)
             kept.append(i)
     columns = _columns(events)
-    arrivals = None if times is None else times[kept]
-    found = _times(columns.get(fields.time, [None] * len(events)), arrivals)
-    if (unknown := np.isnat(found)).any():
-        for i in np.flatnonzero(unknown).tolist():
-            reason = f'its "{fields.time}" is no time'
-            rejected.append(Rejection("malformed", reason, shown(raw[kept[i]])))
-        good = np.flatnonzero(~unknown).tolist()
-        kept, found = [kept[i] for i in good], found[~unknown]
-        columns = _columns([events[i] for i in good])
-    columns.pop(fields.time, None)
-    about = _own(columns.pop(fields.entity, None), kept, entities)
+    for name, values in (known or {}).items():
+        columns[name] = _own(columns.get(name), kept, values)
+    found, unread = take_times(columns, fields, now(len(kept)) if times is None else times[kept])
+    about = take_entities(columns, fields, len(kept))
+    for i, event in enumerate(events):
+        if len(event) <= _FEW and _holds_nothing(event, i, columns, fields):
+            unread[i] = "it holds no values"
+    if unread:
+        for i, reason in unread.items():
+            refuse(kept[i], Rejection("malformed", reason, shown(raw[kept[i]])))
+        good = [i for i in range(len(kept)) if i not in unread]
+        kept, found = [kept[i] for i in good], found[good]
+        columns = {name: [values[i] for i in good] for name, values in columns.items()}
+        about = [about[i] for i in good]
+    about = _own(about, kept, entities)
     own = _own(columns.pop(fields.id, None), kept, ids)
     names = fields.columns or tuple(columns)
     return Batch(
         pd.DataFrame({name: columns.get(name, [None] * len(kept)) for name in names}),
         found,
         tuple(map(str, own)) if own and None not in own else None,
-        None
-        if all(entity is None for entity in about)
-        else tuple("" if entity is None else str(entity) for entity in about),
+        _texts(about),
         offset,
         tuple(rejected),
         acknowledge,
@@ -108,28 +102,45 @@ def rows_of(frame: pd.DataFrame, fields: Fields, *, offset: Offset = None) -> Ba
     >>> batch.times[0].item().isoformat(), list(batch.frame)
     ('2026-03-01T08:20:00', ['heat'])
     """
-    rejected: list[Rejection] = []
-    times = _times(_column(frame, fields.time), None)
-    if (unknown := np.isnat(times)).any():
-        reason = f'its "{fields.time}" is no time'
-        for _, row in frame[unknown].iterrows():
-            raw = str(row.to_json(default_handler=str))
-            rejected.append(Rejection("malformed", reason, raw[:_SHOWN]))
-        frame, times = frame[~unknown], times[~unknown]
-    ids, entities = _column(frame, fields.id), _column(frame, fields.entity)
-    own = [c for c in frame.columns if c not in (fields.time, fields.id, fields.entity)]
+    taken = {str(name): _column(frame, name) for name in frame.columns if _is_taken(name, fields)}
+    times, unread = take_times(taken, fields, now(len(frame)))
+    rejected = []
+    for i, reason in unread.items():
+        raw = str(frame.iloc[i].to_json(default_handler=str))
+        rejected.append(Rejection("malformed", reason, raw[:_SHOWN]))
+    entities = take_entities(taken, fields, len(frame))
+    ids = taken.pop(fields.id, [None])
+    good = np.ones(len(frame), dtype=np.bool_)
+    good[list(unread)] = False
+    left = {name: values for name, values in taken.items() if values != _column(frame, name)}
+    own = [
+        name
+        for name in frame.columns
+        if (name in taken or not _is_taken(name, fields))
+        and (fields.columns is None or name in fields.columns)
+    ]
+    chosen = np.flatnonzero(good).tolist()
     return Batch(
-        frame[[c for c in own if fields.columns is None or c in fields.columns]].reset_index(
-            drop=True
-        ),
-        times,
-        None if None in ids else tuple(map(str, ids)),
-        None
-        if all(entity is None for entity in entities)
-        else tuple("" if entity is None else str(entity) for entity in entities),
+        frame.assign(**left)[own][good].reset_index(drop=True),
+        times[good],
+        None if None in ids else tuple(str(ids[i]) for i in chosen),
+        _texts([entities[i] for i in chosen]),
         offset,
         tuple(rejected),
     )
+
+
+def _is_taken(name: Any, fields: Fields) -> bool:
+    """Return whether a column of a table may hold the time, entity or id of its rows."""
+    return isinstance(name, str) and (
+        fields.is_time(name) or fields.is_entity(name) or name == fields.id
+    )
+
+
+def _texts(entities: Sequence[Any]) -> tuple[str, ...] | None:
+    if all(entity is None for entity in entities):
+        return None
+    return tuple("" if entity is None else str(entity) for entity in entities)
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
@@ -152,25 +163,29 @@ def lines_of(
     offset: Offset = None,
     acknowledge: Callable[[], Awaitable[None]] | None = None,
 ) -> Batch:
-    """Return lines of a log as a batch: what is not UTF-8 is replaced, what is too long cut."""
+    """Return lines of a log as a batch; one that is empty is a Rejection.
+
+    What is not UTF-8 is replaced, what is too long cut.
+    """
     text = [each[:largest].decode("utf-8", errors="replace").rstrip("\r\n") for each in raw]
-    if times is None:
-        times = _times([None] * len(text), None)
+    times = now(len(text)) if times is None else times
+    rejected: tuple[Rejection, ...] = ()
+    if not all(text):
+        kept = [i for i, each in enumerate(text) if each]
+        rejected = (Rejection("malformed", "it is empty, and no line", ""),) * (
+            len(text) - len(kept)
+        )
+        text, times = [text[i] for i in kept], times[kept]
+        entities = None if entities is None else [entities[i] for i in kept]
+        ids = None if ids is None else [ids[i] for i in kept]
     return Batch(
         pd.DataFrame({LINE_COLUMN: pd.Series(text, dtype=object)}),
         times,
         None if ids is None else tuple(ids),
         None if entities is None else tuple(entities),
         offset,
-        (),
+        rejected,
         acknowledge,
-    )
-
-
-def times_of(millis: Sequence[int]) -> TimeArray:
-    """Return times of milliseconds since 1970, those beyond the year 9892 as of then."""
-    return np.array([min(each, _LATEST) for each in millis], dtype="datetime64[ms]").astype(
-        "datetime64[us]"
     )
 
 
@@ -186,30 +201,57 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Rejection("malformed", f"it is no JSON: {error}", shown(raw))
+        reason = f"it is no JSON: {error}; expected an object such as {_EXAMPLE}"
+        return Rejection("malformed", reason, shown(raw))
     if not isinstance(event, dict):
-        reason = f"it is a JSON {type(event).__name__}, not an object of named values"
+        kind = _KINDS.get(type(event), "nothing")
+        reason = f"it is {kind}, not an object of named values such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
-        time = event.get(fields.time)
-        if isinstance(time, dict):
-            event[fields.time] = written.of_object(time) or str(time)
-        event = dict(_flat(event, "", 0))
-    if len(event) <= 3 and not event.keys() - {fields.time, fields.entity, fields.id}:
-        return Rejection("malformed", "it holds no values", shown(raw))
+        event = dict(_flat(event, "", 0, fields))
     return event
 
 
-def _flat(event: Mapping[str, Any], prefix: str, depth: int) -> list[tuple[str, Any]]:
-    """Return nested values by dotted names; lists, and what is nested too deep, as JSON text."""
+def _holds_nothing(
+    event: Mapping[str, Any], i: int, columns: Mapping[str, list[Any]], fields: Fields
+) -> bool:
+    """Return whether an event has no field besides those that are taken for its time and so on."""
+    return all(
+        name == fields.id
+        or (
+            (fields.is_time(name) or fields.is_entity(name))
+            and (name not in columns or columns[name][i] is None)
+        )
+        for name in event
+    )
+
+
+def _flat(
+    event: Mapping[str, Any], prefix: str, depth: int, fields: Fields
+) -> list[tuple[str, Any]]:
+    """Return nested values by dotted names, times that are objects as texts.
+
+    Lists of bytes, as journald writes what is not UTF-8, become texts; other lists, and what is
+    nested too deep, JSON.
+    """
     found: list[tuple[str, Any]] = []
-    for name, value in event.items():
+    for key, value in event.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            time = written.of_object(value) if "$date" in value or fields.is_time(name) else None
+            if time is None and name == (fields.time or "time") and not prefix:
+                time = str(value)  # neither a time nor values
+            if time is not None:
+                found.append((name, time))
+                continue
         if isinstance(value, dict) and depth < _DEEPEST:
-            found += _flat(value, f"{prefix}{name}.", depth + 1)
+            found += _flat(value, f"{name}.", depth + 1, fields)
+        elif (text := journal.text_of(key, value)) is not None:
+            found.append((name, text))
         elif isinstance(value, dict | list):
-            found.append((prefix + name, msgspec.json.encode(value).decode()))
+            found.append((name, msgspec.json.encode(value).decode()))
         else:
-            found.append((prefix + name, value))
+            found.append((name, value))
     return found
 
 
@@ -225,60 +267,9 @@ def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [event.get(name) for event in events] for name in every}
 
 
-def _own(values: list[Any] | None, kept: list[int], known: Sequence[str] | None) -> list[Any]:
+def _own(values: list[Any] | None, kept: list[int], known: Sequence[Any] | None) -> list[Any]:
     """Return a field of each event; where it has none, what the source knows of it."""
     values = values or [None] * len(kept)
     if known is None:
         return values
     return [known[i] if value is None else value for i, value in zip(kept, values, strict=True)]
-
-
-def _times(values: list[Any], arrivals: TimeArray | None) -> TimeArray:
-    """Return times (n,), datetime64[us] UTC; NaT for what is no time, the arrival for None."""
-    if arrivals is None:
-        clock = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "us")
-        arrivals = np.full(len(values), clock)
-    if all(type(value) is float or type(value) is int for value in values):
-        return _of_numbers(np.asarray(values, dtype=np.float64))
-    times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
-    texts = [i for i, value in enumerate(values) if isinstance(value, str)]
-    if texts:
-        times[texts] = _of_texts([values[i].strip() for i in texts])
-    for i, value in enumerate(values):
-        if value is None:
-            times[i] = arrivals[i]
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            times[i] = _of_numbers(np.array([float(value)]))[0]
-        elif isinstance(value, datetime):
-            zoned = value.replace(tzinfo=value.tzinfo or UTC)
-            times[i] = np.datetime64(zoned.astimezone(UTC).replace(tzinfo=None), "us")
-    return times
-
-
-def _of_texts(texts: list[str]) -> TimeArray:
-    """Return times of texts (n,), each by itself: NaT where the day could be the month."""
-    found = written.read(np.array(texts, dtype=object), written.ISO).astype("datetime64[us]")
-    for i in np.flatnonzero(np.isnat(found)).tolist():
-        with suppress(ValueError):
-            found[i] = _of_numbers(np.array([float(texts[i])]))[0]
-            continue
-        alone = np.array([texts[i]], dtype=object)
-        if (style := written.find(alone)) and not style.remark:
-            found[i] = written.read(alone, style.style)[0]
-    return found
-
-
-def _of_numbers(numbers: FloatArray) -> TimeArray:
-    """Return times of numbers (n,), each by itself; those below 1e8 count seconds since 1970."""
-    times = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[us]")
-    left = np.isfinite(numbers)
-    for style, (low, high) in _USUAL.items():
-        usual = (numbers >= low) & (numbers < high)
-        times[usual] = epochs.read(numbers[usual], style).astype("datetime64[us]")
-        left &= ~usual
-    for i in np.flatnonzero(left).tolist():
-        one = np.abs(numbers[i : i + 1])
-        moment = epochs.read(numbers[i : i + 1], epochs.find(one)).astype("datetime64[us]")
-        if moment[0] < _LAST:
-            times[i] = moment[0]
-    return times

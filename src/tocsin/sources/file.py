@@ -205,7 +205,7 @@ class _Tail:
         self.position = self._file.tell() - (read - whole)
         if self._format == "csv" and not self._header and lines:
             self._header = lines.pop(0)
-        return self._decoded([line for line in lines if line])
+        return self._decoded([line for line in lines if line.strip()])
 
     def _decoded(self, lines: list[bytes]) -> Batch:
         head = min(_HEAD, self.position)

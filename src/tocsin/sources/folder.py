@@ -140,9 +140,13 @@ class Folder(Source):
             chunk, place = list(islice(lines, _MOST)), start
             while following := list(islice(lines, _MOST)):
                 place += len(chunk)
-                yield lines_of(chunk, self.fields.largest), place
+                yield lines_of(_not_blank(chunk), self.fields.largest), place
                 chunk = following
-            yield lines_of(chunk, self.fields.largest), None
+            yield lines_of(_not_blank(chunk), self.fields.largest), None
+
+
+def _not_blank(lines: list[bytes]) -> list[bytes]:
+    return [line for line in lines if line.strip()]
 
 
 def _guessed(path: Path) -> Delivery:

@@ -9,19 +9,21 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tocsin.sources._lines import LineSplitter
 from tocsin.sources._listening import ListeningSource, is_loopback
+from tocsin.sources._messages import MessageSplitter
 from tocsin.sources._records import lines_of
 from tocsin.types import Batch, Offset, Rejection
 
 log = logging.getLogger(__name__)
 
-_PRIORITY = re.compile(rb"<\d{1,3}>(?:1 )?")
-_COUNTED = re.compile(rb"\d{1,7} (?=<)")
+_HOST = re.compile(
+    rb"<\d{1,3}>(?:1 )?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+)"
+    rb" (?=\S*\w )([\w.:-]{1,255}) "
+)
 _MOST = 1_000
 _WAITING = 20_000
 _BUFFER = 4_194_304  # bytes that the system keeps, if it allows so many
@@ -32,14 +34,18 @@ _Message = tuple[bytes, str]
 class Syslog(ListeningSource):
     """A server for RFC 3164 and RFC 5424 messages, by UDP and TCP at one port.
 
-    An event is the message as a line, without its priority; its entity is the address that sent
-    it, its time that of arrival. Syslog knows no acknowledgement: by UDP, messages that come
-    faster than they are kept are dropped, and counted in quarantine unless the system dropped them
-    before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows no
-    token either: beyond the loopback name the networks that may send in ``allow``.
+    An event is the message as a line, as it would stand in a file that keeps priorities, so that
+    models of logs read its level, host and structured data. By TCP a message is counted (RFC 6587)
+    or ends with a line feed or NUL, each by itself; a counted one may hold several lines. The
+    entity is the ``host`` that the message names, or the address of the ``sender``, also where it
+    names none; the time is that of arrival. Syslog knows no acknowledgement: by UDP, messages that
+    come faster than they are kept are dropped, and counted in quarantine unless the system dropped
+    them before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows
+    no token either: beyond the loopback name the networks that may send in ``allow``.
     """
 
     allow: tuple[str, ...] = ()
+    entity: Literal["host", "sender"] = "host"
     largest: int = Field(16_384, ge=480, le=1_000_000)
 
     @model_validator(mode="after")
@@ -93,12 +99,16 @@ class Syslog(ListeningSource):
         return f"syslog at {self.host}:{self.port}"
 
     def _batch(self, group: list[_Message], dropped: int) -> Batch:
-        raw = [_PRIORITY.sub(b"", message, count=1) for message, _ in group]
-        batch = lines_of(raw, self.largest, entities=[sender for _, sender in group])
+        entities = [self._entity(message, sender) for message, sender in group]
+        batch = lines_of([message for message, _ in group], self.largest, entities=entities)
         if not dropped:
             return batch
         told = Rejection("dropped", f"{dropped:,} messages came faster than they were kept", "")
-        return replace(batch, rejected=(told,))
+        return replace(batch, rejected=(*batch.rejected, told))
+
+    def _entity(self, message: bytes, sender: str) -> str:
+        named = _HOST.match(message) if self.entity == "host" else None
+        return sender if named is None else named[1].decode("ascii", "replace")
 
 
 class _Inbox(asyncio.DatagramProtocol):
@@ -124,15 +134,14 @@ class _Inbox(asyncio.DatagramProtocol):
             self._dropped += 1
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take the lines of one TCP sender, held up while the inbox is full."""
+        """Take the messages of one TCP sender, held up while the inbox is full."""
         sender = writer.get_extra_info("peername")[0]
-        splitter = LineSplitter(self._settings.largest)
+        splitter = MessageSplitter(self._settings.largest)
         try:
             while self._settings.allows(sender):
                 data = await reader.read(65_536)
-                for line in splitter.feed(data) if data else splitter.end():
-                    if line:
-                        await self.messages.put((_COUNTED.sub(b"", line, count=1), sender))
+                for message in splitter.feed(data) if data else splitter.end():
+                    await self.messages.put((message, sender))
                 if not data:
                     break
         except OSError as error:

@@ -56,7 +56,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a responder is told: one or several alarms that belong together.
+    """What a responder is given: one or several alarms that belong together.
 
     ``key``: the idempotency key, the same whenever this notification is sent again. ``group``: what
     the alarms share, for instance {"monitor": "machine"}.

@@ -58,7 +58,7 @@ class Scores:
     ``values``: (n,) float64, finite. ``parts``: how much each part of an item adds, for
     tables (n, d), for images a heat map each, (n, rows, columns). ``expected``: what the model
     expected in place of the input, same shape and units as the input, where the detector has
-    such a thing.
+    one.
 
     Raises InputError when a value is not finite or a shape does not fit.
 

@@ -44,8 +44,8 @@ class Batch:
 
     ``frame``: n rows, the columns that the monitor's pipeline takes; lines of text stand
     in the one column ``line``, the paths of files in the one column ``path``. ``times``: (n,)
-    datetime64[us], UTC. ``ids``: n texts by which the store tells an event that comes twice, or
-    None where the offset alone does. ``entities``: n texts, what each event is about, or None.
+    datetime64[us], UTC. ``ids``: n texts by which the store recognises an event that comes again,
+    or None where the offset alone does. ``entities``: n texts, what each event is about, or None.
     ``offset``: where the source goes on once this batch is committed, None where it can't.
     ``rejected``: events that could not be read. ``acknowledge`` is awaited once the batch is
     committed, and never before.
@@ -75,7 +75,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchDecision:
-    """What a model said of the n events of a batch.
+    """What a model decided on the n events of a batch.
 
     ``scores`` and ``p_values``: (n,) float64; ``is_anomaly``: (n,) bool. ``threshold``: the score
     above which an event is an anomaly. ``model``: the name and the hash of the model.

@@ -33,7 +33,7 @@ class TextDetection(Detection):
     ``texts``: n, each a str, as they were given. For the anomalies explained, by the position in
     ``rows``: ``marks``, the words that made the text anomalous, in the order of the text;
     ``nearest``, the most similar normal text of the training texts. The reasons of an explanation
-    are the marked words, the heaviest first, then what the detector says of the text as a whole,
+    are the marked words, the heaviest first, then what the detector measures of the whole text,
     such as its share of digits, seen and expected.
     """
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tocsin import registry
 from tocsin.cli.bench.common import File, Names, Numbers, parse_only, print_progress, write_rows
+
+Measured = tuple[list[dict[str, Any]], Callable[[Sequence[dict[str, Any]], Any], None]]
+"""Rows, and what prints them."""
 
 
 def false_alarms(
@@ -45,35 +49,54 @@ def false_alarms(
     """
     from rich.console import Console
 
-    from tocsin.cli.parsing import split_names, split_numbers, unlabelled_names
-    from tocsin.evaluate.false_alarms import series, tables, time_splits
+    from tocsin.cli.parsing import split_numbers
 
     registry.names(kind)  # raises for an unknown modality
-    rates = [float(word) for word in split_names(budgets)]
-    if labelled_series := (data / "index.csv").exists():
-        kind = "series"
-    names = unlabelled_names(kind) if detectors == "all" else split_names(detectors)
-    chosen, printed = parse_only(only), time_splits.print_time_splits
-    if labelled_series:
-        rows = series.run_held_out_series(data, rates, names, only=chosen, progress=print_progress)
-    elif any(data.glob("*.npz")):
-        printed = tables.print_false_alarms
-        rows = tables.run_false_alarms(
-            data, rates, split_numbers(seeds), names, progress=print_progress
-        )
+    if not (data / "index.csv").exists() and any(data.glob("*.npz")):
+        rows, printed = _measure_tables(data, budgets, detectors, split_numbers(seeds))
     else:
-        rows = time_splits.run_time_splits(
-            data,
-            rates,
-            names,
-            modality=kind,
-            only=chosen,
-            most_rows=most_rows,
-            progress=print_progress,
-        )
+        rows, printed = _measure_later(data, budgets, detectors, kind, only, most_rows)
     write_rows(json_file, rows)
     if plot is not None:
         from tocsin.report.promises import draw_promises
 
         draw_promises(plot, rows)
     printed(rows, Console())
+
+
+def _measure_tables(data: Path, budgets: str, detectors: str, seeds: Sequence[int]) -> Measured:
+    """Measure on normal rows split at random."""
+    from tocsin.evaluate.false_alarms.tables import print_false_alarms, run_false_alarms
+
+    names = _split_detectors(detectors, "tables")
+    rows = run_false_alarms(data, _rates(budgets), seeds, names, progress=print_progress)
+    return rows, print_false_alarms
+
+
+def _measure_later(
+    data: Path, budgets: str, detectors: str, kind: str, only: str | None, most_rows: int | None
+) -> Measured:
+    """Measure on later data, of folders or of series."""
+    from tocsin.evaluate.false_alarms.folders import read_time_splits
+    from tocsin.evaluate.false_alarms.later import print_time_splits, run_time_splits
+    from tocsin.evaluate.false_alarms.series import read_series_splits
+
+    if (data / "index.csv").exists():
+        kind, splits = "series", read_series_splits(data, only=parse_only(only))
+    else:
+        splits = read_time_splits(data, most_rows, parse_only(only))
+    names = _split_detectors(detectors, kind)
+    rows = run_time_splits(splits, _rates(budgets), names, modality=kind, progress=print_progress)
+    return rows, print_time_splits
+
+
+def _rates(budgets: str) -> list[float]:
+    from tocsin.cli.parsing import split_names
+
+    return [float(word) for word in split_names(budgets)]
+
+
+def _split_detectors(detectors: str, modality: str) -> list[str]:
+    from tocsin.cli.parsing import split_names, unlabelled_names
+
+    return unlabelled_names(modality) if detectors == "all" else split_names(detectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from tocsin.base import Stretch, Stretches
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.encoders.hub import folder_of, pinned
 from tocsin.errors import MissingExtra, ModelFolderError, ParameterError
 from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray
@@ -21,6 +23,12 @@ Package = Literal["fracast", "chronos", "timesfm"]
 Forecaster = Callable[[FloatArray, int], FloatArray]
 """From contexts (b, context), NaN before their begin, and a horizon to medians (b, horizon)."""
 
+_PACKAGED = "fracast"  # its weights come with its package
+_EXTRAS: dict[Package, str] = {
+    "fracast": "series",
+    "chronos": "forecasters",
+    "timesfm": "forecasters",
+}
 _LEAST_CONTEXT = 16  # points; those before have no forecast
 _BATCH = 64  # contexts
 
@@ -86,11 +94,14 @@ class Foundation(ResidualDetector):
         return {"max_contexts": 26}
 
     step_: int
+    model_source_: str | None = None
+    """The model's name with its revision; None for detectors saved until 2026."""
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "horizon", "max_contexts", "width")
         check_counts(self, "context", least=_LEAST_CONTEXT)
-        load(self.model, self.package)
+        self.model_source_ = _pinned(self.model, self.package)
+        load(self.model_source_, self.package)
         self.width_ = self._usual_width(stretches, self.width)
         n, longest = sum(map(len, stretches)), max(map(len, stretches))
         step = -(-n * len(self.scored_) // (self.horizon * self.max_contexts))
@@ -129,7 +140,7 @@ class Foundation(ResidualDetector):
 
     def _forecast(self, Z: FloatArray, first: int) -> FloatArray:
         """Return forecasts (n, k) of Z (n, k) from the point ``first`` on; Z itself before."""
-        forecaster = load(self.model, self.package)
+        forecaster = load(self.model_source_ or self.model, self.package)
         begin = np.arange(first, len(Z), self.horizon)
         at = begin[:, None] + np.arange(-self.context, 0)
         forecast = Z.copy()
@@ -149,19 +160,10 @@ def load(model: str, package: Package | None = None) -> Forecaster:
     Raises ParameterError, MissingExtra and ModelFolderError as ``Foundation`` does.
     """
     packages = {"fracast": _fracast, "chronos": _chronos, "timesfm": _timesfm}
-    fitting = [package] if package else [name for name in packages if name in model.lower()]
-    if len(fitting) != 1 or fitting[0] not in packages:
-        raise ParameterError(
-            f"No package to read the model {model!r} with: give package, one of "
-            f"{', '.join(packages)}; got {package!r}."
-        )
+    reader = packages[_package_for(model, package)]
+    folder = None if model == _PACKAGED else str(folder_of(model))
     try:
-        forecaster = packages[fitting[0]](model)
-    except ModuleNotFoundError as error:
-        if error.name != fitting[0]:
-            raise
-        extra = "series" if fitting[0] == "fracast" else "forecasters"
-        raise MissingExtra(fitting[0], extra=extra) from error
+        forecaster = reader(folder)
     except (OSError, ValueError, RuntimeError, AssertionError, KeyError) as error:
         raise ModelFolderError(
             f"The forecaster {model!r} cannot be read: {error} Give a folder with its "
@@ -171,20 +173,39 @@ def load(model: str, package: Package | None = None) -> Forecaster:
     return forecaster
 
 
-def _fracast(model: str) -> Forecaster:
+def _pinned(model: str, package: Package | None) -> str:
+    """Return a model's name with its revision, fetched if it is on the hub."""
+    _package_for(model, package)
+    return model if model == _PACKAGED else pinned(model)
+
+
+def _package_for(model: str, package: Package | None) -> Package:
+    """Return the package that reads a model. Raises ParameterError, or MissingExtra without it."""
+    fitting = [package] if package else [name for name in _EXTRAS if name in model.lower()]
+    if len(fitting) != 1 or fitting[0] not in _EXTRAS:
+        raise ParameterError(
+            f"No package to read the model {model!r} with: give package, one of "
+            f"{', '.join(_EXTRAS)}; got {package!r}."
+        )
+    if find_spec(fitting[0]) is None:
+        raise MissingExtra(fitting[0], extra=_EXTRAS[fitting[0]])
+    return fitting[0]
+
+
+def _fracast(folder: str | None) -> Forecaster:
     fracast = import_module("fracast")
-    forecaster = fracast.FracastModel.from_pretrained(None if model == "fracast" else model)
+    forecaster = fracast.FracastModel.from_pretrained(folder)
     middle = int(np.abs(np.array(forecaster.quantiles) - 0.5).argmin())
     return lambda contexts, horizon: np.asarray(
         forecaster.forecast_batch(contexts, horizon=horizon)[..., middle], dtype=np.float64
     )
 
 
-def _chronos(model: str) -> Forecaster:
+def _chronos(folder: str | None) -> Forecaster:
     chronos = import_module("chronos")
     # Safetensors only: other weights are pickles, which run code when they are loaded.
     pipeline = chronos.BaseChronosPipeline.from_pretrained(
-        model, device_map="cpu", use_safetensors=True, trust_remote_code=False
+        folder, device_map="cpu", use_safetensors=True, trust_remote_code=False
     )
 
     def forecast(contexts: FloatArray, horizon: int) -> FloatArray:
@@ -198,9 +219,9 @@ def _chronos(model: str) -> Forecaster:
     return forecast
 
 
-def _timesfm(model: str) -> Forecaster:
+def _timesfm(folder: str | None) -> Forecaster:
     timesfm = import_module("timesfm")
-    forecaster = timesfm.TimesFM_2p5_200M_torch.from_pretrained(model, torch_compile=False)
+    forecaster = timesfm.TimesFM_2p5_200M_torch.from_pretrained(folder, torch_compile=False)
     compiled: tuple[int, int] = (0, 0)
 
     def forecast(contexts: FloatArray, horizon: int) -> FloatArray:

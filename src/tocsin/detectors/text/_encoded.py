@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tocsin.base import TextDetector
+from tocsin.encoders import pinned_encoder
 from tocsin.encoders.text import TextEncoder, load
 from tocsin.errors import SchemaMismatch
 from tocsin.types import FloatArray, TextArray
@@ -13,22 +14,25 @@ class EncodedDetector(TextDetector):
 
     ``encoder`` is "minilm", or the name on the Hugging Face hub or the folder of a BERT-like
     network; ``device`` "auto", "cuda", "mps" or "cpu". A saved detector keeps the encoder's
-    name and the hash of its weights, not the weights.
+    name with its revision and the hash of its weights, not the weights; scoring fetches nothing.
     """
 
     encoder: str
     device: str
     encoder_hash_: str
+    encoder_source_: str | None = None
+    """The encoder's name with its revision; None for detectors saved until 2026."""
 
     def _learn_encoder(self) -> TextEncoder:
         """Return the encoder, and remember which it is."""
-        encoder = load(self.encoder, self.device)
+        self.encoder_source_ = pinned_encoder("text", self.encoder)
+        encoder = load(self.encoder_source_, self.device)
         self.encoder_hash_ = encoder.fingerprint
         return encoder
 
     def _embed(self, X: TextArray) -> FloatArray:
         """Return embeddings (n, d) by the encoder that the detector was trained with."""
-        encoder = load(self.encoder, self.device)
+        encoder = load(self.encoder_source_ or self.encoder, self.device)
         check_same(self.encoder, encoder.fingerprint, self.encoder_hash_)
         return encoder.embed(X).astype(float)
 

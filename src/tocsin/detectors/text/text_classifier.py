@@ -18,6 +18,7 @@ from tocsin.base.parameters import check_count, check_positive
 from tocsin.detectors.text._encoded import check_same
 from tocsin.detectors.text._ngrams import NgramRegression
 from tocsin.detectors.text.text_few_labels import check_classes
+from tocsin.encoders import pinned_encoder
 from tocsin.encoders.pretrained import Pretrained, batches, mean_pooled
 from tocsin.encoders.text import DEFAULT, open_network
 from tocsin.errors import ParameterError
@@ -87,6 +88,8 @@ class TextClassifier(TextDetector):
     needs_labels = True
 
     encoder_hash_: str
+    encoder_source_: str | None = None
+    """The encoder's name with its revision; None for detectors saved until 2026."""
     weights_: dict[str, NDArray[np.float32]]
     weight_: float
     ngrams_: NgramRegression
@@ -138,7 +141,8 @@ class TextClassifier(TextDetector):
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         self._check_parameters()
         check_classes(y, self.card.name)
-        model = open_network(self.encoder)
+        self.encoder_source_ = pinned_encoder("text", self.encoder)
+        model = open_network(self.encoder_source_)
         self.encoder_hash_ = model.fingerprint
         self.weight_ = float((y == 0).sum() / y.sum() if self.weight is None else self.weight)
         device = pick_device(self.device)
@@ -215,7 +219,7 @@ class TextClassifier(TextDetector):
     def _network(self) -> _Classifier:
         """Return the network, put together again after loading."""
         if "_live" not in self.__dict__:
-            model = open_network(self.encoder)
+            model = open_network(self.encoder_source_ or self.encoder)
             check_same(self.encoder, model.fingerprint, self.encoder_hash_)
             net = _Classifier(model)
             weights = {name: torch.from_numpy(w.copy()) for name, w in self.weights_.items()}

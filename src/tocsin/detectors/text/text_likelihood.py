@@ -10,7 +10,8 @@ from tocsin.base import TextDetector, check_texts
 from tocsin.base.abilities import ScoresByToken
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import check_same
-from tocsin.encoders.language import DEFAULT, TokenSurprise, load
+from tocsin.encoders import pinned_encoder
+from tocsin.encoders.language import DEFAULT, LanguageModel, TokenSurprise, load
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
@@ -48,6 +49,8 @@ class TextLikelihood(TextDetector, ScoresByToken):
     slow_to_check = True
 
     model_hash_: str
+    model_source_: str | None = None
+    """The model's name with its revision; None for detectors saved until 2026."""
     centre_: FloatArray
     width_: FloatArray
 
@@ -65,7 +68,7 @@ class TextLikelihood(TextDetector, ScoresByToken):
 
     def token_surprise(self, X: Any) -> list[TokenSurprise]:
         """Return the tokens of texts X (n,), and the surprise of each in nats."""
-        return load(self.model, self.device).token_surprise(check_texts(X))
+        return self._load().token_surprise(check_texts(X))
 
     def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         check_count("window", self.window)
@@ -73,7 +76,8 @@ class TextLikelihood(TextDetector, ScoresByToken):
             raise ParameterError(
                 f"aggregate is {self.aggregate!r}; it must be one of {', '.join(_COLUMNS)}."
             )
-        self.model_hash_ = load(self.model, self.device).fingerprint
+        self.model_source_ = pinned_encoder("language", self.model)
+        self.model_hash_ = self._load().fingerprint
         surprises = self._surprises(X)
         self.centre_, self.width_ = location_and_scale(surprises)
         return self._combined(surprises)
@@ -81,9 +85,12 @@ class TextLikelihood(TextDetector, ScoresByToken):
     def _score(self, X: TextArray) -> Scores:
         return Scores(self._combined(self._surprises(X)))
 
+    def _load(self) -> LanguageModel:
+        return load(self.model_source_ or self.model, self.device)
+
     def _surprises(self, X: TextArray) -> FloatArray:
         """Return the mean and the worst surprise (n, 2) of texts."""
-        model = load(self.model, self.device)
+        model = self._load()
         check_same(self.model, model.fingerprint, self.model_hash_)
         found = [values for _, values in model.token_surprise(X)]
         return np.array([[values.mean(), _worst(values, self.window)] for values in found])

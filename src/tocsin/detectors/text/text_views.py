@@ -24,6 +24,7 @@ from tocsin.detectors.text._views import (
     Tone,
     ViewInput,
 )
+from tocsin.encoders import pinned_encoder
 from tocsin.encoders.text import DEFAULT, load
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.features.p_values import MidRankPValues
@@ -92,6 +93,8 @@ class TextViews(TextDetector, ScoresByView):
     views_: dict[str, TextView]
     calibrations_: dict[str, MidRankPValues]
     encoder_hash_: str
+    encoder_source_: str | None = None
+    """The encoder's name with its revision; None for detectors saved until 2026."""
 
     def __init__(
         self,
@@ -198,7 +201,8 @@ class TextViews(TextDetector, ScoresByView):
         if self.encoder is None:
             return ""
         try:
-            return load(self.encoder, self.device).fingerprint
+            self.encoder_source_ = pinned_encoder("text", self.encoder)
+            return load(self.encoder_source_, self.device).fingerprint
         except MissingExtra as error:
             if self.encoder != DEFAULT:  # what was asked for is not left out
                 raise
@@ -206,7 +210,7 @@ class TextViews(TextDetector, ScoresByView):
             return ""
 
     def _embed(self, texts: TextArray | list[str]) -> FloatArray:
-        encoder = load(str(self.encoder), self.device)
+        encoder = load(self.encoder_source_ or str(self.encoder), self.device)
         check_same(str(self.encoder), encoder.fingerprint, self.encoder_hash_)
         return encoder.embed(texts).astype(np.float64)
 

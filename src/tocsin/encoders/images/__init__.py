@@ -24,7 +24,7 @@ DEFAULT = "efficientnet_lite0"
 Layers = Sequence[str]
 
 _FORM = 1
-"""Counted up whenever the graph that is written for the same weights changes."""
+"""Increased whenever the graph that is written for the same weights changes."""
 
 
 class ImageEncoder(Protocol):
@@ -40,11 +40,11 @@ class ImageEncoder(Protocol):
 
     @property
     def fine(self) -> tuple[str, ...]:
-        """The layers that tell small structures."""
+        """The layers that show small structures."""
 
     @property
     def coarse(self) -> tuple[str, ...]:
-        """The layers that tell whole parts."""
+        """The layers that show whole parts."""
 
     def network(self) -> Any:
         """Return a module from images (n, size, size, 3), 0 to 255, to maps by layer.
@@ -65,8 +65,9 @@ class StagedEncoder(ImageEncoder, Protocol):
 
 @lru_cache(maxsize=2)
 def open_encoder(name: str = DEFAULT) -> ImageEncoder:
-    """Return an encoder: a registered one, or a network on the hub or in a folder.
+    """Return an encoder to learn with: a registered one, or a network on the hub or in a folder.
 
+    One on the hub is fetched; a detector that has learned holds a graph of it, and opens none.
     The latter are what transformers' ``AutoModel`` reads: ResNet, DINOv2 and CLIP among them.
     Raises MissingExtra, and ModelFolderError for what cannot be read or was never trained.
     """
@@ -74,9 +75,10 @@ def open_encoder(name: str = DEFAULT) -> ImageEncoder:
     if registered is not None:
         encoder: ImageEncoder = registered()
         return encoder
+    from tocsin.encoders.hub import pinned
     from tocsin.encoders.images._vision import VisionModel
 
-    return VisionModel(name)
+    return VisionModel(pinned(name))
 
 
 def open_staged(name: str = DEFAULT) -> StagedEncoder:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base.state import State, Stateful
-from tocsin.nn.onnx.session import open_session
+from tocsin.nn.onnx.session import Session, open_session
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +33,7 @@ class OnnxGraph(Stateful):
         self.size_ = size
         self.outputs_ = list(outputs)
         self._device = device
-        self._session: Any = None
+        self._session: Session | None = None
 
     def get_state(self) -> State:
         """Return the model as bytes, the size and the names."""

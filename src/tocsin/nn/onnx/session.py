@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tocsin.errors import CorruptModel, MissingExtra, ParameterError
+from tocsin.nn.onnx.contents import check_contents
+from tocsin.nn.onnx.time_limit import limited
 
-_EXTERNAL = re.compile(rb"(\x0a|\x8a\x80*\x00)(\x08|\x88\x80*\x00)location")
-"""The key, as protobuf writes it, without which no weights can be in another file."""
+
+class Session:
+    """An onnxruntime session whose runs end, and whose errors are those of a corrupt model."""
+
+    def __init__(self, session: Any, new_options: Any) -> None:
+        self.inner = session
+        self._new_options = new_options
+
+    def run(self, outputs: Sequence[str], fed: Mapping[str, Any]) -> list[NDArray[Any]]:
+        """Return these outputs for arrays by the names of the inputs.
+
+        Raises CorruptModel for a model that cannot be run or takes more than five minutes.
+        """
+        options = self._new_options()
+        with limited(options):
+            try:
+                found = self.inner.run(outputs, fed, options)
+            except Exception as error:  # onnxruntime's errors have no common base but this
+                raise CorruptModel(f"The ONNX model cannot be run: {error}") from error
+        if not all(isinstance(each, np.ndarray) for each in found):
+            raise CorruptModel("The ONNX model gives what are not arrays.")
+        return list(found)
 
 
-def open_session(content: bytes, threads: int, device: str = "cpu") -> Any:
-    """Return an onnxruntime session of a model; 0 threads are as many as OMP_NUM_THREADS says.
+def open_session(content: bytes, threads: int, device: str = "cpu") -> Session:
+    """Return a session of a model; 0 threads are as many as OMP_NUM_THREADS says.
 
     ``device``: "cpu", "cuda", or "auto" for the best that onnxruntime was built for. Raises
     MissingExtra without onnxruntime, ParameterError for a device that is not there, and
-    CorruptModel for a model that cannot be run or refers to other files.
+    CorruptModel for a model that cannot be run, refers to other files or holds loops.
     """
     # From 1.29 on it reports sessions to its maker, unless this stands before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -25,17 +50,17 @@ def open_session(content: bytes, threads: int, device: str = "cpu") -> Any:
         import onnxruntime
     except ImportError as error:
         raise MissingExtra("onnxruntime", extra=None) from error
-    if _EXTERNAL.search(content):
-        raise CorruptModel("The ONNX model refers to other files. Train and save it again.")
+    check_contents(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     providers = _providers(device, onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(content, options, providers=providers)
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common base but this
         raise CorruptModel(f"onnxruntime cannot run the ONNX model: {error}") from error
+    return Session(session, onnxruntime.RunOptions)
 
 
 def _providers(device: str, available: list[str]) -> list[str]:

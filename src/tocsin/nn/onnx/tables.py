@@ -34,16 +34,17 @@ class OnnxDetector(TableDetector, Embeds, Samples):
         if threads < 1:
             raise ParameterError(f"threads must be at least 1; got {threads}.")
         self._session = open_session(content, threads)
+        session = self._session.inner
         self._parameters = dict(parameters)
         try:
-            card = json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
+            card = json.loads(session.get_modelmeta().custom_metadata_map["card"])
             tuples = {key: tuple(value) for key, value in card.items() if isinstance(value, list)}
             self._card = Card(**{**card, **tuples})
-            (rows,) = self._session.get_inputs()
+            (rows,) = session.get_inputs()
             self.n_features_in_ = int(rows.shape[1])
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise CorruptModel(f"The ONNX model was not written by Tocsin: {error!r}.") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._outputs = [output.name for output in session.get_outputs()]
 
     @property
     def card(self) -> Card:  # type: ignore[override]
