@@ -251,5 +251,5 @@ def test_new_sessions_of_onnxruntime_take_as_many_threads(monkeypatch: pytest.Mo
             monkeypatch.setenv("OMP_NUM_THREADS", before)
         with limited_threads(1):
             session = open_session(model.SerializeToString(), 0)
-            assert session.get_session_options().intra_op_num_threads == 1
+            assert session.inner.get_session_options().intra_op_num_threads == 1
         assert os.environ.get("OMP_NUM_THREADS") == before
