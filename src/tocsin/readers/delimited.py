@@ -23,7 +23,14 @@ import pandas as pd
 
 from tocsin.errors import UnreadableFile
 from tocsin.readers.numbers import are_thousands, mark_of
-from tocsin.readers.preamble import Head, Uncommented, head_of, is_number, titles, units
+from tocsin.readers.preamble import (
+    Head,
+    Uncommented,
+    count_titles,
+    count_unit_rows,
+    is_number,
+    split_head,
+)
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
@@ -214,9 +221,9 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         whole = not file.read(1)
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
-    head, text = head_of(text)
+    head, text = split_head(text)
     separator, rows, ends = _separate(path, text, head, whole=whole)
-    above = 0 if head.names else titles(rows)
+    above = 0 if head.names else count_titles(rows)
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
     _refuse_uneven(path, rows, len(head.names))
@@ -224,7 +231,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     columns = _columns(names, rows[1:_LOOKED_AT])
     marks = _marks(columns, separator, known)
     header = not head.names and _holds_names(rows[0], marks.decimal)
-    between = units(rows) if header else 0
+    between = count_unit_rows(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
         f'the line "{separator.join(row)}" under the names left out'
@@ -275,12 +282,16 @@ def _marks(columns: dict[str, list[str]], separator: str, known: Known) -> _Mark
     clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
     others = {name: cells for name, cells in columns.items() if name not in clear}
     grouped = _grouped(others, decimal, surely=bool(mark))
-    notes = []
+    notes = _notes_on_marks(fractions, list(grouped.values()) if shown else [])
+    return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), notes)
+
+
+def _notes_on_marks(fractions: str, thousands: list[str]) -> tuple[str, ...]:
+    """Return how cells such as these were read that could have been read otherwise."""
+    notes = [f'"{cell}" and the like were read as thousands' for cell in thousands]
     if fractions:
-        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
-    if shown:
-        notes += [f'"{cell}" and the like were read as thousands' for cell in grouped.values()]
-    return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), tuple(notes))
+        notes.insert(0, f'"{fractions}" and the like were read as fractions, not thousands')
+    return tuple(notes)
 
 
 def _grouped(columns: dict[str, list[str]], mark: str, *, surely: bool) -> dict[str, str]:
@@ -328,7 +339,7 @@ def _separate(
     parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
     best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
     rows, ends = parsed[best]
-    if len(rows[0]) == 1 and not head.separator and not titles(rows):
+    if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
         _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
         rows, ends = parsed[";"]
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
@@ -377,7 +388,7 @@ def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], 
 
 def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
     """Return how well rows below titles share the first one's number of fields, less titles, it."""
-    above = titles(rows)
+    above = count_titles(rows)
     rows = rows[above:]
     width = len(rows[0])
     if width == 1:

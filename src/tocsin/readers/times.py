@@ -152,7 +152,7 @@ def find(texts: Texts) -> Found | None:
         return Found(ISO, "") if 2 * len(others) < len(texts) else None
     day, remark = _likeliest(others, likely)
     first = next(text for text in others if not np.isnat(_by_parts(np.array([text]), day))[0])
-    return Found(_named(day, first), remark)
+    return Found(_strptime_style(day, first), remark)
 
 
 def read(texts: Texts, style: str) -> Moments:
@@ -222,14 +222,14 @@ def in_utc(moments: Moments, zone: tzinfo) -> Moments:
     return utc.astype("datetime64[us]")
 
 
-def of_object(value: Mapping[str, Any]) -> str | int | float | None:
+def time_of_object(value: Mapping[str, Any]) -> str | int | float | None:
     """Return the time that an object holds, as text or number, None if it holds anything else.
 
     Known are MongoDB's {"$date": …}, and seconds with nanoseconds or microseconds as ROS,
     protobuf and others write them.
 
-    >>> of_object({"sec": 1767355200, "nanosec": 250000000}), of_object({"$date": "2026-01-02"})
-    ('2026-01-02T12:00:00.250000000', '2026-01-02')
+    >>> time_of_object({"sec": 1767355200, "nanosec": 250000000})
+    '2026-01-02T12:00:00.250000000'
     """
     if set(value) == {"$date"}:
         inner = value["$date"]
@@ -310,7 +310,7 @@ def _movement(moments: Moments) -> tuple[float, float]:
     return float(against), float(np.abs(steps).sum())
 
 
-def _named(day: str, text: str) -> str:
+def _strptime_style(day: str, text: str) -> str:
     """Return a style as strptime writes it, of a day form and a text of that form."""
     found = _form(day).fullmatch(text.strip())
     if found is None or day == _LAST or found["H"] is None:

@@ -238,7 +238,9 @@ def _flat(
     for key, value in event.items():
         name = prefix + key
         if isinstance(value, dict):
-            time = written.of_object(value) if "$date" in value or fields.is_time(name) else None
+            time = (
+                written.time_of_object(value) if "$date" in value or fields.is_time(name) else None
+            )
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
             if time is not None:
