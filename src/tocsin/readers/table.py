@@ -37,16 +37,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.delimited import (
-    Known,
-    numbered_names,
-    open_text,
-    read_delimited,
-    text_encoding,
-    unreadable,
-)
+from tocsin.readers.delimited import Known, numbered_names, read_delimited
+from tocsin.readers.encoding import open_text, text_encoding, unreadable
 from tocsin.readers.labels import parse_labels, split_label
-from tocsin.readers.times import time_of_object
+from tocsin.readers.time_objects import time_of_object
 from tocsin.types import FloatArray, IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
