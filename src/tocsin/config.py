@@ -53,7 +53,8 @@ class Batching(Settings):
 class Monitor(Settings):
     """What is watched: where events come from, the model that scores them, and when it rings.
 
-    ``late``: events older than the newest one by more are quarantined, None for no limit;
+    ``late``: events older than the newest one of their entity by more are quarantined, None for no
+    limit;
     ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm;
     left out, that is two intervals of a source that samples, at least 10 s, and none of others.
     ``queue``: batches that wait at most, before the source is held up. ``context``: events before

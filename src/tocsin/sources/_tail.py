@@ -37,7 +37,8 @@ class Tail:
         self.is_copy = False
         self._is_gzipped = path.suffix == ".gz"
         self._path = path
-        self._file = cast("BinaryIO", gzip.open(path)) if self._is_gzipped else path.open("rb", 0)
+        opened = (gzip.open if self._is_gzipped else _open)(path)
+        self._file = cast("BinaryIO", opened)
         self._format = format
         self._fields = fields
         self._splitter = LineSplitter(fields.largest)
@@ -192,6 +193,10 @@ class Tail:
     def _size(self) -> int:
         """Return the size; of a gzipped file at least the place."""
         return self._file.tell() if self._is_gzipped else os.fstat(self._file.fileno()).st_size
+
+
+def _open(path: Path) -> BinaryIO:
+    return cast("BinaryIO", path.open("rb", buffering=0))  # what was read ahead may be cut off
 
 
 def _hash(content: bytes) -> str:
