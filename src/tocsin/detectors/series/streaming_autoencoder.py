@@ -80,7 +80,8 @@ class StreamingAutoencoder(RecordStream, StreamingDetector):
         learning=("streaming",),
         summary="Autoencoder that learns online, but not from what it alarms on.",
         paper="Yang, Projection Approximation Subspace Tracking, IEEE Trans. Signal Process. 1995",
-        cost="O(1) an event and channel; 3 KB of state an entity and channel",
+        cost="O(1) per event and channel; 3 KB of state per entity and channel",
+        also_known_as=("PAST", "subspace tracking"),
     )
 
     def __init__(self, patience: int = 1000, seed: int = 0) -> None:

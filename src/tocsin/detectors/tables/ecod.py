@@ -40,7 +40,7 @@ class Ecod(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How far out in the tails of its columns a row lies; nothing to tune.",
         paper="Li et al., ECOD, TKDE 2022",
-        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) a row",
+        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) per row",
     )
 
     def __init__(self, max_rows: int = 100_000, seed: int = 0) -> None:
