@@ -254,6 +254,8 @@ def _flat(
         name = prefix + key
         if isinstance(value, dict):
             time = time_of_object(value) if "$date" in value or fields.is_time(name) else None
+            if time is not None and time is not value.get("$date"):
+                time = f"{time}Z"  # it counts from 1970
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
             if time is not None:
