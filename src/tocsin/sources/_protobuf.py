@@ -30,7 +30,7 @@ def parts(message: bytes) -> Iterator[tuple[int, int, bytes]]:
         if kind == BYTES:
             size, at = varint(message, at)
         if size < 0 or at + size > len(message):
-            raise InputError("the request is no remote write: its protobuf is broken.")
+            raise InputError("the request is not a remote write: its protobuf is broken.")
         yield key >> 3, kind, message[at : at + size]
         at += size
 
@@ -67,4 +67,4 @@ def varint(message: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value & (2**64 - 1), at
-    raise InputError("the request is no remote write: a number in it does not end.")
+    raise InputError("the request is not a remote write: a number in it does not end.")

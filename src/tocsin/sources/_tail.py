@@ -37,8 +37,9 @@ class Tail:
         self.is_copy = False
         self._is_gzipped = path.suffix == ".gz"
         self._path = path
-        opened = (gzip.open if self._is_gzipped else _open)(path)
-        self._file = cast("BinaryIO", opened)
+        # It stays open until ``close``.
+        file = gzip.open(path) if self._is_gzipped else path.open("rb", 0)  # noqa: SIM115
+        self._file = cast("BinaryIO", file)
         self._format = format
         self._fields = fields
         self._splitter = LineSplitter(fields.largest)
@@ -193,10 +194,6 @@ class Tail:
     def _size(self) -> int:
         """Return the size; of a gzipped file at least the place."""
         return self._file.tell() if self._is_gzipped else os.fstat(self._file.fileno()).st_size
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast("BinaryIO", path.open("rb", buffering=0))  # what was read ahead may be cut off
 
 
 def _hash(content: bytes) -> str:

@@ -36,18 +36,18 @@ _Pushed = tuple[Request, threading.Event]
 class RemoteWrite(ListeningSource):
     """An HTTP server that Prometheus writes to: ``remote_write: [{url: http://HOST:PORT/}]``.
 
-    An event is what is written of an entity at a time, in the columns ``metrics``; what is not
-    there of them, and stale markers, are missing, and other metrics are left out. ``entity`` names
-    the labels that tell entities apart. Of a metric that has several series for one entity each is
-    a column, named with the labels by which they differ: lat_bucket{le="0.5"}. A native histogram
-    is its count and sum, in columns with _count and _sum.
+    An event holds what is written about an entity at a time, in the columns ``metrics``; absent
+    ones and stale markers are missing values, and other metrics are left out. ``entity`` names the
+    labels that identify an entity. Several series of one metric and entity are a column each,
+    named with the labels by which they differ: lat_bucket{le="0.5"}. A native histogram is its
+    count and sum, in columns that end in _count and _sum.
 
     The samples of a scrape may come in several requests: those of one entity and time are gathered
-    until the series of its events before are all there, or for ``gather``; what comes later is
-    quarantined. A request is answered once its samples are kept, with 204; one that cannot wait
-    any longer is answered 503, upon which Prometheus sends it again. Events are known by entity and
-    time, so none counts twice. A ``token`` is asked for as ``Authorization: Bearer``; beyond one
-    machine put a TLS proxy before it.
+    until all series of its earlier events are there, or for ``gather``; later ones are
+    quarantined. A request is answered with 204 once its samples are stored; one that can wait no
+    longer is answered with 503, upon which Prometheus sends it again. Events are identified by
+    entity and time, so none counts twice. A ``token`` is required as ``Authorization: Bearer``;
+    beyond one machine put a TLS proxy in front.
 
     Prometheus Remote-Write 1.0 and 2.0 (snappy, protobuf); needs the package cramjam.
     """
@@ -61,7 +61,7 @@ class RemoteWrite(ListeningSource):
     gather: Duration = Field(5.0, ge=0.01)
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield what is written, as it comes."""
+        """Yield samples as they are written."""
         try:
             import cramjam  # noqa: F401 - so that it is missed before the first request
         except ImportError as error:
@@ -70,7 +70,7 @@ class RemoteWrite(ListeningSource):
         try:
             server = _Server(self, pushed, asyncio.get_running_loop())
         except OSError as error:
-            raise self.taken(error) from error
+            raise self.unusable(error) from error
         threading.Thread(target=server.serve_forever, daemon=True).start()
         log.info("listening for remote writes on %s:%d", *server.server_address[:2])
         gathering = Gathering(self.gather, offset)
@@ -123,7 +123,7 @@ class RemoteWrite(ListeningSource):
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves each connection in a thread of its own, so many at once."""
+    """Serves each connection in a thread of its own, up to ``connections`` at once."""
 
     daemon_threads = True
 
@@ -165,12 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60.0
 
     def handle_one_request(self) -> None:
-        """Read one request; a client that idles or takes too long over its headers is let go."""
+        """Read one request; disconnect a client that idles or takes too long over its headers."""
         with self._deadline() as self._headers:
             super().handle_one_request()
 
     def do_POST(self) -> None:
-        """Take a request: 204 once it is kept, 4xx for what is wrong, 503 for "again"."""
+        """Answer a request: 204 once it is stored, 4xx for a mistake, 503 for "try again"."""
         self._headers.cancel()
         settings = self.server.settings
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -202,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @contextmanager
     def _deadline(self) -> Iterator[threading.Timer]:
-        """End the connection unless what is within is done in time, however it is dripped in."""
+        """End the connection unless the block ends in time, however slowly data drips in."""
 
         def hang_up() -> None:
             with suppress(OSError):
@@ -256,4 +256,4 @@ def _decompressed(body: bytes, largest: int) -> bytes:
             raise InputError(f"the request unpacks to {length:,} bytes; at most {largest:,} are.")
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError as error:
-        raise InputError(f"the request is no snappy block: {error}.") from error
+        raise InputError(f"the request is not a snappy block: {error}.") from error
