@@ -1,4 +1,4 @@
-"""The contract of responders: who is told of alarms, and what is done."""
+"""The contract of responders: who is notified of alarms, and what is done."""
 
 from __future__ import annotations
 

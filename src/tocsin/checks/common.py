@@ -90,7 +90,7 @@ def check_anomalies_score_higher(subject: Subject) -> None:
         require_area(subject.least_area, labels, scores.values, "on easy data")
 
 
-def check_training_scores_are_honest(subject: Subject) -> None:
+def check_training_scores_are_out_of_sample(subject: Subject) -> None:
     """Check that about a tenth of unseen normal items exceed the training scores' 90 % quantile."""
     training, unseen = subject.calibration
     share = float((unseen > np.quantile(training, 0.9)).mean())

@@ -42,7 +42,7 @@ class TextClassifier(TextDetector):
     """A BERT-like network fine-tuned on labelled texts, and a regression on their n-grams.
 
     y (n,), 1 = anomaly, both classes present; a class counts by its ``weight``: an anomaly's
-    loss so many times a normal text's, None for as much in all as the normal ones. The head
+    loss as a multiple of a normal text's, None for as much in all as the normal ones. The head
     begins as a logistic regression on the untrained embeddings; then it learns together with
     the upper ``layers`` of the network (None: all; the table of word embeddings never), for at
     most ``epochs`` (None: one, or as many as make 100 steps) in batches of ``batch_size`` at
@@ -255,7 +255,7 @@ class _Classifier(nn.Module):
         return logits
 
     def upper(self, layers: int | None) -> nn.ModuleList:
-        """Return the head and so many of the encoder's layers, from the top."""
+        """Return the head and the upper layers of the encoder, all by default."""
         lists = [each for each in self.encoder.modules() if isinstance(each, nn.ModuleList)]
         stack = list(max(lists, key=len, default=[]))
         return nn.ModuleList([*stack[-(layers or len(stack)) :], self.head])
