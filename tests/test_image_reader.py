@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.image import find_images, is_image_folder, read_image, resized
+from tocsin.readers.image import find_images, is_image_folder, read_image, resize_image
 
 RAMP = np.arange(32 * 48, dtype=np.uint8).reshape(32, 48)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 90)], axis=2)
@@ -153,7 +153,7 @@ def test_arrays_are_taken_by_their_type() -> None:
 
 
 def test_any_size_becomes_a_square() -> None:
-    square = resized(read_image(COLOURS), 16)
+    square = resize_image(read_image(COLOURS), 16)
     assert square.shape == (16, 16, 3)
     assert square.dtype == np.float32
     np.testing.assert_allclose(square.mean((0, 1)), COLOURS.mean((0, 1)), atol=1)

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from tocsin.types import MapArray, Reason, Region
 
-__all__ = ["WHOLE", "describe_region", "explain_map", "resize_map", "whole"]
+__all__ = ["WHOLE", "describe_region", "explain_map", "explain_whole", "resize_map"]
 
 WHOLE = "image as a whole"
 """The name of the reason where a detector does not locate it."""
@@ -42,7 +42,7 @@ def explain_map(
     grid = resize_map(heat, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
     peak, middle = float(grid.max()), float(np.median(grid))
     if peak <= middle:
-        return (), whole(score, threshold)
+        return (), explain_whole(score, threshold)
     level = threshold if peak > threshold else (peak + middle) / 2
     labels, count = ndimage.label(grid > level, _TOUCHING)
     down, across = height / grid.shape[0], width / grid.shape[1]
@@ -67,7 +67,7 @@ def explain_map(
     return tuple(region for region, _ in found), tuple(reasons)
 
 
-def whole(score: float, threshold: float) -> tuple[Reason, ...]:
+def explain_whole(score: float, threshold: float) -> tuple[Reason, ...]:
     """Return the reason where nothing is located: the image as a whole, with its score."""
     return (Reason(WHOLE, score, _expected(threshold), 1.0),)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from tocsin.base import Stateful
 from tocsin.errors import InputError
 from tocsin.prepare import schema
-from tocsin.prepare.frames import Table, as_frame, quoted
+from tocsin.prepare.frames import Table, as_frame, quote_columns
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
@@ -72,7 +72,7 @@ class Channels(Stateful):
         if not self.names_:
             raise InputError(
                 "No column can be a channel of a series: "
-                + "; ".join(written(remarks) or ["there are only times and entities"])
+                + "; ".join(format_remarks(remarks) or ["there are only times and entities"])
                 + ". A series has at least one numeric column."
             )
 
@@ -87,7 +87,7 @@ class Channels(Stateful):
                 values[:, i] = self._read_levels(frame[name], reading["levels"], remarks)
             else:
                 column = Column("numeric", reading["style"], tuple(reading["missing"]))
-                values[:, i] = schema.numbers(frame[name], column)
+                values[:, i] = schema.read_numbers(frame[name], column)
         infinite = np.isinf(values)
         if infinite.any():
             found = np.flatnonzero(infinite.any(axis=0))
@@ -131,14 +131,8 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
     Of several columns, the one with the fewest values is taken.
     """
     known = ~np.isnat(times)
-    moments: IntArray = times[known].astype(np.int64)
-    ordered: IntArray = np.sort(moments)
-    together: IntArray = np.diff(ordered)
-    repeated = int((together == 0).sum())
-    many = repeated > (1 - MOSTLY) * moments.size
-    even = find_step(together[together > 0], EXACT) is not None
-    back = int((np.diff(moments) < 0).sum())
-    if even and not many and not back:
+    clock = _Clock(times[known].astype(np.int64))
+    if clock.even and not clock.many and not clock.back:
         return None
     best: tuple[int, str] | None = None
     for name in frame.columns:
@@ -147,19 +141,37 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
         codes, names = codes_of(frame.loc[known, name])
         if not 2 <= len(names) <= len(codes) / 2 or (best and best[0] <= len(names)):
             continue
-        order = np.argsort(moments, kind="stable")
-        within = differences_within(moments[order], codes[order])
-        if many:
-            tells = (within == 0).sum() <= (1 - MOSTLY) * repeated
-        elif not even and find_step(within[within > 0], EXACT) is not None:
-            tells = True
-        else:
-            blocks = int((np.diff(codes) != 0).sum()) == len(names) - 1
-            left = int((differences_within(moments, codes) < 0).sum())
-            tells = blocks and back > 0 and left <= (1 - MOSTLY) * back
-        if tells:
+        if clock.is_of_several(codes, len(names)):
             best = len(names), str(name)
     return best[1] if best else None
+
+
+class _Clock:
+    """The times (n,) of a table, in nanoseconds, and how they lie if they are of one series.
+
+    ``many``: many rows repeat a time. ``even``: the times have a common step. ``back``: how often
+    they go back from one row to the next.
+    """
+
+    def __init__(self, moments: IntArray) -> None:
+        self.moments = moments
+        self.order: IntArray = np.argsort(moments, kind="stable")
+        together: IntArray = np.diff(moments[self.order])
+        self.repeated = int((together == 0).sum())
+        self.many = self.repeated > (1 - MOSTLY) * moments.size
+        self.even = find_step(together[together > 0], EXACT) is not None
+        self.back = int((np.diff(moments) < 0).sum())
+
+    def is_of_several(self, codes: IntArray, series: int) -> bool:
+        """Return whether the times lie as those of several series do, each with a code (n,)."""
+        within = differences_within(self.moments[self.order], codes[self.order])
+        if self.many:
+            return bool((within == 0).sum() <= (1 - MOSTLY) * self.repeated)
+        if not self.even and find_step(within[within > 0], EXACT) is not None:
+            return True
+        blocks = int((np.diff(codes) != 0).sum()) == series - 1
+        left = int((differences_within(self.moments, codes) < 0).sum())
+        return blocks and self.back > 0 and left <= (1 - MOSTLY) * self.back
 
 
 def looks_like_series(frame: pd.DataFrame) -> bool:
@@ -214,7 +226,7 @@ def _may_tell_apart(cells: pd.Series[Any], name: str) -> bool:
 def codes_of(cells: pd.Series[Any]) -> tuple[IntArray, list[str]]:
     """Return for each cell (n,) its position in the sorted names, -1 if missing, and the names."""
     codes, found = pd.factorize(cells)
-    texts = schema.categories(pd.Series(found))
+    texts = schema.read_categories(pd.Series(found))
     names, place = np.unique(texts.astype(str), return_inverse=True)
     return np.append(place, -1).astype(np.int64)[codes], names.tolist()
 
@@ -233,7 +245,7 @@ def _infer(cells: pd.Series[Any]) -> tuple[Column, list[str]]:
     elif column.kind == "dropped":
         reason = "every value is missing"
     else:
-        values = schema.numbers(cells, column)
+        values = schema.read_numbers(cells, column)
         counts = pd.api.types.is_integer_dtype(cells.dtype) and len(values) > 2
         if not np.isfinite(values).any():
             reason = "no finite value"
@@ -264,6 +276,8 @@ def is_counter(column: FloatArray, entities: IntArray) -> bool:
     return min(quarters) > 0.1 * max(quarters)
 
 
-def written(remarks: Remarks) -> list[str]:
+def format_remarks(remarks: Remarks) -> list[str]:
     """Return remarks in words."""
-    return [f"{quoted(names)} {remark}" if names else remark for remark, names in remarks.items()]
+    return [
+        f"{quote_columns(names)} {remark}" if names else remark for remark, names in remarks.items()
+    ]

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tocsin.prepare.grid import Layout, counted
-from tocsin.prepare.timestamps import duration
+from tocsin.prepare.grid import Layout, format_count
+from tocsin.prepare.timestamps import format_duration
 from tocsin.types import BoolArray, IntArray
 
 Missing = Literal["ignore", "zero", "anomaly"]
@@ -50,7 +50,7 @@ class Gaps:
         longest = np.sort(np.argsort(-self.count, kind="stable")[:_NAMED])
         when = [f"{_time(self.before[i])} to {_time(self.after[i])}" for i in longest]
         more = len(self.count) - len(when)
-        return ", ".join(when) + (f" and {counted(more, 'shorter one')}" if more else "")
+        return ", ".join(when) + (f" and {format_count(more, 'shorter one')}" if more else "")
 
 
 def find_gaps(layout: Layout, observed: BoolArray, times: IntArray, owner: IntArray) -> Gaps:
@@ -104,7 +104,7 @@ def spans(gaps: Gaps, owner: IntArray) -> list[list[tuple[int, int]]]:
     return found
 
 
-def covered(parts: list[list[tuple[int, int]]], n: int) -> BoolArray:
+def mark_covered(parts: list[list[tuple[int, int]]], n: int) -> BoolArray:
     """Return which of n places lie in one of the spans."""
     inside = np.zeros(n, dtype=np.bool_)
     for start, end in chain.from_iterable(parts):
@@ -128,12 +128,13 @@ def remarks_on(gaps: Gaps, filled: int, longest: int, missing: Missing) -> Itera
     if filled:
         how = "taken as 0" if missing == "zero" else "filled by straight lines"
         when = f": {short.describe()}" if len(short.count) else ""
-        yield f"{counted(filled, 'missing point')} {how}{when}"
+        yield f"{format_count(filled, 'missing point')} {how}{when}"
     if len(long.count):
         most = int(long.count.argmax())
-        spent = duration(float(long.after[most] - long.before[most]) / 1e9)
+        spent = format_duration(float(long.after[most] - long.before[most]) / 1e9)
+        many = format_count(len(long.count), "gap")
         yield (
-            f"{counted(len(long.count), 'gap')} longer than {longest:,} points, up to {spent}: "
+            f"{many} longer than {longest:,} points, up to {spent}: "
             f"nothing is compared across; {long.describe()}"
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tocsin.prepare.timestamps import duration
+from tocsin.prepare.timestamps import format_duration
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 JITTER = 0.25
@@ -77,11 +77,13 @@ class Layout:
         """Return what was done to the points, gaps aside, in words; the step in seconds."""
         kept = int((np.diff(self.places, prepend=-1) > 0).sum())
         faster = len(self.places) - self.repeated - kept
-        every = "" if step is None else duration(step)
+        every = "" if step is None else format_duration(step)
+        repeated, sooner = format_count(self.repeated, "row"), format_count(faster, "row")
+        slower = format_count(self.slow, "point")
         counts = {
-            f"{counted(self.repeated, 'row')} repeated a time: merged to their mean": self.repeated,
-            f"{counted(faster, 'row')} came sooner than {every} after another: averaged": faster,
-            f"{counted(self.slow, 'point')} came more slowly than every {every}": self.slow,
+            f"{repeated} repeated a time: merged to their mean": self.repeated,
+            f"{sooner} came sooner than {every} after another: averaged": faster,
+            f"{slower} came more slowly than every {every}": self.slow,
         }
         found = [text for text, count in counts.items() if count]
         if 2 * self.repeated > len(self.places):
@@ -89,10 +91,10 @@ class Layout:
         return found
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun.
 
-    >>> counted(1, "row"), counted(2_000, "row")
+    >>> format_count(1, "row"), format_count(2_000, "row")
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -75,10 +75,10 @@ def gather(X: Any) -> Gathered:
         found = find_images(X)
         links = enumerate(found.refused, len(found.paths))
         refused = (
-            SkippedImage(row, _written(Path(path).relative_to(X).as_posix()), f"is {why}")
+            SkippedImage(row, _as_text(Path(path).relative_to(X).as_posix()), f"is {why}")
             for row, (path, why) in links
         )
-        names = tuple(map(_written, found.names))
+        names = tuple(map(_as_text, found.names))
         return Gathered(check_images(found.paths), names, tuple(refused), found.others)
     if isinstance(X, pd.DataFrame):
         X = X[_path_column(X)]
@@ -91,7 +91,7 @@ def gather(X: Any) -> Gathered:
         )
     images = check_images(X)
     named = (
-        f"image {i}" if isinstance(image, np.ndarray) else _written(str(image))
+        f"image {i}" if isinstance(image, np.ndarray) else _as_text(str(image))
         for i, image in enumerate(images)
     )
     return Gathered(images, tuple(named))
@@ -235,7 +235,7 @@ def _is_grey(pixels: Pixels) -> bool:
 def _reason_of(error: InputError, image: Any) -> str:
     """Return what is wrong with an image, without its name, which is printed beside it."""
     name = "an array" if isinstance(image, np.ndarray) else str(image)
-    return _written(str(error).removeprefix(f"{name} ").rstrip("."))
+    return _as_text(str(error).removeprefix(f"{name} ").rstrip("."))
 
 
 def _list_skipped(skipped: tuple[SkippedImage, ...]) -> str:
@@ -243,6 +243,6 @@ def _list_skipped(skipped: tuple[SkippedImage, ...]) -> str:
     return "; ".join(named) + (" …" if len(skipped) > _NAMED else "")
 
 
-def _written(name: str) -> str:
+def _as_text(name: str) -> str:
     """Return a name as valid text, which those of files need not be."""
     return name.encode(errors="replace").decode()

@@ -12,7 +12,15 @@ from tocsin.errors import ParameterError
 from tocsin.prepare.log_formats import LogRecord
 from tocsin.settings.patterns import compiled
 
-__all__ = ["ALL", "ATTRIBUTES", "LINE", "check_session", "find_session", "group", "place_of"]
+__all__ = [
+    "ALL",
+    "ATTRIBUTES",
+    "LINE",
+    "check_session",
+    "find_session",
+    "group_records",
+    "place_of",
+]
 
 LINE, ALL = "line", "all"
 ATTRIBUTES = ("file", "component", "level")
@@ -63,7 +71,7 @@ def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
     return lambda record: [key for key in (record.fields.get(session),) if key]
 
 
-def group(
+def group_records(
     records: list[LogRecord], session: str, window: float | None, *, counted: bool
 ) -> tuple[dict[str, list[int]], int]:
     """Return the positions of each session's records by its key, and how many are on their own.

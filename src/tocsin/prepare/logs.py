@@ -29,7 +29,7 @@ from tocsin.prepare.log_sessions import (
     LINE,
     check_session,
     find_session,
-    group,
+    group_records,
     place_of,
 )
 from tocsin.prepare.log_templates import ANY, TemplateMiner, mask
@@ -256,7 +256,9 @@ class LogPreparer(Stateful):
             lines = np.arange(len(records))[:, None]
             sessions = _array(_single(records, messages, ids, parameters))
         else:
-            groups, alone = group(records, self.session_, self.window_, counted=self.counted_)
+            groups, alone = group_records(
+                records, self.session_, self.window_, counted=self.counted_
+            )
             keys = list(groups)
             lines = [np.array(places, dtype=np.int64) for places in groups.values()]
             which = messages.which.tolist()

@@ -88,7 +88,7 @@ def infer(values: pd.Series[Any], *, codes: bool = False) -> Column:
     )
 
 
-def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
+def read_numbers(values: pd.Series[Any], column: Column) -> FloatArray:
     """Return a numeric or boolean column as float64 (n,), NaN where missing.
 
     Raises SchemaMismatch naming the first text that is not a number, and its row.
@@ -123,7 +123,7 @@ def new_words(values: pd.Series[Any], column: Column) -> str:
     return _some(np.array([t for t in unread if t.strip().lower() not in known], dtype=object))
 
 
-def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
+def read_dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     """Return a date column as UTC seconds, datetime64[s] (n,), NaT where missing.
 
     Times with a zone are converted to UTC, times without one are taken as UTC. Raises
@@ -144,7 +144,7 @@ def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     return np.append(parsed, np.datetime64("NaT", "s"))[codes]
 
 
-def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
+def read_categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
     """Return a column as text (n,), None where missing; 3.0 and 3 read the same.
 
     Numbers are those of the texts ``seen`` in training that have their value: 1 is 001 there.
@@ -171,7 +171,7 @@ def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) 
     )
 
 
-def require(present: Iterable[str], wanted: Sequence[str]) -> None:
+def check_columns(present: Iterable[str], wanted: Sequence[str]) -> None:
     """Raise SchemaMismatch naming the wanted columns that are not present, and near names."""
     known = list(present)
     absent = sorted(set(wanted) - set(known))

@@ -17,25 +17,25 @@ from tocsin.prepare.channels import (
     Channels,
     Remarks,
     find_entity,
+    format_remarks,
     frame_of,
     growth_of,
     is_counter,
     looks_like_series,
-    written,
 )
-from tocsin.prepare.frames import Table, quoted
+from tocsin.prepare.frames import Table, quote_columns
 from tocsin.prepare.gaps import (
     LONGEST_SHOWN,
     Gaps,
     Missing,
-    covered,
     find_gaps,
+    mark_covered,
     remarks_on,
     spans,
     usual_gap,
 )
 from tocsin.prepare.rows import Rows, long_enough, sorted_rows
-from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
+from tocsin.prepare.timestamps import Moments, TimeColumn, find_time, format_duration
 from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -153,7 +153,7 @@ class SeriesPreparer(Stateful):
             differences = np.diff(rows.times, prepend=0)[~rows.first]
             step = grid.find_step(differences[differences > 0])
             self.step_ = None if step is None else step / 1e9
-        self.notes_ = self._found()
+        self.notes_ = self._describe_roles()
         points, layout = self._place(rows, remarks)
         self._settle_clock(points, layout)
         columns = enumerate(points.values.T)
@@ -164,7 +164,7 @@ class SeriesPreparer(Stateful):
         self.usual_gap_: int | None = None
         series = self._fill(points, layout, observed, remarks)
         self.entities_ = len(series)
-        self.notes_.extend(written(remarks))
+        self.notes_.extend(format_remarks(remarks))
         return series
 
     def transform(self, table: Table) -> list[PreparedSeries]:
@@ -185,7 +185,7 @@ class SeriesPreparer(Stateful):
         points, layout = self._place(self._read(frame, moments, remarks), remarks)
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
-        return self._fill(points, layout, observed, remarks), written(remarks)
+        return self._fill(points, layout, observed, remarks), format_remarks(remarks)
 
     @property
     def known(self) -> Known:
@@ -229,7 +229,7 @@ class SeriesPreparer(Stateful):
             raise SchemaMismatch(
                 f"Training had {len(self.columns_):,} channels; this series has {frame.shape[1]:,}."
             )
-        schema.require(frame.columns, wanted)
+        schema.check_columns(frame.columns, wanted)
         known = set(self.source_)
         extra = [name for name in frame.columns if name not in known]
         if extra:
@@ -283,7 +283,7 @@ class SeriesPreparer(Stateful):
             column[:] = np.nan
             column[known[1:][same]] = growth[same] / elapsed[same]
             if (reset & same).any():
-                times = grid.counted(int((reset & same).sum()), "time")
+                times = grid.format_count(int((reset & same).sum()), "time")
                 remarks[f"is a counter and was reset {times}"].append(self.columns_[i])
 
     def _summarise(self, values: FloatArray, remarks: Remarks) -> None:
@@ -319,16 +319,16 @@ class SeriesPreparer(Stateful):
         cut = gaps.take(gaps.count > self._longest_gap)
         parts = spans(cut, owner)
         if self.missing == "zero" and self.step_ is not None:
-            zeros = filled & covered(parts, n)
+            zeros = filled & mark_covered(parts, n)
             values[zeros], filled[zeros] = 0.0, False
         if self.time_:
-            added = int((covered(parts, n) & (rows < 0)).sum())
+            added = int((mark_covered(parts, n) & (rows < 0)).sum())
             texts = remarks_on(gaps, added, self._longest_gap, self.missing)
             remarks |= {text: [] for text in texts}
         missing = np.isnan(points.values).sum(axis=0)
         for i in np.flatnonzero(np.isnan(values).any(axis=0)):
             if missing[i] and i not in self.counters_:
-                count = grid.counted(int(missing[i]), "missing value")
+                count = grid.format_count(int(missing[i]), "missing value")
                 remarks[f"had {count}, filled"].append(self.columns_[i])
             grid.bridge(values[:, i], times, owner, float(self.typical_[i]))
         outages = self._outages(gaps, owner)
@@ -366,15 +366,15 @@ class SeriesPreparer(Stateful):
             found[owner[first]].append((first, last))
         return found
 
-    def _found(self) -> list[str]:
+    def _describe_roles(self) -> list[str]:
         """Describe what was taken as time and entity."""
         notes = []
         if self.when_:
-            columns = quoted(self.when_.columns)
+            columns = quote_columns(self.when_.columns)
             style = self.when_.words
             step = "no common step: each event is a point"
             if self.step_ is not None:
-                step = f"sampled every {duration(self.step_)}"
+                step = f"sampled every {format_duration(self.step_)}"
             how = "named" if self.time else "found"
             notes.append(f"time: {columns} ({how}; {style}; UTC unless a zone is given); {step}")
         elif self.named_ and self.time is None:
@@ -390,6 +390,6 @@ def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
     if name not in frame.columns:
         raise InputError(
             f'There is no column "{name}" to take as the {role}; the table has '
-            f"{quoted(list(frame.columns))}."
+            f"{quote_columns(list(frame.columns))}."
         )
     return name

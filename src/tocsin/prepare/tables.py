@@ -11,7 +11,7 @@ import pandas as pd
 from tocsin.errors import InputError, ParameterError
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Dates, Numbers, Scale
-from tocsin.prepare.frames import Table, as_frame, quoted
+from tocsin.prepare.frames import Table, as_frame, quote_columns
 from tocsin.prepare.growing import FIRST_ROWS, Growing, growing_columns
 from tocsin.prepare.schema import Column
 from tocsin.prepare.table_encoder import TableEncoder, in_words
@@ -97,7 +97,7 @@ class TablePreparer(TableEncoder):
             )
         matrix = self._encode(frame)
         self.notes_ = list(frame.attrs.get("notes", ()))
-        self.notes_ += [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ += [f"{quote_columns(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")

@@ -134,10 +134,10 @@ def find_style(values: pd.Series[Any]) -> tuple[str, str]:
     return (found.style, found.remark) if found else ("", "")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length of time in words.
 
-    >>> duration(600), duration(0.25), duration(90), duration(86_400)
+    >>> format_duration(600), format_duration(0.25), format_duration(90), format_duration(86_400)
     ('10 min', '250 ms', '90 s', '1 day')
     """
     for unit, length in _DURATIONS.items():

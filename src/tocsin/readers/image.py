@@ -32,7 +32,7 @@ __all__ = [
     "find_images",
     "is_image_folder",
     "read_image",
-    "resized",
+    "resize_image",
 ]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -157,10 +157,10 @@ def as_given(pixels: Pixels) -> NDArray[Any]:
     return np.rint(pixels * 257).astype(np.uint16) if pixels.dtype == np.float32 else pixels
 
 
-def resized(image: Pixels, size: int) -> NDArray[np.float32]:
+def resize_image(image: Pixels, size: int) -> NDArray[np.float32]:
     """Return an image as (size, size, 3), float32 from 0 to 255, by averaging or interpolating.
 
-    >>> resized(np.full((20, 30, 3), 7, dtype=np.uint8), 16).mean()
+    >>> resize_image(np.full((20, 30, 3), 7, dtype=np.uint8), 16).mean()
     np.float32(7.0)
     """
     grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())

@@ -37,16 +37,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.delimited import (
-    Known,
-    numbered_names,
-    open_text,
-    read_delimited,
-    text_encoding,
-    unreadable,
-)
-from tocsin.readers.labels import labels_of, split_label
-from tocsin.readers.times import of_object
+from tocsin.readers.delimited import Known, numbered_names, read_delimited
+from tocsin.readers.encoding import open_text, text_encoding, unreadable
+from tocsin.readers.labels import parse_labels, split_label
+from tocsin.readers.time_objects import time_of_object
 from tocsin.types import FloatArray, IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
@@ -120,13 +114,13 @@ def read_labels(path: str | Path) -> IntArray:
             raise unreadable(
                 path, f"its array has the shape {array.shape}", "Labels are one value per row."
             )
-        return labels_of(pd.Series(array.ravel()), str(path))
+        return parse_labels(pd.Series(array.ravel()), str(path))
     frame = read_table(path)
     if frame.shape[1] != 1:
         raise unreadable(
             path, f"it has {frame.shape[1]} columns", "A file of labels has one, with 0 and 1."
         )
-    return labels_of(frame.iloc[:, 0], str(path))
+    return parse_labels(frame.iloc[:, 0], str(path))
 
 
 def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator[pd.DataFrame]:
@@ -238,7 +232,7 @@ def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
     for name in nested:
         for record in records:
             if isinstance(value := record.get(name), dict):
-                moment = of_object(value)
+                moment = time_of_object(value)
                 record[name] = value if moment is None else moment
     objects = any(isinstance(record.get(name), dict) for record in records for name in nested)
     frame = pd.json_normalize(records) if objects else pd.DataFrame(records)
