@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tocsin.sources._fields import Fields, take_entities, take_times
 from tocsin.sources._times import now, times_of
 from tocsin.types import LINE_COLUMN, Batch, Offset, Rejection, TimeArray
 
-__all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of"]
+__all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of", "with_value"]
 
 _SHOWN = 2_000
 _DEEPEST = 4
@@ -39,44 +40,27 @@ def batch_of(
     offset: Offset = None,
     acknowledge: Callable[[], Awaitable[None]] | None = None,
 ) -> Batch:
-    """Return JSON objects, one event each, as a batch; what is no such object is a Rejection.
+    """Return JSON objects, one event each, as a batch; anything else becomes a Rejection.
 
-    ``times``, ``entities``, ``ids`` and the columns ``known``: one for each of ``raw``, what the
-    source knows of events that do not say it themselves. Without, their time is that at which they
-    came, and ids count only if all have one. ``origins``: where each came from, named where it
-    is refused.
+    ``times``, ``entities``, ``ids`` and the columns ``known``: one value per item of ``raw``, for
+    events that lack their own. Without these, their time is that of arrival, and ids count only if
+    all have one. ``origins``: where each came from, named where it is rejected.
 
     >>> batch = batch_of([b'{"time": 0, "entity": "pump", "heat": 21.5}', b"oops"], Fields())
     >>> batch.frame.to_dict("records"), batch.entities, batch.rejected[0].kind
     ([{'heat': 21.5}], ('pump',), 'malformed')
     """
-    events: list[dict[str, Any]] = []
-    kept: list[int] = []
-    rejected: list[Rejection] = []
-
-    def refuse(i: int, rejection: Rejection) -> None:
-        if origins is not None:
-            rejection = replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
-        rejected.append(rejection)
-
-    for i, each in enumerate(raw):
-        event = _event(each, fields)
-        if isinstance(event, Rejection):
-            refuse(i, event)
-        else:
-            events.append(event)
-            kept.append(i)
-    columns = _columns(events)
+    events, rejected = _parsed(raw, fields)
+    kept = list(events)
+    columns = _columns(list(events.values()))
     for name, values in (known or {}).items():
         columns[name] = _own(columns.get(name), kept, values)
     found, unread = take_times(columns, fields, now(len(kept)) if times is None else times[kept])
     about = take_entities(columns, fields, len(kept))
-    for i, event in enumerate(events):
-        if len(event) <= _FEW and _holds_nothing(event, i, columns, fields):
-            unread[i] = "it holds no values"
+    unread |= _empty(list(events.values()), columns, fields)
     if unread:
         for i, reason in unread.items():
-            refuse(kept[i], Rejection("malformed", reason, shown(raw[kept[i]])))
+            rejected[kept[i]] = Rejection("malformed", reason, shown(raw[kept[i]]))
         good = [i for i in range(len(kept)) if i not in unread]
         kept, found = [kept[i] for i in good], found[good]
         columns = {name: [values[i] for i in good] for name, values in columns.items()}
@@ -90,9 +74,46 @@ def batch_of(
         tuple(map(str, own)) if own and None not in own else None,
         _texts(about),
         offset,
-        tuple(rejected),
+        tuple(_located(rejected, origins)),
         acknowledge,
     )
+
+
+def _parsed(
+    raw: Sequence[bytes], fields: Fields
+) -> tuple[dict[int, dict[str, Any]], dict[int, Rejection]]:
+    """Return the events and the rejections among raw ones, by their positions."""
+    events: dict[int, dict[str, Any]] = {}
+    rejected: dict[int, Rejection] = {}
+    for i, each in enumerate(raw):
+        event = _event(each, fields)
+        if isinstance(event, Rejection):
+            rejected[i] = event
+        else:
+            events[i] = event
+    return events, rejected
+
+
+def _empty(
+    events: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], fields: Fields
+) -> dict[int, str]:
+    """Return why events without values are rejected, by their positions."""
+    return {
+        i: "it holds no values"
+        for i, event in enumerate(events)
+        if len(event) <= _FEW and _holds_nothing(event, i, columns, fields)
+    }
+
+
+def _located(
+    rejected: Mapping[int, Rejection], origins: Sequence[str] | None
+) -> Iterator[Rejection]:
+    """Yield rejections whose reasons name where the events came from, if that is known."""
+    for i, rejection in rejected.items():
+        if origins is None:
+            yield rejection
+        else:
+            yield replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
 
 
 def rows_of(frame: pd.DataFrame, fields: Fields, *, offset: Offset = None) -> Batch:
@@ -144,7 +165,7 @@ def _texts(entities: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return the values of a column as JSON has them, times as text; None for what is missing."""
+    """Return the values of a column as JSON has them: times as text, missing values as None."""
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]
@@ -165,16 +186,14 @@ def lines_of(
 ) -> Batch:
     """Return lines of a log as a batch; one that is empty is a Rejection.
 
-    What is not UTF-8 is replaced, what is too long cut.
+    Bytes that are not UTF-8 are replaced; lines that are too long are cut.
     """
     text = [each[:largest].decode("utf-8", errors="replace").rstrip("\r\n") for each in raw]
     times = now(len(text)) if times is None else times
     rejected: tuple[Rejection, ...] = ()
     if not all(text):
         kept = [i for i, each in enumerate(text) if each]
-        rejected = (Rejection("malformed", "it is empty, and no line", ""),) * (
-            len(text) - len(kept)
-        )
+        rejected = (Rejection("empty", "it is empty, and no line", ""),) * (len(text) - len(kept))
         text, times = [text[i] for i in kept], times[kept]
         entities = None if entities is None else [entities[i] for i in kept]
         ids = None if ids is None else [ids[i] for i in kept]
@@ -189,19 +208,35 @@ def lines_of(
     )
 
 
+def with_value(payload: bytes) -> bytes:
+    """Return the JSON of an event: a bare number is its ``value``.
+
+    >>> with_value(b"21.5"), with_value(b'{"heat": 21.5}')
+    (b'{"value":21.5}', b'{"heat": 21.5}')
+    """
+    if len(payload) < 64:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            value = _decode(payload)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return msgspec.json.encode({"value": value})
+    return payload
+
+
 def shown(raw: bytes) -> str:
     """Return the beginning of what came, as text."""
     return raw[:_SHOWN].decode("utf-8", errors="backslashreplace")
 
 
 def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
+    if not raw:
+        return Rejection("empty", "it is empty, and no event", "")
     if len(raw) > fields.largest:
         reason = f"it has {len(raw):,} bytes; at most {fields.largest:,} are taken"
         return Rejection("oversized", reason, shown(raw))
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"it is no JSON: {error}; expected an object such as {_EXAMPLE}"
+        reason = f"it is not JSON: {error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not isinstance(event, dict):
         kind = _KINDS.get(type(event), "nothing")
@@ -239,6 +274,8 @@ def _flat(
         name = prefix + key
         if isinstance(value, dict):
             time = time_of_object(value) if "$date" in value or fields.is_time(name) else None
+            if time is not None and time is not value.get("$date"):
+                time = f"{time}Z"  # it counts from 1970
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
             if time is not None:

@@ -6,17 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._records import Fields, batch_of, lines_of, times_of
-from tocsin.types import Batch, Offset
+from tocsin.sources._records import Fields, batch_of, lines_of, shown, times_of, with_value
+from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -31,12 +32,15 @@ _PATIENCE = 5.0
 class Kafka(Source, Login):
     """Records of ``topics``, each a JSON object or, with ``format: lines``, a line of a log.
 
-    Several processes with one ``group`` and one store share the partitions. Reading goes on from
-    the place in the store, else from the group's, else from the ``start``; the group's place is
-    told to the broker after each commit, so that its lag can be watched. An event without an id is
-    known by its topic, partition, offset and time, one without a time has that of its record. What
-    a topic's retention deleted before it was read is passed over. Records that are compressed by
-    snappy, lz4 or zstd need the package cramjam.
+    Several processes with one ``group`` and one store share the partitions. Reading continues from
+    the offset in the store, else from the group's, else from ``start``; the group's offset is
+    committed to the broker after each commit to the store, so that its lag can be watched. An
+    event without an id is identified by topic, partition, offset and time; one without a time has
+    that of its record. ``key_as`` is what a record's key becomes where its event does not say it:
+    the ``entity``, or a column of another name; by default keys are not read. A record without a
+    value (a tombstone) is not an event: it is counted, and quarantined with its key. Records that
+    retention deleted before they were read are skipped. Records compressed by snappy, lz4 or zstd
+    need the package cramjam.
     """
 
     servers: tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...] = Field(min_length=1)
@@ -44,9 +48,16 @@ class Kafka(Source, Login):
     group: str = Field(min_length=1)
     start: Literal["beginning", "end"] = "beginning"
     format: Literal["json", "lines"] = "json"
+    key_as: str | None = Field(None, min_length=1)
     fields: Fields = Fields()
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _names_entities(self) -> Self:
+        if self.format == "lines" and self.key_as not in (None, "entity"):
+            raise ValueError("a key of lines is their entity: write key_as: entity")
+        return self
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield records; the offset is the next one of each partition that is held."""
@@ -91,7 +102,7 @@ class Kafka(Source, Login):
     async def _explain(self, error: Exception) -> None:
         """Raise ParameterError where no pause can mend an error.
 
-        The client says of each failed connection only that it failed, so one more is tried.
+        The client reports of each failed connection only that it failed, so one more is tried.
         """
         from aiokafka import errors
         from aiokafka.conn import create_conn
@@ -119,7 +130,7 @@ class Kafka(Source, Login):
 
 
 class _Group:
-    """A consumer's part in the group: what it holds, has read, and has yet to tell."""
+    """A consumer's part in the group: what it holds, has read, and has yet to commit."""
 
     def __init__(self, settings: Kafka, offset: Offset) -> None:
         self._settings = settings
@@ -139,7 +150,7 @@ class _Group:
 
         class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-                await group.tell()
+                await group.commit()
                 group._held.clear()
 
             async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -157,19 +168,19 @@ class _Group:
         self._consumer.subscribe(list(self._settings.topics), listener=Listener())
         try:
             await self._consumer.start()
-        except (KeyError, ValueError) as error:  # so the client takes SCRAM's refusal
+        except (KeyError, ValueError) as error:  # how the client takes a refusal by SCRAM
             raise AuthenticationFailedError("the credentials are refused") from error
 
     async def more(self) -> Batch | None:
-        """Tell the broker what is kept, and return the next records, None if none come soon."""
+        """Commit what is stored, and return the next records, None if none come soon."""
         assert self._consumer is not None  # noqa: S101 - ``join`` comes first
-        await self.tell()
+        await self.commit()
         found = await self._consumer.getmany(timeout_ms=_LOOK)
         records = [record for part in found.values() for record in part]
         return self._batch(records) if records else None
 
-    async def tell(self) -> None:
-        """Tell the broker what is kept; the store knows it in any case."""
+    async def commit(self) -> None:
+        """Commit to the broker what is stored; the store knows it in any case."""
         from aiokafka.errors import KafkaError
 
         kept, self._kept = self._kept, {}
@@ -178,13 +189,15 @@ class _Group:
             try:
                 await asyncio.wait_for(self._consumer.commit(kept), _PATIENCE)
             except (KafkaError, TimeoutError) as error:
-                log.debug("%s: the group's place is not told: %s", self._settings.topics, error)
+                log.debug(
+                    "%s: the group's offset is not committed: %s", self._settings.topics, error
+                )
 
     async def leave(self) -> None:
-        """Tell what is kept, leave the group and disconnect, even from a broker that is away."""
+        """Commit what is stored, leave the group and disconnect, even from a lost broker."""
         consumer = self._consumer
         if consumer is not None:
-            await self.tell()
+            await self.commit()
             self._consumer = None
             with suppress(TimeoutError):
                 await asyncio.wait_for(consumer.stop(), _PATIENCE)
@@ -224,16 +237,44 @@ class _Group:
             for part, next_ in place.items():
                 self._kept[part] = max(next_, self._kept.get(part, 0))
 
-        raw = [record.value or b"" for record in records]
+        batch = self._events([record for record in records if record.value is not None])
+        tombstones = [_tombstone(record) for record in records if record.value is None]
+        return replace(
+            batch,
+            offset=offset,
+            rejected=(*batch.rejected, *tombstones),
+            acknowledge=acknowledge,
+        )
+
+    def _events(self, records: Sequence[ConsumerRecord]) -> Batch:
         times = times_of([record.timestamp for record in records])
         ids = [f"{r.topic}-{r.partition}-{r.offset}-{r.timestamp}" for r in records]
         settings = self._settings
-        if settings.format == "json":
-            return batch_of(
-                raw, settings.fields, times=times, ids=ids, offset=offset, acknowledge=acknowledge
-            )
-        largest = settings.fields.largest
-        return lines_of(raw, largest, times=times, ids=ids, offset=offset, acknowledge=acknowledge)
+        is_entity = settings.key_as in ("entity", settings.fields.entity)
+        keys = None if settings.key_as is None else [_text(record.key) for record in records]
+        if settings.format == "lines":
+            entities = None if keys is None else [key or "" for key in keys]
+            raw = [record.value for record in records]
+            return lines_of(raw, settings.fields.largest, times=times, ids=ids, entities=entities)
+        return batch_of(
+            [with_value(record.value) for record in records],
+            settings.fields,
+            times=times,
+            ids=ids,
+            entities=keys if is_entity else None,
+            known={settings.key_as: keys} if settings.key_as and keys and not is_entity else None,
+            origins=[f"offset {r.offset} of {r.topic}/{r.partition}" for r in records],
+        )
+
+
+def _tombstone(record: ConsumerRecord) -> Rejection:
+    where = f"offset {record.offset} of {record.topic}/{record.partition}"
+    reason = f"it has no value (a tombstone), and is no event; from {where}"
+    return Rejection("empty", reason, _text(record.key) or "")
+
+
+def _text(key: bytes | None) -> str | None:
+    return None if key is None else shown(key)
 
 
 def _key(part: TopicPartition) -> str:
