@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from tocsin.base.declared import check_given
+from tocsin.base.declared import Shape, check_parameters
 from tocsin.base.state import State, Stateful
 from tocsin.errors import CorruptModel, InputError, NotFitted, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
@@ -32,7 +32,7 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     uses_labels: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
 
-    training_scores_: FloatArray
+    training_scores_: Annotated[FloatArray, Shape("n")]
     reason_: str = ""
     """Why the detector learned as it did, as a sentence; empty where there is no choice."""
     warnings_: Sequence[str] = ()
@@ -90,10 +90,12 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         fitted attributes are declared.
         """
         try:
-            check_given(self, self.parameter_names())
+            check_parameters(self, self.parameter_names())
             self._check_parameters()
         except (ParameterError, TypeError) as error:
-            raise CorruptModel(f"{self.card.name} was saved with what cannot be: {error}") from error
+            raise CorruptModel(
+                f"{self.card.name} was saved with a parameter that cannot work: {error}"
+            ) from error
         return super().set_state(state)
 
     def as_state(self) -> State:
@@ -124,6 +126,9 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         """Learn from items and return their training scores (n,)."""
         own = self._fit(X, y)
         return self._score_training(X, y) if own is None else own
+
+    def _learns(self, name: str) -> bool:
+        return name != "training_scores_"  # a part of another detector does without, and score asks
 
     def _check_parameters(self) -> None:
         """Raise ParameterError for parameters that cannot work, before learning and on loading."""

@@ -48,6 +48,10 @@ class Stateful:
         self._derive()
         return self
 
+    def _learns(self, name: str) -> bool:
+        """Return whether an attribute that is declared has to be in the state."""
+        return True
+
     def _derive(self) -> None:
         """Derive from restored attributes what is not part of the state."""
 

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tocsin.base import Detector, State
+from tocsin.base.declared import Within
 from tocsin.nn.device import pick_device
 from tocsin.types import FloatArray
 
@@ -34,7 +35,7 @@ class NetworkDetector(KeywordParameters, Detector):
     """A detector that keeps a network ``net_``, which is rebuilt from its parameters."""
 
     net_: nn.Module
-    n_features_in_: int
+    n_features_in_: Annotated[int, Within(1)]
     device: str
 
     scores_in: ClassVar[torch.dtype] = torch.float64

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Annotated
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from tocsin.base.declared import Shape
 from tocsin.detectors.series._subsequences import SubsequenceDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -45,6 +47,8 @@ class KmeansWindows(SubsequenceDetector):
         paper="Yairi, Kato, Hori, Fault Detection by Mining Association Rules, i-SAIRAS 2001",
         cost="fit O(w k d) for w ≤ 5,000 windows of d ≤ 32 points a channel, score O(k d) a window",
     )
+
+    centres_: Annotated[FloatArray, Shape("clusters_found", "cells")]
 
     def __init__(
         self, clusters: int = 50, window: int | None = None, centre: bool = True, seed: int = 0

@@ -6,7 +6,14 @@ import numpy as np
 from numba import njit
 
 from tocsin.base import StreamingDetector
-from tocsin.detectors.series._kernels import LONGEST_DELAY, begin, new_channels, score_at, update
+from tocsin.detectors.series._kernels import (
+    LONGEST_DELAY,
+    RECORD_RANGES,
+    begin,
+    new_channels,
+    score_at,
+    update,
+)
 from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -53,6 +60,8 @@ class RecursiveAr(RecordStream, StreamingDetector):
         paper="Ljung, System Identification: Theory for the User, Prentice Hall 1999",
         cost="O(1) an event and channel; 16 KB of state an entity and channel",
     )
+
+    record_ranges = RECORD_RANGES
 
     def __init__(self, delay: int = 0, seed: int = 0) -> None:
         self.delay = delay

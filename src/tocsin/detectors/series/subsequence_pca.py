@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
+from tocsin.base.declared import Shape
 from tocsin.detectors.series._subsequences import SubsequenceDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -37,6 +40,9 @@ class SubsequencePca(SubsequenceDetector):
         paper="Aggarwal, Outlier Analysis, Springer 2017",
         cost="fit O(w d min(w, d)) for w ≤ 5,000 windows of d ≤ 32 points a channel",
     )
+
+    components_: Annotated[FloatArray, Shape("kept_components", "cells")]
+    middle_: Annotated[FloatArray, Shape("cells")]
 
     def __init__(
         self,
