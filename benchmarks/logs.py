@@ -1,4 +1,4 @@
-"""How many log lines a second are read, parsed, told apart and scored, beside drain3.
+"""How many log lines per second are read, parsed, sorted into templates and scored, beside drain3.
 
     python benchmarks/logs.py --data DIR
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def varied(lines: list[str], count: int) -> Iterator[str]:
-    """Yield so many lines: those given, over and over, with other numbers after the time."""
+    """Yield N lines: those given, over and over, with other numbers after the time."""
     rng = np.random.default_rng(0)
     draws = cycle(rng.random(1_000_003).tolist())
     digits = re.compile("[0-9]+")

@@ -198,7 +198,7 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
 
 
 def _batches(events: int, *, ids: bool) -> Iterator[list[bytes]]:
-    """Yield JSON events, so many a batch."""
+    """Yield JSON events in batches."""
     rng = np.random.default_rng(1)
     for start in range(0, events, BATCH):
         rows = rng.normal(size=(BATCH, FEATURES))

@@ -45,7 +45,7 @@ SERIES = (
 MOST_POINTS = 6_000
 RATE = 0.01
 COPIES, FAULTS = 2, 6
-"""Each kind is planted into so many copies, so many times into each."""
+"""How many copies each kind is planted into, and how many times into each."""
 
 Scorer = Callable[[FloatArray], FloatArray]
 

@@ -49,7 +49,7 @@ def batches(kind: str, count: int, events: int) -> list[Batch]:
 
 def measure(url: str, kind: str, count: int, events: int) -> None:
     rng = np.random.default_rng(1)
-    said = BatchDecision(
+    decision = BatchDecision(
         rng.normal(size=events), rng.uniform(size=events), np.zeros(events, bool), 3, "m"
     )
     with Database(url) as db:
@@ -62,7 +62,7 @@ def measure(url: str, kind: str, count: int, events: int) -> None:
             with db.begin() as c:
                 if batch.ids is not None:
                     assert not store.known(c, kind, batch.ids)
-                store.append(c, kind, batch, said)
+                store.append(c, kind, batch, decision)
                 store.set_offset(c, kind, {"batch": number})
             spent.append(time.process_time() - begun)
         elapsed = time.perf_counter() - started

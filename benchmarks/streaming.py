@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--exact", action="store_true")
-    parser.add_argument("--series", type=int, help="at most so many series, drawn at random")
+    parser.add_argument("--series", type=int, help="measure at most N series, drawn at random")
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--entities", type=int, default=10_000)
     options = parser.parse_args()
@@ -74,7 +74,7 @@ def process_each(detector: StreamingDetector, series: FloatArray) -> None:
 
 
 def many_entities(entities: int, ticks: int = 300) -> None:
-    """Print seconds a tick and peak memory of one event each of so many entities."""
+    """Print seconds per tick, one event of each of N entities, and peak memory."""
     rng = np.random.default_rng(0)
     detector = RecursiveAr().fit(rng.normal(size=(1000, 1))).tracking(entities)
     taken = [timed(detector.process_many, rng.normal(size=(entities, 1))) for _ in range(ticks)]

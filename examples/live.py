@@ -66,7 +66,7 @@ def main(out: Path) -> int:
         print(f"  The first {LINES} lines of a shop's log are learned as normal …", flush=True)
         with _tocsin_up(config, key) as is_running:
             log = folder / "up.log"
-            if not _wait_for(lambda: "scores by" in log.read_text(), is_running):
+            if not _wait_for(lambda: "scored by" in log.read_text(), is_running):
                 print(log.read_text())
                 return 1
             print("\nA fault: the file with the shop's prices is deleted.", flush=True)

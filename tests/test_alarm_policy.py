@@ -62,12 +62,12 @@ def test_the_settings_of_the_documentation_are_read() -> None:
     ("settings", "message"),
     [
         ({"open": 3, "of": 2}, "of is 2"),
-        ({"of": 5}, "open must be given"),
+        ({"of": 5}, "needs an open"),
         ({"open": 0}, "greater than or equal to 1"),
-        ({"severity": {"warning": 3, "critical": 1}}, "fewer decades"),
+        ({"severity": {"warning": 3, "critical": 1}}, "thresholds must not fall"),
         ({"severity": {"fatal": 1}}, "'info', 'warning' or 'critical'"),
-        ({"labels": {"monitor": "x"}}, "cannot be called monitor"),
-        ({"labels": {"storm": "x"}}, "cannot be called storm"),
+        ({"labels": {"monitor": "x"}}, "label monitor is reserved"),
+        ({"labels": {"storm": "x"}}, "label storm is reserved"),
         ({"close_after_time": 0}, "greater than 0"),
         ({"cooldown": "soon"}, "a duration is"),
         ({"hysteresis": 0.5}, "greater than or equal to 1"),
@@ -82,18 +82,18 @@ def test_what_cannot_work_is_refused(settings: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("web-(", "is wrong"),
-        ("(a+)+", "may take for ever"),
-        ("(a|b)*", "may take for ever"),
-        ("((ab?)*c)+", "may take for ever"),
-        ("(?:x{2,}y)*", "may take for ever"),
-        ("((ab)*c)+", "may take for ever"),
-        ("(a?){50}", "may take for ever"),
-        ("a?" * 40 + "a" * 40, "may take for ever"),
-        (".*.*.*.*", "may take for ever"),
-        ("(a+){2,}", "may take for ever"),
+        ("web-(", "invalid expression"),
+        ("(a+)+", "can backtrack without end"),
+        ("(a|b)*", "can backtrack without end"),
+        ("((ab?)*c)+", "can backtrack without end"),
+        ("(?:x{2,}y)*", "can backtrack without end"),
+        ("((ab)*c)+", "can backtrack without end"),
+        ("(a?){50}", "can backtrack without end"),
+        ("a?" * 40 + "a" * 40, "can backtrack without end"),
+        (".*.*.*.*", "can backtrack without end"),
+        ("(a+){2,}", "can backtrack without end"),
         ("a" * 201, "201 characters"),
-        ("a{99999999999}", "is wrong"),
+        ("a{99999999999}", "invalid expression"),
     ],
 )
 def test_expressions_that_are_wrong_or_explode_are_refused_by_name(text: str, message: str) -> None:
@@ -121,7 +121,7 @@ def test_matchers_match_all_of_a_text_and_all_names() -> None:
     assert not Matcher({"monitor": "web"}).matches(known)
     assert not Matcher({"monitor": "web-.*", "site": "berlin"}).matches(known)
     assert Matcher({"site": ""}).matches(known)
-    with pytest.raises(ValueError, match=r"there are: info, warning, critical"):
+    with pytest.raises(ValueError, match=r"valid: info, warning, critical"):
         Matcher({"severity": "urgent"})
     with pytest.raises(ValueError, match="no data"):
         Matcher({"kind": "silence"})
@@ -186,10 +186,10 @@ def test_times_without_quotes_are_those_that_yaml_reads_as_minutes() -> None:
         ({"from": "02:00"}, "has from and to"),
         ({"from": "25:00", "to": "04:00"}, "from"),
         ({"from": "02:00", "until": "2026-01-01"}, "has from and to"),
-        ({"from": "2026-01-02", "until": "2026-01-01"}, "before it"),
-        ({"from": "2026-01-01", "until": "2026-01-02", "days": ["sat"]}, "takes no days"),
-        ({"from": "02:00", "to": "04:00", "timezone": "Mars/Base"}, "no time zone"),
-        ({"from": "02:00", "to": "04:00", "timezone": "../etc/passwd"}, "no time zone"),
+        ({"from": "2026-01-02", "until": "2026-01-01"}, "but ends at"),
+        ({"from": "2026-01-01", "until": "2026-01-02", "days": ["sat"]}, "has no days"),
+        ({"from": "02:00", "to": "04:00", "timezone": "Mars/Base"}, "unknown time zone"),
+        ({"from": "02:00", "to": "04:00", "timezone": "../etc/passwd"}, "unknown time zone"),
         ({"from": "02:00", "to": "04:00", "days": ["someday"]}, "days"),
     ],
 )

@@ -90,6 +90,9 @@ def test_detectors_are_listed_and_shown() -> None:
     listed = json.loads(run("detectors", "--json").stdout)
     assert {"autoencoder", "local_geometry"} <= {card["name"] for card in listed}
     assert "max_reference" in run("detectors", "local_geometry").stdout
+    asked = {"knn": "neighbours", "PaDiM": "patch_gaussian", "hst": "streaming_forest"}
+    for method, name in asked.items():
+        assert run("detectors", method).stdout.split()[:2] == ["name", name]
 
 
 def test_bench_writes_the_rows_it_promises(tmp_path: Path) -> None:

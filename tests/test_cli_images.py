@@ -116,9 +116,9 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
     ("words", "error", "told"),
     [
         (["--png", "a.png"], ParameterError, "--png is for series; this is taken as images"),
-        (["--label", "bad"], ParameterError, "--label is for series or tables or text"),
+        (["--label", "bad"], ParameterError, "--label is for text or series or tables"),
         (["--as", "tables", "--overlays", "a"], ParameterError, "--overlays is for images"),
-        (["--train", "nowhere"], InputError, "nowhere is not there"),
+        (["--train", "nowhere"], InputError, "nowhere does not exist"),
     ],
 )
 def test_what_cannot_work_is_said(

@@ -129,7 +129,7 @@ def test_init_writes_what_check_approves(run: Run, tmp_path: Path) -> None:
         "responder console",
     ]
     assert not any(each["problem"] for each in told)
-    assert "no model yet: trained from the first 500 events" in run("check").out
+    assert "no model yet; one is trained on the first 500 events" in run("check").out
 
 
 def test_a_broken_file_is_told_with_its_lines(run: Run, tmp_path: Path) -> None:
@@ -472,7 +472,7 @@ def test_up_trains_scores_and_ends_in_peace(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tocsin.yaml").write_text(HOST, encoding="utf-8")
     up = Running(tmp_path)
     try:
-        up.wait_for("machine: scores by model@")
+        up.wait_for("machine: scored by model@")
         assert "end `tocsin up` first" in run("events", "--replay", "all", code=2).err
     except BaseException:
         up.process.kill()
@@ -489,7 +489,7 @@ def test_up_trains_scores_and_ends_in_peace(run: Run, tmp_path: Path) -> None:
 def test_up_writes_what_it_watches(run: Run, tmp_path: Path) -> None:
     up = Running(tmp_path)
     try:
-        up.wait_for("machine: watches this machine")
+        up.wait_for("machine: watching this machine")
     except BaseException:
         up.process.kill()
         raise

@@ -1,6 +1,8 @@
 """One configuration: what it makes of a file, and how it tells mistakes."""
 
+import re
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,17 @@ def test_silence_of_a_source_that_samples_is_an_alarm_by_itself() -> None:
     assert longest("{type: host, every: 1s}") == 10
     assert longest("{type: host}", ", no_data: 5m") == 300
     assert longest("{type: file, path: x}") is None
+
+
+def test_the_example_is_valid_also_with_its_commented_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_WEBHOOK_SECRET", "hush hush hush hush")
+    example = (files("tocsin.monitor") / "example.yaml").read_text()
+    whole = re.sub(r"^(  )# |^# (?=maintenance:|  - )", r"\1", example, flags=re.M)
+    path = tmp_path / "tocsin.yaml"
+    for text, monitors in ((example, {"machine"}), (whole, {"machine", "payments"})):
+        path.write_text(text)
+        assert set(config.read(path).monitors) == monitors
+    assert config.read(path).maintenance
+    assert set(config.read(path).responders) == {"console", "ops"}

@@ -206,7 +206,7 @@ def test_budgets() -> None:
         with pytest.raises(ParameterError):
             Budget(bad)
     for alarms, events in ((0, 100), (100, 100), (5, 0), (np.nan, 10)):
-        with pytest.raises(ParameterError, match="a day"):
+        with pytest.raises(ParameterError, match="per day"):
             Budget.per_day(alarms=alarms, events_per_day=events)
 
 

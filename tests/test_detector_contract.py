@@ -9,23 +9,25 @@ import pytest
 
 from tocsin import registry
 from tocsin.base import TableDetector
-from tocsin.checks import CheckFailed, Subject, check_detector, checks_for, subject_for
+from tocsin.checks import (
+    CheckFailed,
+    Subject,
+    check_detector,
+    checks_for,
+    small_detector,
+    subject_for,
+)
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
-SLOW = {
-    ("series", "foundation"),
-    ("text", "embedded"),
-    ("text", "text_classifier"),
-    ("text", "text_likelihood"),
-    ("text", "text_neighbours"),
-    ("images", "auto"),
-}
-"""Detectors that take seconds for each check: run with -m slow."""
+
+def marks(name: str, modality: str) -> tuple[pytest.MarkDecorator, ...]:
+    return (pytest.mark.slow,) if registry.find(name, modality).slow_to_check else ()
+
 
 CASES = [
-    pytest.param(modality, name, check, marks=pytest.mark.slow if (modality, name) in SLOW else ())
-    for modality in ("tables", "series", "text", "logs", "images")
+    pytest.param(modality, name, check, marks=marks(name, modality))
+    for modality in registry.modalities()
     for name in registry.names(modality)
     for check in dict(checks_for(modality))
 ]
@@ -33,8 +35,7 @@ CASES = [
 
 @functools.cache
 def subject(modality: str, name: str) -> Subject:
-    small = registry.find(name, modality).test_parameters()
-    return subject_for(registry.create(name, modality, **small))
+    return subject_for(small_detector(name, modality))
 
 
 @pytest.mark.parametrize(("modality", "name", "check"), CASES)

@@ -16,8 +16,10 @@ def test_every_detector_is_documented_as_its_card_says() -> None:
     for modality in registry.modalities():
         for name in registry.names(modality):
             card = registry.find(name, modality).card
-            cells = (f"`{name}`", card.family, ", ".join(card.learning), card.summary)
-            assert f"| {' | '.join(cells)} |" in page, name
+            names = ", ".join(card.also_known_as)
+            about = (card.family, ", ".join(card.learning), card.summary, card.cost, card.paper)
+            row = f"| {' | '.join((f'`{name}`', *about, names))} |"
+            assert row.replace("|  |", "| |") in page, name
 
 
 def test_every_command_is_in_the_readme() -> None:

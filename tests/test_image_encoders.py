@@ -15,7 +15,7 @@ from tocsin.encoders.images._efficientnet_lite import EfficientNetLite
 from tocsin.encoders.images._patch_grid import PatchGrid
 from tocsin.errors import CorruptModel, ModelFolderError, ParameterError
 from tocsin.nn.onnx.graph import OnnxGraph
-from tocsin.readers.image import resized
+from tocsin.readers.image import resize_image
 
 transformers = pytest.importorskip("transformers")
 
@@ -25,7 +25,7 @@ CATS = range(281, 286)
 
 @pytest.mark.parametrize("name", registry.part_names("encoders.images"))
 def test_the_weights_know_a_cat(name: str) -> None:
-    picture = resized(data.chelsea(), 224)
+    picture = resize_image(data.chelsea(), 224)
     x = (torch.from_numpy(picture).permute(2, 0, 1)[None] - 127) / 128
     encoder = open_encoder(name)
     assert isinstance(encoder, EfficientNetLite)
@@ -37,7 +37,7 @@ def test_the_weights_know_a_cat(name: str) -> None:
 def test_the_stages_one_after_the_other_give_the_maps_of_their_ends() -> None:
     encoder = open_encoder()
     assert isinstance(encoder, EfficientNetLite)
-    picture = torch.from_numpy(resized(data.chelsea(), 64)[None])
+    picture = torch.from_numpy(resize_image(data.chelsea(), 64)[None])
     x = picture
     with torch.no_grad():
         maps = encoder.network()(picture)
@@ -53,7 +53,7 @@ def test_the_graph_gives_what_torch_gives(size: int) -> None:
     encoder = open_encoder()
     layers = ("stage2", "stage5", "pooled")
     graph = export_layers(encoder, size, layers)
-    picture = resized(data.chelsea(), size)
+    picture = resize_image(data.chelsea(), size)
     found = graph.run(picture)
     with torch.no_grad():
         wanted = PatchGrid(encoder.network(), layers, size // 8)(torch.from_numpy(picture[None]))
@@ -73,7 +73,7 @@ def test_a_graph_is_kept_and_comes_back(tmp_path: Path, monkeypatch: pytest.Monk
     (kept,) = (tmp_path / "encoders").glob("*.onnx")
     assert kept.read_bytes() == first.content_.tobytes()
     again = OnnxGraph().set_state(export_layers(encoder, 64, ["stage3"]).get_state())
-    picture = resized(data.chelsea(), 64)
+    picture = resize_image(data.chelsea(), 64)
     np.testing.assert_array_equal(first.run(picture)["stage3"], again.run(picture)["stage3"])
     with pytest.raises(CorruptModel):
         OnnxGraph(b"no graph at all", 64, ["stage3"]).run(picture)
@@ -119,7 +119,7 @@ def test_networks_of_transformers_are_read_from_a_folder(
     encoder = open_encoder(str(tmp_path / kind))
     layers = (*dict.fromkeys((*encoder.fine, *encoder.coarse)), "pooled")
     stride = size // grid
-    picture = resized(data.chelsea(), size)
+    picture = resize_image(data.chelsea(), size)
     found = export_layers(encoder, size, layers, stride).run(picture)
     with torch.no_grad():
         wanted = PatchGrid(encoder.network(), layers, grid)(torch.from_numpy(picture[None]))

@@ -89,16 +89,16 @@ def test_what_cannot_be_read_is_skipped_and_counted(
         (4, "wall02b.png"),
         (7, "away.png"),
     ]
-    assert detection.skipped[0].reason.startswith("is no image")
+    assert detection.skipped[0].reason.startswith("is not a PNG, ")
     assert detection.skipped[2].reason == "is a link that leads out of the folder"
     assert detection.rows.tolist() == [1, 2, 3, 5, 6]
     assert detection.names == ("wall00.png", "wall01.png", "wall02.png", "wall03.png", "zsmall.png")
     assert 5 in detection.anomalies
     assert set(detection.explanations) == set(detection.anomalies.tolist())
     notes = " | ".join(detection.notes)
-    assert "5 images of sizes from 128×64 to 128×96, all looked at as squares" in notes
-    assert "3 skipped: a.png is no image" in notes
-    assert "1 file of other kinds passed over" in notes
+    assert "5 images of sizes from 128×64 to 128×96, all resized to squares" in notes
+    assert "3 skipped: a.png is not a PNG, " in notes
+    assert "1 file of other kinds skipped" in notes
     with pytest.raises(InputError, match=r"Row 4, wall02b\.png, has 1 × 1 pixels"):
         pipeline.explain(folder, [4])
     with pytest.raises(InputError, match="there is no row 99"):
@@ -149,11 +149,11 @@ def test_images_are_taken_in_many_forms(given: Any, names: tuple[str, ...]) -> N
         (pd.DataFrame({"a": ["x"], "b": ["y"]}), SchemaMismatch, 'Name it "path"; there are a, b'),
         ([1, 2], InputError, "item 0 is a int"),
         ([], InputError, "at least one"),
-        ("nowhere", UnreadableFile, "is not there"),
+        ("nowhere", UnreadableFile, "does not exist"),
         (
             ["no.png", "none.png"],
             InputError,
-            r"None of 2 images .* no\.png is not there; n",
+            r"None of 2 images .* no\.png does not exist; n",
         ),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_monitor_scores_the_images_of_its_folder(tmp_path: Path) -> None:
     assert reasons[0].name in told
     assert training_data("images", [batch]) == paths
     Path(paths[0]).write_text("words")
-    with pytest.raises(InputError, match=r"wall00\.png is no image"):
+    with pytest.raises(InputError, match=r"wall00\.png is not a PNG, "):
         judge.judge(batch)
 
 

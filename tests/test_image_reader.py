@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.image import find_images, is_image_folder, read_image, resized
+from tocsin.readers.image import find_images, is_image_folder, read_image, resize_image
 
 RAMP = np.arange(32 * 48, dtype=np.uint8).reshape(32, 48)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 90)], axis=2)
@@ -84,12 +84,12 @@ def test_what_is_no_image_is_refused_and_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     for name, told in {
         "half.png": "cannot be decoded",
-        "text.png": "is no image",
-        "empty.png": "is no image",
+        "text.png": "is not a PNG, JPEG, BMP, TIFF or WEBP image",
+        "empty.png": "is not a PNG, JPEG, BMP, TIFF or WEBP image",
         "dot.png": "has 1 × 1 pixels",
         "float.tif": "32 bits",
-        "pipe.png": "is no file",
-        "none.png": "is not there",
+        "pipe.png": "is not a file",
+        "none.png": "does not exist",
     }.items():
         with pytest.raises(UnreadableFile, match=f"{name} .*{told}"):
             read_image(tmp_path / name)
@@ -133,7 +133,7 @@ def test_folders_without_images_are_told_apart(tmp_path: Path) -> None:
     assert not is_image_folder(tmp_path)
     with pytest.raises(InputError, match="1 other files"):
         find_images(tmp_path)
-    with pytest.raises(UnreadableFile, match="is not there"):
+    with pytest.raises(UnreadableFile, match="does not exist"):
         find_images(tmp_path / "none")
 
 
@@ -153,7 +153,7 @@ def test_arrays_are_taken_by_their_type() -> None:
 
 
 def test_any_size_becomes_a_square() -> None:
-    square = resized(read_image(COLOURS), 16)
+    square = resize_image(read_image(COLOURS), 16)
     assert square.shape == (16, 16, 3)
     assert square.dtype == np.float32
     np.testing.assert_allclose(square.mean((0, 1)), COLOURS.mean((0, 1)), atol=1)

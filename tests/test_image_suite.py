@@ -22,7 +22,7 @@ from tocsin.evaluate.suites.base import Row
 from tocsin.evaluate.suites.images import ImageSuite
 from tocsin.evaluate.threads import limited_threads
 from tocsin.nn.onnx.session import open_session
-from tocsin.readers.image import read_image, resized
+from tocsin.readers.image import read_image, resize_image
 from tocsin.types import Card, ImageArray, IntArray, Scores
 
 
@@ -41,7 +41,7 @@ class Bright(ImageDetector):
         self.reason_ = f"{len(X)} images"
 
     def _score(self, X: ImageArray) -> Scores:
-        maps = self.sign * np.stack([resized(read_image(path), 32)[..., 0] for path in X])
+        maps = self.sign * np.stack([resize_image(read_image(path), 32)[..., 0] for path in X])
         return Scores(maps.max(axis=(1, 2)), maps if self.maps else None)
 
     def _score_training(self, X: ImageArray, y: IntArray | None) -> np.ndarray:
@@ -251,5 +251,5 @@ def test_new_sessions_of_onnxruntime_take_as_many_threads(monkeypatch: pytest.Mo
             monkeypatch.setenv("OMP_NUM_THREADS", before)
         with limited_threads(1):
             session = open_session(model.SerializeToString(), 0)
-            assert session.get_session_options().intra_op_num_threads == 1
+            assert session.inner.get_session_options().intra_op_num_threads == 1
         assert os.environ.get("OMP_NUM_THREADS") == before

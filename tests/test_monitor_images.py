@@ -40,7 +40,7 @@ def test_a_spoilt_image_of_a_watched_folder_is_an_alarm_and_a_damaged_one_stops_
     path = configured(tmp_path, f"{{type: folder, path: {belt}, every: 50ms, settle: 100ms}}")
     path.write_text(path.read_text().replace(str(model()), str(trained(tmp_path / "trained"))))
     with running(path):
-        until(lambda: "scores by trained@" in said(path), 60, what=said(path))
+        until(lambda: "scored by trained@" in said(path), 60, what=said(path))
         for i in range(6):
             put(belt, f"{i}.png", wall(100 + i))
         (belt / "6.png").write_bytes(b"no image at all")
@@ -51,7 +51,7 @@ def test_a_spoilt_image_of_a_watched_folder_is_an_alarm_and_a_damaged_one_stops_
     (alarm,) = kept.alarms.list()
     assert "7.png" in alarm.summary
     (refused,) = kept.quarantine.list()
-    assert "6.png is no image" in refused.reason
+    assert "6.png is not a PNG, " in refused.reason
 
 
 def test_a_model_of_images_takes_no_paths_from_senders_elsewhere(tmp_path: Path) -> None:

@@ -117,10 +117,10 @@ def test_a_second_process_waits_and_takes_over(tmp_path: Path) -> None:
         with running(path, lease=1.0):
             until(lambda: "Another process serves this store" in said(path))
             time.sleep(1.5)
-            assert said(path).count("watches JSON lines") == 1, "the first renews its lease"
+            assert said(path).count("watching JSON lines") == 1, "the first renews its lease"
             os.kill(first.pid, signal.SIGKILL)
             killed_at = time.monotonic()
-            until(lambda: said(path).count("watches JSON lines") == 2)
+            until(lambda: said(path).count("watching JSON lines") == 2)
             assert time.monotonic() - killed_at < 8
             client = Client(port, found).start()
             until(lambda: client.is_done)

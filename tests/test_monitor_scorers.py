@@ -1,5 +1,8 @@
 """The scorers of monitors: found by modality, and what one gets from the base alone."""
 
+import ast
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +77,19 @@ def test_a_pipeline_that_scores_another_number_of_events_is_refused() -> None:
     batch = Batch(pd.DataFrame({"sample": ["roses", "smoke"]}), TIMES)
     with pytest.raises(InputError, match="1 scores for 2 events"):
         Smells(Merging(), "nose@1").judge(batch)
+
+
+def test_a_monitor_imports_the_modality_that_it_serves_alone() -> None:
+    code = (
+        "import sys\n"
+        "from tocsin.monitor.models import new_pipeline\n"
+        "new_pipeline('logs', {})\n"
+        "floors = ('tocsin.pipeline', 'tocsin.monitor.scorers', 'tocsin.detectors')\n"
+        "print([name for name in sys.modules if name.startswith(floors)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    others = set(registry.modalities()) - {"logs"}
+    assert not {name for name in ast.literal_eval(done.stdout) if others & set(name.split("."))}
 
 
 def test_tables_are_learned_from_as_frames() -> None:

@@ -89,7 +89,7 @@ def test_a_reload_restarts_what_changed_and_loses_nothing(tmp_path: Path, port: 
         writing.set()
 
     with running(path) as up:
-        until(lambda: "watches" in said(path))
+        until(lambda: "watching" in said(path))
         kept = stores(path)
         threading.Thread(target=write, daemon=True).start()
         for late in (1, 2, 3):
@@ -99,7 +99,7 @@ def test_a_reload_restarts_what_changed_and_loses_nothing(tmp_path: Path, port: 
             until(lambda n=late: said(path).count("read again: 1 monitors") == n, what=said(path))
         path.write_text(text + "    lat: 1d\n")
         os.kill(up.pid, signal.SIGHUP)
-        until(lambda: "kept as it was" in said(path), what=said(path))
+        until(lambda: "stays as it was" in said(path), what=said(path))
         until(writing.is_set)
         until(lambda: kept.events.count("m") == len(found), what=said(path))
     assert stored(kept) == names(found)
@@ -116,7 +116,7 @@ def test_a_reload_of_responders_leaves_monitors_alone(tmp_path: Path, port: int)
         until(lambda: "read again: 0 monitors" in said(path), what=said(path))
         client = Client(port, events(400)).start()
         until(lambda: client.is_done)
-    assert said(path).count("watches JSON") == 1
+    assert said(path).count("watching JSON") == 1
 
 
 def test_silence_is_an_alarm_within_two_intervals(tmp_path: Path, port: int) -> None:
@@ -131,7 +131,7 @@ def test_silence_is_an_alarm_within_two_intervals(tmp_path: Path, port: int) -> 
         assert alarm.kind == "no data"
     # The silence goes on through a restart, and ends with the next event.
     with running(path):
-        until(lambda: said(path).count("watches") == 2)
+        until(lambda: said(path).count("watching") == 2)
         time.sleep(1)
         assert [each.id for each in kept.alarms.open("m")] == [alarm.id]
         client = Client(port, events(60)).start()
@@ -148,17 +148,17 @@ def test_models_are_switched_under_load(tmp_path: Path, port: int) -> None:
     with running(path):
         client = Endless(port, window=100).start()
         for seed in (1, 2):
-            until(lambda n=seed: said(path).count("scores by") == n, what=said(path))
+            until(lambda n=seed: said(path).count("scored by") == n, what=said(path))
             train(mine, "hbos", seed)
-        until(lambda: said(path).count("scores by") == 3, what=said(path))
+        until(lambda: said(path).count("scored by") == 3, what=said(path))
         (mine / "arrays.safetensors").write_bytes(b"broken")
         manifest = mine / "manifest.json"
         manifest.write_text(manifest.read_text().replace('"format_version": 1', '"x": 1'))
-        until(lambda: "the model is not taken" in said(path), what=said(path))
+        until(lambda: "the model cannot be used" in said(path), what=said(path))
         before = client.acknowledged
         until(lambda: client.acknowledged > before + 200)
         client.stop()
-    assert said(path).count("the model is not taken") == 1
+    assert said(path).count("the model cannot be used") == 1
     kept = list(stores(path).events.read("m"))
     assert all(each.decision is not None for each in kept), "no gap"
     models = [each.decision.model for each in kept if each.decision]
@@ -174,7 +174,7 @@ def test_a_missing_model_is_trained_from_the_first_events(tmp_path: Path, port: 
     with running(path):
         client = Client(port, events(400)).start()
         until(lambda: client.is_done)
-        until(lambda: "scores by fresh@" in said(path), 90, what=said(path))
+        until(lambda: "scored by fresh@" in said(path), 90, what=said(path))
         client = Client(port, events(100, start=1_000, bad=[1_050])).start()
         until(lambda: client.is_done)
     kept = stores(path)
@@ -336,7 +336,7 @@ def test_a_source_that_fails_disturbs_no_other(tmp_path: Path, port: int) -> Non
     path.write_text(path.read_text() + "  twin:\n" + other)
     found = events(500)
     with running(path):
-        until(lambda: "Read again in 0.4 s" in said(path), what=said(path))
+        until(lambda: "Reading again in 0.4 s" in said(path), what=said(path))
         client = Client(port, found).start()
         until(lambda: client.is_done, what=said(path))
     kept = stores(path)

@@ -262,7 +262,7 @@ def test_counters_become_their_increase():
     np.testing.assert_allclose(series.values[1:, 0], growth[1:])
     np.testing.assert_array_equal(series.values[:, 1:], frame[["trend", "ramp", "up"]])
     said = " ".join(preparer.notes_)
-    assert 'column "counter" only grows: its increase a step' in said
+    assert 'column "counter" only grows: its increase per step' in said
     assert "reset 1 time" in said
     # A gap is spread over its points.
     counter[130:135] = np.nan

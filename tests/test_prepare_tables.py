@@ -328,7 +328,7 @@ def test_a_few_odd_words_among_numbers_are_missing():
     assert np.isfinite(through_files(preparer).transform(frame)).all()
     new = pd.DataFrame({"a": ["1", "broken", "sensor off"]})
     assert np.array_equal(preparer.transform(new)[1], preparer.transform(new)[2])
-    assert preparer.remarks(new) == ['column "a" has texts that are no numbers, "broken", missing']
+    assert preparer.remarks(new) == ['column "a" has texts that are not numbers, "broken", missing']
     clean = TablePreparer().fit(pd.DataFrame({"a": cells[:-1]}))
     with pytest.raises(SchemaMismatch, match=r'"a".*row 1 .*"broken"'):
         clean.transform(new)

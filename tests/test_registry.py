@@ -46,6 +46,36 @@ def test_an_unknown_name_gives_the_nearest() -> None:
         registry.create("zzz")
 
 
+@pytest.mark.parametrize(
+    ("asked", "modality", "told"),
+    [
+        ("knn", "tables", r"neighbours \(for tables\), text_neighbours"),
+        ("kth NN", "tables", r"neighbours \(for tables\)"),
+        ("padim", "tables", r"patch_gaussian \(for images\)"),
+        ("STL", "series", r"seasonal \(for series\)"),
+        ("half-space trees", "tables", r"streaming_forest \(for series\)"),
+        ("hst", "series", r"streaming_forest \(for series\)"),
+        ("deepant", "series", r"cnn \(for series\)"),
+        ("deeplog", "logs", r"log_lstm \(for logs\)"),
+        ("GANomaly", "tables", r"image_gan \(for images\)"),
+        ("patchcore", "images", "Did you mean patch_memory"),
+    ],
+)
+def test_a_method_known_by_another_name_gives_the_detector(
+    asked: str, modality: str, told: str
+) -> None:
+    with pytest.raises(UnknownName, match=told):
+        registry.find(asked, modality)
+
+
+def test_other_names_are_of_one_detector_per_modality_and_none_is_a_detector() -> None:
+    for modality in registry.modalities():
+        cards = [registry.find(name, modality).card for name in registry.names(modality)]
+        others = [name.lower() for card in cards for name in card.also_known_as]
+        assert len(set(others)) == len(others)
+        assert not set(others) & {card.name for card in cards}
+
+
 def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ParameterError, match=r"no parameter trees; it has: .*n_estimators"):
         registry.create("isolation_forest", trees=3)

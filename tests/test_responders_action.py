@@ -17,7 +17,9 @@ from pydantic import ValidationError
 from support.notifications import alarm, hostile, notification
 from support.receiving import Answer, Receiver
 from support.servers import free_port, mosquitto
+from tocsin import registry
 from tocsin.errors import StoreUnavailable
+from tocsin.responders._sending import Sender
 from tocsin.responders.action import Action
 from tocsin.store.audit import Audit
 from tocsin.store.database import Database
@@ -34,6 +36,19 @@ def ledger(tmp_path: Path) -> Iterator[Audit]:
 def press() -> Iterator[Receiver]:
     with Receiver() as running:
         yield running
+
+
+class Lever(Sender):
+    """A sender of another package that declares that it acts."""
+
+    acts = True
+
+    def send(self, body: bytes, key: str) -> Delivery:
+        return Delivery("delivered")
+
+
+class Bent(Lever):
+    """One that derives from it, and declares nothing."""
 
 
 def action(press: Receiver, **settings: Any) -> Action:
@@ -222,7 +237,7 @@ def test_a_ledger_that_is_away_stops_everything(press: Receiver, ledger: Audit) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"target": {"type": "email"}}, "webhook, mqtt, command"),
+        ({"target": {"type": "email"}}, "command, mqtt, webhook"),
         ({"target": {"type": "webhook", "url": "x", "secret": "hush"}}, "a url is a text"),
         ({"target": {"type": "mqtt", "topic": "a", "timeout": 60}}, "less than that of the target"),
         ({"do": {"name": "stop: all"}}, "do.name"),
@@ -251,3 +266,17 @@ def test_the_ledger_knows_claims_and_last_times(ledger: Audit) -> None:
 def test_check_looks_at_the_target(press: Receiver) -> None:
     target = {"type": "webhook", "url": f"http://127.0.0.1:{free_port()}/", "timeout": 1}
     assert "not public" in str(action(press, target=target).check())
+
+
+def test_only_senders_that_declare_it_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = {"lever": Lever, "bent": Bent}
+    known, find = registry.part_names("responders"), registry.find_part
+    monkeypatch.setattr(registry, "part_names", lambda kind: [*known, *others])
+    monkeypatch.setattr(
+        registry, "find_part", lambda kind, name: others.get(name) or find(kind, name)
+    )
+    made = Action.model_validate({"target": {"type": "lever"}, "do": {"name": "pull"}})
+    assert isinstance(made.target, Lever)
+    for name in ("bent", "console", "email", "action", "nothing", None):
+        with pytest.raises(ValidationError, match="one of command, mqtt, webhook, lever, not"):
+            Action.model_validate({"target": {"type": name}, "do": {"name": "pull"}})

@@ -1,14 +1,18 @@
 """A file that grows, rotates, is cut off, and holds what it should not."""
 
 import asyncio
+import gzip
 import json
 import os
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.collecting import Monitored, collect, read, rows
+from support.servers import program
 from tocsin.errors import InputError
 from tocsin.sources.file import File
 from tocsin.types import Batch
@@ -130,6 +134,94 @@ def test_csv_rows_survive_a_quote_that_is_never_closed(tmp_path: Path) -> None:
     append(path, "11,12")
     again = read(source(path), 1, batches[-1].offset)
     assert rows(again) == [{"a": 11, "b": 12}]
+
+
+def truncated(path: Path, copy: str, *then: str, gzipped: bool = False) -> None:
+    """Copy a file and truncate it, as logrotate does with copytruncate, and write on."""
+    content = path.read_bytes()
+    path.with_name(copy).write_bytes(gzip.compress(content) if gzipped else content)
+    os.truncate(path, 0)
+    if then:
+        append(path, *then)
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("then", [["short"], [f"a line of the new file, {i}" for i in range(50)]])
+def test_what_was_copied_before_a_truncation_is_read(
+    tmp_path: Path, gzipped: bool, then: list[str]
+) -> None:
+    """Lines that were not read when a file was truncated, however long it has become since."""
+    path, copy = tmp_path / "app.log", "app.log.1" + ".gz" * gzipped
+    append(path, *(f"line {i}" for i in range(20)))
+
+    def rotate() -> None:
+        append(path, *(f"line {i}" for i in range(20, 40)), "half", end="")
+        truncated(path, copy, " a line", *then, gzipped=gzipped)
+
+    whole = [*(f"line {i}" for i in range(40)), "half a line", *then]
+    assert steps(path, len(whole), rotate) == whole
+
+
+def test_truncations_while_away_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    append(path, "one", "two")
+    offset = read(source(path), 2)[-1].offset
+    append(path, "three")
+    truncated(path, "app.log.2", "four")
+    os.utime(tmp_path / "app.log.2", (1_700_000_000, 1_700_000_000))
+    truncated(path, "app.log.1", "five")
+    assert lines(read(source(path), 3, offset)) == ["three", "four", "five"]
+
+
+def test_a_hole_of_zeros_that_a_writer_leaves_is_passed_over(tmp_path: Path) -> None:
+    """A program that does not append writes on where it was, behind zeros."""
+    path = tmp_path / "app.log"
+    with path.open("wb", buffering=0) as writer:
+        writer.write(b"one\n" * 1_000)
+
+        def rotate() -> None:
+            truncated(path, "app.log.1")
+            writer.write(b"two\n")
+
+        assert steps(path, 1_001, rotate, fields={"largest": 64})[-2:] == ["one", "two"]
+
+
+def test_a_truncation_without_a_copy_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "app.log"
+    append(path, "one")
+    assert steps(path, 2, lambda: path.write_text("another\n")) == ["one", "another"]
+    assert "no copy beside it" in caplog.text
+
+
+@pytest.mark.parametrize("compress", ["nocompress", "compress", "compress\ndelaycompress"])
+def test_logrotate_that_copies_and_truncates(tmp_path: Path, compress: str) -> None:
+    """Real logrotate with copytruncate, six times while 3,000 lines are written: all are read."""
+    binary = program("logrotate", "apt-get install logrotate")
+    path, many = tmp_path / "app.jsonl", 3_000
+    append(path, '{"n": 0}')
+    settings = tmp_path / "logrotate.conf"
+    settings.write_text(f'"{path}" {{\ncopytruncate\nrotate 9\n{compress}\n}}\n')
+    os.chmod(settings, 0o600)
+    tmp_path.chmod(0o700)
+
+    def write() -> None:
+        for i in range(1, many):
+            append(path, json.dumps({"n": i}))
+            if i % 500 == 499:
+                time.sleep(0.05)
+                command = [binary, "--force", "--state", str(tmp_path / "state"), str(settings)]
+                subprocess.run(command, check=True, timeout=30, capture_output=True)
+
+    async def work() -> list[Batch]:
+        writing = asyncio.create_task(asyncio.to_thread(write))
+        batches = await collect(source(path), many, within=60)
+        await writing
+        return batches
+
+    batches = asyncio.run(work())
+    assert [row["n"] for row in rows(batches)] == list(range(many))
 
 
 def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:

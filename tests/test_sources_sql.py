@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     create_engine,
+    text,
 )
 
 from support.collecting import Monitored, read, rows, taken
@@ -146,6 +147,82 @@ def test_a_monitor_that_is_killed_goes_on_where_it_was(url: str, tmp_path: Path)
     with Monitored(tmp_path, settings) as second:
         stored = second.wait("heat", 3_000)
     assert stored == [n / 2 for n in range(3_000)]
+
+
+@pytest.mark.parametrize("unique", ["", " primary key"])
+@pytest.mark.parametrize(
+    "groups", [(5_000,), (10, 4_000, 1), (999, 1, 1_000, 3_000, 2), (700,) * 5]
+)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_rows_that_share_a_watermark_are_all_read(
+    request: pytest.FixtureRequest, url: str, kind: str, groups: tuple[int, ...], unique: str
+) -> None:
+    """As of one transaction that inserts ``now()``: with and without a key, all are read once."""
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres").create().replace("ql://", "ql+psycopg://")
+    whole = [
+        {"at": START + timedelta(minutes=i), "n": 10_000 * i + j, "heat": j / 2}
+        for i, n in enumerate(groups)
+        for j in range(n)
+    ]
+    engine = create_engine(url)
+    with engine.begin() as c:
+        c.execute(text(f"create table bulk (at timestamp, n integer{unique}, heat float)"))
+        c.execute(text("insert into bulk values (:at, :n, :heat)"), whole)
+    engine.dispose()
+    bulk = Sql(url=url, table="bulk", watermark="at", every=0.05, fields={"time": "at"})
+    batches = read(bulk, len(whole))
+    found = [row["n"] for row in rows(batches)]
+    assert sorted(found) == [row["n"] for row in whole]
+    assert max(map(len, batches)) <= 1_000
+    assert batches[-1].offset is not None
+    # After a crash behind any batch nothing is lost; what comes twice is of one value.
+    for i, batch in enumerate(batches[:-1]):
+        if batch.offset is not None:
+            rest = sum(map(len, batches[i + 1 :]))
+            assert taken(read(bulk, rest, batch.offset)) == rest
+
+
+@pytest.mark.parametrize("type_", ["timestamptz", "timestamp", "date", "float8", "numeric"])
+def test_rows_at_infinity_are_quarantined_and_the_stream_goes_on(
+    postgres: Postgres, type_: str
+) -> None:
+    """Infinity, before Christ, NaN: as a watermark or beside one, refused; all others are read."""
+    url = postgres.create()
+    engine = create_engine(url.replace("ql://", "ql+psycopg://"))
+    number = type_ in ("float8", "numeric")
+    odd = ["NaN"] if number else ["infinity", "-infinity"]
+    usual = [f"2026-01-0{i}" for i in range(1, 6)]
+    values = [str(1_767_355_200 + i) for i in range(5)] if number else usual
+    with engine.begin() as c:
+        c.execute(text(f"create table odd (serial serial, at {type_}, heat float)"))
+        for value in [*values[:3], *odd, *values[3:]]:
+            c.execute(text(f"insert into odd (at, heat) values ('{value}', 1)"))  # noqa: S608
+    settings = {"url": url, "table": "odd", "every": 0.05, "fields": {"time": "at"}}
+    for watermark in ("serial", "at"):
+        batches = read(Sql(watermark=watermark, **settings), 5 + len(odd))
+        rejected = [rejection for batch in batches for rejection in batch.rejected]
+        # NaN beside a watermark is a time that is missing, which is that of arrival.
+        assert len(rejected) == (0 if number and watermark == "serial" else len(odd))
+        assert sum(map(len, batches)) == 5 + len(odd) - len(rejected)
+        assert all('"at"' in rejection.reason for rejection in rejected)
+        with engine.begin() as c:
+            c.execute(text(f"insert into odd (at, heat) values ('{values[-1]}', 2)"))  # noqa: S608
+            later = "1767355300" if number else "2026-02-01"
+            c.execute(text(f"insert into odd (at, heat) values ('{later}', 3)"))  # noqa: S608
+        offset = next(b.offset for b in reversed(batches) if b.offset is not None)
+        again = read(Sql(watermark=watermark, **settings), 1, offset)
+        assert 3 in [row["heat"] for row in rows(again)] or 2 in [r["heat"] for r in rows(again)]
+        with engine.begin() as c:
+            c.execute(text("delete from odd where heat > 1"))
+    engine.dispose()
+
+
+def test_local_times_of_a_database_are_read_in_their_zone(url: str) -> None:
+    """``time_zone`` holds for times of a table too."""
+    fill(url, range(1))
+    berlin = source(url, fields={"time_zone": "Europe/Berlin"})
+    assert read(berlin, 1)[0].times[0].item() == START - timedelta(hours=1)
 
 
 def test_a_column_or_table_that_is_not_there_is_told(url: str) -> None:

@@ -128,7 +128,7 @@ def test_a_restart_during_work_loses_nothing_that_was_committed(
 
 def test_a_server_that_is_away_is_named_without_its_password(server: Postgres) -> None:
     port = free_port()
-    with pytest.raises(StoreUnavailable, match="away") as caught:
+    with pytest.raises(StoreUnavailable, match="unreachable") as caught:
         Database(f"postgresql://tocsin:hush@127.0.0.1:{port}/none")
     assert "hush" not in str(caught.value)
     with pytest.raises(StoreError, match="none"):

@@ -169,13 +169,13 @@ DAMAGED = {
     "cut.jsonl": (b'{"a": 1}\n{"a": \n', "line 2 is not JSON"),
     "list.jsonl": (b"[1, 2]\n", "line 1 holds a list"),
     "lines.json": (b'{"a": 1}\n{"a": 2}\n', "name the file .jsonl"),
-    "scalar.json": (b"3", "no list of records"),
+    "scalar.json": (b"3", "not a list of records"),
     "uneven.json": (b'{"a": [1], "b": [1, 2]}', "differ in length"),
     "none.json": (b"[]", "no rows"),
-    "junk.npy": (b"not numpy at all", "no plain NumPy array"),
+    "junk.npy": (b"not numpy at all", "not a plain NumPy array"),
     "junk.npz": (b"PK\x03\x04junk", "damaged"),
-    "book.xlsx": (b"PK\x03\x04", "no format"),
-    "plain": (b"a,b\n1,2\n", "no format"),
+    "book.xlsx": (b"PK\x03\x04", "not a format"),
+    "plain": (b"a,b\n1,2\n", "not a format"),
 }
 
 

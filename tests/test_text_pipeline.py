@@ -154,7 +154,7 @@ def test_missing_empty_foreign_and_repeated_values_are_counted() -> None:
         "2 missing values taken as empty texts",
         "1 text without a word or a mark",
         "1 value decoded from bytes",
-        "1 value that is no text, taken as written",
+        "1 value that is not text, taken as written",
         "1 text with halves of characters, written as ?",
         "1 text read up to 20,000 characters",
         "2 texts the same as one before",
@@ -182,7 +182,7 @@ def test_the_column_of_training_is_wanted_again() -> None:
     assert len(pipeline.score(known(3))) == 3
     with pytest.raises(SchemaMismatch, match=r'no column "body".*"boddy", "price"'):
         pipeline.score(frame.rename(columns={"body": "boddy"}))
-    with pytest.raises(InputError, match="holds no texts"):
+    with pytest.raises(InputError, match="not texts"):
         TextPipeline(views(), text="price").fit(frame)
 
 

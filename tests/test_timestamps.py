@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.prepare.timestamps import TimeColumn, duration, find_time, read_times
+from tocsin.prepare.timestamps import TimeColumn, find_time, format_duration, read_times
 
 N = 60
 HOURS = pd.date_range("2024-03-01", periods=N, freq="h")
@@ -150,4 +150,4 @@ def test_iso_text_reads_as_the_same_moment(moments):
     ],
 )
 def test_durations(seconds, words):
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words

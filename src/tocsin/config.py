@@ -1,4 +1,4 @@
-"""One typed configuration, read from tocsin.yaml; mistakes are told with their line."""
+"""One typed configuration, read from tocsin.yaml; mistakes are reported with their line."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Config(Settings):
 
 
 def read(path: str | Path = DEFAULT) -> Config:
-    """Return the configuration of a file; raises ConfigError that tells every mistake's line."""
+    """Return the configuration of a file. Raises ConfigError, with the line of every mistake."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")

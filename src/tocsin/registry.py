@@ -16,6 +16,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,13 +103,26 @@ def find(name: str, modality: str = "tables") -> type[Any]:
         loaded: type[Any] = points[stem].load()
         return loaded
     if stem not in names(modality):
-        raise _unknown(f'There is no detector "{name}" for {modality}.', name, names(modality))
+        raise _unknown_detector(name, modality)
     module = f"tocsin.detectors.{modality}.{stem}"
     for found in _classes(module):
         card = getattr(found, "card", None)
         if card is not None and card.name == stem:
             return found
     raise UnknownName(f"{module} defines no class whose card is named {stem!r}.")
+
+
+def closest_to(method: str) -> list[Any]:
+    """Return the cards of detectors that implement a method known by another name, or come close.
+
+    Case, blanks and hyphens do not matter. Detectors of all modalities are imported.
+
+    >>> [card.name for card in closest_to("Half Space Trees")]
+    ['streaming_forest']
+    """
+    wanted = _spelled(method)
+    cards = (find(name, modality).card for modality in modalities() for name in names(modality))
+    return [card for card in cards if wanted in map(_spelled, (card.name, *card.also_known_as))]
 
 
 def create(name: str, modality: str = "tables", **parameters: Any) -> Any:
@@ -167,6 +181,20 @@ def _classes(module: str) -> list[type[Any]]:
 def _modules(folder: Path) -> set[str]:
     modules = pkgutil.iter_modules([str(folder)])
     return {module.name for module in modules if not module.name.startswith("_")}
+
+
+def _unknown_detector(name: str, modality: str) -> UnknownName:
+    """Return the error with the nearest names, or else with the detectors of that method."""
+    message, known = f'There is no detector "{name}" for {modality}', names(modality)
+    if not difflib.get_close_matches(name, known) and (cards := closest_to(name)):
+        cards.sort(key=lambda card: card.modality != modality)
+        found = ", ".join(f"{card.name} (for {card.modality})" for card in cards)
+        return UnknownName(f"{message}; what comes closest: {found}.")
+    return _unknown(f"{message}.", name, known)
+
+
+def _spelled(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def _unknown(message: str, name: str, known: list[str]) -> UnknownName:

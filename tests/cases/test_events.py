@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tocsin.errors import ConfigError
 from tocsin.prepare.log_formats import parse, recognise
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 from tocsin.sources._records import Fields, batch_of, rows_of
 from tocsin.types import Batch
 

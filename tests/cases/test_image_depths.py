@@ -1,4 +1,4 @@
-"""Images of 16 bits a channel, dark ones, and transparent ones."""
+"""Images of 16 bits per channel, dark ones, and transparent ones."""
 
 from __future__ import annotations
 

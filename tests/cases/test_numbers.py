@@ -47,7 +47,7 @@ def read_back(path, name):
     cells = read_table(path)[name]
     column = schema.infer(cells)
     assert column.kind == "numeric", column
-    return schema.numbers(cells, column), column
+    return schema.read_numbers(cells, column), column
 
 
 def save(path, columns, separator=",", encoding="utf-8"):
@@ -202,7 +202,7 @@ def test_single_spellings(texts, values):
     cells = pd.Series(texts)
     column = schema.infer(cells)
     assert column.kind == "numeric", column
-    np.testing.assert_allclose(schema.numbers(cells, column), values, rtol=1e-15)
+    np.testing.assert_allclose(schema.read_numbers(cells, column), values, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_units_of_one_dimension_are_brought_to_one(texts, unit, values):
     cells = pd.Series(texts)
     column = schema.infer(cells)
     assert column.style.split(" ")[-1] == unit
-    np.testing.assert_allclose(schema.numbers(cells, column), values, rtol=1e-12)
+    np.testing.assert_allclose(schema.read_numbers(cells, column), values, rtol=1e-12)
     assert unit in column.note
 
 
@@ -244,7 +244,7 @@ def test_units_of_one_dimension_are_brought_to_one(texts, unit, values):
 def test_durations_are_seconds(texts, seconds):
     """h:mm:ss, mm:ss, days and hours, ISO 8601."""
     cells = pd.Series(texts)
-    np.testing.assert_allclose(schema.numbers(cells, schema.infer(cells)), seconds)
+    np.testing.assert_allclose(schema.read_numbers(cells, schema.infer(cells)), seconds)
 
 
 def test_sizes_and_durations_find_what_is_far_off(tmp_path):

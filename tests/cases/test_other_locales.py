@@ -54,9 +54,9 @@ def test_times_of_other_languages_and_programs(tmp_path, form):
     assert np.array_equal(seconds(read_times(frame["when"])[0]), seconds(times))
     column = schema.infer(frame["when"])
     assert column.kind == "date"
-    assert np.array_equal(seconds(schema.dates(frame["when"], column)), seconds(times))
+    assert np.array_equal(seconds(schema.read_dates(frame["when"], column)), seconds(times))
     later = frame["when"].iloc[[7]]
-    assert seconds(schema.dates(later, column)) == seconds(times[[7]])
+    assert seconds(schema.read_dates(later, column)) == seconds(times[[7]])
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d {}:00", "%d.%m.%Y {}:00:00", "%Y-%m-%dT{}:00"])
@@ -97,7 +97,7 @@ def test_every_month_of_a_year_is_read(tmp_path, language):
     frame = save(tmp_path, [f"{day.day} {names[day.month - 1]} {day.year}" for day in times])
     column = schema.infer(frame["when"])
     assert column.kind == "date"
-    assert np.array_equal(seconds(schema.dates(frame["when"], column)), seconds(times))
+    assert np.array_equal(seconds(schema.read_dates(frame["when"], column)), seconds(times))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_digits_dashes_and_ratios(texts, values):
     cells = pd.Series(texts)
     column = schema.infer(cells)
     assert column.kind == "numeric", column
-    np.testing.assert_allclose(schema.numbers(cells, column), values)
+    np.testing.assert_allclose(schema.read_numbers(cells, column), values)
 
 
 def test_an_uncertainty_in_parentheses_is_no_negative_number():
@@ -138,7 +138,7 @@ def test_a_mark_before_a_power_of_ten_is_decimal(tmp_path, mark, separator, powe
     frame = pd.DataFrame({"v": cells, "other": [other] * N})
     frame.to_csv(tmp_path / "a.csv", index=False, sep=separator)
     read = read_table(tmp_path / "a.csv")["v"]
-    found = schema.numbers(read, schema.infer(read))
+    found = schema.read_numbers(read, schema.infer(read))
     np.testing.assert_allclose(found, [float(f"{x:.3e}") for x in values])
 
 
@@ -164,7 +164,7 @@ def test_ratios_powers_and_products_of_units(unit):
     cells = pd.Series([f"{x:.2f} {unit}" for x in values])
     column = schema.infer(cells)
     assert column.kind == "numeric", column
-    np.testing.assert_allclose(schema.numbers(cells, column), values)
+    np.testing.assert_allclose(schema.read_numbers(cells, column), values)
 
 
 @pytest.mark.parametrize("form", ["{}:-", "{}/-", "{},-", "{}*", "{} **", "{}†"])
@@ -172,4 +172,4 @@ def test_dashes_for_no_cents_and_marks_of_footnotes(form):
     """300:- of Sweden, 300/- of India, 300* of a table with footnotes."""
     values = np.random.default_rng(0).integers(100, 900, N)
     cells = pd.Series([form.format(x) if i % 3 else str(x) for i, x in enumerate(values)])
-    np.testing.assert_allclose(schema.numbers(cells, schema.infer(cells)), values)
+    np.testing.assert_allclose(schema.read_numbers(cells, schema.infer(cells)), values)

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servers import HOST, free_port, program, rsyslog
+from support.servers import HOST, free_port, program, rsyslog
 from tocsin.prepare.log_formats import parse, recognise
-from tocsin.readers.log import RawLine
+from tocsin.readers.lines import RawLine
 from tocsin.sources._messages import MessageSplitter
 from tocsin.sources.syslog import Syslog
 

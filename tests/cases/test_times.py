@@ -97,7 +97,9 @@ def test_tables_read_times_as_series_do(form):
     cells = pd.Series(times.strftime(form))
     column = schema.infer(cells)
     assert column.kind == "date"
-    assert np.array_equal(schema.dates(cells, column), np.asarray(times).astype("datetime64[s]"))
+    assert np.array_equal(
+        schema.read_dates(cells, column), np.asarray(times).astype("datetime64[s]")
+    )
 
 
 EPOCHS = {  # name, how a number is made of nanoseconds since 1970, digits kept
@@ -173,7 +175,7 @@ def test_single_forms(texts, expected):
     expected = np.array(expected, dtype="datetime64[ns]")
     assert np.array_equal(read_times(pd.Series(texts))[0], expected)
     cells = pd.Series(texts)
-    found = schema.dates(cells, schema.infer(cells))
+    found = schema.read_dates(cells, schema.infer(cells))
     assert np.array_equal(found, expected.astype("datetime64[s]"))
 
 
@@ -185,7 +187,7 @@ def test_day_or_month_first_is_decided_by_all_rows(form):
     cells = pd.Series([*few.strftime(form), days[30].strftime(form)])
     expected = np.asarray(few.append(days[[30]])).astype("datetime64[s]")
     column = schema.infer(cells)
-    assert np.array_equal(schema.dates(cells, column), expected)
+    assert np.array_equal(schema.read_dates(cells, column), expected)
     assert "would fit" not in column.note
     assert "would fit" in schema.infer(pd.Series(few.strftime(form))).note
 
@@ -218,7 +220,7 @@ def test_years_beyond_2262_break_nothing():
     """9999-12-31 as an open end: a date of a table, no time of a series, never 1816."""
     texts = ["2024-01-01", "9999-12-31", "2500-06-01"] * 9
     cells = pd.Series(texts)
-    assert schema.dates(cells, schema.infer(cells))[1] == np.datetime64("9999-12-31")
+    assert schema.read_dates(cells, schema.infer(cells))[1] == np.datetime64("9999-12-31")
     frame = pd.DataFrame({"until": texts, "v": np.arange(27) % 5})
     Pipeline("ecod").fit(frame)
     assert np.isnat(read_times(cells)[0][1])

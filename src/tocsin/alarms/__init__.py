@@ -1,1 +1,1 @@
-"""Alarms: episodes of anomalies, their life, and who hears of them. Pure: no clock, no store."""
+"""Alarms: episodes of anomalies, their life, and who is notified. Pure: no clock, no store."""

@@ -1,4 +1,4 @@
-"""Alarms that no event causes: a source that is silent, a model in trouble."""
+"""Alarms that no event causes: a silent source, a model in trouble."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def no_data(
 ) -> Alarm:
     """Return the alarm about a source that has been silent since ``last``.
 
-    Its id is that of this silence, however often it is asked for; ``lifecycle.end`` ends it.
+    The same silence always gives the same id; ``lifecycle.end`` ends the alarm.
 
     >>> from datetime import UTC
     >>> last, now = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 2, tzinfo=UTC)
@@ -44,9 +44,9 @@ def model_trouble(
     evidence: Mapping[str, Any] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Alarm:
-    """Return the alarm about a model since ``at``: it fails, or flags far more than its budget.
+    """Return the alarm about a model that fails, or flags far more than its budget, since ``at``.
 
-    ``aspect``: what is wrong in one or two words; alarms of one aspect and time are the same.
+    ``aspect``: what is wrong, in one or two words; one aspect and time give the same alarm.
     """
     id = digest(fingerprint(monitor, "", "model"), aspect, at.isoformat())
     evidence = {"aspect": aspect, **(evidence or {})}

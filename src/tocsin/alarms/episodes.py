@@ -1,4 +1,4 @@
-"""The alarm engine: judged events become episodes, one after the other for each entity."""
+"""The alarm engine: scored events become episodes of anomalies, one at a time per entity."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 
 from tocsin.alarms.identity import digest, fingerprint
 from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
-from tocsin.alarms.summary import sentence
+from tocsin.alarms.summary import summarise
 from tocsin.alarms.tracks import FIRST, LAST, Episode, Track, as_time
 from tocsin.errors import ParameterError, StoreError
 from tocsin.types import Alarm, BatchDecision, Reason, TimeArray
 
 Describe = Callable[[int], tuple[tuple[Reason, ...], Mapping[str, Any], str]]
-"""From the position of an event in its batch to reasons, evidence and a summary ("" for none)."""
+"""Gives reasons, evidence and a summary ("" for none) of the event at a position of its batch."""
 
 OTHERS = "(others)"
-"""The entity of all those for which there is no more room."""
+"""The entity under which those share their state that exceed ``max_entities``."""
 
 _CLOCK, _ENTITY = "clock", "entity:"
 _SECOND = 1_000_000
@@ -32,24 +32,25 @@ _SET_BACK = 86_400 * _SECOND
 class Episodes:
     """The alarm engine of one monitor.
 
-    ``ordered``: whether its events are a series, which decides the policy's defaults. ``budget``:
-    the share of normal events that may be anomalies; set it anew when a model is switched.
+    ``ordered``: whether an entity's events are samples in order, which decides the policy's
+    defaults. ``budget``: the share of normal events that may be flagged; set it when the model is
+    switched.
 
-    Events count in the order they come, whatever their times: one that is late counts when it
-    comes. Time passes only with the newest event time seen so far. An event more than a day
-    behind that is taken as a clock set back, and time goes on from there; what is open stays so
-    at most ``close_after_time`` of time passed, however the clocks jump. The same events give the
-    same alarms, however they are cut into batches, and with ``state`` and ``restore`` between.
+    Events count in the order in which they arrive, whatever their times. The engine's clock is the
+    newest event time so far. An event more than a day older means that a clock was set back: time
+    goes on from there, and an alarm stays open for at most ``close_after_time`` of elapsed time,
+    however clocks jump. The same events give the same alarms, however they are cut into batches,
+    and whether or not ``state`` and ``restore`` come between.
 
-    An alarm that reopens keeps its id and counts, and ``opened`` is when it did so: an alarm that
-    opened later than the one stored is a new reason to ring, whatever was said of the old one.
+    An alarm that reopens keeps its id and its counts; ``opened`` is then the time of reopening. One
+    that opened later than the one stored is notified again, whatever people made of the old one.
     """
 
     def __init__(
         self, monitor: str, policy: AlarmPolicy, *, ordered: bool = True, budget: float = 0.001
     ) -> None:
         if not 0 < budget < 1:
-            raise ParameterError(f"The false-alarm budget is {budget}; it lies between 0 and 1.")
+            raise ParameterError(f"The false-alarm budget must lie between 0 and 1; got {budget}.")
         self.monitor = monitor
         self.policy = policy
         self.budget = budget
@@ -74,11 +75,11 @@ class Episodes:
         decision: BatchDecision,
         describe: Describe | None = None,
     ) -> list[Alarm]:
-        """Return the alarms that n events changed, in the order in which they did so.
+        """Return the alarms that n events changed, in the order of their first change.
 
-        Opened, worse, going on with new counts, or closed; an alarm appears once, as it is after
-        the last event. ``times``: (n,) datetime64[us]. ``describe`` is called for an
-        event that is the most anomalous of its alarm so far, at most once for each alarm.
+        An alarm that opened, got worse, went on or closed appears once, as it is after the last
+        event. ``times``: (n,) datetime64[us]. ``describe`` is called for the most anomalous event
+        of an alarm so far, at most once per alarm.
         """
         self._undo, self._before = {}, (self._clock, self._elapsed, self._position)
         stamps, elapsed = self._advance(times)
@@ -97,7 +98,7 @@ class Episodes:
         return None if self._clock is None else as_time(self._clock)
 
     def state(self) -> dict[str, Any]:
-        """Return what changed since the last call, as JSON by key; None: no longer needed."""
+        """Return what changed since the last call, as JSON by key; None marks what is dropped."""
         known = ((name, self._tracks.get(name)) for name in sorted(self._touched))
         changed = {
             _ENTITY + name: None if track is None else msgspec.to_builtins(track)
@@ -108,7 +109,7 @@ class Episodes:
         return {**changed, _CLOCK: clock}
 
     def undo(self) -> None:
-        """Forget the last ``update``, for instance as it could not be kept; call it only once."""
+        """Undo the last ``update``, for instance because it could not be stored; only once."""
         for entity, track in self._undo.items():
             if track is None:
                 self._tracks.pop(entity, None)
@@ -119,9 +120,9 @@ class Episodes:
         self._next_due = -1
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from all that ``state`` gave so far, the newest for each key.
+        """Continue from all that ``state`` returned so far, the newest per key.
 
-        Keys that it never gave are ignored. Raises StoreError for what it cannot have given.
+        Unknown keys are ignored. Raises StoreError for values that ``state`` cannot have returned.
         """
         try:
             clock = state.get(_CLOCK) or {"clock": None, "elapsed": 0, "position": 0}
@@ -135,18 +136,19 @@ class Episodes:
         except (msgspec.ValidationError, KeyError, TypeError) as error:
             raise StoreError(
                 f'The state of the alarms of "{self.monitor}" cannot be read: {error}. '
-                "Delete it to begin anew; alarms that are open must then be resolved by hand."
+                "Delete it to start from scratch; open alarms must then be resolved by hand."
             ) from error
         self._touched.clear()
         self._next_due = min(map(self._due, self._tracks.values()), default=math.inf)
 
     def _advance(self, times: TimeArray) -> tuple[Any, Any]:
-        """Return each event's time and how much time had passed, in microseconds."""
+        """Return each event's time, and the time elapsed by then, in microseconds."""
         stamps = times.astype("datetime64[us]").astype(np.int64).clip(FIRST, LAST)
         if not stamps.size:
             return stamps, stamps
         start = int(stamps[0]) if self._clock is None else self._clock
         newest = np.maximum.accumulate(np.maximum(stamps, start))
+        # Nearly always no clock was set back, and all events are done at once.
         if (newest - stamps).max() <= _SET_BACK:
             elapsed = newest - start + self._elapsed
             self._clock, self._elapsed = int(newest[-1]), int(elapsed[-1])
@@ -163,7 +165,10 @@ class Episodes:
     def _concerned(
         self, count: int, entities: Sequence[str] | None, found: Any
     ) -> Iterable[tuple[int, str]]:
-        """Return the events that can change anything: of entities that are, or become, tracked."""
+        """Return the events that can change anything: of entities that are or become tracked.
+
+        Most events are normal ones of entities without a track, so they are never looked at.
+        """
         allowed = self.policy.entities
         if entities is None:
             first = 0 if "" in self._tracks else int(found[0]) if found.size else count
@@ -177,6 +182,7 @@ class Episodes:
     def _step(self, i: int, entity: str, time: int, elapsed: int, decision: BatchDecision) -> None:
         anomalous = bool(decision.is_anomaly[i])
         track = self._tracks.get(entity)
+        # Time may have closed an episode since the entity's last event: first that, then this.
         if track is not None and elapsed > self._due(track):
             track = self._expire(entity, track, elapsed)
         if track is None:
@@ -184,7 +190,7 @@ class Episodes:
                 return
             entity, track = self._admit(entity, elapsed)
         elif not (anomalous or track.window or track.is_open):
-            return
+            return  # a closed episode that could reopen: normal events leave it as it is
         self._touch(entity)
         if track.is_open:
             self._go_on(i, entity, track, time, elapsed, decision)
@@ -193,7 +199,7 @@ class Episodes:
         self._next_due = min(self._next_due, self._due(track))
 
     def _touch(self, entity: str) -> None:
-        """Note that the track of an entity is about to change, and how it was."""
+        """Remember the track of an entity as it is before a change, for ``undo``."""
         self._touched.add(entity)
         if entity not in self._undo:
             track = copy.copy(self._tracks.get(entity))
@@ -202,7 +208,7 @@ class Episodes:
             self._undo[entity] = track
 
     def _admit(self, entity: str, elapsed: int) -> tuple[str, Track]:
-        """Return the track of an entity that has none, or that of the others if all are taken."""
+        """Return a new track for an entity, or the one shared by those that exceed the limit."""
         most = self.policy.max_entities
         if len(self._tracks) >= most:
             self._sweep(elapsed)
@@ -214,7 +220,8 @@ class Episodes:
     def _wait(
         self, i: int, entity: str, track: Track, time: int, elapsed: int, decision: BatchDecision
     ) -> None:
-        """Count an event towards an episode."""
+        """Count an event towards an episode, and open it if that is enough."""
+        # After a pause longer than an episode lasts, anomalies before it no longer count.
         oldest = self._rule.of - 1 if elapsed <= track.held + self._lasts else 0
         track.window = [age + 1 for age in track.window if age < oldest]
         if not decision.is_anomaly[i]:
@@ -224,8 +231,14 @@ class Episodes:
         track.window.append(0)
         track.held = elapsed
         at_once = self._decades(float(decision.p_values[i])) >= self._rule.at_once
-        if not at_once and len(track.window) < self._rule.open:
-            return
+        if at_once or len(track.window) >= self._rule.open:
+            self._open(i, entity, track, time, elapsed, decision)
+            self._go_on(i, entity, track, time, elapsed, decision)
+
+    def _open(
+        self, i: int, entity: str, track: Track, time: int, elapsed: int, decision: BatchDecision
+    ) -> None:
+        """Begin an episode, or reopen the last one while its cooldown lasts."""
         episode = track.episode
         if episode is None or elapsed > track.rests:
             mark = fingerprint(self.monitor, entity, "anomaly")
@@ -239,17 +252,17 @@ class Episodes:
                 model=decision.model,
             )
         else:
+            # Later than before in any case: by this the store knows that it reopened.
             episode.opened = max(time, episode.opened + 1)
         episode.closed = None
         episode.events += track.window[0]
         episode.anomalies += len(track.window) - 1
         track.episode, track.window = episode, []
-        self._go_on(i, entity, track, time, elapsed, decision)
 
     def _go_on(
         self, i: int, entity: str, track: Track, time: int, elapsed: int, decision: BatchDecision
     ) -> None:
-        """Count an event of an open episode, and close it if it has been quiet for long enough."""
+        """Count an event of an open episode, and close it after enough quiet ones."""
         episode = track.episode
         assert episode is not None  # noqa: S101 - an open track has one
         self._changed[episode.id] = entity, episode
@@ -263,6 +276,7 @@ class Episodes:
                 episode.p_value, episode.score, episode.peak = p_value, score, time
                 episode.threshold, episode.model = float(decision.threshold), decision.model
                 self._peaks[episode.id] = i
+        # Hysteresis: what is nearly an anomaly keeps the episode open, so that it does not flap.
         if anomalous or p_value <= self.policy.hysteresis * self.budget:
             track.held, track.quiet, episode.last = elapsed, 0, time
             return
@@ -287,9 +301,10 @@ class Episodes:
         return max(window, track.rests)
 
     def _expire(self, entity: str, track: Track, elapsed: int) -> Track | None:
-        """Return what is left of a track that is due."""
+        """Close the episode of a track that is due; return the track if it could still reopen."""
         self._touch(entity)
         if track.is_open and track.episode is not None:
+            # It ended when its time was up, not when the next event happened to come.
             ends = min(max(track.episode.last + self._lasts, track.episode.updated), LAST)
             self._close(entity, track, ends, track.held + self._lasts)
             if elapsed <= self._due(track):
@@ -313,7 +328,7 @@ class Episodes:
         if peak is not None:
             reasons, evidence, summary = ((), {}, "") if describe is None else describe(peak)
             episode.reasons, episode.evidence = tuple(reasons), dict(evidence)
-            episode.summary = summary or sentence(entity or self.monitor, reasons, episode.score)
+            episode.summary = summary or summarise(entity or self.monitor, reasons, episode.score)
         decades = self._decades(episode.p_value) + math.log10(episode.anomalies)
         reached = self.policy.severity_of(decades)
         episode.severity = max(episode.severity, reached, key=SEVERITIES.index)

@@ -1,4 +1,4 @@
-"""What tells one alarm from another, the same in every run."""
+"""What identifies an alarm, the same in every run."""
 
 from __future__ import annotations
 

@@ -18,16 +18,16 @@ ALLOWED: Mapping[AlarmState, tuple[AlarmState, ...]] = {
     "resolved": ("open", "false alarm"),
     "false alarm": ("open", "resolved"),
 }
-"""What people can make of an alarm in each state; the states go from open to the last word."""
+"""What people can make of an alarm in each state, in the order from open to settled."""
 
 _RANK = {state: rank for rank, state in enumerate(ALLOWED)}
 
 
 def change(alarm: Alarm, state: AlarmState, at: datetime, who: str = "") -> Alarm:
-    """Return an alarm as a person wants it.
+    """Return an alarm in the state that a person gives it.
 
-    Who acknowledges it owns it, until it is opened again. An alarm that is over was
-    closed ``at``, if not before. Raises NotAllowed for a change that ``ALLOWED`` does not hold.
+    Whoever acknowledges it owns it until it is reopened. An alarm that is over was closed ``at``
+    this time, if not before. Raises NotAllowed for a change that is not in ``ALLOWED``.
     """
     possible = ALLOWED[alarm.state]
     if state not in possible:
@@ -42,7 +42,7 @@ def change(alarm: Alarm, state: AlarmState, at: datetime, who: str = "") -> Alar
 
 
 def end(alarm: Alarm, at: datetime) -> Alarm:
-    """Return an alarm whose cause is gone by itself; one that is over stays as it is."""
+    """Return an alarm whose cause is gone, as resolved; one that is over stays as it is."""
     if alarm.state not in ACTIVE:
         return alarm
     ended = max(at, alarm.opened)
@@ -50,10 +50,10 @@ def end(alarm: Alarm, at: datetime) -> Alarm:
 
 
 def merge(alarm: Alarm, stored: Alarm | None) -> Alarm:
-    """Return an alarm as it goes on, with what a person made of it in the meantime.
+    """Return an alarm of the engine with what people have made of the stored one meanwhile.
 
-    The state never goes back, from open to acknowledged to resolved to false alarm, unless the
-    alarm has opened again since: then it is as new, and only its owner is kept.
+    The state only moves forward, from open to acknowledged to resolved to false alarm, unless the
+    alarm has reopened since: then it is open, and only its owner is kept.
     """
     if stored is None:
         return alarm

@@ -1,4 +1,4 @@
-"""The settings of alarms: when they open and close, who hears of them, and when nobody does."""
+"""The settings of alarms: when they open and close, who is notified, and when nobody is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = get_args(Day)
 OWN_NAMES = ("monitor", "entity", "kind", "severity")
-"""What every alarm has beside its labels."""
+"""What every alarm has besides its labels."""
 
 
 def fields(alarm: Alarm) -> dict[str, str]:
@@ -31,11 +31,11 @@ def fields(alarm: Alarm) -> dict[str, str]:
 
 
 class Matcher(RootModel[dict[str, str]]):
-    """Which alarms are meant: for each name a text, or a regular expression for all of it.
+    """Which alarms match: per name a text, or a regular expression that matches all of it.
 
-    Names are ``monitor``, ``entity``, ``kind``, ``severity`` and labels; one that an alarm does
-    not have is "". All must match; an empty matcher matches everything. Raises ValueError for an
-    expression that is wrong or may take for ever, and for a kind or severity that is none.
+    Names are ``monitor``, ``entity``, ``kind``, ``severity`` and labels; one that an alarm lacks
+    is "". All must match; an empty matcher matches everything. Raises ValueError for an invalid
+    expression, for one that can backtrack without end, and for an unknown kind or severity.
 
     >>> Matcher({"monitor": "web-.*"}).matches({"monitor": "web-1", "severity": "info"})
     True
@@ -50,9 +50,7 @@ class Matcher(RootModel[dict[str, str]]):
         for name, known in (("kind", get_args(AlarmKind)), ("severity", SEVERITIES)):
             pattern = self.patterns.get(name)
             if pattern is not None and not any(map(pattern.matches, known)):
-                raise ValueError(
-                    f'{name} "{self.root[name]}" is none; there are: {", ".join(known)}'
-                )
+                raise ValueError(f'unknown {name} "{self.root[name]}"; valid: {", ".join(known)}')
         return self
 
     @cached_property
@@ -61,7 +59,7 @@ class Matcher(RootModel[dict[str, str]]):
         return {name: Pattern(text) for name, text in self.root.items()}
 
     def matches(self, known: Mapping[str, str]) -> bool:
-        """Return whether all of what is known of an alarm (see ``fields``) matches."""
+        """Return whether the values of an alarm (see ``fields``) match."""
         return all(pattern.matches(known.get(name, "")) for name, pattern in self.patterns.items())
 
 
@@ -83,29 +81,30 @@ class Rule(NamedTuple):
 def _no_own_names(labels: dict[str, str]) -> dict[str, str]:
     taken = sorted(set(labels) & {*OWN_NAMES, "storm"})
     if taken:
-        raise ValueError(f"a label cannot be called {', '.join(taken)}: alarms have that already")
+        raise ValueError(f"label {', '.join(taken)} is reserved")
     return labels
 
 
 class AlarmPolicy(Settings):
     """When anomalies become an alarm of one monitor.
 
-    ``open`` anomalies among the last ``of`` events of an entity open an alarm. Left out, that is
+    ``open`` anomalies among the last ``of`` events of an entity open an alarm. By default that is
     3 of 5 where events are in order (series, machines), and 1 of 1 where each stands alone
     (tables, log lines, texts). ``at_once``: a single event opens it if its p-value is that many
-    decades (powers of ten) below the false-alarm budget; left out, that is what ``severity`` asks
-    of "critical" if ``open`` is left out too, and never if ``open`` is given.
+    decades (powers of ten) below the false-alarm budget; by default the decades of "critical"
+    under ``severity``, and never where ``open`` is given.
 
-    An event holds an alarm open if it is an anomaly or its p-value is at most ``hysteresis``
+    An event holds an alarm open if it is an anomaly, or if its p-value is at most ``hysteresis``
     times the budget. An alarm closes after ``close_after`` events of its entity in a row that do
-    not (left out: 10 in order; not by number where each stands alone), or ``close_after_time``
-    of event time without one (30d in order; 5m). Anomalies of the same entity within
-    ``cooldown`` of the end reopen the alarm instead of opening another.
+    not (by default 10 where events are in order, never otherwise), or after ``close_after_time``
+    of event time without one that does (by default 30d in order, else 5m). Anomalies of the same
+    entity within ``cooldown`` of the end reopen the alarm instead of opening another.
 
-    ``severity``: from how many decades on. Counted are the decades of the rarest event below the
-    budget, and one for every tenfold of anomalies: 1000 that are barely anomalies weigh as much
-    as one that is 1000 times rarer. ``labels`` are put on every alarm. ``entities``: only these
-    ring. ``max_entities``: of so many is state kept; the rest share the entity "(others)".
+    ``severity``: the decades from which each applies. Counted are the decades of the rarest event
+    below the budget, plus one for each tenfold number of anomalies: 1,000 that are barely
+    anomalies weigh as much as one that is 1,000 times rarer. ``labels`` are put on every alarm.
+    ``entities``: only these raise alarms. ``max_entities``: how many have a state of their own; the
+    rest share the entity "(others)".
     """
 
     open: int | None = Field(None, ge=1, le=1000)
@@ -125,14 +124,14 @@ class AlarmPolicy(Settings):
     @model_validator(mode="after")
     def _fits(self) -> AlarmPolicy:
         if self.of is not None and (self.open is None or self.open > self.of):
-            raise ValueError(f"of is {self.of}: open must be given, and be at most that")
+            raise ValueError(f"of is {self.of}: it needs an open of at most that")
         ranked = [self.severity[name] for name in SEVERITIES if name in self.severity]
         if ranked != sorted(ranked):
-            raise ValueError("severity: a worse one begins with fewer decades than a milder one")
+            raise ValueError("thresholds must not fall from info to critical")
         return self
 
     def rule(self, *, ordered: bool) -> Rule:
-        """Return when episodes open and close, for events in order or each for itself.
+        """Return when episodes open and close, for events in order or each by itself.
 
         >>> AlarmPolicy().rule(ordered=True)[:3], AlarmPolicy(open=2, of=3).rule(ordered=True)[:3]
         ((3, 5, 3.0), (2, 3, inf))
@@ -150,7 +149,7 @@ class AlarmPolicy(Settings):
         return default._replace(**given)
 
     def severity_of(self, decades: float) -> Severity:
-        """Return the worst severity that begins at or below so many decades, else "info".
+        """Return the worst severity that N decades reach, else "info".
 
         >>> AlarmPolicy().severity_of(2.9)
         'warning'
@@ -160,20 +159,20 @@ class AlarmPolicy(Settings):
 
 
 class Escalation(Settings):
-    """Who else is told when nobody has taken an alarm ``after`` so long."""
+    """Who else is notified when nobody has acknowledged an alarm ``after`` this time."""
 
     after: Duration
     respond: tuple[Name, ...] = Field(min_length=1)
 
 
 class RoutingPolicy(Settings):
-    """Who is told of the alarms that match.
+    """Who is notified of the alarms that match.
 
     Alarms with equal values of ``group_by`` share a notification, which waits ``group_wait`` for
     more of them and comes at least ``group_interval`` after the one before. While an alarm is
     neither acknowledged nor over, it is repeated every ``repeat``. ``resolved``: whether its end
-    is notified too.
-    Policies after the first that matches count only after ``continue: true``.
+    is notified too. Policies after the first that matches apply only if that one has
+    ``continue: true``.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -190,9 +189,9 @@ class RoutingPolicy(Settings):
 
 
 class Inhibition(Settings):
-    """While an alarm matches ``source``, nobody is told of those that match ``target``.
+    """While an alarm that matches ``source`` is open, those that match ``target`` are muted.
 
-    ``equal``: only of those that are equal to it in these names.
+    ``equal``: only those that have the same values of these names.
     """
 
     source: Matcher
@@ -201,7 +200,7 @@ class Inhibition(Settings):
 
 
 class Storm(Settings):
-    """More than ``alarms`` opened ``within`` a time are a storm, and told as one alarm."""
+    """More than ``alarms`` opened ``within`` a time are a storm, summarised in one alarm."""
 
     alarms: int = Field(100, ge=1)
     within: Annotated[Duration, Field(gt=0)] = 60.0
@@ -222,7 +221,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f'there is no time zone "{name}"; one is "Europe/Berlin"') from error
+        raise ValueError(f'unknown time zone "{name}"; write it like Europe/Berlin') from error
     return name
 
 
@@ -233,13 +232,12 @@ _ClockTime = Annotated[
 
 
 class Maintenance(Settings):
-    """When nobody is told of the alarms that match: every week, or once.
+    """When the alarms that match are muted: every week, or once.
 
-    Every week: on ``days`` (all, if left out) ``from`` a time of day ``to`` another, such as
-    "22:00" and "04:00"; if that is not later, it is the one of the next day. Once: ``from`` a
-    date or time ``until`` another. Times are those of ``timezone``. A time of day that a change
-    of clocks leaves out counts as if clocks had not changed yet, one that comes twice is the
-    first.
+    Every week: on ``days`` (by default all) ``from`` a time of day ``to`` another, such as "22:00"
+    and "04:00"; if ``to`` is not later, it is on the next day. Once: ``from`` a date or time
+    ``until`` another. Times are those of ``timezone``. A time of day that a change of clocks leaves
+    out counts as if clocks had not changed yet; of one that comes twice, the first counts.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -261,9 +259,9 @@ class Maintenance(Settings):
                 "or from and until, dates such as 2026-03-01T08:00"
             )
         if once and self.days != _DAYS:
-            raise ValueError("maintenance with until happens once and takes no days")
+            raise ValueError("maintenance with until happens once, so it has no days")
         if once and self._instant(self.from_) >= self._instant(self.until):
-            raise ValueError(f"maintenance from {self.from_} is over at {self.until}, before it")
+            raise ValueError(f"maintenance begins at {self.from_} but ends at {self.until}")
         return self
 
     def active(self, now: datetime) -> bool:
@@ -279,7 +277,7 @@ class Maintenance(Settings):
         return any(self._runs(today - timedelta(days=back), now) for back in (0, 1))
 
     def _runs(self, day: date, now: datetime) -> bool:
-        """Return whether ``now`` is in what begins on a day."""
+        """Return whether ``now`` lies in the window that begins on a day."""
         if _DAYS[day.weekday()] not in self.days:
             return False
         first, last = time.fromisoformat(str(self.from_)), time.fromisoformat(str(self.to))

@@ -1,4 +1,4 @@
-"""Who is told of an alarm's change, in which group and when; and when nobody is told."""
+"""Who is notified of an alarm's change, in which group and when; and what mutes it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ EVERYTHING = RoutingPolicy(respond=("console",), group_wait=0.0)
 
 
 class Silence(Protocol):
-    """What routing needs of a silence: whom it is about; whether it is in force others know."""
+    """What routing needs to know of a silence that is in force."""
 
     @property
     def id(self) -> str | int:
-        """Its name in the store."""
+        """Its id in the store."""
 
     @property
     def match(self) -> Mapping[str, str]:
-        """What it silences, as in a Matcher."""
+        """Which alarms it mutes, as in a Matcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class Router:
     def route(self, alarm: Alarm, previous: Alarm | None) -> list[Route]:
         """Return the notifications that an alarm's change causes; ``previous``: as it was stored.
 
-        What a person said of it in between stands (see ``lifecycle.merge``).
-        An alarm that opens, or opens again, also causes its later repetition and escalation,
-        which lapse (see ``lapsed``) if it is taken or over by then. Severity that rises is told
-        by the policies that match then. Alarms that a storm has collected cause nothing.
+        What people have made of it meanwhile stands (see ``lifecycle.merge``). An alarm that opens
+        or reopens also causes its later repetition and escalation, which lapse (see ``lapsed``) if
+        it is acknowledged or over by then. A severity that rises is notified by the policies that
+        match then. Alarms that a storm has collected cause nothing.
         """
         if alarm.kind != "storm" and "storm" in alarm.labels:
             return []
@@ -89,7 +89,7 @@ class Router:
         return _once(routes)
 
     def again(self, alarm: Alarm) -> list[Route]:
-        """Return the next repetitions of an alarm, when one has been sent."""
+        """Return the next repetitions of an alarm after one has been sent."""
         return _once(
             route
             for policy in self._matching(alarm)
@@ -103,7 +103,7 @@ class Router:
         open_alarms: Iterable[Alarm],
         silences: Iterable[Silence],
     ) -> str | None:
-        """Return why nobody is to be told of an alarm now, None for no reason.
+        """Return what mutes an alarm now, None for nothing.
 
         ``open_alarms``: all that are not over. ``silences``: those in force.
         """
@@ -114,10 +114,15 @@ class Router:
         for silence in silences:
             if Matcher(dict(silence.match)).matches(known):
                 return f"silenced by {silence.id}"
-        wanted = [rule for rule in self._inhibitions if rule.target.matches(known)]
-        if wanted:
+        return self._inhibited(alarm, known, open_alarms)
+
+    def _inhibited(
+        self, alarm: Alarm, known: Mapping[str, str], open_alarms: Iterable[Alarm]
+    ) -> str | None:
+        rules = [rule for rule in self._inhibitions if rule.target.matches(known)]
+        if rules:
             for other in open_alarms:
-                if other.id != alarm.id and any(_inhibits(rule, other, known) for rule in wanted):
+                if other.id != alarm.id and any(_inhibits(rule, other, known) for rule in rules):
                     return f"inhibited by {other.id}"
         return None
 
@@ -182,7 +187,7 @@ def _group(policy: RoutingPolicy, alarm: Alarm) -> dict[str, str]:
 
 
 def _once(routes: Iterable[Route]) -> list[Route]:
-    """Return the first of those that would join the same notification."""
+    """Return the routes without those that would join the notification of an earlier one."""
     unique: dict[tuple[object, ...], Route] = {}
     for route in routes:
         unique.setdefault((route.responder, tuple(route.group.items()), route.kind), route)

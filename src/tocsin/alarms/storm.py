@@ -1,4 +1,4 @@
-"""Storm control: when very many alarms open at once, people hear of one."""
+"""Storm control: when many alarms open at once, people are notified of one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = 20
 
 
 class _State(msgspec.Struct):
-    """``recent``: when the last alarms opened. ``collected``: by alarm, the storm that holds it."""
+    """``recent``: when the last alarms opened. ``collected``: the storm of each alarm, by ids."""
 
     recent: list[datetime] = []
     newest: datetime | None = None
@@ -31,10 +31,10 @@ class _State(msgspec.Struct):
 class StormControl:
     """Collects the alarms of one monitor while more than ``settings.alarms`` open ``within``.
 
-    A storm is an alarm of kind "storm". Alarms that open in it are kept, with the label
-    "storm" that names it, and nobody is told of them. It is over when at most half as many have
-    opened within that time. Batches do not matter
-    where events come in the order of their times and no alarm reopens.
+    A storm is an alarm of kind "storm". Alarms that open during it are stored with its id as the
+    label "storm", and are not notified. It is over when at most half as many have opened within
+    that time. How events are cut into batches does not matter where they come in the order of
+    their times and no alarm reopens.
     """
 
     def __init__(
@@ -45,38 +45,39 @@ class StormControl:
         self._labels = labels or {}
         self._within = timedelta(seconds=settings.within)
         self._state = _State()
-        self._told: dict[str, Alarm] = {}
+        self._storms: dict[str, Alarm] = {}
 
     def update(
         self, alarms: Iterable[Alarm], known: Container[str], now: datetime | None
     ) -> list[Alarm]:
-        """Return the alarms that changed, those in a storm labelled, and the storm's own.
+        """Return the alarms that changed, those of a storm labelled, and the storm itself.
 
-        ``known``: the ids of those that were stored before. ``now``: the newest event time.
+        ``known``: the ids of alarms stored before. ``now``: the newest event time.
         """
-        self._told = {}
+        self._storms = {}
         passed = [self._pass(alarm, alarm.id in known) for alarm in alarms]
         if now is not None:
             self._calm(self._clock(now))
-        return [*passed, *self._told.values()]
+        return [*passed, *self._storms.values()]
 
     def state(self) -> dict[str, Any]:
-        """Return all there is to remember, as JSON."""
+        """Return all that ``restore`` needs, as JSON."""
         state: dict[str, Any] = msgspec.to_builtins(self._state)
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state. Raises StoreError for what ``state`` cannot have given."""
+        """Continue from a state. Raises StoreError for what ``state`` cannot have returned."""
         try:
             self._state = msgspec.convert(state, _State)
         except msgspec.ValidationError as error:
             raise StoreError(
                 f'The state of storms of "{self.monitor}" cannot be read: {error}. '
-                "Delete it to begin anew."
+                "Delete it to start from scratch."
             ) from error
 
     def _pass(self, alarm: Alarm, known: bool) -> Alarm:
         state = self._state
+        # Only alarms that open count; those that go on or close do not make a storm.
         if not known and alarm.kind == "anomaly" and alarm.id not in state.collected:
             at = self._clock(alarm.opened)
             self._calm(at)
@@ -90,7 +91,7 @@ class StormControl:
             return alarm
         if state.storm is not None and storm == state.storm.id:
             worst = max(state.storm.severity, alarm.severity, key=SEVERITIES.index)
-            state.storm = self._told[storm] = replace(state.storm, severity=worst)
+            state.storm = self._storms[storm] = replace(state.storm, severity=worst)
         if alarm.closed is not None:
             del state.collected[alarm.id]
         return replace(alarm, labels={**alarm.labels, "storm": storm})
@@ -144,11 +145,11 @@ class StormControl:
         )
 
     def _calm(self, at: datetime) -> None:
-        """End the storm if at ``at`` at most half of the alarms that make one are recent."""
+        """End the storm if by this time at most half of the alarms that make one are recent."""
         storm, recent, few = self._state.storm, self._state.recent, self.settings.alarms // 2
         if storm is None:
             return
         calm = recent[-few - 1] + self._within if len(recent) > few else at
         if at >= calm:
-            self._told[storm.id] = end(storm, calm)
+            self._storms[storm.id] = end(storm, calm)
             self._state.storm = None

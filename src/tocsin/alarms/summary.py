@@ -8,26 +8,26 @@ from tocsin.printable import printable
 from tocsin.types import Reason
 
 LONGEST = 100
-"""Characters of a foreign text in a sentence."""
+"""Characters of a text from outside in a sentence."""
 
 
-def sentence(who: str, reasons: Sequence[Reason], score: float) -> str:
+def summarise(who: str, reasons: Sequence[Reason], score: float) -> str:
     """Return one sentence about an event from its heaviest reason, or else its score.
 
-    >>> sentence("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
+    >>> summarise("machine", [Reason("cpu_percent", 98.21, 12.1, 0.9)], 4.0)
     'machine: cpu_percent 98.21 (expected 12.1)'
     """
     who = printable(who, LONGEST)
-    return f"{who}: {told(reasons[0])}" if reasons else f"{who}: score {score:.4g}"
+    return f"{who}: {format_reason(reasons[0])}" if reasons else f"{who}: score {score:.4g}"
 
 
-def told(reason: Reason) -> str:
-    """Return a reason in words: its name, what was seen and what was expected."""
-    expected = "" if reason.expected is None else f" (expected {_shown(reason.expected)})"
-    return f"{printable(reason.name, LONGEST)} {_shown(reason.seen)}{expected}"
+def format_reason(reason: Reason) -> str:
+    """Return a reason in words: its name, what was seen, and what was expected."""
+    expected = "" if reason.expected is None else f" (expected {_format_value(reason.expected)})"
+    return f"{printable(reason.name, LONGEST)} {_format_value(reason.seen)}{expected}"
 
 
-def _shown(value: float | str | None) -> str:
+def _format_value(value: float | str | None) -> str:
     if isinstance(value, str):
         return printable(value, LONGEST)
     return "missing" if value is None else f"{value:.4g}"

@@ -31,6 +31,8 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     card: ClassVar[Card]
     uses_labels: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
+    slow_to_check: ClassVar[bool] = False
+    """Whether each check of the contract takes seconds, even with ``test_parameters``."""
 
     training_scores_: Annotated[FloatArray, Shape("n")]
     reason_: str = ""

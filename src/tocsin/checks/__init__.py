@@ -15,7 +15,14 @@ from tocsin.checks.asserting import CheckFailed
 from tocsin.checks.subject import Subject
 from tocsin.errors import ParameterError, UnknownName
 
-__all__ = ["CheckFailed", "Subject", "check_detector", "checks_for", "subject_for"]
+__all__ = [
+    "CheckFailed",
+    "Subject",
+    "check_detector",
+    "checks_for",
+    "small_detector",
+    "subject_for",
+]
 
 Check = Callable[[Subject], None]
 

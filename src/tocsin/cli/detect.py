@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -22,12 +21,7 @@ if TYPE_CHECKING:
 def detect(
     data: options.Data,
     *,
-    train: Annotated[
-        Path | None, typer.Option(help="Train on this normal data instead of DATA.")
-    ] = None,
-    train_rows: Annotated[
-        int | None, typer.Option(help="Train on the first N rows of DATA.", metavar="N", min=1)
-    ] = None,
+    training: options.TrainingOptions,
     model: options.ModelOptions,
     adapt: options.Adapt = False,
     files: options.OutputOptions,
@@ -46,28 +40,29 @@ def detect(
     from tocsin.cli import outputs, printing
     from tocsin.cli.inputs import load_input
     from tocsin.cli.models import build_pipeline
+    from tocsin.cli.promise import describe_run
 
-    apart = train is not None or train_rows is not None
-    more = files.given() | ({"adapt"} if adapt else set())
-    loaded = load_input(data, model, more=more)
+    apart = bool(training.given())
+    loaded = load_input(data, model, more=[*files.given(), *["adapt"] * adapt])
     _check_adapt(adapt, apart=apart)
-    model = _state_training(model, loaded, train)
+    model = _state_training(model, loaded, training)
     pipeline = build_pipeline(loaded.cli, model)
     labels = None if model.clean is False else loaded.labels
     with printing.progress("Detecting"):
         if apart:
-            loaded = _fit_apart(pipeline, loaded, labels, train, train_rows)
+            loaded, labels = _fit_apart(pipeline, loaded, labels, training)
             detection = loaded.cli.detect(pipeline, loaded.data, adapt=adapt)
         else:
             detection = pipeline.fit_detect(loaded.data, labels=labels)
     known = None if loaded.labels is None else detection.labels(loaded.labels)
     outputs.write(files, loaded, pipeline, detection, known)
-    outcome = loaded.cli.outcome(detection)
+    outcome, name = loaded.cli.outcome(detection), pipeline.detector_name
     if as_json:
-        printing.print_json(loaded.cli.as_dict(outcome, pipeline.detector_name))
+        printing.print_json(loaded.cli.as_dict(outcome, name))
         return
-    loaded.cli.print_detection(outcome, pipeline.detector_name, top)
-    _print_remarks(loaded, pipeline, detection, apart=apart, labelled=labels is not None)
+    loaded.cli.print_detection(outcome, name, top)
+    run = describe_run(loaded, pipeline, detection, apart=apart, labelled=labels is not None)
+    printing.print_notes([run, *loaded.cli.remarks(loaded.data)])
     if known is not None:
         _print_agreement(loaded, detection, known)
     printing.print_paths(files.paths())
@@ -83,11 +78,11 @@ def _check_adapt(adapt: bool, *, apart: bool) -> None:
 
 
 def _state_training(
-    model: options.ModelOptions, loaded: Loaded, train: Path | None
+    model: options.ModelOptions, loaded: Loaded, training: options.TrainingOptions
 ) -> options.ModelOptions:
     """Return the options with what was trained on: --train is normal, unlabelled data are mixed."""
-    if model.clean is None and (train is not None or loaded.labels is None):
-        return replace(model, clean=train is not None)
+    if model.clean is None and (training.train is not None or loaded.labels is None):
+        return replace(model, clean=training.train is not None)
     return model
 
 
@@ -95,27 +90,19 @@ def _fit_apart(
     pipeline: BasePipeline,
     loaded: Loaded,
     labels: IntArray | None,
-    train: Path | None,
-    train_rows: int | None,
-) -> Loaded:
-    """Train on other data, or on the first items; return the data as the pipeline reads them."""
-    if train is not None:
-        other = loaded.training(train)
-        pipeline.fit(other.data, labels=other.labels)
+    training: options.TrainingOptions,
+) -> tuple[Loaded, IntArray | None]:
+    """Train on other data, or on the first items.
+
+    Return the data to score as the pipeline reads them now, and the labels it learned from.
+    """
+    if training.train is not None:
+        other = loaded.training(training.train)
+        data, known = other.data, other.labels
     else:
-        normal, its_labels = loaded.cli.first(loaded.data, labels, train_rows or 0)
-        pipeline.fit(normal, labels=its_labels)
-    return loaded.read_by(pipeline)
-
-
-def _print_remarks(
-    loaded: Loaded, pipeline: BasePipeline, detection: Detection, *, apart: bool, labelled: bool
-) -> None:
-    from tocsin.cli.promise import describe_run
-
-    typer.echo(f"· {describe_run(loaded, pipeline, detection, apart=apart, labelled=labelled)}")
-    for remark in loaded.cli.remarks(loaded.data):
-        typer.echo(f"· {remark}")
+        data, known = loaded.cli.first(loaded.data, labels, training.train_rows or 0)
+    pipeline.fit(data, labels=known)
+    return loaded.read_by(pipeline), known
 
 
 def _print_agreement(loaded: Loaded, detection: Detection, labels: IntArray) -> None:

@@ -27,7 +27,7 @@ def detectors(
     from tocsin.cli import printing
 
     if name is not None:
-        details = _describe(name, modality)
+        details = _describe(*_found(name, modality))
         if as_json:
             printing.print_json(details)
         else:
@@ -50,6 +50,19 @@ def detectors(
     )
 
 
+def _found(name: str, modality: str) -> tuple[str, str]:
+    """Return name and modality of the detector that is asked for, also by the name of a method."""
+    from tocsin import registry
+
+    stem = name.partition(":")[0]
+    if stem not in registry.names(modality):
+        cards = registry.closest_to(stem)
+        cards.sort(key=lambda card: card.modality != modality)
+        if cards:
+            return cards[0].name, cards[0].modality
+    return name, modality
+
+
 def _describe(name: str, modality: str) -> dict[str, Any]:
     """Return the card of a detector, its parameters, and the models it can wrap, if any."""
     from tocsin import registry
@@ -64,9 +77,11 @@ def _describe(name: str, modality: str) -> dict[str, Any]:
 
 
 def _print_details(details: dict[str, Any]) -> None:
-    for key in ("name", "summary", "family", "learning", "paper", "cost"):
+    details = {**details, "closest to": details["also_known_as"]}
+    for key in ("name", "closest to", "modality", "summary", "family", "learning", "paper", "cost"):
         value = details[key]
-        typer.echo(f"{key:10} {', '.join(value) if isinstance(value, tuple) else value}")
+        if value:
+            typer.echo(f"{key:10} {', '.join(value) if isinstance(value, tuple) else value}")
     typer.echo("parameters")
     for key, value in details["parameters"].items():
         typer.echo(f"  {key} = {value!r}")

@@ -60,20 +60,14 @@ def evaluate(
     """Measure detectors on labelled data that they have not learned from."""
     from tocsin.cli import printing
     from tocsin.cli.inputs import load_input
-    from tocsin.cli.parsing import split_names, split_numbers
 
     trained = None if model is None else _load(model, given, false_alarms)
     loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
-    run = replace(options.ModelOptions.of(given), false_alarms=false_alarms)
-    runs = [
-        replace(run, detector=name, seed=seed)
-        for name in split_names(detectors)
-        for seed in split_numbers(seeds)
-    ]
     with printing.progress("Evaluating"):
         if trained is not None:
             measured = [_measure(loaded, trained)]
         else:
+            runs = _list_runs(given, detectors, seeds, false_alarms)
             measured = list(_hold_out(loaded, runs, protocol))
     if plots is not None:
         for each in measured:
@@ -96,6 +90,20 @@ def _load(model: Path, given: options.DataOptions, false_alarms: float) -> BaseP
             f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
         )
     return trained
+
+
+def _list_runs(
+    given: options.DataOptions, detectors: str, seeds: str, false_alarms: float
+) -> list[options.ModelOptions]:
+    """Return the options of each detector with each seed. Raises ParameterError."""
+    from tocsin.cli.parsing import split_names, split_numbers
+
+    run = replace(options.ModelOptions.of(given), false_alarms=false_alarms)
+    return [
+        replace(run, detector=name, seed=seed)
+        for name in split_names(detectors)
+        for seed in split_numbers(seeds)
+    ]
 
 
 def _measure(loaded: Loaded, trained: BasePipeline) -> Measured:

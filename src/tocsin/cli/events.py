@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tocsin.cli import options
+from tocsin.cli.taking import takes_options
+from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.monitor.quarantine import ReprocessResult
+    from tocsin.config import Config
     from tocsin.monitor.stores import Stores
     from tocsin.store.outbox import Pending
     from tocsin.store.quarantine import Quarantined
@@ -19,25 +22,34 @@ if TYPE_CHECKING:
 _NARROWEST = 140
 
 
-def events(
-    monitor: Annotated[str | None, typer.Argument(help="Only those of this monitor.")] = None,
-    config: options.Config = options.CONFIG,
-    since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None,
-    anomalies: Annotated[bool, typer.Option("--anomalies", help="Anomalies only.")] = False,
+@dataclass(frozen=True)
+class Choice:
+    """What is to be shown."""
+
+    since: Annotated[datetime | None, typer.Option(help="From this UTC time on.")] = None
+    anomalies: Annotated[bool, typer.Option("--anomalies", help="Anomalies only.")] = False
     quarantine: Annotated[
         bool, typer.Option("--quarantine", help="Events that were rejected, and why.")
-    ] = False,
+    ] = False
+    dead: Annotated[
+        bool, typer.Option("--dead", help="Notifications that could not be delivered.")
+    ] = False
+    top: Annotated[int, typer.Option(help="Rows to print.", min=1, show_default=True)] = 20
+
+
+@takes_options
+def events(
+    monitor: Annotated[str | None, typer.Argument(help="Only those of this monitor.")] = None,
+    *,
+    config: options.Config = options.CONFIG,
+    choice: Choice,
     replay: Annotated[
         str | None,
         typer.Option(help='Reprocess this number of the quarantine, or "all".'),
     ] = None,
-    dead: Annotated[
-        bool, typer.Option("--dead", help="Notifications that could not be delivered.")
-    ] = False,
     requeue: Annotated[
         str | None, typer.Option(help="Send the dead notification of this key again.")
     ] = None,
-    top: Annotated[int, typer.Option(help="Rows to print.", min=1, show_default=True)] = 20,
     as_json: options.Json = False,
 ) -> None:
     """Show counts by monitor, or the last events of one with their scores.
@@ -45,10 +57,10 @@ def events(
     With --replay, events in quarantine are scored by today's settings and model, however late
     they are. It needs the store to itself: stop `tocsin up` first.
     """
-    from tocsin.cli import printing
     from tocsin.cli.alarms import known_monitor, opened
+    from tocsin.cli.printing import print_json
 
-    _check_options(monitor, anomalies or since is not None, quarantine or replay is not None, dead)
+    _check_choice(choice, monitor, replay)
     with opened(config) as (settings, stores):
         known_monitor(settings, stores, monitor)
         if requeue is not None:
@@ -56,41 +68,60 @@ def events(
             typer.echo(f"{requeue} will be sent again.")
             return
         if replay is not None:
-            from tocsin.monitor.quarantine import reprocess_quarantined
-
-            with printing.progress("Reprocessing"):
-                result = reprocess_quarantined(settings, stores, monitor, _numbers(replay))
-            _print_reprocessed(result, as_json)
+            _reprocess(settings, stores, monitor, replay, as_json=as_json)
             return
-        if dead:
-            found = [_dead(each) for each in stores.outbox.dead()[:top]]
-        elif quarantine:
-            found = [_quarantined(each) for each in stores.quarantine.list(monitor, limit=top)]
-        elif monitor is None:
-            counts = stores.counters.read()
-            names = dict.fromkeys((*settings.monitors, *sorted(counts)))
-            found = [{"monitor": name, "events": 0, **counts.get(name, {})} for name in names]
-        else:
-            found = _last(stores, monitor, since, anomalies, top)
+        found = _find(settings, stores, monitor, choice)
     if as_json:
-        printing.print_json(found)
+        print_json(found)
     else:
         _print(found)
 
 
-def _check_options(monitor: str | None, chosen: bool, quarantine: bool, dead: bool) -> None:
+def _check_choice(choice: Choice, monitor: str | None, replay: str | None) -> None:
     """Raise ParameterError for options that contradict each other."""
-    from tocsin.errors import ParameterError
-
-    if quarantine and dead:
+    elsewhere = choice.quarantine or replay is not None
+    if elsewhere and choice.dead:
         raise ParameterError("Give --quarantine or --dead, not both.")
-    if chosen and (monitor is None or quarantine or dead):
+    narrowed = choice.anomalies or choice.since is not None
+    if narrowed and (monitor is None or elsewhere or choice.dead):
         raise ParameterError("--anomalies and --since select events of one monitor: name it.")
 
 
-def _numbers(replay: str) -> list[int] | None:
-    from tocsin.errors import ParameterError
+def _find(
+    settings: Config, stores: Stores, monitor: str | None, choice: Choice
+) -> list[dict[str, Any]]:
+    """Return what was chosen as JSON values."""
+    if choice.dead:
+        return [_dead(each) for each in stores.outbox.dead()[: choice.top]]
+    if choice.quarantine:
+        return [_quarantined(each) for each in stores.quarantine.list(monitor, limit=choice.top)]
+    if monitor is not None:
+        return _last(stores, monitor, choice)
+    counts = stores.counters.read()
+    names = dict.fromkeys((*settings.monitors, *sorted(counts)))
+    return [{"monitor": name, "events": 0, **counts.get(name, {})} for name in names]
 
+
+def _reprocess(
+    settings: Config, stores: Stores, monitor: str | None, replay: str, *, as_json: bool
+) -> None:
+    """Reprocess events in quarantine, and print how many were accepted."""
+    from tocsin.cli.printing import count_anomalies, print_json, progress
+    from tocsin.monitor.quarantine import reprocess_quarantined
+
+    with progress("Reprocessing"):
+        result = reprocess_quarantined(settings, stores, monitor, _numbers(replay))
+    if as_json:
+        print_json(asdict(result))
+        return
+    typer.echo(
+        f"Reprocessed {result.taken:,}: {result.events:,} accepted "
+        f"({count_anomalies(result.anomalies)}), {result.duplicates:,} duplicates, "
+        f"{result.refused:,} rejected"
+    )
+
+
+def _numbers(replay: str) -> list[int] | None:
     if replay == "all":
         return None
     if not replay.isdecimal() or len(replay) > 18:
@@ -98,14 +129,17 @@ def _numbers(replay: str) -> list[int] | None:
     return [int(replay)]
 
 
-def _last(
-    stores: Stores, monitor: str, since: datetime | None, anomalies: bool, top: int
-) -> list[dict[str, Any]]:
+def _last(stores: Stores, monitor: str, choice: Choice) -> list[dict[str, Any]]:
     """Return the last events of a monitor, the newest first."""
     from tocsin.cli.printing_alarms import utc
 
     found = []
-    batches = stores.events.read(monitor, since=utc(since), newest=top, anomalies_only=anomalies)
+    batches = stores.events.read(
+        monitor,
+        since=utc(choice.since),
+        newest=choice.top,
+        anomalies_only=choice.anomalies,
+    )
     for batch in batches:
         decision = batch.decision
         frame = batch.frame.astype(object).where(batch.frame.notna(), None)
@@ -141,21 +175,6 @@ def _dead(pending: Pending) -> dict[str, Any]:
         "attempts": pending.attempts,
         "reason": pending.reason,
     }
-
-
-def _print_reprocessed(result: ReprocessResult, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from tocsin.cli.printing import count_anomalies, print_json
-
-    if as_json:
-        print_json(asdict(result))
-        return
-    typer.echo(
-        f"Reprocessed {result.taken:,}: {result.events:,} accepted "
-        f"({count_anomalies(result.anomalies)}), {result.duplicates:,} duplicates, "
-        f"{result.refused:,} rejected"
-    )
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:

@@ -35,5 +35,4 @@ def fit(
         printing.print_json({"model": str(out), "detector": name, "rows": count, "notes": notes})
         return
     typer.echo(f"Trained {name} on {count:,} {pipeline.item}. Wrote {out}")
-    for note in notes:
-        typer.echo(f"· {note}")
+    printing.print_notes(notes)

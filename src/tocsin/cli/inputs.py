@@ -53,10 +53,7 @@ class Input:
 
     def read_by(self, pipeline: BasePipeline) -> Input:
         """Return the same path, to be read with its columns as a trained pipeline knows them."""
-        again = Input(self.path, self.options, pipeline, needs_label=self._needs_label)
-        if "table" in self.__dict__ and not self.path.is_file():  # a pipe is read once
-            again.table = self.table
-        return again
+        return Input(self.path, self.options, pipeline, needs_label=self._needs_label)
 
     def split_label(self, table: pd.DataFrame) -> tuple[pd.DataFrame, IntArray | None]:
         """Return a table without its label column, and the labels (n,) if there is one.
@@ -143,9 +140,15 @@ def modality_cli(modality: str) -> ModalityCli[Any]:
     return made
 
 
+def modality_clis() -> list[ModalityCli[Any]]:
+    """Return what the command line knows of every modality, in the order in which it asks them."""
+    names = registry.modalities_of("cli.modalities")
+    return sorted(map(modality_cli, names), key=lambda cli: cli.order)
+
+
 def guess_modality(source: Input) -> ModalityCli[Any]:
-    """Return the modality that the options or the content of a path speak for."""
-    known = sorted(map(modality_cli, registry.modalities()), key=lambda cli: cli.order)
+    """Return the modality that the options, or else the content of a path, speak for."""
+    known = modality_clis()
     for cli in known:
         if cli.is_decided_by(source.options):
             return cli
@@ -154,9 +157,8 @@ def guess_modality(source: Input) -> ModalityCli[Any]:
 
 def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") -> None:
     """Raise ParameterError for options that only other modalities than this one take."""
-    known = [modality_cli(name) for name in registry.modalities()]
     for name in sorted(set(given) - cli.options):
-        takers = [other.modality for other in known if name in other.options]
+        takers = [other.modality for other in modality_clis() if name in other.options]
         if takers:
             raise ParameterError(
                 f"--{name.replace('_', '-')} is for {' or '.join(takers)}; this is taken as "

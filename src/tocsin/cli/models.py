@@ -22,15 +22,16 @@ def build_pipeline(cli: ModalityCli[Any], options: ModelOptions) -> BasePipeline
 
     Raises UnknownName and ParameterError.
     """
-    pipeline = cli.pipeline
+    pipeline_class = cli.pipeline_class
     given = {
         **options.values(),
         "detector": _build_detector(cli.modality, options),
         "training": _TRAINING[options.clean],
         **cli.settings(options),
     }
-    known = pipeline.parameter_names()
-    return pipeline(**{n: value for n, value in given.items() if n in known and value is not None})
+    known = pipeline_class.parameter_names()
+    settings = {name: given[name] for name in known if given.get(name) is not None}
+    return pipeline_class(**settings)
 
 
 def _build_detector(modality: str, options: ModelOptions) -> str | Detector:

@@ -47,7 +47,7 @@ Config = Annotated[
 
 
 @dataclass(frozen=True)
-class _Group:
+class OptionGroup:
     """Options that commands take together; see ``takes_options``."""
 
     def given(self) -> frozenset[str]:
@@ -64,7 +64,19 @@ class _Group:
 
 
 @dataclass(frozen=True)
-class DataOptions(_Group):
+class TrainingOptions(OptionGroup):
+    """What to train on in place of the data that are scored."""
+
+    train: Annotated[
+        Path | None, typer.Option(help="Train on this normal data instead of DATA.")
+    ] = None
+    train_rows: Annotated[
+        int | None, typer.Option(help="Train on the first N rows of DATA.", metavar="N", min=1)
+    ] = None
+
+
+@dataclass(frozen=True)
+class DataOptions(OptionGroup):
     """What the data are and where their labels stand."""
 
     kind: Annotated[
@@ -200,7 +212,7 @@ class ModelOptions(DataOptions):
 
 
 @dataclass(frozen=True)
-class ProtocolOptions(_Group):
+class ProtocolOptions(OptionGroup):
     """What detectors learn from when they are measured, and what they are measured on."""
 
     protocol: Annotated[
@@ -230,7 +242,7 @@ class ProtocolOptions(_Group):
 
 
 @dataclass(frozen=True)
-class OutputOptions(_Group):
+class OutputOptions(OptionGroup):
     """The files that a detection is written to."""
 
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None

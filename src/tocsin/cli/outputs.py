@@ -32,6 +32,8 @@ def write(
         pipeline.save(files.save)
     with score_writer(files.out) as write_scores:
         write_scores(loaded.cli.columns(detection))
+    if files.given() <= {"save", "out"}:
+        return
     report = registry.of_modality("report", loaded.cli.modality)
     for option, draw in report.pictures.items():
         if (path := getattr(files, option, None)) is not None:

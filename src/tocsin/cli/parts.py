@@ -62,31 +62,41 @@ def _section(title: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _list_or_show(kind: str, name: str | None, *, as_json: bool) -> None:
+    if name is None:
+        _list(kind, as_json=as_json)
+    else:
+        _show(kind, name, as_json=as_json)
+
+
+def _list(kind: str, *, as_json: bool) -> None:
     from tocsin import registry
-    from tocsin.cli import printing
+    from tocsin.cli.printing import print_json
+
+    names = registry.part_names(kind)
+    parts = [{"name": each, "summary": _summary(registry.find_part(kind, each))} for each in names]
+    if as_json:
+        print_json(parts)
+        return
+    for part in parts:
+        typer.echo(f"{part['name']:14} {part['summary']}")
+
+
+def _show(kind: str, name: str, *, as_json: bool) -> None:
+    from tocsin import registry
+    from tocsin.cli.printing import print_json
     from tocsin.settings.reference import explanation_of, nested_in, settings_of
 
-    if name is None:
-        known = {each: registry.find_part(kind, each) for each in registry.part_names(kind)}
-        summaries = {each: _summary(model) for each, model in known.items()}
-        if as_json:
-            printing.print_json(
-                [{"name": each, "summary": text} for each, text in summaries.items()]
-            )
-            return
-        for each, text in summaries.items():
-            typer.echo(f"{each:14} {text}")
-        return
     model = registry.find_part(kind, name)
-    groups = [(name, model), *((inner.__name__, inner) for inner in nested_in(model))]
+    groups = {name: model, **{inner.__name__: inner for inner in nested_in(model)}}
+    settings = {title: settings_of(group) for title, group in groups.items()}
     if as_json:
-        found = {title: [each._asdict() for each in settings_of(one)] for title, one in groups}
-        printing.print_json({"name": name, "summary": _summary(model), "settings": found})
+        values = {title: [each._asdict() for each in held] for title, held in settings.items()}
+        print_json({"name": name, "summary": _summary(model), "settings": values})
         return
     typer.echo(explanation_of(model))
-    for title, one in groups:
+    for title, held in settings.items():
         typer.echo(f"\n{title}")
-        for setting in settings_of(one):
+        for setting in held:
             typer.echo(f"  {setting.name:16} {setting.default:16} {setting.kind}")
 
 

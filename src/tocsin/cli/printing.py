@@ -77,6 +77,12 @@ def print_headline(found: str, details: str, notes: Sequence[str]) -> None:
         print_line(f"· {printable(note)}", "dim")
 
 
+def print_notes(notes: Sequence[str]) -> None:
+    """Print notes on a run, one line each."""
+    for note in notes:
+        print_line(f"· {printable(note)}")
+
+
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of equal names as a table; nothing for no rows."""
     from rich.console import Console

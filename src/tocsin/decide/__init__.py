@@ -37,7 +37,7 @@ _METHODS: dict[str, type[Calibration]] = {
 
 
 def methods() -> list[str]:
-    """Return the names of the ways to calibrate.
+    """Return the names of the calibrations.
 
     >>> methods()
     ['conformal', 'extreme_value', 'quantile']
@@ -52,7 +52,7 @@ def create(method: str = "conformal") -> Calibration:
     1.0
     """
     if method not in _METHODS:
-        raise UnknownName(f'There is no calibration "{method}"; known: {", ".join(methods())}.')
+        raise UnknownName(f'Unknown calibration "{method}"; known: {", ".join(methods())}.')
     return _METHODS[method]()
 
 

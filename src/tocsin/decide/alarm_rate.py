@@ -11,7 +11,7 @@ from tocsin.decide.intervals import intervals
 from tocsin.types import FloatArray
 
 MOST_POINTS = 0.05
-"""Whatever the alarms allowed, no larger share of normal points is flagged."""
+"""The largest share of normal points that is flagged, whatever the alarms allowed."""
 
 LEAST_ALARMS = 3
 """A rate at which the normal series would have raised fewer alarms is extrapolated."""
@@ -46,7 +46,7 @@ def alarm_heights(scores: Sequence[FloatArray], merged_within: int) -> FloatArra
 
 
 def threshold_for(heights: Calibration, alarms: float) -> float:
-    """Return the score that in as long a time normal series exceed in at most so many alarms.
+    """Return the score that normal series of the same duration exceed in at most ``alarms`` alarms.
 
     ``heights``: calibrated on ``alarm_heights``; fewer alarms than one are extrapolated as its
     method does, NEVER where it does not.

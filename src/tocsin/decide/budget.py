@@ -10,7 +10,7 @@ from tocsin.errors import ParameterError
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The share of normal items that may ring, given as such or as alarms a day.
+    """The share of normal items that may be flagged, given as a rate or as alarms per day.
 
     Raises ParameterError for a rate outside (0, 1).
 
@@ -27,14 +27,14 @@ class Budget:
 
     @classmethod
     def per_day(cls, alarms: float, events_per_day: float) -> Self:
-        """Return the budget of so many false alarms a day, out of so many events a day.
+        """Return the budget of ``alarms`` false alarms per day, out of ``events_per_day`` events.
 
         Raises ParameterError unless 0 < alarms < events_per_day.
         """
         if not 0 < alarms < events_per_day:
             raise ParameterError(
-                f"A budget needs more than 0 and fewer alarms than events a day; "
-                f"got {alarms} alarms a day of {events_per_day} events a day."
+                "alarms_per_day must lie between 0 and the number of events per day; "
+                f"got {alarms} alarms and {events_per_day} events per day."
             )
         return cls(alarms / events_per_day)
 

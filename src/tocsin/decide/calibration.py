@@ -1,4 +1,4 @@
-"""What every way of calibrating has in common: sorted scores of normal items, and counting."""
+"""What all calibrations share: sorted scores of normal items, and counting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Calibration(Stateful, ABC):
     ``s > threshold(rate)`` exactly if ``p_values([s]) <= rate``.
 
     At most 100,000 calibration scores are kept. Beyond that the 50,000 highest are exact, and
-    of the others every so many-th is kept; a p-value there is rounded up, by less than
+    of the others an evenly spaced part is kept; a p-value there is rounded up, by less than
     (n − 50,000)/50,000 counts.
     """
 
@@ -42,7 +42,7 @@ class Calibration(Stateful, ABC):
     def fit(self, scores: ArrayLike, independent: float | None = None) -> Self:
         """Keep the scores (n,) of normal items that the model has not been trained on.
 
-        ``independent``: how many independent items they are worth, n if nothing is said. Raises
+        ``independent``: how many independent items they are worth, n if not given. Raises
         InputError for an empty array, another shape, or values that are not finite.
         """
         ordered = np.sort(check_scores(scores))
@@ -64,7 +64,7 @@ class Calibration(Stateful, ABC):
 
     @property
     def resolution(self) -> float:
-        """The smallest rate that counting can promise: 1/(m + 1) of m independent scores."""
+        """The smallest rate that counting supports: 1/(m + 1) of m independent scores."""
         self._check_fitted()
         return 1 / (self.independent_ + 1)
 
@@ -114,7 +114,7 @@ def check_scores(scores: ArrayLike) -> FloatArray:
     """Return scores (n,) as float64. Raises InputError for another shape or infinite values."""
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1:
-        raise InputError(f"Scores are one number an item; got an array of shape {values.shape}.")
+        raise InputError(f"Scores are one number per item; got an array of shape {values.shape}.")
     if not np.isfinite(values).all():
         raise InputError(
             f"{int((~np.isfinite(values)).sum())} of {len(values)} scores are not finite."

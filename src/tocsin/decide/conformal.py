@@ -12,7 +12,7 @@ class Conformal(Calibration):
     If new normal items are exchangeable with the calibration items, P(p ≤ rate) ≤ rate for
     every rate, whatever the detector and the distribution (Vovk, Gammerman & Shafer,
     Algorithmic Learning in a Random World, 2005; Laxhammar & Falkman, 2014). Below
-    ``resolution`` nothing can be flagged: 60 scores promise no less than 1.6 %.
+    ``resolution`` nothing can be flagged: 60 scores support no rate below 1.6 %.
 
     >>> calibration = Conformal().fit([1.0, 2.0, 3.0, 4.0])
     >>> calibration.p_values([0.0, 3.0, 9.0]).tolist()

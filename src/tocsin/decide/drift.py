@@ -8,7 +8,7 @@ from tocsin.decide.calibration import Calibration
 from tocsin.types import BoolArray
 
 FEWEST_ITEMS = 50
-"""A shorter stretch of many anomalies is an event, and no drift."""
+"""A shorter stretch of many anomalies is an event, not a drift."""
 
 _FACTOR = 2
 _CHANCE = 1e-4
@@ -20,10 +20,10 @@ def drifting_stretch(
     """Return first and last of the items (n,) of which too many are flagged, or None.
 
     The stretch is the one with the largest excess over twice the rate. It counts if it has 50
-    items or more, and so many alarms are improbable under the budget: a threshold that k of m
+    items or more, and its alarms are improbable under the budget: a threshold that k of m
     independent calibration scores exceed is exceeded by new ones at a rate with a beta
-    distribution, and a stretch holds as many independent items as such a stretch of calibration
-    scores does.
+    distribution, and a stretch holds as many independent items as one of calibration scores
+    of that length.
 
     >>> from tocsin.decide import Conformal
     >>> calibration = Conformal().fit(np.arange(1000.0))
@@ -45,7 +45,7 @@ def drifting_stretch(
     items, alarms = max(round(length * worth), 1), round(flagged * worth)
     above = rate * (calibration.independent_ + 1)
     chance = betabinom.sf(alarms - 1, items, above, calibration.independent_ + 1 - above)
-    # So many stretches of this length might have been the one.
+    # The stretch could have been at any of these places.
     return (first, last) if chance * len(is_anomaly) / length < _CHANCE else None
 
 

@@ -19,7 +19,7 @@ _PRIOR_SCORES = 10
 class ExtremeValue(Conformal):
     """Conformal up to the highest calibration score, a generalised Pareto tail beyond it.
 
-    Every rate that counting can promise (``resolution`` and above) keeps its conformal
+    Every rate that counting supports (``resolution`` and above) keeps its conformal
     guarantee; smaller ones are extrapolated. The tail is fitted to what the min(n/5, 3√n)
     highest scores exceed the next one by (peaks over threshold: Pickands, Annals of Statistics
     1975), with probability-weighted moments (Hosking & Wallis, Technometrics 1987). Its shape is

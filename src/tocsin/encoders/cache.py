@@ -22,7 +22,7 @@ _AT_ONCE = 500  # keys of one query
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made anew: ``TOCSIN_CACHE``, or the system's own place.
+    """Return the folder for what can be made again: ``TOCSIN_CACHE``, or the system's own place.
 
     ``TOCSIN_CACHE=off`` leaves the place as it is, and keeps no embeddings there.
     """
@@ -37,20 +37,20 @@ def cache_folder() -> Path:
 
 
 def is_off() -> bool:
-    """Return whether the user wants no embeddings on disk."""
+    """Return whether embeddings are not to be kept on disk."""
     return os.environ.get("TOCSIN_CACHE", "").lower() == "off"
 
 
 def key_of(fingerprint: str, text: str) -> bytes:
-    """Return the key (32 bytes) of a text under an encoder; the text cannot be told from it."""
+    """Return the key (32 bytes) of a text under an encoder; it does not reveal the text."""
     return hashlib.sha256(f"{fingerprint}:{text}".encode(errors="surrogatepass")).digest()
 
 
 class EmbeddingCache:
-    """Vectors by key in one SQLite file; beyond ``max_bytes`` the oldest ones go.
+    """Vectors by key in one SQLite file; beyond ``max_bytes`` the oldest ones are dropped.
 
-    The file is the user's alone to read. One that is damaged is begun anew, and one that cannot
-    be read or written holds nothing: a cache never keeps work from being done. Processes may
+    The file is the user's alone to read. A damaged one is replaced, and one that cannot be
+    read or written holds nothing: a cache never stops the work. Processes may
     share it.
 
     >>> import tempfile
@@ -79,7 +79,7 @@ class EmbeddingCache:
                     for key, vector in file.execute(query, some):
                         found[key] = np.frombuffer(vector, dtype="<f4").copy()
         except (sqlite3.DatabaseError, OSError, ValueError) as error:
-            self._begin_anew(error)
+            self._discard(error)
             return {}
         return found
 
@@ -93,7 +93,7 @@ class EmbeddingCache:
                 file.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
                 self._shrink(file)
         except (sqlite3.DatabaseError, OSError) as error:
-            self._begin_anew(error)
+            self._discard(error)
 
     def _open(self) -> sqlite3.Connection:
         file = sqlite3.connect(self.path)
@@ -116,7 +116,7 @@ class EmbeddingCache:
                 (drop,),
             )
 
-    def _begin_anew(self, error: Exception) -> None:
+    def _discard(self, error: Exception) -> None:
         """Remove a damaged file; one that is only locked, full or out of reach stays."""
         if not isinstance(error, sqlite3.OperationalError | OSError):
             self.path.unlink(missing_ok=True)

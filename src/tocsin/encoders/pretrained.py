@@ -192,7 +192,7 @@ def batches(lengths: Sequence[int] | IntArray, at_once: int) -> Iterator[IntArra
 
 @contextmanager
 def quietly(transformers: Any) -> Iterator[None]:
-    """Keep transformers from drawing progress bars and from telling which weights it left out."""
+    """Keep transformers from drawing progress bars and from listing the weights it left out."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -206,7 +206,7 @@ def quietly(transformers: Any) -> Iterator[None]:
 
 
 def _positions(network: nn.Module) -> int:
-    """Return the number of tokens that a network can tell the positions of."""
+    """Return the number of tokens that a network has positions for."""
     return int(getattr(network.config, "max_position_embeddings", None) or MAX_TOKENS)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import rankdata, wilcoxon
 
 from tocsin.errors import InputError, UnknownName
-from tocsin.evaluate.metrics.names import measure_name
+from tocsin.evaluate.metrics.names import humanised
 from tocsin.types import FloatArray
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     from rich.table import Table
 
     count = len(comparison.datasets)
-    title = f"{measure_name(comparison.metric)} over {count} sets"
+    title = f"{humanised(comparison.metric)} over {count} sets"
     table = Table(title=title, title_justify="left")
     table.add_column("detector")
     for name in ("mean", "mean rank", "wins", "losses", "ties", "p"):

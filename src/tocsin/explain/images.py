@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from tocsin.types import MapArray, Reason, Region
 
-__all__ = ["WHOLE", "explain_map", "fitted", "named", "whole"]
+__all__ = ["WHOLE", "describe_region", "explain_map", "explain_whole", "resize_map"]
 
 WHOLE = "image as a whole"
-"""The name of the reason where a detector does not say where."""
+"""The name of the reason where a detector does not locate it."""
 
 _LONGEST = 512
 _TOUCHING = np.ones((3, 3))  # cells that touch at a corner are connected
@@ -24,8 +24,8 @@ def explain_map(
 
     ``heat``: a map (rows, columns) over the whole image, whose ``size`` is height and width. Hot
     is what exceeds the threshold; if nothing does, what exceeds the middle between the map's
-    median and its peak. There are at most ``most`` parts, found on a grid of 512 cells a side at
-    most: boxes in a larger image are that coarse. A reason is named by its box, with its peak,
+    median and its peak. There are at most ``most`` parts, found on a grid of at most 512 cells per
+    side: boxes in a larger image are that coarse. A reason is named by its box, with its peak,
     the threshold, and its share of all heat above it. An even map has no parts; the reason then
     is the image as a whole.
 
@@ -39,10 +39,10 @@ def explain_map(
     """
     height, width = size
     shrunk = min(1.0, _LONGEST / max(size))
-    grid = fitted(heat, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
+    grid = resize_map(heat, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
     peak, middle = float(grid.max()), float(np.median(grid))
     if peak <= middle:
-        return (), whole(score, threshold)
+        return (), explain_whole(score, threshold)
     level = threshold if peak > threshold else (peak + middle) / 2
     labels, count = ndimage.label(grid > level, _TOUCHING)
     down, across = height / grid.shape[0], width / grid.shape[1]
@@ -61,21 +61,21 @@ def explain_map(
     found = sorted(found, key=lambda pair: -pair[0].peak)[:most]
     total = sum(excess for _, excess in found)
     reasons = (
-        Reason(named(region), region.peak, _expected(threshold), excess / total)
+        Reason(describe_region(region), region.peak, _expected(threshold), excess / total)
         for region, excess in found
     )
     return tuple(region for region, _ in found), tuple(reasons)
 
 
-def whole(score: float, threshold: float) -> tuple[Reason, ...]:
-    """Return the reason where nothing says where: the image as a whole, with its score."""
+def explain_whole(score: float, threshold: float) -> tuple[Reason, ...]:
+    """Return the reason where nothing is located: the image as a whole, with its score."""
     return (Reason(WHOLE, score, _expected(threshold), 1.0),)
 
 
-def named(region: Region) -> str:
+def describe_region(region: Region) -> str:
     """Return where a region is, in words.
 
-    >>> named(Region(120, 40, 180, 90, 2000, 7.5))
+    >>> describe_region(Region(120, 40, 180, 90, 2000, 7.5))
     'x 120–180, y 40–90'
     """
     return f"x {region.left}–{region.right}, y {region.top}–{region.bottom}"
@@ -85,10 +85,10 @@ def _expected(threshold: float) -> float | None:
     return threshold if np.isfinite(threshold) else None
 
 
-def fitted(heat: MapArray, size: tuple[int, int]) -> MapArray:
+def resize_map(heat: MapArray, size: tuple[int, int]) -> MapArray:
     """Return a heat map brought to a size, height and width, by interpolating.
 
-    >>> fitted(np.ones((2, 2), dtype=np.float32), (4, 6)).shape
+    >>> resize_map(np.ones((2, 2), dtype=np.float32), (4, 6)).shape
     (4, 6)
     """
     resized = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32)).resize(

@@ -25,7 +25,7 @@ _MOST_WORDS = 60
 _MOST_KINDS, _MOST_CHANGED_LINES = 60, 30_000
 
 Namer = Callable[[int], str]
-"""Gives the text of a template."""
+"""Gives the text of a template, by its number."""
 
 
 def explain_session(
@@ -38,7 +38,7 @@ def explain_session(
     first line that is in another place is named, or else what leaving a kind out changes. Of a
     single line, each word that ``near`` lacks weighs what the score falls by without it and
     what that of ``near`` rises by with it; so do its values, and its level, component and
-    template where those of ``near`` are others. What was seen and expected of kinds and words
+    template where they differ from those of ``near``. What was seen and expected of kinds and words
     is how often they occur. Bounded: 60 words, 60 kinds, and fewer of long sessions.
 
     >>> from tocsin.registry import create
@@ -48,9 +48,9 @@ def explain_session(
     (Reason(name='kind -1', seen=1, expected=0, weight=1.0),)
     """
     if is_line(session) and (near is None or is_line(near)):
-        found = _of_line(detector, session, near, name)
+        found = _explain_line(detector, session, near, name)
     else:
-        found = _of_kinds(detector, session, near, name)
+        found = _explain_kinds(detector, session, near, name)
     total = sum(reason.weight for reason in found)
     found = sorted((r for r in found if r.weight > 0), key=lambda r: -r.weight)[:top]
     return tuple(Reason(r.name, r.seen, r.expected, r.weight / total) for r in found)
@@ -58,14 +58,14 @@ def explain_session(
 
 def messages_of(session: LogSession, name: Namer, most: int) -> tuple[str, ...]:
     """Return the first messages of a session with their levels and components."""
-    told = []
+    messages = []
     for line in lines_of(session)[:most]:
         words = (line.level, line.component and f"{line.component}:", line.message)
-        told.append(" ".join(filter(None, words)) or name(line.template))
-    return tuple(told)
+        messages.append(" ".join(filter(None, words)) or name(line.template))
+    return tuple(messages)
 
 
-def _of_kinds(
+def _explain_kinds(
     detector: Detector, session: LogSession, near: LogSession | None, name: Namer
 ) -> list[Reason]:
     own, normal = lines_of(session), [] if near is None else lines_of(near)
@@ -83,7 +83,7 @@ def _of_kinds(
     rise = scores([_changed(normal, own, kind) for kind in kinds], usual) - usual
     weights = np.maximum(fall, 0) + np.maximum(rise, 0)
     if not weights.any() and seen == expected:
-        return _of_order(own, normal, name)
+        return _explain_order(own, normal, name)
     if not weights.any():
         weights = np.maximum(score - scores([_changed(own, [], k) for k in kinds], score), 0)
     return [
@@ -100,7 +100,7 @@ def _most_different(seen: Counter[Any], expected: Counter[Any]) -> list[tuple[in
     )
 
 
-def _of_order(own: list[Line], normal: list[Line], name: Namer) -> list[Reason]:
+def _explain_order(own: list[Line], normal: list[Line], name: Namer) -> list[Reason]:
     """Return the first line that is in another place than in a session of the same lines."""
     moved = (pair for pair in zip(own, normal, strict=True) if pair[0].kind != pair[1].kind)
     if (pair := next(moved, None)) is None:
@@ -109,7 +109,7 @@ def _of_order(own: list[Line], normal: list[Line], name: Namer) -> list[Reason]:
     return [Reason("order", here, there, 1.0)]
 
 
-def _of_line(
+def _explain_line(
     detector: Detector, session: LogSession, near: LogSession | None, name: Namer
 ) -> list[Reason]:
     line = lines_of(session)[0]
@@ -129,7 +129,7 @@ def _of_line(
 
 
 def _differences(line: Line, normal: Line, name: Namer) -> Iterator[tuple[Reason, Line, Line]]:
-    """Yield what a line has and a normal one has not, the line without it, the other with it."""
+    """Yield what only a line has, the line without it, and the normal one with it."""
     seen, expected = Counter(line.message.split()), Counter(normal.message.split())
     for word in [each for each in seen if seen[each] > expected[each]][:_MOST_WORDS]:
         rest = " ".join(each for each in line.message.split() if each != word)

@@ -50,7 +50,7 @@ class _Word(NamedTuple):
     after: int
     """Where the next word begins."""
     form: str
-    """What its repetitions are recognised by."""
+    """What its repetitions share."""
 
 
 class TextBackground(Stateful):
@@ -116,14 +116,14 @@ def explain_texts(
     background: TextBackground,
     top: int,
 ) -> Iterator[tuple[tuple[Reason, ...], tuple[TextMark, ...]]]:
-    """Yield of each text what made it anomalous, and where in it that stands.
+    """Yield what made each text anomalous, and where that is in the text.
 
     The first reasons are at most ``top`` words, each with its share of all that is marked. A
     word weighs what the score falls by without it, wherever it stands, and what that of the
-    nearest normal text rises by with it, if that lacks it: where everything is strange, to leave
-    out one word helps little. Long texts are cut into 24 parts, the heaviest of which are cut
-    again. Of a detector with ``token_surprise``, a word weighs what its tokens surprise more
-    than half of the text's tokens do. The further reasons are what a detector with
+    nearest normal text rises by with it, if that lacks it: where everything is strange, leaving
+    out one word changes little. Long texts are cut into 24 parts, the heaviest of which are cut
+    again. For a detector with ``token_surprise``, a word weighs by how much its tokens
+    surprise more than half of the text's tokens. The further reasons are what a detector with
     ``view_scores`` finds unusual in the whole text, each with its share of the score: the view
     by a plain name; for "style" the statistics that nine of ten texts in ``background`` do not
     have, as seen and as usual.
@@ -140,20 +140,20 @@ def explain_texts(
     found = detector.view_scores(list(texts)) if has_views else {}
     for i, text in enumerate(texts):
         near = background.nearest(text) or next(iter(background.texts_), "")
-        words, marks = _marked(detector, text[:LONGEST], near, top)
+        words, marks = _mark_words(detector, text[:LONGEST], near, top)
         scores = {name: float(values[i]) for name, values in found.items()}
-        yield (*words, *_of_whole(scores, text[:LONGEST], background)), marks
+        yield (*words, *_explain_whole(scores, text[:LONGEST], background)), marks
 
 
-def _marked(
+def _mark_words(
     detector: Detector, text: str, near: str, top: int
 ) -> tuple[tuple[Reason, ...], tuple[TextMark, ...]]:
     """Return the heaviest words as reasons, and the places where they stand."""
-    words = _words(text)
+    words = _split_words(text)
     if isinstance(detector, ScoresByToken):
-        weight = _surprise(detector, text, words)
+        weight = _weigh_by_surprise(detector, text, words)
     else:
-        weight = _weight(detector, text, words, near)
+        weight = _weigh_words(detector, text, words, near)
     heaviest = sorted((form for form in weight if weight[form] > 0), key=lambda f: -weight[f])[:top]
     total = sum(weight[form] for form in heaviest)
     kept = [form for form in heaviest if weight[form] >= _LEAST_SHARE * total]
@@ -167,23 +167,23 @@ def _marked(
     return tuple(reasons), tuple(sorted(marks, key=lambda mark: mark.start))
 
 
-def _weight(detector: Detector, text: str, words: list[_Word], near: str) -> dict[str, float]:
+def _weigh_words(detector: Detector, text: str, words: list[_Word], near: str) -> dict[str, float]:
     """Return what each word of the heaviest parts of a text adds to the score."""
     forms = list(dict.fromkeys(word.form for word in words))
     if len(forms) < 2:
         return dict.fromkeys(forms, 1.0)
     while len(forms) > _MOST_PARTS:
         parts = [part.tolist() for part in np.array_split(np.array(forms, object), _MOST_PARTS)]
-        added = _added(detector, text, words, near, parts)
+        added = _weigh_parts(detector, text, words, near, parts)
         best = np.sort(np.argsort(-added, kind="stable")[:_KEPT_PARTS])
         forms = [form for i in best if added[i] > 0 for form in parts[i]]
     if not forms:
         return {}
-    added = _added(detector, text, words, near, [[form] for form in forms])
+    added = _weigh_parts(detector, text, words, near, [[form] for form in forms])
     return dict(zip(forms, added.tolist(), strict=True))
 
 
-def _added(
+def _weigh_parts(
     detector: Detector, text: str, words: list[_Word], near: str, parts: list[list[str]]
 ) -> FloatArray:
     """Return what the words of each part add to the score of a text, and to that of another."""
@@ -192,7 +192,7 @@ def _added(
     for part in map(frozenset, parts):
         rest = (text[word.start : word.after] for word in words if word.form not in part)
         variants.append(lead + "".join(rest))
-    known = {word.form for word in _words(near)}
+    known = {word.form for word in _split_words(near)}
     new = [[first[form] for form in part if form not in known] for part in parts]
     variants += [" ".join([near, *some]) for some in new]
     score, usual, *others = detector.score(variants).values
@@ -201,7 +201,7 @@ def _added(
     return added
 
 
-def _surprise(detector: ScoresByToken, text: str, words: list[_Word]) -> dict[str, float]:
+def _weigh_by_surprise(detector: ScoresByToken, text: str, words: list[_Word]) -> dict[str, float]:
     """Return how much more surprising the tokens of each word are than half of the tokens."""
     tokens, values = detector.token_surprise([text])[0]
     begins = np.cumsum([0, *map(len, tokens)])[:-1]
@@ -216,18 +216,20 @@ def _surprise(detector: ScoresByToken, text: str, words: list[_Word]) -> dict[st
     return weight
 
 
-def _of_whole(scores: dict[str, float], text: str, background: TextBackground) -> Iterator[Reason]:
+def _explain_whole(
+    scores: dict[str, float], text: str, background: TextBackground
+) -> Iterator[Reason]:
     """Yield what is unusual about a text as a whole, the heaviest first."""
     ranked = sorted(scores, key=lambda name: (-scores[name], name))
     drove = [name for name in ranked if scores[name] >= _TELLING][:_MOST_VIEWS] or ranked[:1]
     total = sum(scores.values()) or 1.0
     for name in drove:
         share = scores[name] / total
-        told = list(_style(text, background, share)) if name == "style" else []
-        yield from told or [Reason(_VIEWS.get(name, name), None, None, share)]
+        reasons = list(_explain_style(text, background, share)) if name == "style" else []
+        yield from reasons or [Reason(_VIEWS.get(name, name), None, None, share)]
 
 
-def _style(text: str, background: TextBackground, share: float) -> Iterator[Reason]:
+def _explain_style(text: str, background: TextBackground, share: float) -> Iterator[Reason]:
     """Yield the statistics of a text that few normal texts have, which share a weight."""
     if not len(background.texts_):
         return
@@ -244,7 +246,7 @@ def _style(text: str, background: TextBackground, share: float) -> Iterator[Reas
         yield Reason(name, round(here, 4), round(there, 4), share * float(abs(out[i]) / total))
 
 
-def _words(text: str) -> list[_Word]:
+def _split_words(text: str) -> list[_Word]:
     return [
         _Word(found.start(), found.end(1), found.end(), _form(found[1]))
         for found in _WORD.finditer(text)
@@ -273,11 +275,11 @@ def _counts(texts: Sequence[str]) -> csr_array:
 
 
 def _forms(text: str) -> list[str]:
-    return [word.form for word in _words(text)]
+    return [word.form for word in _split_words(text)]
 
 
 def _weighted(counts: csr_array, weights: FloatArray) -> csr_array:
-    """Return rows of length 1, the rarer a word the heavier; those without words are empty."""
+    """Return rows of length 1, the rarer a word, the heavier; rows without words are empty."""
     values = np.log1p(counts.data) * weights[counts.indices]
     row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     length = np.sqrt(np.bincount(row, weights=values * values, minlength=counts.shape[0]))

@@ -14,7 +14,7 @@ class Categories:
     """The categories among the columns of X (n, d), as ``TablePreparer`` writes them down.
 
     ``blocks``: the columns of each, a run in which every row has one value other than 0, and
-    all have the same. ``others`` (d,) bool: the columns that belong to none.
+    all have the same. ``others`` (d,) bool: the columns that belong to no category.
 
     >>> X = np.array([[1.5, 1, 0], [0.2, 1, 0], [0.7, 0, 1]])
     >>> categories = Categories(X)
@@ -50,7 +50,7 @@ class Categories:
 
 
 def _end_of_block(X: FloatArray, high: FloatArray, indicators: BoolArray, first: int) -> int:
-    """Return the end of the category that begins with a column, the column itself for none."""
+    """Return the end of the category that begins with a column, the column itself without one."""
     filled = np.zeros(len(X), dtype=bool)
     for column in range(first, X.shape[1]):
         here = X[:, column] > 0

@@ -1,4 +1,4 @@
-"""Scalings of columns, each knowing where a reference row stands among the others alone.
+"""Scalings of columns, each with the position of a reference row among the others alone.
 
 A row that is the extreme of its column widens the scale it is measured on; a new row does
 not. ``leave_one_out`` undoes this, so that reference rows score as new rows would.
@@ -188,8 +188,8 @@ class ArcsinhScaling:
 class MixedScaling:
     """Arcsinh scaling, of fewer than 80 rows robust scaling; a category varies as one column.
 
-    Scaled one by one, the columns of a category of many values would outweigh all others. Of
-    few rows how far one stands out is all that tells, and arcsinh would hide it.
+    Scaled one by one, the columns of a category of many values would outweigh all others. With
+    few rows, how far one stands out is all there is, and arcsinh would hide it.
 
     >>> X = np.array([[1.0, 1, 0, 0], [2, 0, 1, 0], [3, 0, 0, 1], [4, 1, 0, 0]])
     >>> MixedScaling(X).transform(X)[:, 1:].var(axis=0).sum().round(6)
@@ -222,7 +222,7 @@ class HeavyTailScaling:
     """Standard scaling, but mid-rank scaling where the reference is heavy-tailed.
 
     Heavy-tailed is a column with a kurtosis above 9 (the normal distribution has 3, the Laplace
-    6): its deviation is that of a few far values and says little about the others.
+    6): its deviation is that of a few far values and describes the others badly.
 
     >>> column = np.array([[0.0], [1.0], [2.0]])
     >>> HeavyTailScaling(column).transform(column + 1).round(2).ravel().tolist()
@@ -253,6 +253,6 @@ class HeavyTailScaling:
 
 
 def _usable(width: FloatArray, largest: FloatArray) -> FloatArray:
-    """Return the width with 1 for columns that only rounding tells from constant ones."""
+    """Return the width with 1 for columns that are constant up to rounding."""
     usable = np.minimum(width, np.finfo(float).max)
     return np.where(width > 10 * np.finfo(float).eps * largest, usable, 1.0)

@@ -13,8 +13,8 @@ _GROUP = 32
 class NeighbourSearch:
     """The k nearest of the reference rows (m, d), by Euclidean distance.
 
-    Squared distances, less the query's own norm, come from one matrix product a block. Among
-    many rows the k nearest are looked for only in the k of the interleaved groups with the
+    Squared distances, less the query's own norm, come from one matrix product per block. Among
+    many rows the k nearest are sought only in the k of the interleaved groups with the
     smallest minima, which must hold them. Blocks always have the same shape, so that a query
     gets the same neighbours whatever queries stand beside it.
 

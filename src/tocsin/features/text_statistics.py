@@ -1,4 +1,4 @@
-"""Fifteen statistics of how a text is written, whatever it says."""
+"""Fifteen statistics of how a text is written, whatever it is about."""
 
 from __future__ import annotations
 

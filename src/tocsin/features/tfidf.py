@@ -1,4 +1,4 @@
-"""Texts as sparse rows: n-grams of words or characters, the rarer the heavier."""
+"""Texts as sparse rows: n-grams of words or characters, the rarer, the heavier."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tfidf(Stateful):
     ``unit``: "word" for n-grams of words of two or more letters or digits, "char" for n-grams
     of characters within words. ``shortest`` and ``longest`` are the n of the n-grams. Case is
     folded, and n-grams that no training text has are left out. A text of which nothing is left
-    is at right angles to every other. Texts are cut at 20,000 characters.
+    is orthogonal to every other. Texts are cut at 20,000 characters.
 
     >>> rows = Tfidf().fit(["disk full", "disk ok"]).transform(["full disk", "disk ok", "why?"])
     >>> (rows @ rows.T).toarray().round(2).tolist()

@@ -1,4 +1,4 @@
-"""Windows of a series: its dominant period, cutting it up, and putting scores together again."""
+"""Windows of a series: its dominant period, cutting it up, and combining scores again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tocsin.types import FloatArray, IntArray
 
 SHORTEST_PERIOD, LONGEST_PERIOD = 6, 300
 USUAL_PERIOD = 125
-"""Taken where the autocorrelation shows none, as is usual in the field's benchmarks."""
+"""Taken where the autocorrelation shows no period, as is usual in the field's benchmarks."""
 
 
 def dominant_period(x: FloatArray, most: int = 20_000) -> int:
     """Return the dominant period of a series (n,) in points, from its autocorrelation.
 
     The highest local maximum of the autocorrelation of the first ``most`` points at lags of 3
-    to 300; 125 where there is none or it is below 6, and never more than a quarter of the series.
+    to 300; 125 without one or if it is below 6, and never more than a quarter of the series.
 
     >>> dominant_period(np.sin(np.arange(2000) * 2 * np.pi / 40))
     40
@@ -64,7 +64,7 @@ def starts(n: int, length: int, most: int) -> IntArray:
 
 
 def average_over_windows(scores: FloatArray, begin: IntArray, length: int, n: int) -> FloatArray:
-    """Return a score (n,) a point: the mean over the windows that cover it.
+    """Return one score per point (n,): the mean over the windows that cover it.
 
     ``scores`` (w,) of windows that begin at ``begin`` (w,), ascending. A point that no window
     covers takes the score of the nearest point that one does.
@@ -99,9 +99,9 @@ def smooth(x: FloatArray, width: int) -> FloatArray:
 
 
 def smooth_among(x: FloatArray, width: int, usual: FloatArray) -> FloatArray:
-    """Return the centred moving mean of x (n, k); what is not there counts as usual (k,).
+    """Return the centred moving mean of x (n, k); what is beyond its ends counts as usual (k,).
 
-    A mean over the few points at an end would be unsteady, and end above any threshold.
+    A mean over the few points at an end would be unsteady, and exceed any threshold.
 
     >>> smooth_among(np.array([[4.0], [1.0]]), 3, np.array([1.0])).ravel().tolist()
     [2.0, 2.0]

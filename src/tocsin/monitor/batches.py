@@ -1,4 +1,4 @@
-"""Batches of events: joined, thinned out, and their columns made of one type each."""
+"""Batches of events: merged, selected, and with columns of one type each."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def nothing() -> Batch:
 
 
 def merge(batches: Sequence[Batch]) -> Batch:
-    """Return batches of one source, one after the other, as one; the last one's offset holds.
+    """Return consecutive batches of one source as one, with the offset of the last.
 
-    Either all that hold events have ids, or none. What acknowledges them is left out.
+    Either all that hold events have ids, or none has. ``acknowledge`` is left out.
     """
     if len(batches) == 1:
         return batches[0]
@@ -57,7 +57,7 @@ def merge(batches: Sequence[Batch]) -> Batch:
 
 
 def chosen(batch: Batch, which: BoolArray) -> Batch:
-    """Return the events of a batch that are chosen, (n,) bool."""
+    """Return the events of a batch for which ``which``, (n,) bool, is True."""
     if which.all():
         return batch
     at = np.flatnonzero(which).tolist()
@@ -95,10 +95,10 @@ def _bounded_name(name: str) -> str:
 
 
 def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
-    """Return a batch whose columns hold values of one type, and how many were no numbers.
+    """Return a batch whose columns hold one type each, and how many values were not numbers.
 
-    ``numeric``: the columns that hold numbers, whose other values become missing. Of other
-    columns with values of several types, those become numbers that are mostly so, the rest text.
+    ``numeric``: columns that hold numbers, whose other values become missing. Other columns with
+    values of several types become numbers where most values are numbers, and text otherwise.
     """
     changed: dict[Any, Any] = {}
     lost = 0
@@ -120,7 +120,7 @@ def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
 
 
 def raw(batch: Batch, i: int) -> str:
-    """Return an event as JSON text that can be given again, cut if it is large."""
+    """Return an event as JSON text that a source could read again, cut if it is large."""
     event = {"time": f"{batch.times[i]}Z"}
     if batch.entities is not None:
         event["entity"] = batch.entities[i]

@@ -17,7 +17,7 @@ from tocsin.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: its problem, None for none, or a note."""
+    """One thing that was checked: its problem, None for none, or a note."""
 
     what: str
     problem: str | None = None
@@ -25,25 +25,25 @@ class Finding:
 
 
 def findings(path: Path) -> list[Finding]:
-    """Return what was looked at in a configuration: it, the store, models and responders.
+    """Return what was checked: the configuration itself, the store, models and responders.
 
     Raises ConfigError when the file itself cannot be used.
     """
     settings = config.read(path)
     found = [
         Finding(str(path), note=f"monitors: {', '.join(settings.monitors)}"),
-        _tried("store", partial(_store, settings)),
+        _try("store", partial(_store, settings)),
     ]
     for name, monitor in settings.monitors.items():
-        found.append(_tried(f"monitor {name}", partial(_model, monitor)))
+        found.append(_try(f"monitor {name}", partial(_model, monitor)))
     for name, responder in responders_of(settings).items():
         found.append(Finding(f"responder {name}", responder.check()))
     return found
 
 
-def _tried(what: str, look: Callable[[], str]) -> Finding:
+def _try(what: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(what, note=look())
+        return Finding(what, note=check())
     except TocsinError as error:
         return Finding(what, str(error))
 
@@ -60,5 +60,5 @@ def _model(monitor: config.Monitor) -> str:
     except NotAModel:
         untrained(monitor)
         after = monitor.training.after
-        return f"{source}; there is no model yet: trained from the first {after:,} events"
+        return f"{source}; no model yet; one is trained on the first {after:,} events"
     return f"{source}; scored by {scorer.name}"

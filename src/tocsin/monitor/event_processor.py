@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,54 +19,39 @@ from tocsin.alarms.policy import Storm
 from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
-from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
-from tocsin.monitor.batches import as_datetime64, bounded, chosen, nothing, plain, raw, typed
+from tocsin.errors import NotAllowed, StoreUnavailable
+from tocsin.monitor.admission import PreparedBatch, drop_known, reject_by_time
+from tocsin.monitor.batches import bounded, nothing, plain, typed
 from tocsin.monitor.health import Health
+from tocsin.monitor.judging import judge
 from tocsin.monitor.models import scorer_class
 from tocsin.monitor.notifications import enqueue_notifications
 from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
+from tocsin.monitor.reading import read_context
 from tocsin.monitor.scorers import Description, Scorer
 from tocsin.monitor.stores import Stores
-from tocsin.store.events import EventStore
-from tocsin.types import Alarm, Batch, BatchDecision, BoolArray, Rejection, RejectionKind
+from tocsin.types import Alarm, Batch, BatchDecision
 
 log = logging.getLogger(__name__)
 
 MOST_EXPLAINED = 20
-"""Alarms that one batch explains: each takes as long as scoring hundreds of events."""
-
-EARLIEST, LATEST = np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us")
-"""Events of other times are malformed: no clock shows them, and few stores can hold them."""
+"""Alarms explained per batch at most: each takes as long as scoring hundreds of events."""
 
 _FEWEST_MOVED = 20
-"""In fewer events a column lies elsewhere by chance."""
+"""Fewer events can lie elsewhere by chance."""
 
 _STORM, _PROGRESS = "storm", "progress"
-_MOST_RECENT = 200_000
 
 
 class _Rehearsed(Exception):
     """Rolls the transaction of a rehearsal back."""
 
 
-@dataclass
-class PreparedBatch:
-    """A batch on its way, and what became of it: all that one transaction writes."""
-
-    batch: Batch
-    rejected: list[Rejection]
-    counts: Counter[str] = field(default_factory=Counter)
-    decision: BatchDecision | None = None
-    alarms: list[Alarm] = field(default_factory=list)
-    states: dict[str, Any] = field(default_factory=dict)
-    commit: str = field(default_factory=lambda: secrets.token_hex(8))
-
-
 class EventProcessor:
     """One monitor's events through rules, model and alarms into the store.
 
-    It is used by one thread at a time: ``prepare`` a batch, then ``commit`` it, again and again if
-    the store is away. What a crash would lose is written in one transaction: the events, the
+    It is used by one thread at a time: ``prepare`` a batch, then ``commit`` it, repeatedly while
+    the store is unavailable. What a crash would lose is written in one transaction: the events, the
     offset of the source, the alarms, and the state of each entity. Each transaction names the one
     before it, so that none is made twice when its answer was lost, nor on top of another
     process's.
@@ -91,7 +74,7 @@ class EventProcessor:
         self._begin_from_store()
 
     def _begin_from_store(self) -> None:
-        """Set all state to what the last commit left."""
+        """Set all state to what the last commit wrote."""
         name, alarms, training = self.name, self.settings.alarms, self.settings.training
         self.episodes = Episodes(
             name,
@@ -115,7 +98,7 @@ class EventProcessor:
             self.health.restore(progress["health"])
 
     def use_model(self, scorer: Scorer) -> None:
-        """Score by this model from now on, its state rebuilt from the store."""
+        """Score with this model from now on; its context is rebuilt from the store."""
         if self.scorer is not None:
             self.health.renew()
         self._take_over(scorer)
@@ -123,7 +106,7 @@ class EventProcessor:
     def _take_over(self, scorer: Scorer) -> None:
         scorer.forget()
         if scorer.keeps_context:
-            for batch in recent(self.stores.events, self.name, self.settings.context):
+            for batch in read_context(self.stores, self.name, self.settings.context):
                 scorer.remember(batch)
         self.scorer = scorer
         self.episodes.budget = scorer.budget
@@ -158,11 +141,11 @@ class EventProcessor:
         """Apply the rules, the model and the alarm engine to a batch; nothing is written yet.
 
         Raises StoreUnavailable, after which the same batch may be given again. After any other
-        error ``without_poisoned`` says which events are at fault.
+        error ``without_poisoned`` finds the events at fault.
         """
         prepared = PreparedBatch(bounded(batch), list(batch.rejected))
-        self._refuse_known(prepared)
-        self._refuse_by_time(prepared, now)
+        drop_known(prepared, self._known)
+        reject_by_time(prepared, self.settings, self._newest, now)
         scorer = self.scorer
         numeric = frozenset[str]() if scorer is None else scorer.numeric
         prepared.batch, prepared.counts["no number"] = typed(prepared.batch, numeric)
@@ -176,66 +159,23 @@ class EventProcessor:
         return prepared
 
     def tick(self, alarms: Iterable[Alarm], now: datetime) -> list[Alarm]:
-        """Keep alarms that no event caused, such as silence."""
+        """Commit alarms that no event caused, such as one about silence."""
         prepared = PreparedBatch(nothing(), [], alarms=list(alarms))
         return self.commit(prepared, now) if prepared.alarms else []
 
-    def _refuse_known(self, prepared: PreparedBatch) -> None:
-        """Drop events that came before, in an earlier batch or in this one."""
-        ids = prepared.batch.ids
-        if not ids:
-            return
+    def _known(self, ids: Sequence[str]) -> set[str]:
         with self.stores.db.read() as c:
-            seen = self.stores.events.known(c, self.name, ids)
-        if not seen and len(set(ids)) == len(ids):
-            return
-        fresh = np.ones(len(ids), dtype=bool)
-        for i, each in enumerate(ids):
-            fresh[i] = each not in seen
-            seen.add(each)
-        prepared.counts["duplicate"] += int((~fresh).sum())
-        prepared.batch = chosen(prepared.batch, fresh)
-
-    def _refuse_by_time(self, prepared: PreparedBatch, now: datetime | None) -> None:
-        """Quarantine events that are too old, too far ahead, or of no time at all."""
-        settings = self.settings
-        if not len(prepared.batch):
-            return
-        self._refuse(prepared, np.isnat(prepared.batch.times), "malformed", "the event has no time")
-        outside = (prepared.batch.times < EARLIEST) | (prepared.batch.times >= LATEST)
-        self._refuse(prepared, outside, "malformed", "its time lies outside of 1900 to 2200")
-        if now is not None and settings.future is not None:
-            limit = as_datetime64(now + timedelta(seconds=settings.future))
-            ahead = prepared.batch.times > limit
-            self._refuse(prepared, ahead, "future", "its time is ahead of the clock")
-        if settings.late is not None and len(prepared.batch):
-            micros = np.concatenate(([self._newest], prepared.batch.times)).astype(np.int64)
-            before = np.maximum.accumulate(micros)[:-1]
-            late = micros[1:] < before - int(settings.late * 1e6)
-            self._refuse(prepared, late, "late", "it is older than the newest event by too much")
-
-    def _refuse(
-        self, prepared: PreparedBatch, which: BoolArray, kind: RejectionKind, reason: str
-    ) -> None:
-        for i in np.flatnonzero(which).tolist():
-            prepared.rejected.append(Rejection(kind, reason, raw(prepared.batch, i)))
-        if which.any():
-            prepared.batch = chosen(prepared.batch, ~which)
+            return self.stores.events.known(c, self.name, ids)
 
     def _score(self, prepared: PreparedBatch, scorer: Scorer) -> None:
-        """Score a batch; events at fault are found and quarantined. Then look for alarms."""
+        """Score a batch; quarantine the events that cannot be scored. Then look for alarms."""
         at = as_time(int(prepared.batch.times.max().astype(np.int64)))
-        prepared.decision, poisoned = _judged(scorer, prepared.batch)
+        prepared.decision, poisoned = judge(scorer, prepared.batch)
         if poisoned:
-            first = next(iter(poisoned.values()))
-            log.warning("%s: %d events cannot be scored: %s", self.name, len(poisoned), first)
-            for i, reason in poisoned.items():
-                prepared.rejected.append(Rejection("malformed", reason, raw(prepared.batch, i)))
-            fine = np.ones(len(prepared.batch), dtype=bool)
-            fine[list(poisoned)] = False
-            prepared.batch = chosen(prepared.batch, fine)
+            log.warning("%s: %d events cannot be scored: %s", self.name, *_first_of(poisoned))
+            prepared.reject_each(poisoned)
         if prepared.decision is None:
-            prepared.alarms = self.health.failed(len(poisoned), first, at)
+            prepared.alarms = self.health.failed(*_first_of(poisoned), at)
             return
         self._raise_alarms(prepared, prepared.decision, scorer)
         flagged = int(prepared.decision.is_anomaly.sum())
@@ -246,16 +186,17 @@ class EventProcessor:
             at,
             lambda: self._moved(prepared.batch, scorer),
         )
+        # Only now: a batch must not be its own context.
         scorer.remember(prepared.batch)
 
     def _moved(self, batch: Batch, scorer: Scorer) -> list[str]:
-        """Return the columns that moved, of events enough to tell."""
+        """Return the columns that moved, none for too few events to tell."""
         if len(batch) < _FEWEST_MOVED:
             return []
         try:
             return scorer.moved(batch)
-        except Exception as error:  # noqa: BLE001 - an alarm without columns beats none
-            log.warning("%s: what moved cannot be told: %r", self.name, error)
+        except Exception as error:  # noqa: BLE001 - an alarm without columns is better than none
+            log.warning("%s: cannot find out which columns moved: %r", self.name, error)
             return []
 
     def _raise_alarms(
@@ -272,7 +213,7 @@ class EventProcessor:
                 return (), {"event": plain(batch.frame.iloc[i].to_dict())}, ""
             try:
                 return scorer.describe(batch, i)
-            except Exception as error:  # noqa: BLE001 - an alarm without reasons beats none
+            except Exception as error:  # noqa: BLE001 - an alarm without reasons is better than none
                 log.warning("%s: an anomaly cannot be explained: %r", self.name, error)
                 return (), {}, f"not explained: {error}"
 
@@ -292,7 +233,7 @@ class EventProcessor:
 
         Raises StoreUnavailable; the same batch may then be given again. Raises NotAllowed when
         another process has written events of this monitor. After any other error
-        ``without_poisoned`` says which events are at fault.
+        ``without_poisoned`` finds the events at fault.
         """
         return self._written(prepared, now if now is not None else datetime.now(UTC))
 
@@ -307,6 +248,7 @@ class EventProcessor:
             counts["anomalies"] += int(prepared.decision.is_anomaly.sum())
         alarms = prepared.alarms
         with stores.db.begin() as c:
+            # If its answer was lost, the batch is in the store already: it is not written again.
             if self._is_next_commit(c, prepared):
                 if len(prepared.batch):
                     stores.events.append(c, name, prepared.batch, prepared.decision)
@@ -337,7 +279,7 @@ class EventProcessor:
         return bool(last == self._commit)
 
     def _save_alarms(self, c: Connection, alarms: Sequence[Alarm], at: datetime) -> list[Alarm]:
-        """Save alarms as the engine and people have made them, and enqueue their notifications."""
+        """Save alarms with what people have made of them, and enqueue their notifications."""
         known = self.stores.alarms.find(c, [alarm.id for alarm in alarms])
         merged = [merge_alarm(alarm, known.get(alarm.id)) for alarm in alarms]
         self.stores.alarms.save(c, merged)
@@ -346,35 +288,6 @@ class EventProcessor:
         return merged
 
 
-def recent(events: EventStore, monitor: str, context: int) -> Iterable[Batch]:
-    """Return the newest stored events: so many for each entity that is among the last ones."""
-    newest = list(events.read(monitor, newest=context))
-    entities = {entity for stored in newest for entity in stored.entities or ()}
-    if len(entities) > 1:
-        newest = list(events.read(monitor, newest=min(context * len(entities), _MOST_RECENT)))
-    return (Batch(each.frame, each.times, entities=each.entities) for each in newest)
-
-
-def _judged(scorer: Scorer, batch: Batch) -> tuple[BatchDecision | None, dict[int, str]]:
-    """Return the decision of what can be scored, and by position why the rest cannot."""
-    try:
-        return scorer.judge(batch), {}
-    except Exception as error:  # noqa: BLE001 - one event never stops the others
-        if len(batch) == 1:
-            known = isinstance(error, TocsinError)
-            return None, {0: str(error) if known else f"{type(error).__name__}: {error}"}
-    half = len(batch) // 2
-    first = np.arange(len(batch)) < half
-    parts = [_judged(scorer, chosen(batch, which)) for which in (first, ~first)]
-    poisoned = {**parts[0][1], **{i + half: why for i, why in parts[1][1].items()}}
-    decisions = [decision for decision, _ in parts if decision is not None]
-    if len(decisions) < 2:
-        return (decisions[0] if decisions else None), poisoned
-    left, right = decisions
-    joined = replace(
-        left,
-        scores=np.concatenate([left.scores, right.scores]),
-        p_values=np.concatenate([left.p_values, right.p_values]),
-        is_anomaly=np.concatenate([left.is_anomaly, right.is_anomaly]),
-    )
-    return joined, poisoned
+def _first_of(poisoned: Mapping[int, str]) -> tuple[int, str]:
+    """Return how many events are at fault, and why the first one is."""
+    return len(poisoned), next(iter(poisoned.values()))

@@ -1,4 +1,4 @@
-"""What people do about alarms: take them, end them, say what they were, agree to actions."""
+"""What people do about alarms: acknowledge, resolve, label, approve actions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tocsin.types import Alarm, AlarmState
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A notification whose action somebody has to agree to, and until when it may be done."""
+    """A notification whose action waits for approval, and until when it may be carried out."""
 
     notification: Pending
     action: Action
@@ -35,11 +35,11 @@ def decide(
     *,
     again: bool = False,
 ) -> list[Alarm]:
-    """Make alarms what a person says they are, all of them or none, and return them.
+    """Set the state of alarms, of all or of none, and return them.
 
-    ``ids`` or their beginnings. ``again``: an alarm that is so already may be said to be so once
-    more, which its history keeps. Those who were told of an alarm are told that it is over. Raises
-    NotInStore, and NotAllowed for what an alarm cannot become.
+    ``ids`` or prefixes of them. ``again``: an alarm that has this state already may be given it
+    once more, which its history keeps. Whoever was notified of an alarm is notified of its end.
+    Raises NotInStore, and NotAllowed for a state that an alarm cannot change to.
     """
     now = datetime.now(UTC)
     router = settings.router()
@@ -57,14 +57,14 @@ def decide(
 
 
 def waiting(settings: config.Config, stores: Stores) -> list[Waiting]:
-    """Return the actions that nobody has agreed to yet, the earliest due first."""
+    """Return the actions that nobody has approved yet, the earliest due first."""
     now = datetime.now(UTC)
     found = []
     for notification in stores.outbox.pending():
         action = settings.responders.get(notification.responder)
         if not isinstance(action, Action) or action.dry_run or not action.approval:
             continue
-        # Only an attempt tells whether the action is meant for this notification at all.
+        # Only an attempt shows whether the action is meant for this notification at all.
         if notification.notification is None or not notification.attempts:
             continue
         until = notification.notification.created + timedelta(seconds=action.expires)
@@ -74,14 +74,14 @@ def waiting(settings: config.Config, stores: Stores) -> list[Waiting]:
 
 
 def approve(settings: config.Config, stores: Stores, key: str, who: str) -> Waiting:
-    """Agree to the action of a notification that waits, by its key or the beginning of it.
+    """Approve the action of a notification, by its key or a prefix of it, and return it.
 
-    It is written down, and done as soon as a dispatcher runs. Raises NotInStore.
+    The approval is recorded, and the action carried out once a dispatcher runs. Raises NotInStore.
     """
     found = [each for each in waiting(settings, stores) if each.notification.key.startswith(key)]
     if len(found) != 1 or not key:
-        told = "Several actions wait" if found else "No action waits"
-        raise NotInStore(f'{told} under "{key}"; "tocsin alarms approve" lists those that wait.')
+        problem = "Several actions wait" if found else "No action waits"
+        raise NotInStore(f'{problem} under "{key}"; "tocsin alarms approve" lists those that wait.')
     notification, name = found[0].notification, found[0].action.do.name
     detail = {"notice": notification.key, "alarms": list(notification.alarm_ids)}
     stores.audit.add(who, f"action {name}: approved", detail)

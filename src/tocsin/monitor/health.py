@@ -1,4 +1,4 @@
-"""Alarms about the model itself: it scores nothing, or flags far more than its budget."""
+"""Alarms about a model that scores nothing, or flags far more than its budget."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def tolerable_anomalies(events: float, budget: float) -> float:
 
 
 class Health:
-    """What a monitor's model did of late, and the alarms about it.
+    """How a monitor's model has done lately, and the alarms about it.
 
     ``open_alarms``: those that an earlier run left. The share of anomalies is that of about the
-    last 10,000 events. It is far too high at ten times the budget, if that is 5 % or more, so
-    that no single incident looks so, and well again at a third of that.
+    last 10,000 events. It is far too high at ten times the budget and at least 5 %, so that no
+    single incident reaches it, and fine again at a third of that.
     """
 
     def __init__(
@@ -41,15 +41,15 @@ class Health:
         self._events = self._flagged = 0.0
 
     def state(self) -> dict[str, float]:
-        """Return what to ``restore`` after a crash, as JSON."""
+        """Return what ``restore`` needs after a crash, as JSON."""
         return {"events": self._events, "flagged": self._flagged}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         self._events, self._flagged = float(state["events"]), float(state["flagged"])
 
     def renew(self) -> None:
-        """Begin to count anew, for another model."""
+        """Count from zero again, for another model."""
         self._events = self._flagged = 0.0
 
     def scored(
@@ -62,17 +62,17 @@ class Health:
     ) -> list[Alarm]:
         """Count events that were scored ``at`` a time, and return the alarms that changed.
 
-        ``moved`` names the columns that lie elsewhere than in training; it is asked when there is
-        too much.
+        ``moved`` returns the columns that lie elsewhere than in training; it is called only when
+        too much is flagged.
         """
         kept = math.exp(-events / _SPAN)
         self._events = self._events * kept + events
         self._flagged = self._flagged * kept + anomalies
-        told = self._told("scoring", False, at, "")
-        few = tolerable_anomalies(self._events, budget)
-        if self._flagged > few:
+        changed = self._change("scoring", False, at, "")
+        tolerable = tolerable_anomalies(self._events, budget)
+        if self._flagged > tolerable:
             if "share of anomalies" in self._open:
-                return told
+                return changed
             share, columns = self._flagged / self._events, moved()
             why = "something has changed for good, or the model no longer fits"
             if columns:
@@ -81,17 +81,17 @@ class Health:
                 f"{self.monitor}: {share:.2%} of the last events are anomalies, and the budget is "
                 f"{budget:.2%}: {why}"
             )
-            told += self._told("share of anomalies", True, at, summary)
-        elif self._flagged < few / 3:
-            told += self._told("share of anomalies", False, at, "")
-        return told
+            changed += self._change("share of anomalies", True, at, summary)
+        elif self._flagged < tolerable / 3:
+            changed += self._change("share of anomalies", False, at, "")
+        return changed
 
     def failed(self, events: int, reason: str, at: datetime) -> list[Alarm]:
-        """Note that the model could score none of so many events, and why."""
+        """Note that the model could score none of N events; return the alarms that changed."""
         summary = f"{self.monitor}: none of {events:,} events can be scored: {reason}"
-        return self._told("scoring", True, at, summary)
+        return self._change("scoring", True, at, summary)
 
-    def _told(self, aspect: str, wrong: bool, at: datetime, summary: str) -> list[Alarm]:
+    def _change(self, aspect: str, wrong: bool, at: datetime, summary: str) -> list[Alarm]:
         if wrong == (aspect in self._open):
             return []
         if not wrong:

@@ -10,8 +10,7 @@ from tocsin import registry
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError, UnknownName
 from tocsin.monitor.scorers import Scorer
-from tocsin.pipeline import load
-from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline import BasePipeline, load
 from tocsin.store import folder
 from tocsin.types import Batch
 
@@ -80,7 +79,7 @@ def new_pipeline(
     """
     kind: type[BasePipeline] = registry.of_modality("pipeline", modality)
     own = dict(scorer_class(modality).settings)
-    if clean is not None and "training" in kind._get_param_names():
+    if clean is not None and "training" in kind.parameter_names():
         own["training"] = "clean" if clean else "mixed"
     try:
         return kind(**{**own, **settings})

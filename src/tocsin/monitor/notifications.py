@@ -1,4 +1,4 @@
-"""Alarms that changed become notifications in the outbox."""
+"""Puts notifications of changed alarms into the outbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that cannot be processed or stored: found by halving, so that all others go on."""
+"""Events that cannot be processed or stored, found by halving, so that the others go on."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Protocol
 
 import numpy as np
 
-from tocsin.errors import NotAllowed, StoreUnavailable, TocsinError
+from tocsin.errors import NotAllowed, StoreUnavailable
 from tocsin.monitor.batches import chosen, raw
+from tocsin.monitor.judging import reason_of
 from tocsin.types import Batch, Rejection
 
 PASSED_ON = (StoreUnavailable, NotAllowed)
-"""What is no fault of an event: the store is away, or another process has taken over."""
+"""Errors that no event causes: the store is unavailable, or another process has taken over."""
 
 
 class Rehearsing(Protocol):
-    """What processes a batch and undoes it all, and raises what that raises."""
+    """Processes a batch and undoes it all, and raises what that raises."""
 
     def rehearse(self, batch: Batch, now: datetime | None) -> None:
         """Process a batch and undo it."""
@@ -63,5 +64,5 @@ def _failure(processor: Rehearsing, batch: Batch, now: datetime | None) -> str |
     except PASSED_ON:
         raise
     except Exception as error:  # noqa: BLE001 - whatever an event does, the others go on
-        return str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
+        return reason_of(error)
     return None

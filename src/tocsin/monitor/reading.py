@@ -19,7 +19,7 @@ from tocsin.progress import report
 from tocsin.types import Batch
 
 MOST_READ = 200_000
-"""Events that a model learns from or a source is replayed for at most."""
+"""Events at most that are read at once, the newest ones of a store, the first of a source."""
 
 _LONGEST_WAIT, _PAUSE, _ENOUGH = 30.0, 1.0, 10.0
 
@@ -35,6 +35,15 @@ def read_store(
     """Yield a monitor's events of the store, as its source gave them."""
     for stored in stores.events.read(name, since=since, until=until, newest=newest):
         yield Batch(stored.frame, stored.times, entities=stored.entities)
+
+
+def read_context(stores: Stores, name: str, context: int) -> list[Batch]:
+    """Return the newest stored events, ``context`` for each entity among the last ones."""
+    newest = list(read_store(stores, name, newest=context))
+    entities = {entity for batch in newest for entity in batch.entities or ()}
+    if len(entities) < 2:
+        return newest
+    return list(read_store(stores, name, newest=min(context * len(entities), MOST_READ)))
 
 
 def read_source(monitor: config.Monitor) -> list[Batch]:

@@ -1,4 +1,4 @@
-"""One monitor at work: its source is read, its batches are processed, its model is kept fresh."""
+"""One monitor at work: reads its source, processes batches, follows its model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from tocsin import config
 from tocsin.alarms.conditions import no_data
 from tocsin.alarms.lifecycle import end
 from tocsin.errors import NotAllowed, NotAModel, StoreUnavailable, TocsinError
+from tocsin.monitor.admission import PreparedBatch
 from tocsin.monitor.batches import merge
-from tocsin.monitor.event_processor import EventProcessor, PreparedBatch
+from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.models import open_model
 from tocsin.monitor.poisoned import without_poisoned
 from tocsin.store.folder import fingerprint
@@ -34,14 +35,14 @@ _SILENCE_EVERY = 0.5
 _Out = TypeVar("_Out")
 
 Trainer = Callable[[str], Awaitable[bool]]
-"""Trains the model of the monitor named, and returns whether there is one now."""
+"""Trains the model of the monitor of a name, and returns whether that worked."""
 
 
 class MonitorRunner:
     """Runs a monitor until it is stopped, or its source ends.
 
-    A source that fails is read again from the committed offset, after a pause that grows; a store
-    that is away holds the source up. Nothing is acknowledged before it is committed.
+    A source that fails is read again from the committed offset, after a growing pause; while the
+    store is unavailable, the source has to wait. Nothing is acknowledged before it is committed.
     """
 
     def __init__(self, processor: EventProcessor, train: Trainer) -> None:
@@ -49,19 +50,19 @@ class MonitorRunner:
         self.name = processor.name
         self.settings: config.Monitor = processor.settings
         self._silence = _silence(processor)
-        # By a clock that nobody sets; a silence of an earlier run goes on.
+        # By a clock that nobody sets; a silence that began in an earlier run goes on.
         self._heard = time.monotonic() if self._silence is None else -math.inf
         self._train = train
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(self.settings.queue)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"monitor-{self.name}")
-        self._between = asyncio.Lock()  # held while a batch is at work
+        self._between = asyncio.Lock()  # held while a batch is processed
         self._stopping = asyncio.Event()
         self._model: str | None = None
-        self._refused: str | None = None
+        self._unusable: str | None = None
         self._untrainable = False
 
     async def run(self) -> None:
-        """Collect, process and look after the model, until the source ends or ``stop``."""
+        """Collect, process and follow the model, until the source ends or ``stop``."""
         tasks: list[asyncio.Task[Any]] = []
 
         def begin(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -70,12 +71,14 @@ class MonitorRunner:
 
         try:
             await self._switch_model()
+            # The first of the three to end decides: the source, a fault, or a request to stop.
             work, stopping = begin(self._work()), begin(self._stopping.wait())
             collect = begin(self._collect())
-            begin(self._keep_model())
-            begin(self._mind_silence())
+            begin(self._follow_model())
+            begin(self._watch_silence())
             await asyncio.wait([collect, work, stopping], return_when=asyncio.FIRST_COMPLETED)
-            # The source is closed last, since acknowledging may need it.
+            # What is queued is still processed, and the source stays open, since acknowledging may
+            # need it. If the work has failed, nobody takes the last entry: hence both waits.
             last = begin(self._queue.put(None))
             await asyncio.wait([last, work], return_when=asyncio.FIRST_COMPLETED)
             await work
@@ -89,20 +92,20 @@ class MonitorRunner:
         """Stop reading; what is queued is still processed."""
         self._stopping.set()
 
-    async def _mind_silence(self) -> None:
+    async def _watch_silence(self) -> None:
         while True:
             await asyncio.sleep(_SILENCE_EVERY)
             try:
-                await self._look_for_silence()
+                await self._check_silence()
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
             except Exception:
-                log.exception("%s: silence could not be looked for", self.name)
+                log.exception("%s: silence could not be checked", self.name)
 
-    async def _look_for_silence(self) -> None:
-        """Raise an alarm when the source is silent for too long, and end it when it speaks.
+    async def _check_silence(self) -> None:
+        """Raise an alarm when the source is silent for too long, and end it when events come.
 
-        A source that is held up is not silent.
+        A source that has to wait is not silent.
         """
         limit, now = self.settings.longest_silence, datetime.now(UTC)
         lasts = time.monotonic() - self._heard
@@ -131,12 +134,12 @@ class MonitorRunner:
                             self._heard = time.monotonic()
                 if not self.settings.source.live:
                     return
-                log.warning("%s: the source ended; it is read again", self.name)
+                log.warning("%s: the source ended and is read again", self.name)
             except (TocsinError, OSError) as error:
-                log.error("%s: %s Read again in %.1f s.", self.name, error, pause)
+                log.error("%s: %s Reading again in %.1f s.", self.name, error, pause)
             except Exception:
-                log.exception("%s: the source failed; read again in %.1f s", self.name, pause)
-            await self._queue.join()  # so that the offset is that of all that was read
+                log.exception("%s: the source failed; reading again in %.1f s", self.name, pause)
+            await self._queue.join()  # so that the offset covers all that was read
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -145,12 +148,15 @@ class MonitorRunner:
         while not ended:
             batches, ended = await self._gather()
             for _, alike in groupby(batches, key=_is_anonymous):
-                await self._processed(list(alike))
+                await self._process(list(alike))
             for _ in range(len(batches) + ended):
                 self._queue.task_done()
 
     async def _gather(self) -> tuple[list[Batch], bool]:
-        """Return the batches of one step: those there are, up to so many events or so long."""
+        """Return the batches to process as one, and whether the source has ended.
+
+        They are those that come within ``batch.wait``, until there are ``batch.events`` events.
+        """
         first = await self._queue.get()
         if first is None:
             return [], True
@@ -168,22 +174,22 @@ class MonitorRunner:
             n += len(batch)
         return batches, False
 
-    async def _processed(self, batches: list[Batch]) -> None:
+    async def _process(self, batches: list[Batch]) -> None:
         """Process batches as one, and acknowledge each."""
         now = datetime.now(UTC)
         async with self._between:
-            await self._take(merge(batches), now)
+            await self._commit(merge(batches), now)
         for batch in batches:
             if batch.acknowledge is not None:
                 try:
                     await batch.acknowledge()
-                except Exception as error:  # noqa: BLE001 - what is kept is kept; it comes again
-                    log.warning("%s: the source was not told what is kept: %s", self.name, error)
+                except Exception as error:  # noqa: BLE001 - all is committed; it comes again
+                    log.warning("%s: the source could not be acknowledged: %s", self.name, error)
 
-    async def _take(self, batch: Batch, now: datetime) -> None:
-        """Score and keep a batch in the monitor's thread, again while the store is away."""
-        prepared: list[PreparedBatch] = []  # scored once, however often it is tried to be kept
-        fine = False
+    async def _commit(self, batch: Batch, now: datetime) -> None:
+        """Prepare and commit a batch in the monitor's thread, repeatedly while the store fails."""
+        prepared: list[PreparedBatch] = []  # prepared once, however often a commit is tried
+        cleared = False
 
         def step() -> None:
             if not prepared:
@@ -195,17 +201,18 @@ class MonitorRunner:
             try:
                 return await self._in_thread(step)
             except StoreUnavailable as error:
-                log.warning("%s: %s Tried again in %.1f s.", self.name, error, pause)
+                log.warning("%s: %s Trying again in %.1f s.", self.name, error, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_WAIT)
             except Exception as error:
-                if fine or isinstance(error, NotAllowed):
+                # A batch that fails again without the events at fault is a fault of Tocsin.
+                if cleared or isinstance(error, NotAllowed):
                     raise
                 log.warning("%s: events cannot be processed: %r", self.name, error)
-                batch, fine = await self._cleared(batch, now), True
+                batch, cleared = await self._without_poisoned(batch, now), True
                 prepared.clear()
 
-    async def _cleared(self, batch: Batch, now: datetime) -> Batch:
+    async def _without_poisoned(self, batch: Batch, now: datetime) -> Batch:
         """Return a batch without the events that cannot be processed; waits for the store."""
         while True:
             try:
@@ -217,7 +224,7 @@ class MonitorRunner:
     async def _in_thread(self, step: Callable[..., _Out], *given: Any) -> _Out:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step, *given)
 
-    async def _keep_model(self) -> None:
+    async def _follow_model(self) -> None:
         while True:
             await asyncio.sleep(_MODEL_EVERY)
             try:
@@ -226,41 +233,41 @@ class MonitorRunner:
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
             except Exception:
-                log.exception("%s: the model could not be looked after", self.name)
+                log.exception("%s: the model could not be checked", self.name)
 
     async def _switch_model(self) -> bool:
-        """Switch to the model on disk if it is another one; return whether there is one at all.
+        """Switch to the model on disk if it has changed; return whether there is one at all.
 
-        One that cannot be taken is told once, and the one that served before goes on.
+        One that cannot be used is logged once, and the one before stays in use.
         """
         path = self.settings.model
         wanted = None
         try:
             wanted = fingerprint(path)
-            if wanted in (self._model, self._refused):
+            if wanted in (self._model, self._unusable):
                 return True
             settings = self.settings
             scorer = await asyncio.to_thread(
                 open_model, path, settings.context, settings.source, settings.signing_key
             )
             if fingerprint(path) != wanted:
-                return True  # it was replaced meanwhile: next time
+                return True  # it was replaced meanwhile: the next look takes it
         except NotAModel:
             return self._model is not None
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one stays
             reason = wanted or str(error)
-            if reason != self._refused:
-                log.error("%s: the model is not taken: %s", self.name, error)
-            self._refused = reason
+            if reason != self._unusable:
+                log.error("%s: the model cannot be used: %s", self.name, error)
+            self._unusable = reason
             return True
         async with self._between:
             await self._in_thread(self.processor.use_model, scorer)
-        self._model, self._refused = wanted, None
-        log.info("%s: scores by %s", self.name, scorer.name)
+        self._model, self._unusable = wanted, None
+        log.info("%s: scored by %s", self.name, scorer.name)
         return True
 
     async def _train_first(self) -> None:
-        """Train the first model once there are events enough."""
+        """Train the first model once there are enough events."""
         if self._untrainable:
             return
         seen = await asyncio.to_thread(self.processor.stores.events.count, self.name)
@@ -269,16 +276,16 @@ class MonitorRunner:
 
 
 def _silence(processor: EventProcessor) -> Alarm | None:
-    """Return the alarm "no data" that is open since an earlier run."""
+    """Return the alarm "no data" that an earlier run left open."""
     found = processor.stores.alarms.open(processor.name)
     return next((alarm for alarm in found if alarm.kind == "no data"), None)
 
 
 def _is_anonymous(batch: Batch) -> bool:
-    """Return whether a batch holds events without ids; it is not merged with others."""
+    """Return whether a batch holds events without ids, so that it cannot be merged with others."""
     return len(batch) > 0 and batch.ids is None
 
 
 def _generator(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch, None]:
-    """Return what ``read`` gives as the generator that it is, so that it can be closed."""
+    """Return what ``read`` returns as the generator that it is, so that it can be closed."""
     return cast("AsyncGenerator[Batch, None]", batches)

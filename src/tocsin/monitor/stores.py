@@ -1,4 +1,4 @@
-"""Everything a system of monitors keeps, in one place; light to import."""
+"""All stores of a system of monitors in one place; light to import."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tocsin.store.silences import SilenceStore
 
 @dataclass(frozen=True)
 class Stores:
-    """Everything that is kept, in one database."""
+    """All that monitors store, in one database."""
 
     db: Database
     events: EventStore

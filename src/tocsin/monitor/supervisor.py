@@ -36,10 +36,10 @@ _DRAIN = 20.0
 
 
 class Supervisor:
-    """Runs all that a configuration says, until every source ends or ``stop``.
+    """Runs all that a configuration states, until every source ends or ``stop``.
 
     One process at a time serves a store: a second one waits for the lease of the first. A monitor
-    that fails begins anew from the store after a pause, as after a crash.
+    that fails starts again from the store after a pause, as after a crash.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,9 +56,9 @@ class Supervisor:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Run until stopped; raises NotAllowed when another process keeps the store until then."""
+        """Run until stopped. Raises NotAllowed if another process serves the store until then."""
         lease = await self._leased()
-        gc.freeze()  # what is imported stays: it need not be looked at again and again
+        gc.freeze()  # imported modules stay: the collector need not visit them again and again
         helpers = [asyncio.create_task(work) for work in (self._hold(lease), self._tidy())]
         try:
             while not self._stopping and not self._ended >= set(self.config.monitors):
@@ -69,7 +69,7 @@ class Supervisor:
                 self._wake.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY)
-                self._look()
+                self._remove_ended()
         finally:
             await self._end()
             for helper in helpers:
@@ -85,7 +85,7 @@ class Supervisor:
         self._wake.set()
 
     def reload(self) -> None:
-        """Read the configuration again, and change what has changed; nothing, if it is wrong."""
+        """Read the configuration again and apply what has changed, nothing if it is invalid."""
         self._reloading = True
         self._wake.set()
 
@@ -112,11 +112,11 @@ class Supervisor:
         return lease
 
     async def _holds(self, lease: Lease) -> bool | None:
-        """Take the lease, or hold it for longer; None if the store is away, so nobody knows."""
+        """Acquire or extend the lease; None if the store is unavailable, so that nobody knows."""
         try:
             return await asyncio.to_thread(lease.acquire)
         except StoreUnavailable as error:
-            log.warning("The store is away: %s", error)
+            log.warning("The store is unavailable: %s", error)
             return None
 
     async def _hold(self, lease: Lease) -> None:
@@ -131,9 +131,9 @@ class Supervisor:
             try:
                 await asyncio.to_thread(self._retain)
             except TocsinError as error:
-                log.warning("Old events are not put away: %s", error)
+                log.warning("Old events could not be removed: %s", error)
             except Exception:
-                log.exception("Old events are not put away")
+                log.exception("Old events could not be removed")
 
     def _retain(self) -> None:
         before = datetime.now(UTC) - timedelta(seconds=self.config.retention.events)
@@ -143,7 +143,7 @@ class Supervisor:
         self.stores.quarantine.prune(before)
 
     def _start(self) -> None:
-        """Start the monitors and dispatchers that do not run yet."""
+        """Start the monitors and dispatchers that are not running."""
         now = time.monotonic()
         for name, settings in self.config.monitors.items():
             if name in self._runners or name in self._ended or self._rests.get(name, now) > now:
@@ -154,19 +154,19 @@ class Supervisor:
                 )
                 runner = MonitorRunner(processor, self._train)
             except TocsinError as error:
-                log.error("monitor %s cannot begin: %s", name, error)
+                log.error("monitor %s cannot start: %s", name, error)
                 self._rests[name] = now + _REST
                 continue
-            self._runners[name] = runner, _supervised(runner.run, f"monitor {name}")
-            log.info("%s: watches %s", name, settings.source.describe())
+            self._runners[name] = runner, _start_logged(runner.run, f"monitor {name}")
+            log.info("%s: watching %s", name, settings.source.describe())
         for name, responder in responders_of(self.config).items():
             if name not in self._dispatchers:
                 dispatcher = Dispatcher(name, responder, self.stores, self._router)
-                running = _supervised(dispatcher.run, f"responder {name}")
+                running = _start_logged(dispatcher.run, f"responder {name}")
                 self._dispatchers[name] = dispatcher, running
 
-    def _look(self) -> None:
-        """Take out the monitors that have ended; those that failed begin anew after a pause."""
+    def _remove_ended(self) -> None:
+        """Remove the monitors that have ended; those that failed start again after a pause."""
         for name, (_, task) in list(self._runners.items()):
             if task.done():
                 del self._runners[name]
@@ -179,11 +179,11 @@ class Supervisor:
         try:
             fresh = config.read(self.path)
         except TocsinError as error:
-            log.error("The configuration is kept as it was. %s", error)
+            log.error("The configuration stays as it was. %s", error)
             return
         old = self.config
         if fresh.store != old.store:
-            log.error("The store cannot change while Tocsin runs; the rest is taken over.")
+            log.error("The store cannot change while Tocsin runs; all other changes are applied.")
             fresh = fresh.model_copy(update={"store": old.store})
         changed = {
             name
@@ -208,22 +208,22 @@ class Supervisor:
         log.info("The configuration was read again: %d monitors changed", len(changed))
 
     async def _train(self, name: str) -> bool:
-        """Train a monitor's model in a process of its own, so that this one stays small."""
-        log.info("%s: trains its model from the events so far", name)
+        """Train a monitor's model in another process, so that this one stays small."""
+        log.info("%s: training a model on the events so far", name)
         command = [sys.executable, "-m", "tocsin", "train", name, "--config", str(self.path)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         try:
-            told, _ = await process.communicate()
+            output, _ = await process.communicate()
         finally:
             if process.returncode is None:
                 process.terminate()
-        said = told.decode(errors="replace").strip()
+        message = output.decode(errors="replace").strip()
         if process.returncode:
-            log.error("%s: training failed: %s", name, said)
+            log.error("%s: training failed: %s", name, message)
         else:
-            log.info("%s: %s", name, said)
+            log.info("%s: %s", name, message)
         return process.returncode == 0
 
     async def _end(self) -> None:
@@ -234,7 +234,7 @@ class Supervisor:
 async def _stopped(
     running: Sequence[tuple[MonitorRunner | Dispatcher, asyncio.Task[bool]]],
 ) -> None:
-    """Stop runners or dispatchers, which finish what they have begun if that does not last."""
+    """Stop runners or dispatchers; they finish what they have begun if that takes no longer."""
     for each, _ in running:
         each.stop()
     tasks = [task for _, task in running]
@@ -253,8 +253,8 @@ def responders_of(settings: config.Config) -> dict[str, Responder]:
     return own
 
 
-def _supervised(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[bool]:
-    """Start what runs; its result is whether it came to its end without a fault."""
+def _start_logged(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[bool]:
+    """Start a task whose result is whether it ended without an error."""
 
     async def logged() -> bool:
         try:
@@ -263,7 +263,7 @@ def _supervised(run: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyn
             log.error("%s ended: %s", what, error)
             return False
         except Exception:
-            log.exception("%s ended by a fault of Tocsin", what)
+            log.exception("%s ended by an internal error (please report it)", what)
             return False
         return True
 

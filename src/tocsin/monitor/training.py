@@ -1,4 +1,4 @@
-"""A monitor's model, trained from its events, and only replaced by one that works."""
+"""Trains a monitor's model on its events; a new one replaces it only if it works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tocsin.monitor.health import tolerable_anomalies
 from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
 from tocsin.monitor.reading import MOST_READ, read_source, read_store
 from tocsin.monitor.stores import Stores
-from tocsin.pipeline.base import BasePipeline
+from tocsin.pipeline import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
 from tocsin.types import Batch
@@ -25,7 +25,7 @@ _TENTH = 10
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What came of training: where the model is, what it is, and from how many events."""
+    """The result of training: where the model is, its detector, and how many events it saw."""
 
     model: Path
     detector: str
@@ -34,12 +34,12 @@ class Trained:
 
 
 def train(settings: config.Config, name: str, *, force: bool = False) -> Trained:
-    """Fit a monitor's pipeline from its events in the store, or else from its source; save it.
+    """Fit a monitor's pipeline on its events in the store, or else of its source, and save it.
 
-    A model that is there is only replaced by one that learned from all but the newest tenth of
-    the events and does not take most of that tenth for anomalies, unless by ``force``, and then
-    by one that learned from all. Raises InputError when there are too few events, NotAllowed for a
-    model that is not good enough, and what the pipeline raises.
+    An existing model is replaced only by one that learned from all but the newest tenth of the
+    events and does not flag far more of that tenth than its budget; with ``force`` by one that
+    learned from all, whatever it flags. Raises NotInStore for an unknown monitor, InputError for
+    too few events, NotAllowed for a model that flags too much, and what the pipeline raises.
     """
     monitor = settings.monitor(name)
     training = monitor.training
@@ -51,7 +51,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     n = _count(batches)
     if n < training.after:
         raise InputError(
-            f"{name} has {n:,} events so far; training asks for {training.after:,}. Let "
+            f"{name} has {n:,} events so far; training needs {training.after:,}. Let "
             "`tocsin up` collect more, or lower training.after."
         )
     report("training", 0, 1)
@@ -109,7 +109,7 @@ def _check_on_newest(
 
 
 def untrained(monitor: config.Monitor) -> BasePipeline:
-    """Return the pipeline that is to be trained. Raises ParameterError for settings that cannot."""
+    """Return the pipeline to be trained. Raises ParameterError for invalid settings."""
     training = monitor.training
     check_source(training.modality, monitor.source)
     own = {"detector": training.detector, "false_alarms": training.false_alarms}

@@ -16,7 +16,7 @@ from tocsin.base.held_out import Relearn
 from tocsin.decide import create as create_calibration
 from tocsin.decide.calibration import NEVER
 from tocsin.errors import InputError
-from tocsin.explain.images import explain_map, whole
+from tocsin.explain.images import explain_map, explain_whole
 from tocsin.pipeline.items import Found, ItemPipeline
 from tocsin.prepare.images import ImagePreparer, ImageReading, PreparedImages
 from tocsin.progress import reporting_to
@@ -196,7 +196,7 @@ class ImagePipeline(ItemPipeline[ReadImages, ImageDetection]):
         for place in explained:
             row, score = int(read.rows[place]), float(found.scores.values[place])
             if (heat := found.prepared.maps[place]) is None:
-                explanations[row] = Explanation(row, whole(score, threshold))
+                explanations[row] = Explanation(row, explain_whole(score, threshold))
                 continue
             size = (int(read.sizes[place, 0]), int(read.sizes[place, 1]))
             regions[row], why = explain_map(heat, size, score, threshold, self.reasons)

@@ -1,4 +1,4 @@
-"""Which columns of a table tell its series apart, and which are their channels."""
+"""Which column of a table distinguishes its series, and which columns are their channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from tocsin.base import Stateful
 from tocsin.errors import InputError
 from tocsin.prepare import schema
-from tocsin.prepare.frames import Table, as_frame, quoted
+from tocsin.prepare.frames import Table, as_frame, quote_columns
 from tocsin.prepare.grid import find_step
 from tocsin.prepare.schema import Column
 from tocsin.prepare.timestamps import MOSTLY, Moments, TimeColumn, find_time
@@ -19,16 +19,16 @@ from tocsin.readers.names import may_be_entity
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 LEAST_OF_A_COUNTER, MOST_RESETS = 20, 0.01
-"""A counter grows so many times, and is reset in at most this share of the steps."""
+"""A counter grows at least this often, and is reset in at most this share of the steps."""
 
 EXACT = 0.01
-"""The times of one series of several are told from those of all by a step so exact."""
+"""One of several series shows in a step that is this exact, unlike that of all times together."""
 
 LEAST_OF_A_SERIES = 16
-"""A table with fewer rows is not taken for a series unasked."""
+"""A table with fewer rows is not detected as a series."""
 
 Remarks = dict[str, list[str]]
-"""What was done, each with the columns it was done to; with none, to the whole table."""
+"""What was done, each with the columns concerned; without any, the whole table."""
 
 
 def frame_of(table: Table) -> pd.DataFrame:
@@ -52,14 +52,14 @@ class Channels(Stateful):
     """The columns that are channels of a series, and how each reads as numbers.
 
     Booleans and columns of two texts are 0 and 1, by alphabet; text that reads as numbers is
-    read. Other text, dates, row numbers and columns without a finite value are no channels.
+    read. Other text, dates, row numbers and columns without a finite value are not channels.
     """
 
     names_: list[str]
     readings_: list[dict[str, Any]]
 
     def fit(self, frame: pd.DataFrame, remarks: Remarks) -> None:
-        """Settle which columns of a frame are channels; raises InputError if none is."""
+        """Settle which columns of a frame are channels; raises InputError if there is none."""
         self.names_, self.readings_ = [], []
         for name in frame.columns:
             column, levels = _infer(frame[name])
@@ -72,14 +72,14 @@ class Channels(Stateful):
         if not self.names_:
             raise InputError(
                 "No column can be a channel of a series: "
-                + "; ".join(written(remarks) or ["there are only times and entities"])
+                + "; ".join(format_remarks(remarks) or ["there are only times and entities"])
                 + ". A series has at least one numeric column."
             )
 
     def read(self, frame: pd.DataFrame, remarks: Remarks) -> FloatArray:
         """Return the values (n, channels), NaN where missing or infinite.
 
-        Raises SchemaMismatch naming the first text that is no number, and its row.
+        Raises SchemaMismatch naming the first text that is not a number, and its row.
         """
         values = np.empty((len(frame), len(self.names_)))
         for i, (name, reading) in enumerate(zip(self.names_, self.readings_, strict=True)):
@@ -87,7 +87,7 @@ class Channels(Stateful):
                 values[:, i] = self._read_levels(frame[name], reading["levels"], remarks)
             else:
                 column = Column("numeric", reading["style"], tuple(reading["missing"]))
-                values[:, i] = schema.numbers(frame[name], column)
+                values[:, i] = schema.read_numbers(frame[name], column)
         infinite = np.isinf(values)
         if infinite.any():
             found = np.flatnonzero(infinite.any(axis=0))
@@ -96,7 +96,7 @@ class Channels(Stateful):
         return values
 
     def known(self, texts: list[str]) -> Known:
-        """Return what a reader of files has to know of these columns, and of further ``texts``."""
+        """Return what a reader of files must know about these columns and further ``texts``."""
         about = list(zip(self.names_, self.readings_, strict=True))
         return Known(
             frozenset([*texts, *(name for name, reading in about if reading["levels"])]),
@@ -119,7 +119,7 @@ class Channels(Stateful):
 
 
 def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
-    """Return the name of the column that tells the series of a table apart, None if there is none.
+    """Return the name of the column that distinguishes the series of a table, None without one.
 
     ``times`` (n,), datetime64[ns]. It is a column of text, or of integers with a name such as
     "machine_id", whose values have at least two rows on average, and one of these is true:
@@ -128,17 +128,11 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
     - all times together have no common step, exact to 1 %, but those of each value do;
     - each value's rows lie together, and the times go back from one value to the next only.
 
-    Of several the one with the fewest values is taken.
+    Of several columns, the one with the fewest values is taken.
     """
     known = ~np.isnat(times)
-    moments: IntArray = times[known].astype(np.int64)
-    ordered: IntArray = np.sort(moments)
-    together: IntArray = np.diff(ordered)
-    repeated = int((together == 0).sum())
-    many = repeated > (1 - MOSTLY) * moments.size
-    even = find_step(together[together > 0], EXACT) is not None
-    back = int((np.diff(moments) < 0).sum())
-    if even and not many and not back:
+    clock = _Clock(times[known].astype(np.int64))
+    if clock.even and not clock.many and not clock.back:
         return None
     best: tuple[int, str] | None = None
     for name in frame.columns:
@@ -147,19 +141,37 @@ def find_entity(frame: pd.DataFrame, times: Moments) -> str | None:
         codes, names = codes_of(frame.loc[known, name])
         if not 2 <= len(names) <= len(codes) / 2 or (best and best[0] <= len(names)):
             continue
-        order = np.argsort(moments, kind="stable")
-        within = differences_within(moments[order], codes[order])
-        if many:
-            tells = (within == 0).sum() <= (1 - MOSTLY) * repeated
-        elif not even and find_step(within[within > 0], EXACT) is not None:
-            tells = True
-        else:
-            blocks = int((np.diff(codes) != 0).sum()) == len(names) - 1
-            left = int((differences_within(moments, codes) < 0).sum())
-            tells = blocks and back > 0 and left <= (1 - MOSTLY) * back
-        if tells:
+        if clock.is_of_several(codes, len(names)):
             best = len(names), str(name)
     return best[1] if best else None
+
+
+class _Clock:
+    """The times (n,) of a table, in nanoseconds, and how they lie if they are of one series.
+
+    ``many``: many rows repeat a time. ``even``: the times have a common step. ``back``: how often
+    they go back from one row to the next.
+    """
+
+    def __init__(self, moments: IntArray) -> None:
+        self.moments = moments
+        self.order: IntArray = np.argsort(moments, kind="stable")
+        together: IntArray = np.diff(moments[self.order])
+        self.repeated = int((together == 0).sum())
+        self.many = self.repeated > (1 - MOSTLY) * moments.size
+        self.even = find_step(together[together > 0], EXACT) is not None
+        self.back = int((np.diff(moments) < 0).sum())
+
+    def is_of_several(self, codes: IntArray, series: int) -> bool:
+        """Return whether the times lie as those of several series do, each with a code (n,)."""
+        within = differences_within(self.moments[self.order], codes[self.order])
+        if self.many:
+            return bool((within == 0).sum() <= (1 - MOSTLY) * self.repeated)
+        if not self.even and find_step(within[within > 0], EXACT) is not None:
+            return True
+        blocks = int((np.diff(codes) != 0).sum()) == series - 1
+        left = int((differences_within(self.moments, codes) < 0).sum())
+        return blocks and self.back > 0 and left <= (1 - MOSTLY) * self.back
 
 
 def looks_like_series(frame: pd.DataFrame) -> bool:
@@ -214,7 +226,7 @@ def _may_tell_apart(cells: pd.Series[Any], name: str) -> bool:
 def codes_of(cells: pd.Series[Any]) -> tuple[IntArray, list[str]]:
     """Return for each cell (n,) its position in the sorted names, -1 if missing, and the names."""
     codes, found = pd.factorize(cells)
-    texts = schema.categories(pd.Series(found))
+    texts = schema.read_categories(pd.Series(found))
     names, place = np.unique(texts.astype(str), return_inverse=True)
     return np.append(place, -1).astype(np.int64)[codes], names.tolist()
 
@@ -227,13 +239,13 @@ def _infer(cells: pd.Series[Any]) -> tuple[Column, list[str]]:
         names = codes_of(cells)[1]
         if len(names) == 2:
             return Column("category", note=f'read as 0 ("{names[0]}") and 1 ("{names[1]}")'), names
-        reason = "text, no number"
+        reason = "text, not numbers"
     elif column.kind == "date":
-        reason = "dates, no number"
+        reason = "dates, not numbers"
     elif column.kind == "dropped":
         reason = "every value is missing"
     else:
-        values = schema.numbers(cells, column)
+        values = schema.read_numbers(cells, column)
         counts = pd.api.types.is_integer_dtype(cells.dtype) and len(values) > 2
         if not np.isfinite(values).any():
             reason = "no finite value"
@@ -264,6 +276,8 @@ def is_counter(column: FloatArray, entities: IntArray) -> bool:
     return min(quarters) > 0.1 * max(quarters)
 
 
-def written(remarks: Remarks) -> list[str]:
+def format_remarks(remarks: Remarks) -> list[str]:
     """Return remarks in words."""
-    return [f"{quoted(names)} {remark}" if names else remark for remark, names in remarks.items()]
+    return [
+        f"{quote_columns(names)} {remark}" if names else remark for remark, names in remarks.items()
+    ]

@@ -1,7 +1,7 @@
 """Columns to numbers: what each kind of column becomes in the matrix that detectors take.
 
 Under the scalings "standard" and "robust" each source column has about the variance of one
-standardised number, so that none outweighs the others by the way it is written down.
+standardised number, so that none outweighs the others by the way it is written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEAVIEST = 10.0
 """The largest weight of a 0/1 column, that of an event seen in about 1 % of the rows."""
 
 _FEWEST_NEW, _NEW_SHARE = 5, 0.005
-_UNSEEN_COUNT = 0.5  # how often a value counts as seen that was not
+_UNSEEN_COUNT = 0.5  # the count of a value that was never seen
 _CELLS = 4_000_000  # values handled at once: bounds the temporary memory to some tens of MB
 
 
@@ -35,7 +35,7 @@ class Numbers(Stateful):
     """All numeric columns at once: filled, cut, scaled, with indicators beside them.
 
     The matrix holds the columns that vary, then an indicator for each column that had
-    missing values, then a column for each constant that tells whether a value differs.
+    missing values, then a column for each constant that shows whether a value differs.
     ``groups_`` (m,) int64 is the input column of each.
     """
 
@@ -122,12 +122,12 @@ class Numbers(Stateful):
 
 
 class Categories(Stateful):
-    """One category column: a 0/1 column a frequent value, one for the rare, one for the unseen.
+    """One category column: a 0/1 column per frequent value, one for the rare, one for the unseen.
 
     With more than ``max_categories`` frequent values, or most rows rare, the logarithm of how
     often a value occurs takes the place of all but the last. A missing value is a value like
     any other.
-    The weight of "unseen" follows from how often an unseen value was to be expected: the
+    The weight of "unseen" follows from how often an unseen value was expected: the
     share of values that occur once (Good, The population frequencies of species, 1953). Where
     that is more than 0.5 % of the rows, values seen once count as unseen: without their own row
     they would be, and new rows will have as many.
@@ -200,7 +200,7 @@ class Categories(Stateful):
             out[rows, slots[rows]] = self.weight_
 
     def unseen(self, texts: NDArray[np.object_]) -> BoolArray:
-        """Return for each text (n,) whether training never had it."""
+        """Return for each text (n,) whether it is missing in training."""
         return ~self._known(texts)[1]
 
     def typical(self) -> Cell:

@@ -18,7 +18,9 @@ def as_frame(table: Table) -> pd.DataFrame:
         frame = table.set_axis([str(name) for name in table.columns], axis=1)
         repeated = frame.columns[frame.columns.duplicated()]
         if len(repeated):
-            raise InputError(f"{quoted(sorted(set(repeated)))} occurs twice: rename the columns.")
+            raise InputError(
+                f"{quote_columns(sorted(set(repeated)))} occurs twice: rename the columns."
+            )
     else:
         array = np.asarray(table)
         if array.ndim < 2:
@@ -42,7 +44,7 @@ def holds_complex(frame: pd.DataFrame) -> bool:
     return any(isinstance(dtype, np.dtype) and dtype.kind == "c" for dtype in frame.dtypes)
 
 
-def quoted(names: list[str]) -> str:
+def quote_columns(names: list[str]) -> str:
     """Return the names of columns in words, the first five at most."""
     shown = ", ".join(f'"{name}"' for name in names[:5])
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""

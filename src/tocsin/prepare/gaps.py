@@ -10,18 +10,18 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tocsin.prepare.grid import Layout, counted
-from tocsin.prepare.timestamps import duration
+from tocsin.prepare.grid import Layout, format_count
+from tocsin.prepare.timestamps import format_duration
 from tocsin.types import BoolArray, IntArray
 
 Missing = Literal["ignore", "zero", "anomaly"]
-"""What missing points are: nobody knows, nothing happened, or an outage that is an anomaly."""
+"""What missing points are: unknown, zeros, or an outage that is an anomaly."""
 
 LONGEST_SHOWN = 10_000
-"""A gap that is to be seen takes at most so many points; longer ones are thinned out."""
+"""Points of a gap that is shown at most; longer ones are thinned out."""
 
 LEAST_GAPS, USUAL, BEYOND = 10, 0.9, 3
-"""With so many gaps in training, one is an outage from so many times their 90 % quantile on."""
+"""With this many gaps in training, an outage is a gap this many times their 90 % quantile."""
 
 _NAMED = 3
 
@@ -45,12 +45,12 @@ class Gaps:
         """Return some of the gaps."""
         return Gaps(*(getattr(self, name)[where] for name in self.__slots__))
 
-    def told(self) -> str:
-        """Return when the longest of the gaps were, in the order of time."""
+    def describe(self) -> str:
+        """Return when the longest of the gaps were, in order of time."""
         longest = np.sort(np.argsort(-self.count, kind="stable")[:_NAMED])
         when = [f"{_time(self.before[i])} to {_time(self.after[i])}" for i in longest]
         more = len(self.count) - len(when)
-        return ", ".join(when) + (f" and {counted(more, 'shorter one')}" if more else "")
+        return ", ".join(when) + (f" and {format_count(more, 'shorter one')}" if more else "")
 
 
 def find_gaps(layout: Layout, observed: BoolArray, times: IntArray, owner: IntArray) -> Gaps:
@@ -104,7 +104,7 @@ def spans(gaps: Gaps, owner: IntArray) -> list[list[tuple[int, int]]]:
     return found
 
 
-def covered(parts: list[list[tuple[int, int]]], n: int) -> BoolArray:
+def mark_covered(parts: list[list[tuple[int, int]]], n: int) -> BoolArray:
     """Return which of n places lie in one of the spans."""
     inside = np.zeros(n, dtype=np.bool_)
     for start, end in chain.from_iterable(parts):
@@ -122,19 +122,20 @@ def usual_gap(gaps: Gaps) -> int:
 def remarks_on(gaps: Gaps, filled: int, longest: int, missing: Missing) -> Iterator[str]:
     """Yield what was done about the gaps, and when they were.
 
-    ``filled``: so many points were added; ``longest``: a gap of more points cuts its series.
+    ``filled``: the number of points added; ``longest``: a gap of more points cuts its series.
     """
     short, long = gaps.take(gaps.count <= longest), gaps.take(gaps.count > longest)
     if filled:
         how = "taken as 0" if missing == "zero" else "filled by straight lines"
-        when = f": {short.told()}" if len(short.count) else ""
-        yield f"{counted(filled, 'missing point')} {how}{when}"
+        when = f": {short.describe()}" if len(short.count) else ""
+        yield f"{format_count(filled, 'missing point')} {how}{when}"
     if len(long.count):
         most = int(long.count.argmax())
-        spent = duration(float(long.after[most] - long.before[most]) / 1e9)
+        spent = format_duration(float(long.after[most] - long.before[most]) / 1e9)
+        many = format_count(len(long.count), "gap")
         yield (
-            f"{counted(len(long.count), 'gap')} longer than {longest:,} points, up to {spent}: "
-            f"nothing is compared across; {long.told()}"
+            f"{many} longer than {longest:,} points, up to {spent}: "
+            f"nothing is compared across; {long.describe()}"
         )
 
 

@@ -10,24 +10,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tocsin.prepare.timestamps import duration
+from tocsin.prepare.timestamps import format_duration
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 JITTER = 0.25
 """A point on the grid comes within this share of a step of where it is due."""
 
 LONGEST_GAP = 10
-"""At most so many missing points in a row are filled in; over longer gaps a series is cut."""
+"""Missing points in a row that are filled in at most; a longer gap cuts the series."""
 
 SLOWEST, SLOW_RUN = 60, 5
-"""Sampling up to so many times slower is brought to the step; so many alike in a row tell it."""
+"""Sampling up to 60 times slower is brought to the step, if 5 differences in a row are alike."""
 
 
 def find_step(differences: IntArray, tolerance: float = JITTER) -> float | None:
     """Return the common step of time differences, None if they have none.
 
     The step is the most common difference, up to the tolerance, a share of it; it is common if
-    at least half of the differences, all of them positive, are so close to it.
+    at least half of the differences, all of them positive, are as close to it.
 
     >>> find_step(np.array([10, 10, 11, 10, 20, 300]))
     10.0
@@ -50,7 +50,7 @@ def find_step(differences: IntArray, tolerance: float = JITTER) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the points of all series lie, and what was met on the way.
+    """Where the points of all series lie, and what was found on the way.
 
     ``places``: (n,) from 0, never falling; several points may share one. ``missing``: (n,), how
     many points are missing before each one. ``cut``: (n,), True for the first point after a gap
@@ -77,22 +77,24 @@ class Layout:
         """Return what was done to the points, gaps aside, in words; the step in seconds."""
         kept = int((np.diff(self.places, prepend=-1) > 0).sum())
         faster = len(self.places) - self.repeated - kept
-        every = "" if step is None else duration(step)
-        told = {
-            f"{counted(self.repeated, 'row')} repeated a time: merged to their mean": self.repeated,
-            f"{counted(faster, 'row')} came sooner than {every} after another: averaged": faster,
-            f"{counted(self.slow, 'point')} came more slowly than every {every}": self.slow,
+        every = "" if step is None else format_duration(step)
+        repeated, sooner = format_count(self.repeated, "row"), format_count(faster, "row")
+        slower = format_count(self.slow, "point")
+        counts = {
+            f"{repeated} repeated a time: merged to their mean": self.repeated,
+            f"{sooner} came sooner than {every} after another: averaged": faster,
+            f"{slower} came more slowly than every {every}": self.slow,
         }
-        found = [text for text, count in told.items() if count]
+        found = [text for text, count in counts.items() if count]
         if 2 * self.repeated > len(self.places):
             found.append("most rows repeat a time: if they are of several series, name the entity")
         return found
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun.
 
-    >>> counted(1, "row"), counted(2_000, "row")
+    >>> format_count(1, "row"), format_count(2_000, "row")
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -108,8 +110,8 @@ def lay_out(
     """Place points (n,) on the grid of a step; without a step, each time is a place of its own.
 
     A point within a quarter of a step of where it is due, counted from the one before it, takes
-    the next place, so that clocks that drift make no gaps. Others are counted from the last
-    such point: several may share a place, and places between them may stay empty. A gap of more
+    the next place, so that drifting clocks make no gaps. Others are counted from the last
+    of these: several may share a place, and places between them may stay empty. A gap of more
     than ``fill`` points cuts the series, and leaves at most ``shown`` places empty.
 
     >>> lay_out(np.array([0, 10, 21, 40, 50]), np.arange(5) == 0, 10.0).places.tolist()
@@ -148,7 +150,7 @@ def lay_out(
 def pace(times: IntArray, places: IntArray, breaks: BoolArray, step: float) -> float:
     """Return the mean time between places, of the longest part between breaks.
 
-    It tells where later points lie: months are not all of 31 days, and clocks drift. As long as
+    It shows where later points lie: months are not all of 31 days, and clocks drift. As long as
     it leads to the same place at the end of that part, the step itself is taken.
 
     >>> at = np.arange(1000)

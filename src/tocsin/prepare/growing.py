@@ -7,11 +7,11 @@ The rules, for columns of at least 50 finite values, 20 of them different (3, of
 - a counter: it goes one way only, or grows within each value of another column, or restarts at
   its lowest value after rises to different heights, and it is called an id, a counter or a time,
   or its steps are more even than those of sorted random values can be; as good as equal where it
-  restarts, for ramps of a measured column do so too.
+  restarts, because ramps of a measured column do so too.
 
 Sorted values of independent items have exponential gaps, or wider ones where they are rare, so
 that their standard deviation is at least their mean: a measured column by which a table was
-sorted is no counter, and neither is one that grows with noise, which goes both ways.
+sorted is not a counter, and neither is one that grows with noise, which goes both ways.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tocsin.types import FloatArray, IntArray
 
 FEWEST_ROWS = 50
 FIRST_ROWS = 5_000
-"""Rows that tell which columns grow within the values of others, or restart."""
+"""Rows that show which columns grow within the values of others, or restart."""
 _FEWEST_VALUES = 20
 _FEW_PER_GROUP = 10
 _MOST_GROUPINGS = 10
@@ -55,7 +55,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _EVEN = 0.8
 _SURE = 3.0
 _EQUAL = 0.05
-_MOST_RESTARTS = 0.05  # of the rows; a column that falls more often is no counter
+_MOST_RESTARTS = 0.05  # of the rows; a column that falls more often is not a counter
 _ALIKE = 0.05  # peaks that differ by less are those of a cycle, as the hours of days
 
 
@@ -136,16 +136,16 @@ def _why_counter(
 
 
 def moments(values: FloatArray, style: str) -> NDArray[np.datetime64]:
-    """Return times (n,) since 1970 as datetime64[s]; NaT where no year from 1 to 9999 is told.
+    """Return times (n,) since 1970 as datetime64[s]; NaT beyond the years 1 to 9999.
 
     >>> moments(np.array([86_400_000.0, np.nan]), "epoch_ms").astype(str).tolist()
     ['1970-01-02T00:00:00', 'NaT']
     """
     with np.errstate(invalid="ignore", over="ignore"):
         seconds = np.floor(values / EPOCHS[style])
-        told = (seconds > -62_135_596_800) & (seconds < 253_402_300_800)
+        inside = (seconds > -62_135_596_800) & (seconds < 253_402_300_800)
     found = np.full(len(values), np.datetime64("NaT", "s"))
-    found[told] = seconds[told].astype(np.int64).astype("datetime64[s]")
+    found[inside] = seconds[inside].astype(np.int64).astype("datetime64[s]")
     return found
 
 

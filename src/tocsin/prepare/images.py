@@ -1,4 +1,4 @@
-"""Images from a folder, a list, an array or a table of paths: those there are and can be read."""
+"""Images from a folder, a list, an array or a table of paths, as far as they can be read."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tocsin.types import ImageArray, IntArray, SkippedImage
 __all__ = ["Gathered", "ImagePreparer", "ImageReading", "PreparedImages", "gather"]
 
 MOST_IMAGES, MOST_PIXELS = 32, 40_000_000
-"""Images, and pixels of them, decoded at a time; a larger image is decoded alone."""
+"""Images, and pixels of them, decoded at once; a larger image is decoded alone."""
 
 _PATH_COLUMNS = ("path", "file")
 _NAMED = 3
-_COARSE = 7  # every seventh row and column tells whether an image is grey
+_COARSE = 7  # every seventh row and column shows whether an image is grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Gathered:
     """What was given, before any of it is opened: ``images`` (n,) and their names.
 
     ``refused``: links that lead out of the folder, their rows those after the images.
-    ``others``: how many files of other kinds were passed over.
+    ``others``: how many files of other kinds were skipped.
     """
 
     images: ImageArray
@@ -57,16 +57,16 @@ class PreparedImages:
     skipped: tuple[SkippedImage, ...]
     notes: tuple[str, ...]
     given: int
-    """How many there were, whether they can be read or not; labels count these."""
+    """The number of all, readable or not; there is a label for each."""
 
 
 def gather(X: Any) -> Gathered:
-    """Return the images of whatever a user gives, none of them opened.
+    """Return the images of whatever a user gives, without opening any.
 
     A path: a folder, or an image. Else a list of paths and arrays, an array (n, rows, columns) or
     (n, rows, columns, channels), or a data frame with a column "path" or "file", or only one
-    column of strings. Raises UnreadableFile for a path that is not there, SchemaMismatch for a
-    frame without such a column, InputError for anything else.
+    column of strings. Raises UnreadableFile for a path that does not exist, SchemaMismatch for a
+    frame without any of these columns, InputError for anything else.
 
     >>> gather(np.zeros((2, 32, 32), dtype=np.uint8)).names
     ('image 0', 'image 1')
@@ -75,10 +75,10 @@ def gather(X: Any) -> Gathered:
         found = find_images(X)
         links = enumerate(found.refused, len(found.paths))
         refused = (
-            SkippedImage(row, _written(Path(path).relative_to(X).as_posix()), f"is {why}")
+            SkippedImage(row, _as_text(Path(path).relative_to(X).as_posix()), f"is {why}")
             for row, (path, why) in links
         )
-        names = tuple(map(_written, found.names))
+        names = tuple(map(_as_text, found.names))
         return Gathered(check_images(found.paths), names, tuple(refused), found.others)
     if isinstance(X, pd.DataFrame):
         X = X[_path_column(X)]
@@ -91,7 +91,7 @@ def gather(X: Any) -> Gathered:
         )
     images = check_images(X)
     named = (
-        f"image {i}" if isinstance(image, np.ndarray) else _written(str(image))
+        f"image {i}" if isinstance(image, np.ndarray) else _as_text(str(image))
         for i, image in enumerate(images)
     )
     return Gathered(images, tuple(named))
@@ -114,16 +114,16 @@ class ImageReading:
         self._kinds: Counter[str] = Counter()
 
     def pixels(self, doing: str) -> Iterator[tuple[int, Pixels]]:
-        """Yield the place among those given of each readable image, and its pixels."""
+        """Yield the position of each readable image among those given, and its pixels."""
         for place, image in enumerate(self.given.images):
             try:
                 pixels = read_image(image)
             except InputError as error:
                 name = self.given.names[place]
-                self._skipped.append(SkippedImage(place, name, _why(error, image)))
+                self._skipped.append(SkippedImage(place, name, _reason_of(error, image)))
             else:
                 self._sizes[place] = (pixels.shape[0], pixels.shape[1])
-                self._kinds["16 bits a channel" if pixels.dtype == np.float32 else "8 bits"] += 1
+                self._kinds["16 bits per channel" if pixels.dtype == np.float32 else "8 bits"] += 1
                 self._kinds["grey alone" if _is_grey(pixels) else "colour"] += 1
                 yield place, pixels
             report(f"{doing} images", place + 1, len(self.given.images))
@@ -151,7 +151,7 @@ class ImageReading:
         if not self._sizes:
             raise InputError(
                 f"None of {len(given.images) + len(given.refused):,} images can be read: "
-                f"{_listed(skipped)}."
+                f"{_list_skipped(skipped)}."
             )
         rows: IntArray = np.array(list(self._sizes), dtype=np.int64)
         return PreparedImages(
@@ -171,23 +171,23 @@ class ImageReading:
         yield f"{len(self._sizes):,} image{'' if one else 's'} " + (
             f"of {written[0]} pixels"
             if len(sizes) == 1
-            else f"of sizes from {written[0]} to {written[1]}, all looked at as squares"
+            else f"of sizes from {written[0]} to {written[1]}, all resized to squares"
         )
         if skipped:
-            yield f"{len(skipped):,} skipped: {_listed(skipped)}"
+            yield f"{len(skipped):,} skipped: {_list_skipped(skipped)}"
         if others := self.given.others:
-            yield f"{others:,} {'file' if others == 1 else 'files'} of other kinds passed over"
-        for rare, usual in (("16 bits a channel", "8 bits"), ("grey alone", "colour")):
+            yield f"{others:,} {'file' if others == 1 else 'files'} of other kinds skipped"
+        for rare, usual in (("16 bits per channel", "8 bits"), ("grey alone", "colour")):
             if self._kinds[rare] and self._kinds[usual]:
                 yield f"{self._kinds[rare]:,} of {rare}, {self._kinds[usual]:,} of {usual}"
-        if self._kinds["16 bits a channel"] and not self._kinds["8 bits"]:
-            yield "16 bits a channel, all of them kept"
+        if self._kinds["16 bits per channel"] and not self._kinds["8 bits"]:
+            yield "16 bits per channel, all of them kept"
 
 
 class ImagePreparer(Stateful):
     """Finds the images in what a user gives, see ``gather``, and checks that they can be read.
 
-    A file that cannot be decoded, is no image whatever its name says, is too large or too small,
+    A file that cannot be decoded, is not an image whatever its name, is too large or too small,
     or is a link out of its folder, is skipped and named. After ``fit_transform``: ``notes_``.
 
     >>> preparer = ImagePreparer()
@@ -232,17 +232,17 @@ def _is_grey(pixels: Pixels) -> bool:
     return bool((some == some[..., :1]).all())
 
 
-def _why(error: InputError, image: Any) -> str:
-    """Return what is wrong with an image without its name, which stands beside it."""
+def _reason_of(error: InputError, image: Any) -> str:
+    """Return what is wrong with an image, without its name, which is printed beside it."""
     name = "an array" if isinstance(image, np.ndarray) else str(image)
-    return _written(str(error).removeprefix(f"{name} ").rstrip("."))
+    return _as_text(str(error).removeprefix(f"{name} ").rstrip("."))
 
 
-def _listed(skipped: tuple[SkippedImage, ...]) -> str:
-    told = [f"{each.name} {each.reason}" for each in skipped[:_NAMED]]
-    return "; ".join(told) + (" …" if len(skipped) > _NAMED else "")
+def _list_skipped(skipped: tuple[SkippedImage, ...]) -> str:
+    named = [f"{each.name} {each.reason}" for each in skipped[:_NAMED]]
+    return "; ".join(named) + (" …" if len(skipped) > _NAMED else "")
 
 
-def _written(name: str) -> str:
-    """Return a name that any file can hold; those of files may be no text."""
+def _as_text(name: str) -> str:
+    """Return a name as valid text, which those of files need not be."""
     return name.encode(errors="replace").decode()

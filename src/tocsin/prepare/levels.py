@@ -14,10 +14,10 @@ from tocsin.prepare.series import PreparedSeries
 from tocsin.types import BoolArray, FloatArray
 
 CLEARLY = 0.5
-"""Levels differ when they lie so many spreads of one entity apart, beyond what chance explains."""
+"""Levels differ when they are this many spreads of one entity apart, beyond chance."""
 
 CLEARLY_WIDER = float(np.log(1.5))
-"""Spreads differ when they do by such a factor, in logarithms, beyond what chance explains."""
+"""Spreads differ when their logarithms are this far apart, beyond chance."""
 
 _OF_MEDIAN, _OF_SPREAD = np.pi / 2, 1.36
 """Variances of a median, and of the logarithm of a median deviation, times n, of normal values."""

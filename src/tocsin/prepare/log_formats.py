@@ -3,15 +3,15 @@ r"""Log lines to records: time, level, component and message, in the formats tha
 The rules. Terminal codes, such as those of colours, are dropped before anything else. The format
 is the one that fits most of the first 1,000 lines that are not of a stack trace, and at least
 half of them; of those within a tenth of the best the most specific one. A line
-that it does not fit may be of any other known format, counted as such. Lines that fit none
+that does not fit may be of any other known format, and is counted. Lines that fit none
 continue the record before them in their file: those of a stack trace however many they are, and
 up to 100 others in a row. They are added to its message, after a line feed, up to 8,192
-characters in all. Further ones, those without such a record before them, and all where no format
+characters in all. Further ones, those without a record before them, and all where no format
 was recognised are messages of their own. Blank lines are left out, and so are the headers of the
 W3C format, which name its fields; longer lines than 8,192 characters are cut.
 
 Times without a zone are UTC. Times without a year take the one that brings them closest to the
-last such time of their file, the first to the record before it, or else the latest that is not
+last of these times in their file, the first to the record before it, or else the latest that is not
 in the future. A
 time that cannot be read is None; one more than a day ahead of now is kept; both are counted.
 Text is only ever text: nothing in a line is interpreted as markup, and nothing is executed.
@@ -81,10 +81,10 @@ class Line(Protocol):
 
 
 class LogRecord(NamedTuple):
-    """What a line says, with the lines that continue it.
+    """The parts of a line, with the lines that continue it.
 
     ``file``, ``number``: where it stands, the first line from 1. ``time``: seconds since 1970,
-    UTC, None without a readable one. ``level``: in capitals, "" for none. ``fields``: what else
+    UTC, None if it cannot be read. ``level``: in capitals, "" for none. ``fields``: what else
     the format names, such as the host, or the keys of JSON.
     """
 
@@ -115,9 +115,9 @@ class ParseCounts:
 
     @property
     def notes(self) -> list[str]:
-        """The same in words, without what did not happen."""
+        """The same in words, without what did not occur."""
         others = ", ".join(f"{name} ({n:,})" for name, n in self.others.most_common())
-        told = [
+        counts = [
             (self.blank, f"{self.blank:,} blank lines left out"),
             (self.coded, f"terminal codes dropped from {self.coded:,} lines"),
             (self.headers, f"{self.headers:,} header lines left out"),
@@ -128,7 +128,7 @@ class ParseCounts:
             (self.untimed, f"{self.untimed:,} records without a readable time"),
             (self.ahead, f"{self.ahead:,} records lie more than a day in the future: kept"),
         ]
-        return [text for happened, text in told if happened]
+        return [text for happened, text in counts if happened]
 
 
 def recognise(lines: Iterable[str]) -> Format:
@@ -157,7 +157,7 @@ def parse(
 ) -> Iterator[LogRecord]:
     """Yield the records of lines. ``now``: seconds since 1970, today by default.
 
-    ``counts``, if given, is filled as the records are taken.
+    ``counts``, if given, is filled as the records are read.
     """
     counts = counts if counts is not None else ParseCounts()
     reader = _Reader(format, counts, now)
@@ -183,7 +183,7 @@ def parse(
 
 
 class _Growing:
-    """A record whose further lines are still coming; of their characters it keeps so many."""
+    """A record whose further lines are still being read; its length is limited."""
 
     __slots__ = ("_room", "first", "more", "parts")
 
@@ -214,7 +214,7 @@ class _Reader:
         self.seen: dict[str, tuple[Format, Parts | None]] = {}
 
     def text_of(self, line: Line) -> str:
-        """Return what is to be read of a line, "" for nothing."""
+        """Return the part of a line to be read, "" for nothing."""
         self.counts.lines += 1
         text = without_codes(line.text)
         self.counts.coded += text is not line.text

@@ -42,7 +42,7 @@ class Levels(dict[str, str]):
 
 
 def level_of_word(word: str) -> str:
-    """Return the level of its name, a letter or the number of a JSON logger."""
+    """Return the level of a name, a letter or the number of a JSON logger."""
     upper = word.upper()
     return _WORDS.get(upper, upper)
 

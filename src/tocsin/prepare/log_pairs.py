@@ -121,5 +121,5 @@ def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, s
 
 
 def clean(text: str) -> str:
-    """Return text without halves of characters, which JSON can hold and no file can."""
+    """Return text without halves of characters, which JSON can hold but UTF-8 cannot."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -118,7 +118,7 @@ def _kubernetes(text: str) -> Parts | None:
 
 
 def _compose(text: str) -> Parts | None:
-    """Read a line behind the name of its container, by a format of its own."""
+    """Read a line after the name of its container, by the line's own format."""
     outer = _COMPOSE.read(text)
     if outer is None:
         return None
@@ -129,7 +129,7 @@ def _compose(text: str) -> Parts | None:
 
 
 def _compose_plain(text: str) -> Parts | None:
-    """Read a line behind the name of its container, whatever it is."""
+    """Read a line after the name of its container, whatever it is."""
     return None if is_of_trace(text) else _compose(text) or _COMPOSE.read(text)
 
 
@@ -282,7 +282,7 @@ def format_named(text: str) -> Format:
         return w3c_format(text.split()[1:])
     if "<message>" not in text:
         raise ParameterError(
-            f'There is no log format "{text}". Known: {", ".join(FORMATS)}; or give a pattern '
+            f'Unknown log format "{text}". Known: {", ".join(FORMATS)}; or give a pattern '
             'such as "<time> <level> <component>: <message>".'
         )
     return _by_pattern(text, _pattern_of(text))

@@ -12,11 +12,19 @@ from tocsin.errors import ParameterError
 from tocsin.prepare.log_formats import LogRecord
 from tocsin.settings.patterns import compiled
 
-__all__ = ["ALL", "ATTRIBUTES", "LINE", "check_session", "find_session", "group", "place_of"]
+__all__ = [
+    "ALL",
+    "ATTRIBUTES",
+    "LINE",
+    "check_session",
+    "find_session",
+    "group_records",
+    "place_of",
+]
 
 LINE, ALL = "line", "all"
 ATTRIBUTES = ("file", "component", "level")
-"""What tells sessions apart besides the fields of a format."""
+"""What may distinguish sessions besides the fields of a format."""
 
 _BLOCKS = r"(blk_-?\d+)"
 _KEYS = frozenset({"sessionid", "requestid", "traceid", "correlationid", "transactionid"})
@@ -24,7 +32,7 @@ _SAMPLE = 1_000
 
 
 def check_session(session: str | None) -> None:
-    """Raise ParameterError for a regular expression without just one group, or an endless one."""
+    """Raise ParameterError for an expression that has not exactly one group, or is endless."""
     if session and "(" in session:
         try:
             groups = compiled(session).groups
@@ -37,7 +45,7 @@ def check_session(session: str | None) -> None:
 
 
 def find_session(records: list[LogRecord]) -> str:
-    """Return what tells sessions apart in most of the first records, LINE if nothing does."""
+    """Return what distinguishes sessions in most of the first records, LINE if nothing does."""
     sample = records[:_SAMPLE]
     block = re.compile(_BLOCKS)
     if 2 * sum(block.search(record.message) is not None for record in sample) > len(sample):
@@ -52,7 +60,7 @@ def find_session(records: list[LogRecord]) -> str:
 
 
 def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
-    """Return what gives the sessions that a record belongs to."""
+    """Return a function that gives the keys of the sessions of a record."""
     if session == ALL:
         return lambda record: [""]
     if "(" in session:
@@ -63,10 +71,10 @@ def _key_reader(session: str) -> Callable[[LogRecord], list[str]]:
     return lambda record: [key for key in (record.fields.get(session),) if key]
 
 
-def group(
+def group_records(
     records: list[LogRecord], session: str, window: float | None, *, counted: bool
 ) -> tuple[dict[str, list[int]], int]:
-    """Return the positions of each session's records by its key, and how many are by themselves.
+    """Return the positions of each session's records by its key, and how many are on their own.
 
     ``window``: seconds, or lines where they are ``counted``, None for no windows.
     """
@@ -92,16 +100,16 @@ def _windows(records: list[LogRecord], length: float, *, counted: bool) -> list[
         return [f"from {place_of(records[i - i % size])}" for i in range(len(records))]
     names: dict[float, str] = {}
     last = next((record.time for record in records if record.time is not None), 0.0)
-    told = []
+    windows = []
     for record in records:
         last = last if record.time is None else record.time
         begin = last // length * length
         if begin not in names:
             names[begin] = datetime.fromtimestamp(begin, UTC).isoformat()
-        told.append(names[begin])
-    return told
+        windows.append(names[begin])
+    return windows
 
 
 def place_of(record: LogRecord) -> str:
-    """Return where a record stands: ``file:number``, or ``line number`` of what was no file."""
+    """Return where a record stands: ``file:number``, or ``line number`` without a file."""
     return f"{record.file}:{record.number}" if record.file else f"line {record.number}"

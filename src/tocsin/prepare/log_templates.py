@@ -5,7 +5,7 @@ of four or more characters with a digit, IP and hardware addresses, and numbers,
 words. Templates are mined with a tree of fixed depth: messages of as many tokens and with the
 same first token are compared, and one that shares more than half of its tokens with a template
 joins it; tokens that differ become ``<*>``. Words that are frequent where others vary, in a tenth
-of the lines of a template and at least ten, are not what varies: "started" and "stopped" are
+of the lines of a template and at least ten, do not count as varying: "started" and "stopped" are
 kept apart, the names of services are not.
 """
 
@@ -56,14 +56,14 @@ _Shape = tuple[str, tuple[slice, ...]]
 
 
 class _Shapes(dict[str, _Shape]):
-    """Masks of texts by what does not change if digits do: never more than ``_KEPT``, all short.
+    """Masks of texts by what does not change if digits do: at most ``_KEPT``, all short.
 
     What is masked depends on where digits are, not on which, but for the 0 of 0x: of texts with
     one every digit counts.
     """
 
     def of(self, text: str) -> _Shape:
-        """Return how a text is masked."""
+        """Return the mask of a text."""
         shape = text.translate(_DIGITS)
         if "0x" in shape or "0X" in shape:
             shape = text
@@ -112,12 +112,12 @@ def mask(message: str) -> tuple[str, tuple[str, ...]]:
 
 
 class TemplateMiner(Stateful):
-    """Finds the kinds of log messages, and tells of any message which kind it is.
+    """Finds the kinds of log messages, and matches any message to its kind.
 
     ``similarity``: a message joins a template with which it shares more than this part of its
-    tokens. ``children``: with more than so many first tokens among messages of a length, further
+    tokens. ``children``: the first tokens kept among messages of one length; further
     ones count as varying. ``leaf``: the most templates compared with a message; once there are
-    more, the last takes what is like none.
+    more, the last takes all messages unlike the others.
 
     After ``fit``: ``templates_``, tokens joined by blanks, in the order of first appearance.
 
@@ -176,7 +176,7 @@ class TemplateMiner(Stateful):
         Of several that fit, the one with the fewest varying tokens is taken. Raises NotFitted.
         """
         if not hasattr(self, "templates_"):
-            raise NotFitted("No templates are known yet: call fit before match.")
+            raise NotFitted("No templates have been learned yet: call fit before match.")
         known: dict[str, int] = {}
         ids = []
         for message in messages:
@@ -276,7 +276,7 @@ class _Index:
     def __init__(self, templates: list[str]) -> None:
         self.exact: dict[tuple[str, ...], int] = {}
         self.places: list[dict[int, bool]] = []
-        """Of each template the tokens of which something was left out, and whether all was."""
+        """For each template its masked tokens, and whether they were masked as a whole."""
         self.varying: dict[tuple[int, str], list[tuple[int, int, list[str]]]] = {}
         for i, template in enumerate(templates):
             tokens = _tokens(template)

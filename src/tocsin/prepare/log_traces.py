@@ -1,4 +1,4 @@
-"""Lines of stack traces, which belong to the record before them however many they are."""
+"""Lines of stack traces, which belong to the record before them, however many they are."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The W3C extended log format, as IIS, CloudFront and the Windows firewall write it.
 
-A header line names the fields, ``#Fields: date time cs-method sc-status``; such lines and the
-other directives are no records. The fields are part of the format's name, so that lines without
+A header line names the fields, ``#Fields: date time cs-method sc-status``; these lines and the
+other directives are not records. The fields are part of the format's name, so that lines without
 a header, such as those of a stream, are read like those of training.
 """
 
@@ -22,7 +22,7 @@ _DIRECTIVE = re.compile(r"#(?:Version|Fields|Software|(?:Start-|End-)?Date|Remar
 
 
 def is_directive(text: str) -> bool:
-    """Return whether a line says something about the log, and is no record.
+    """Return whether a line is about the log, not a record.
 
     >>> is_directive("#Software: Microsoft Internet Information Services 10.0"), is_directive("# x")
     (True, False)

@@ -29,7 +29,7 @@ from tocsin.prepare.log_sessions import (
     LINE,
     check_session,
     find_session,
-    group,
+    group_records,
     place_of,
 )
 from tocsin.prepare.log_templates import ANY, TemplateMiner, mask
@@ -51,7 +51,7 @@ class PreparedLogs:
     session's key, the beginning of its window of time, or the line as ``file:number``.
     ``lines``: n arrays (k,) int64, the positions in ``records`` of a session's lines; one array
     (n, 1) where each line is by itself. Single lines that are equal share one session.
-    ``records``: what the lines say, with file and number; none for sessions of numbers.
+    ``records``: the parsed lines, with file and number; none for sessions of numbers.
     """
 
     sessions: SessionArray
@@ -64,7 +64,7 @@ class PreparedLogs:
 
 
 class _Text(NamedTuple):
-    """A line that comes from no file."""
+    """A line that is not from a file."""
 
     file: str
     number: int
@@ -92,7 +92,7 @@ class _Messages(NamedTuple):
 
 @contextmanager
 def _without_collection() -> Iterator[None]:
-    """Hold off the search for cycles: among millions of new objects, none in one, it takes half."""
+    """Suspend garbage collection: with millions of new objects it would take half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -108,8 +108,8 @@ class LogPreparer(Stateful):
     ``format``: a name or a pattern, see ``tocsin.prepare.log_formats``; None to recognise it.
     ``session``: what lines of a session share: a field of the format, such as "host", a regular
     expression with one group, such as "(blk_-?[0-9]+)", or "line", each line by itself.
-    ``window``: seconds; lines of such a window of time are a session, or of each session the
-    lines of such a window. The rules, each use of which is noted:
+    ``window``: seconds; lines within a window of time are a session, or the lines of
+    a session within a window. The rules, each use of which is noted:
 
     - session None: HDFS block ids, if most lines name one; else a field of JSON such as
       session_id, request_id or trace_id, if most lines have it; else each line by itself. A
@@ -117,8 +117,8 @@ class LogPreparer(Stateful):
       itself.
     - a window without a session takes all lines.
     - windows begin at multiples of their length since 1970. A line without a time has that of
-      the line before it; if fewer than half of the lines have one, a window is as many lines.
-    - templates: see ``tocsin.prepare.log_templates``; a line of no known kind has -1.
+      the line before it; if fewer than half of the lines have one, a window is a number of lines.
+    - templates: see ``tocsin.prepare.log_templates``; a line of an unknown kind has -1.
     - sequences of numbers are sessions of which only the kinds of lines are known.
 
     After ``fit_transform``: ``format_`` and ``session_``, what was taken, ``miner_``, the kinds
@@ -160,7 +160,7 @@ class LogPreparer(Stateful):
         self.counted_ = False
         self.events_ = None
         self.miner_ = TemplateMiner()
-        items, numbers = _told_apart(lines)
+        items, numbers = _split_kinds(lines)
         if numbers:
             return self._learn_numbers(items)
         source = _as_lines(items)
@@ -171,7 +171,7 @@ class LogPreparer(Stateful):
         records = list(parse(chain(sample, source), found, counts))
         if not records:
             raise InputError(f"There is nothing to learn from: {counts.blank:,} blank lines.")
-        self.notes_ = [f"format: {self.format_} ({_how(self.format)})", *counts.notes]
+        self.notes_ = [f"format: {self.format_} ({_origin(self.format)})", *counts.notes]
         self._settle_sessions(records)
         messages = _Messages.of(records)
         counts_of = np.bincount(messages.which).tolist()
@@ -191,10 +191,10 @@ class LogPreparer(Stateful):
 
     @_without_collection()
     def prepare(self, lines: Logs) -> tuple[PreparedLogs, list[str]]:
-        """Return both ``transform`` and ``remarks`` of lines."""
+        """Return what both ``transform`` and ``remarks`` return."""
         if not hasattr(self, "notes_"):
             raise NotFitted("This preparation is not fitted yet: call fit_transform first.")
-        items, numbers = _told_apart(lines)
+        items, numbers = _split_kinds(lines)
         if numbers is not (self.events_ is not None):
             was, given = ("numbers", "lines") if self.events_ is not None else ("lines", "numbers")
             raise SchemaMismatch(f"Trained on log sessions of {was}; these are {given}.")
@@ -231,15 +231,15 @@ class LogPreparer(Stateful):
             if self.session_ not in {*names, *ATTRIBUTES}:
                 known = ", ".join([*ATTRIBUTES, *(name for name, _ in names.most_common(20))])
                 raise ParameterError(
-                    f'No record has a field "{self.session_}" to tell sessions by. '
+                    f'No record has a field "{self.session_}" to distinguish sessions by. '
                     f"Known: {known}; or give a regular expression with one group."
                 )
         timed = sum(record.time is not None for record in records)
         self.counted_ = self.window is not None and 2 * timed < len(records)
-        told = {LINE: "each line by itself", ALL: "all lines"}.get(self.session_, self.session_)
+        kind = {LINE: "each line by itself", ALL: "all lines"}.get(self.session_, self.session_)
         if self.window:
-            told += f", in windows of {self.window:g} {'lines' if self.counted_ else 'seconds'}"
-        self.notes_.append(f"sessions: {told} ({_how(self.session or self.window)})")
+            kind += f", in windows of {self.window:g} {'lines' if self.counted_ else 'seconds'}"
+        self.notes_.append(f"sessions: {kind} ({_origin(self.session or self.window)})")
 
     def _sessions(
         self, records: list[LogRecord], messages: _Messages, ids: IntArray
@@ -250,13 +250,15 @@ class LogPreparer(Stateful):
         lines: list[IntArray] | IntArray
         remarks = []
         if unknown := int((of_record < 0).sum()):
-            remarks.append(f"{unknown:,} of {len(records):,} records are of no known kind")
+            remarks.append(f"{unknown:,} of {len(records):,} records are of an unknown kind")
         if self.session_ == LINE:
             keys = [place_of(record) for record in records]
             lines = np.arange(len(records))[:, None]
             sessions = _array(_single(records, messages, ids, parameters))
         else:
-            groups, alone = group(records, self.session_, self.window_, counted=self.counted_)
+            groups, alone = group_records(
+                records, self.session_, self.window_, counted=self.counted_
+            )
             keys = list(groups)
             lines = [np.array(places, dtype=np.int64) for places in groups.values()]
             which = messages.which.tolist()
@@ -307,7 +309,7 @@ class LogPreparer(Stateful):
         return PreparedLogs(sessions, keys, [nowhere] * len(keys), []), remarks
 
 
-def _told_apart(lines: Any) -> tuple[Iterable[Any], bool]:
+def _split_kinds(lines: Any) -> tuple[Iterable[Any], bool]:
     """Return the items of logs, and whether they are sessions of numbers."""
     if isinstance(lines, str) or not isinstance(lines, Iterable):
         raise InputError(
@@ -383,5 +385,5 @@ def _array(sessions: Iterable[LogSession]) -> SessionArray:
     return array
 
 
-def _how(setting: object) -> str:
+def _origin(setting: object) -> str:
     return "found" if setting is None else "named"

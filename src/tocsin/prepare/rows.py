@@ -9,13 +9,13 @@ import pandas as pd
 
 from tocsin.errors import InputError
 from tocsin.prepare.channels import Remarks, codes_of
-from tocsin.prepare.grid import counted
+from tocsin.prepare.grid import format_count
 from tocsin.prepare.timestamps import Moments
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 
 class Rows(NamedTuple):
-    """Rows of a table, sorted by entity and time: first those usable, then one a place."""
+    """Rows of a table, sorted by entity and time: first the usable ones, then one per place."""
 
     values: FloatArray  # (n, channels), NaN where missing
     times: IntArray  # (n,) nanoseconds, or the number of the row
@@ -48,7 +48,7 @@ def sorted_rows(
     """Return the rows with a readable time and an entity, sorted by both.
 
     ``values``: (n, channels). ``times``: the column of times and what it reads as, None where the
-    order of rows is that of time. ``entity``: the column of entities, if any. Raises InputError
+    rows are in order of time. ``entity``: the column of entities, if any. Raises InputError
     if more than half of the rows cannot be used.
     """
     n = len(values)
@@ -72,7 +72,7 @@ def sorted_rows(
     by_entity = numbers[np.argsort(entities[numbers], kind="stable")]
     back = (np.diff(moments[by_entity]) < 0) & (np.diff(entities[by_entity]) == 0)
     if back.any():
-        remarks[f"{counted(int(back.sum()), 'row')} went back in time: sorted"] = []
+        remarks[f"{format_count(int(back.sum()), 'row')} went back in time: sorted"] = []
         by_entity = numbers[np.lexsort((moments[numbers], entities[numbers]))]
     return rows if np.array_equal(by_entity, rows.numbers) else rows.take(by_entity)
 
@@ -84,8 +84,8 @@ def long_enough(rows: Rows, remarks: Remarks) -> Rows:
     if not long.any():
         raise InputError(
             "A series to learn from has at least 2 points of different times; this table has "
-            f"{counted(len(points), 'usable row')} at "
-            f"{counted(int(points.sum()), 'time')} in "
+            f"{format_count(len(points), 'usable row')} at "
+            f"{format_count(int(points.sum()), 'time')} in "
             f"{len(rows.names):,} series. Name other columns with time= and entity=, or give "
             'time="none" to take the rows in their order.'
         )
@@ -107,5 +107,5 @@ def _refuse(cells: pd.Series[Any], usable: BoolArray, role: str, remarks: Remark
             f"Name another column with {role}=, or correct them."
         )
     if bad.size:
-        count = counted(bad.size, "row")
+        count = format_count(bad.size, "row")
         remarks[f"{count} without a readable {role} dropped, the first is row {bad[0]}"] = []

@@ -30,7 +30,7 @@ _NO_TEXT = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None"}
     | {"n/a", "nan", "null", "NaT", "(null)"}
 )
-"""Texts that are no category, as in tables read from CSV."""
+"""Texts that count as missing, as in tables read from CSV."""
 
 _BOOLEANS = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0}
 _BOOLEANS |= {"false": 0.0, "no": 0.0, "0": 0.0, "0.0": 0.0}
@@ -38,7 +38,7 @@ _ODD_WORDS, _FEW_NUMBERS = 5, 20
 """A text column is numeric with this many distinct other words if it has more numbers than few."""
 
 _MOSTLY = 0.9
-"""A text column is numeric if this share of its rows are numbers, whatever the others are."""
+"""A text column is numeric if this share of its rows are numbers, whatever the others."""
 
 _CODE = re.compile(r"0\d+")
 _ROWS_PER_CODE = 5
@@ -53,8 +53,8 @@ class Column:
 
     ``style``: how its text reads: "plain", "thousands" (1,234.5) or "comma" (1.234,5), these
     two also with a unit as in "comma kB", "boolean", "ISO8601" or a strptime format.
-    ``missing``: texts of this column that are no numbers or dates; where it has any, all such
-    are missing values. ``note``: what was guessed, in plain words.
+    ``missing``: texts of this column that are neither numbers nor dates; if there are any, all of
+    them are missing values. ``note``: what was guessed, in plain words.
     """
 
     kind: Kind
@@ -64,10 +64,10 @@ class Column:
 
 
 def infer(values: pd.Series[Any], *, codes: bool = False) -> Column:
-    """Return what a column holds; kind "category" for any text that is nothing else.
+    """Return what a column holds; kind "category" for any other text.
 
-    ``codes``: digits of which some begin with 0, as in 01067, are categories and no numbers,
-    where each stands in five rows or more on average.
+    ``codes``: digits of which some begin with 0, as in 01067, are categories, not numbers,
+    where each occurs in five rows or more on average.
 
     >>> infer(pd.Series(["1,204.5", "980", "?"])).style
     'thousands'
@@ -88,10 +88,10 @@ def infer(values: pd.Series[Any], *, codes: bool = False) -> Column:
     )
 
 
-def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
+def read_numbers(values: pd.Series[Any], column: Column) -> FloatArray:
     """Return a numeric or boolean column as float64 (n,), NaN where missing.
 
-    Raises SchemaMismatch naming the first text that is no number, and its row.
+    Raises SchemaMismatch naming the first text that is not a number, and its row.
     """
     dtype = values.dtype
     if pd.api.types.is_timedelta64_dtype(dtype):
@@ -113,7 +113,7 @@ def numbers(values: pd.Series[Any], column: Column) -> FloatArray:
 
 
 def new_words(values: pd.Series[Any], column: Column) -> str:
-    """Return which texts of a numeric column, that had such in training, are none of those."""
+    """Return which texts of a numeric column with texts in training are new."""
     if not column.missing or pd.api.types.is_numeric_dtype(values.dtype):
         return ""
     texts = pd.unique(_texts(values))
@@ -123,11 +123,11 @@ def new_words(values: pd.Series[Any], column: Column) -> str:
     return _some(np.array([t for t in unread if t.strip().lower() not in known], dtype=object))
 
 
-def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
+def read_dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     """Return a date column as UTC seconds, datetime64[s] (n,), NaT where missing.
 
     Times with a zone are converted to UTC, times without one are taken as UTC. Raises
-    SchemaMismatch naming the first text that is no date, and its row.
+    SchemaMismatch naming the first text that is not a date, and its row.
     """
     dtype = values.dtype
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -144,7 +144,7 @@ def dates(values: pd.Series[Any], column: Column) -> NDArray[np.datetime64]:
     return np.append(parsed, np.datetime64("NaT", "s"))[codes]
 
 
-def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
+def read_categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.object_]:
     """Return a column as text (n,), None where missing; 3.0 and 3 read the same.
 
     Numbers are those of the texts ``seen`` in training that have their value: 1 is 001 there.
@@ -162,7 +162,7 @@ def categories(values: pd.Series[Any], seen: Sequence[str] = ()) -> NDArray[np.o
 
 
 def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) -> Known:
-    """Return what a reader of files has to know of the columns of a table."""
+    """Return what a reader of files must know about the columns of a table."""
     about = list(zip(columns, kinds, styles, strict=True))
     written = {name for name, kind, style in about if kind == "date" and style[:5] != "epoch"}
     return Known(
@@ -171,7 +171,7 @@ def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) 
     )
 
 
-def require(present: Iterable[str], wanted: Sequence[str]) -> None:
+def check_columns(present: Iterable[str], wanted: Sequence[str]) -> None:
     """Raise SchemaMismatch naming the wanted columns that are not present, and near names."""
     known = list(present)
     absent = sorted(set(wanted) - set(known))
@@ -220,14 +220,14 @@ def _infer_texts(values: pd.Series[Any], as_codes: bool) -> Column:
 
 
 def _code(texts: NDArray[np.object_], counts: NDArray[np.int64]) -> str:
-    """Return a code that begins with 0 of texts that are digits and recur, "" if there is none."""
+    """Return a code that begins with 0 of texts that are digits and recur, "" without one."""
     if counts.sum() < _ROWS_PER_CODE * len(texts) or not all(text.isdecimal() for text in texts):
         return ""
     return next((text for text in texts if _CODE.fullmatch(text)), "")
 
 
 def _decimal(values: pd.Series[Any]) -> str | None:
-    """Return the decimal mark that the file of a column shows, None for none."""
+    """Return the decimal mark that the file of a column shows, None without one."""
     decimal = values.attrs.get("decimal")
     if decimal and values.name in values.attrs.get("grouped", ()):
         return "." if decimal == "," else ","
@@ -235,12 +235,12 @@ def _decimal(values: pd.Series[Any]) -> str | None:
 
 
 def _nested(values: pd.Series[Any]) -> str:
-    """Return what a column holds if it is no single values, "" if it is."""
+    """Return what a column holds if not single values, else ""."""
     if values.dtype != object:
         return ""
     known = values.dropna()
     if len(known) and known.map(lambda value: isinstance(value, list | np.ndarray | tuple)).all():
-        return "lists of different lengths or of no numbers"
+        return "lists of different lengths, or not of numbers"
     if len(known) and known.map(lambda value: isinstance(value, dict)).all():
         return "objects"
     return ""

@@ -1,4 +1,4 @@
-"""Raw tables to series: one an entity, evenly sampled, numeric, without missing values."""
+"""Raw tables to series: one per entity, evenly sampled, numeric, without missing values."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tocsin.prepare.channels import (
     Channels,
     Remarks,
     find_entity,
+    format_remarks,
     frame_of,
     growth_of,
     is_counter,
     looks_like_series,
-    written,
 )
-from tocsin.prepare.frames import Table, quoted
+from tocsin.prepare.frames import Table, quote_columns
 from tocsin.prepare.gaps import (
     LONGEST_SHOWN,
     Gaps,
     Missing,
-    covered,
     find_gaps,
+    mark_covered,
     remarks_on,
     spans,
     usual_gap,
 )
 from tocsin.prepare.rows import Rows, long_enough, sorted_rows
-from tocsin.prepare.timestamps import Moments, TimeColumn, duration, find_time
+from tocsin.prepare.timestamps import Moments, TimeColumn, find_time, format_duration
 from tocsin.readers.delimited import Known
 from tocsin.types import BoolArray, FloatArray, IntArray
 
@@ -52,7 +52,7 @@ class PreparedSeries:
     (the first of those merged), -1 for a point filled in. ``times``: (n,) datetime64[ns], UTC:
     the time of that row, or None for a table without times. ``spans``: of each part between
     gaps its first point, that after its last, and where it begins, in sampling steps since the
-    first training point, or None; points in no span have no neighbours to be judged by.
+    first training point, or None; points outside all spans have no neighbours to be judged by.
     ``outages``: the first and last point of each gap that is an anomaly.
     """
 
@@ -74,9 +74,9 @@ class PreparedSeries:
 
 
 class SeriesPreparer(Stateful):
-    """Turns a table into evenly sampled series without missing values, one an entity.
+    """Turns a table into evenly sampled series without missing values, one per entity.
 
-    ``time``, ``entity``: names of columns, None to find them, "none" if there is none.
+    ``time``, ``entity``: names of columns, None to find them, "none" if the table has none.
     The rules, each use of which is noted:
 
     - time: see ``tocsin.prepare.timestamps``. Rows without a readable time or an entity are
@@ -162,7 +162,7 @@ class SeriesPreparer(Stateful):
             differences = np.diff(rows.times, prepend=0)[~rows.first]
             step = grid.find_step(differences[differences > 0])
             self.step_ = None if step is None else step / 1e9
-        self.notes_ = self._found()
+        self.notes_ = self._describe_roles()
         points, layout = self._place(rows, remarks)
         self._settle_clock(points, layout)
         columns = enumerate(points.values.T)
@@ -173,7 +173,7 @@ class SeriesPreparer(Stateful):
         self.usual_gap_: int | None = None
         series = self._fill(points, layout, observed, remarks)
         self.entities_ = len(series)
-        self.notes_.extend(written(remarks))
+        self.notes_.extend(format_remarks(remarks))
         return series
 
     def transform(self, table: Table) -> list[PreparedSeries]:
@@ -194,11 +194,11 @@ class SeriesPreparer(Stateful):
         points, layout = self._place(self._read(frame, moments, remarks), remarks)
         observed = np.asarray(~np.isnan(points.values).all(axis=1))
         self._increase(points, remarks)
-        return self._fill(points, layout, observed, remarks), written(remarks)
+        return self._fill(points, layout, observed, remarks), format_remarks(remarks)
 
     @property
     def known(self) -> Known:
-        """What a reader of files has to know of the columns to read new ones as training's."""
+        """What a reader of files must know about the columns to read new files as in training."""
         return self.channels_.known(self._roles())
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
@@ -238,7 +238,7 @@ class SeriesPreparer(Stateful):
             raise SchemaMismatch(
                 f"Training had {len(self.columns_):,} channels; this series has {frame.shape[1]:,}."
             )
-        schema.require(frame.columns, wanted)
+        schema.check_columns(frame.columns, wanted)
         known = set(self.source_)
         extra = [name for name in frame.columns if name not in known]
         if extra:
@@ -252,7 +252,7 @@ class SeriesPreparer(Stateful):
         return sorted_rows(values, times, frame[self.entity_] if self.entity_ else None, remarks)
 
     def _place(self, rows: Rows, remarks: Remarks) -> tuple[Rows, grid.Layout]:
-        """Return one row a place of the grid, the mean of those there, and where they lie."""
+        """Return one row per place of the grid, the mean of its rows, and where they lie."""
         step = None if self.step_ is None else self.step_ * 1e9
         shown = LONGEST_SHOWN if self.missing == "anomaly" else 0
         layout = grid.lay_out(rows.times, rows.first, step, self._longest_gap, shown)
@@ -292,7 +292,7 @@ class SeriesPreparer(Stateful):
             column[:] = np.nan
             column[known[1:][same]] = growth[same] / elapsed[same]
             if (reset & same).any():
-                times = grid.counted(int((reset & same).sum()), "time")
+                times = grid.format_count(int((reset & same).sum()), "time")
                 remarks[f"is a counter and was reset {times}"].append(self.columns_[i])
 
     def _summarise(self, values: FloatArray, remarks: Remarks) -> None:
@@ -304,7 +304,7 @@ class SeriesPreparer(Stateful):
                 self.typical_[i] = np.median(known)
             if i in self.counters_:
                 unit = "step" if self.step_ is not None or not self.time_ else "second"
-                remarks[f"only grows: its increase a {unit} is taken"].append(name)
+                remarks[f"only grows: its increase per {unit} is taken"].append(name)
             if known.size and (known == known[0]).all():
                 remarks["is constant"].append(name)
 
@@ -328,16 +328,16 @@ class SeriesPreparer(Stateful):
         cut = gaps.take(gaps.count > self._longest_gap)
         parts = spans(cut, owner)
         if self.missing == "zero" and self.step_ is not None:
-            zeros = filled & covered(parts, n)
+            zeros = filled & mark_covered(parts, n)
             values[zeros], filled[zeros] = 0.0, False
         if self.time_:
-            added = int((covered(parts, n) & (rows < 0)).sum())
-            told = remarks_on(gaps, added, self._longest_gap, self.missing)
-            remarks |= {text: [] for text in told}
+            added = int((mark_covered(parts, n) & (rows < 0)).sum())
+            texts = remarks_on(gaps, added, self._longest_gap, self.missing)
+            remarks |= {text: [] for text in texts}
         missing = np.isnan(points.values).sum(axis=0)
         for i in np.flatnonzero(np.isnan(values).any(axis=0)):
             if missing[i] and i not in self.counters_:
-                count = grid.counted(int(missing[i]), "missing value")
+                count = grid.format_count(int(missing[i]), "missing value")
                 remarks[f"had {count}, filled"].append(self.columns_[i])
             grid.bridge(values[:, i], times, owner, float(self.typical_[i]))
         outages = self._outages(gaps, owner)
@@ -375,17 +375,17 @@ class SeriesPreparer(Stateful):
             found[owner[first]].append((first, last))
         return found
 
-    def _found(self) -> list[str]:
-        """Return what was taken as time and entity, in words."""
+    def _describe_roles(self) -> list[str]:
+        """Describe what was taken as time and entity."""
         notes = []
         if self.when_:
-            columns = quoted(self.when_.columns)
+            columns = quote_columns(self.when_.columns)
             style = self.when_.words
             step = "no common step: each event is a point"
             if self.step_ is not None:
-                step = f"sampled every {duration(self.step_)}"
+                step = f"sampled every {format_duration(self.step_)}"
             how = "named" if self.time else "found"
-            notes.append(f"time: {columns} ({how}; {style}; UTC where no zone is given); {step}")
+            notes.append(f"time: {columns} ({how}; {style}; UTC unless a zone is given); {step}")
         elif self.named_ and self.time is None:
             notes.append("no time column found: the rows are taken as evenly sampled, in order")
         if self.entity_:
@@ -399,6 +399,6 @@ def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
     if name not in frame.columns:
         raise InputError(
             f'There is no column "{name}" to take as the {role}; the table has '
-            f"{quoted(list(frame.columns))}."
+            f"{quote_columns(list(frame.columns))}."
         )
     return name

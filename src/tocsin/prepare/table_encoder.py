@@ -14,7 +14,7 @@ from tocsin.base import State, Stateful
 from tocsin.errors import NotFitted, SchemaMismatch
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Cell, Dates, Numbers
-from tocsin.prepare.frames import Table, as_frame, holds_complex, quoted
+from tocsin.prepare.frames import Table, as_frame, holds_complex, quote_columns
 from tocsin.prepare.growing import EPOCHS, moments
 from tocsin.prepare.schema import Column
 from tocsin.readers.delimited import Known
@@ -59,11 +59,11 @@ class TableEncoder(Stateful):
                 )
             return frame.set_axis(self.columns_, axis=1)
         pairs = zip(self.columns_, self.kinds_, strict=True)
-        schema.require(names, [name for name, kind in pairs if kind != "dropped"])
+        schema.check_columns(names, [name for name, kind in pairs if kind != "dropped"])
         return frame.reindex(columns=self.columns_)
 
     def remarks(self, table: Table) -> list[str]:
-        """Return what in these rows training never had: new categories, new missing values."""
+        """Return what these rows have that training had not: new categories, new missing values."""
         frame = self.align(table)
         remarks: dict[str, list[str]] = defaultdict(list)
         missing = np.isnan(self._read_numbers(frame)).sum(axis=0)
@@ -74,7 +74,7 @@ class TableEncoder(Stateful):
             remarks[remark].append(self.columns_[self.numeric_[position]])
         for column in self.numeric_.tolist():
             if words := schema.new_words(frame.iloc[:, column], self._column(column)):
-                remark = f"has texts that are no numbers, {words}, missing"
+                remark = f"has texts that are not numbers, {words}, missing"
                 remarks[remark].append(self.columns_[column])
         for column, encoder in self._encoders():
             if isinstance(encoder, Categories):
@@ -83,7 +83,7 @@ class TableEncoder(Stateful):
                     remarks[f"has {unseen:,} values unseen in training"].append(
                         self.columns_[column]
                     )
-        return [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        return [f"{quote_columns(names)} {remark}" for remark, names in remarks.items()]
 
     def seen(self, table: Table, row: int, column: int) -> Cell:
         """Return the value of a source column in a row, as the user would write it."""
@@ -96,16 +96,16 @@ class TableEncoder(Stateful):
             return None
         kind = self.kinds_[column]
         if kind in ("numeric", "boolean"):
-            value = float(schema.numbers(cell, self._column(column))[0])
+            value = float(schema.read_numbers(cell, self._column(column))[0])
             return None if np.isnan(value) else in_words(value, kind)
         if kind == "date":
             moment = self._moments(cell, column)[0]
             return None if np.isnat(moment) else str(moment)
-        text: str = schema.categories(cell)[0]
+        text: str = schema.read_categories(cell)[0]
         return text
 
     def to_units(self, row: FloatArray) -> list[Cell]:
-        """Return the source values that a row (m,) of the matrix stands for.
+        """Return the source values that a row (m,) of the matrix represents.
 
         None for dates, for dropped columns and where many categories share a number.
         """
@@ -123,7 +123,7 @@ class TableEncoder(Stateful):
 
     @property
     def known(self) -> Known:
-        """What a reader of files has to know of the columns to read new ones as training's."""
+        """What a reader of files must know about the columns to read new files as in training."""
         return schema.known(self.columns_, self.kinds_, self.styles_)
 
     @property
@@ -151,7 +151,7 @@ class TableEncoder(Stateful):
         return self
 
     def _is_aligned(self, table: Table) -> TypeGuard[pd.DataFrame]:
-        """Return whether ``align`` would give the table as it is; small batches gain by asking."""
+        """Return whether ``align`` would return the table as it is, which is faster to check."""
         return (
             isinstance(table, pd.DataFrame)
             and hasattr(self, "groups_")
@@ -183,13 +183,13 @@ class TableEncoder(Stateful):
         if self.kinds_[column] == "date":
             return self._moments(cells, column)
         encoder = getattr(self, "encoders_", {}).get(str(column))
-        return schema.categories(cells, encoder.values_ if encoder else ())
+        return schema.read_categories(cells, encoder.values_ if encoder else ())
 
     def _moments(self, cells: pd.Series[Any], column: int) -> NDArray[np.datetime64]:
         style = self.styles_[column]
         if style in EPOCHS:
-            return moments(schema.numbers(cells, Column("numeric")), style)
-        return schema.dates(cells, self._column(column))
+            return moments(schema.read_numbers(cells, Column("numeric")), style)
+        return schema.read_dates(cells, self._column(column))
 
     def _read_numbers(self, frame: pd.DataFrame) -> FloatArray:
         dtypes = frame.dtypes.to_numpy()[self.numeric_]
@@ -200,7 +200,7 @@ class TableEncoder(Stateful):
         values[:, plain] = frame.iloc[:, self.numeric_[plain]].to_numpy(dtype=np.float64)
         for position in np.flatnonzero(~plain):
             column = int(self.numeric_[position])
-            values[:, position] = schema.numbers(frame.iloc[:, column], self._column(column))
+            values[:, position] = schema.read_numbers(frame.iloc[:, column], self._column(column))
         return values
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from tocsin.errors import InputError, ParameterError
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Dates, Numbers, Scale
-from tocsin.prepare.frames import Table, as_frame, quoted
+from tocsin.prepare.frames import Table, as_frame, quote_columns
 from tocsin.prepare.growing import FIRST_ROWS, Growing, growing_columns
 from tocsin.prepare.schema import Column
 from tocsin.prepare.table_encoder import TableEncoder, in_words
@@ -27,7 +27,7 @@ class TablePreparer(TableEncoder):
       some; cut 100 standard deviations beyond the training range, infinite ones too; scaled
       by ``scale``: "standard" (mean, standard deviation), "robust" (median, interquartile
       range), "minmax" or "none";
-    - categories: a 0/1 column a value, one for values rarer than ``rare`` (share of rows; at
+    - categories: a 0/1 column per value, one for values rarer than ``rare`` (share of rows; at
       least 2 rows), one for values unseen in training, or seen once where many are; above
       ``max_categories`` values the logarithm of their frequency;
     - dates: sine and cosine of the daily, weekly, monthly and yearly cycle, in UTC;
@@ -36,11 +36,11 @@ class TablePreparer(TableEncoder):
       elapsed times dropped, since all new rows would lie beyond them;
     - identifiers, free text and empty columns: dropped, with a note.
 
-    A row's numbers depend on that row alone. What is passed in is never changed.
+    A row's numbers depend on that row alone. The input is never changed.
 
     After ``fit``: ``columns_`` names of the source columns; ``kinds_`` what each is;
     ``groups_`` (m,) int64, the source column of each matrix column; ``typical_`` the median
-    or most frequent value of each source column; ``notes_`` what was guessed, filled, dropped.
+    or most frequent value of each source column; ``notes_`` what was guessed, filled or dropped.
 
     Raises InputError for a table that cannot be learned from, SchemaMismatch for rows that do
     not fit the training table, ParameterError for a setting that cannot work.
@@ -93,11 +93,11 @@ class TablePreparer(TableEncoder):
             raise InputError(
                 f"No column can be learned from: in {len(frame):,} row(s) each is constant, empty "
                 "or an identifier. Give more rows (1 sample shows no variation), or other columns; "
-                "a column of texts to judge is named by --text."
+                "a column of texts to judge is named with --text."
             )
         matrix = self._encode(frame)
         self.notes_ = list(frame.attrs.get("notes", ()))
-        self.notes_ += [f"{quoted(names)} {remark}" for remark, names in remarks.items()]
+        self.notes_ += [f"{quote_columns(names)} {remark}" for remark, names in remarks.items()]
         repeated = _repeated_rows(matrix)
         if repeated:
             self.notes_.append(f"{repeated:,} duplicate rows kept")
@@ -180,9 +180,7 @@ class TablePreparer(TableEncoder):
                 if not reason:
                     encoder.fit(cells, self.scale, self.rare, self.max_categories)
                     if encoder.by_frequency_:
-                        remark = (
-                            f"has {len(encoder.values_):,} values, told by how frequent they are"
-                        )
+                        remark = f"has {len(encoder.values_):,} values, encoded by frequency"
                         remarks[remark].append(self.columns_[column])
             if reason:
                 self.kinds_[column] = "dropped"
@@ -208,7 +206,7 @@ class TablePreparer(TableEncoder):
 
 
 def _identifier(texts: Any) -> str:
-    """Return why a text column tells nothing about new rows, or an empty text."""
+    """Return why a text column is useless for new rows, or an empty text."""
     known = pd.Series(texts, dtype=object).dropna()
     counts = known.value_counts()
     once = int((counts == 1).sum())

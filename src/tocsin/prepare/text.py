@@ -1,4 +1,4 @@
-"""Texts from a column of a table, or a list: what is missing, empty, or no text at all."""
+"""Texts from a column of a table, or a list: also missing and empty ones, and other values."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class TextPreparer(Stateful):
     Series of texts has no columns, and may be given in place of a table at any time. The
     rules, each use of which is noted:
 
-    - missing values are empty texts; bytes are decoded as UTF-8; what is no text otherwise is
-      written as one.
-    - halves of surrogate pairs, which no file can hold, become "?".
+    - missing values are empty texts; bytes are decoded as UTF-8; other values are
+      written as text.
+    - halves of surrogate pairs, which UTF-8 does not have, become "?".
     - texts beyond 20,000 characters are read up to there; empty and repeated ones are counted.
 
     After ``fit_transform``: ``column_``, the name of the column or None, and ``notes_``.
 
-    Raises InputError for what holds no texts, SchemaMismatch for a column that is not there.
+    Raises InputError for input without texts, SchemaMismatch for a column that is not there.
 
     >>> preparer = TextPreparer()
     >>> frame = pd.DataFrame({"id": ["a", "b"], "body": ["see you at noon", None]})
@@ -54,17 +54,17 @@ class TextPreparer(Stateful):
     def fit_transform(self, X: Any) -> TextArray:
         """Learn which column holds the texts, and return them (n,)."""
         self.column_ = None
-        told = []
+        notes = []
         if isinstance(X, pd.DataFrame):
             self.column_ = find_text(X) if self.text is None else self.text
-            told = [f'texts: column "{self.column_}" ({"named" if self.text else "found"})']
+            notes = [f'texts: column "{self.column_}" ({"named" if self.text else "found"})']
         texts, remarks = self._read(X)
         if not any(text.strip() for text in texts):
             raise InputError(
                 f"There is nothing to learn from: all {len(texts):,} texts are empty. Give texts "
                 "that say something."
             )
-        self.notes_ = told + remarks
+        self.notes_ = notes + remarks
         return texts
 
     def transform(self, X: Any) -> TextArray:
@@ -93,19 +93,19 @@ class TextPreparer(Stateful):
         halves = sum(text != old for text, old in zip(texts, given, strict=True))
         long = sum(len(text) > LONGEST for text in texts)
         repeated = len(texts) - len(set(texts))
-        told = [
+        counts = [
             (int(missing.sum()), "missing value{s} taken as {an}empty text{s}"),
             (blank, "text{s} without a word or a mark"),
             (sum(encoded), "value{s} decoded from bytes"),
-            (sum(foreign), "value{s} that {is} no text{s}, taken as written"),
+            (sum(foreign), "value{s} that {is} not text, taken as written"),
             (halves, "text{s} with halves of characters, written as ?"),
             (long, f"text{{s}} read up to {LONGEST:,} characters"),
             (repeated, "text{s} the same as one before"),
         ]
-        return texts, [_told(count, what) for count, what in told if count]
+        return texts, [_format_count(count, what) for count, what in counts if count]
 
     def _values(self, X: Any) -> NDArray[np.object_]:
-        """Return the values (n,) that stand for texts."""
+        """Return the values (n,) that are taken as texts."""
         if isinstance(X, pd.DataFrame):
             column = find_text(X) if self.column_ is None else self.column_
             _check_column(X, column)
@@ -120,16 +120,16 @@ class TextPreparer(Stateful):
         if wrong is not None:
             raise InputError(f"A text is a str; this list holds a {type(wrong).__name__}.")
         if len(values) and not any(isinstance(v, str | bytes) for v in values):
-            raise InputError(f"This list holds no text, but {type(values[0]).__name__} values.")
+            raise InputError(f"This list holds {type(values[0]).__name__} values, not texts.")
         return values
 
 
 def find_text(frame: pd.DataFrame) -> str:
-    """Return the one column that holds texts: of three words a row or more, on average.
+    """Return the one column that holds texts: of three words per row or more, on average.
 
-    The only column of strings, else the only one with so many words, else the one with four
+    The only column of strings, else the only one with that many words, else the one with four
     times as many characters as any other. Looks at 1,000 rows. Raises SchemaMismatch, with the
-    columns that there are, where none is or several are.
+    columns of the table, for none or several.
 
     >>> find_text(pd.DataFrame({"id": ["a", "b"], "body": ["see you at noon", "where are you"]}))
     'body'
@@ -146,13 +146,11 @@ def find_text(frame: pd.DataFrame) -> str:
     if ranked and length[ranked[0]] >= _LONGER * length[ranked[1]]:
         return ranked[0]
     found = "several columns hold texts" if ranked else "no column holds texts"
-    raise SchemaMismatch(
-        f"Which texts are meant? In this table {found}; name one of: {_names(frame)}."
-    )
+    raise SchemaMismatch(f"Ambiguous text column: {found}; name one of: {_names(frame)}.")
 
 
 def reads_as_text(frame: pd.DataFrame) -> str | None:
-    """Return the column of five words a row or more, most rows different; None for no such one.
+    """Return the column of five words per row or more, most rows different; None without one.
 
     >>> reads_as_text(pd.DataFrame({"id": ["a", "b"], "colour": ["red", "red"]}))
     """
@@ -189,14 +187,14 @@ def _check_column(frame: pd.DataFrame, column: str) -> None:
         )
     kind = frame[column].dtype
     if kind.kind in "biufcmM" and frame[column].notna().any():
-        raise InputError(f'Column "{column}" holds no texts, but values of the type {kind}.')
+        raise InputError(f'Column "{column}" holds values of the type {kind}, not texts.')
 
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _told(count: int, what: str) -> str:
+def _format_count(count: int, what: str) -> str:
     one = count == 1
     parts = {"s": "" if one else "s", "an": "an " if one else "", "is": "is" if one else "are"}
     return f"{count:,} {what.format(**parts)}"

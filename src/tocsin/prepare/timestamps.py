@@ -1,14 +1,14 @@
 """Times: which column holds them, and how its cells read as UTC nanoseconds.
 
 The rules. Times with a zone are converted to UTC; times without one are taken as UTC. Numbers
-are read as ``tocsin.readers.epochs`` says, by their size: since 1970 or another year, days of a
+are read by ``tocsin.readers.epochs``, by their size: since 1970 or another year, days of a
 spreadsheet, or digits such as 202412311230; smaller ones are elapsed seconds, counted from 1970.
-Text is read as ``tocsin.readers.times`` says. What cannot be read, or lies outside the years
+Text is read by ``tocsin.readers.times``. What cannot be read, or lies outside the years
 1800 to 2089, is NaT.
 
 Local times without a zone repeat an hour when daylight saving ends: those rows go back in time
 and share their times with the hour before, and are sorted and merged like any others. Times
-written with their offset have no such hour.
+written with their offset have no hour twice.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DURATIONS = {"day": 86_400.0, "h": 3_600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, 
 
 
 class TimeColumn(Stateful):
-    """The column that holds the times, and the one with the hours if it holds but the days.
+    """The column that holds the times, and the one with the hours if it holds only days.
 
     ``name_``: the column. ``style_``: how it reads, see ``read_times``. ``remark_``: what else
     it could be. ``clock_``: the column of texts such as 14:30:00 that go with the days, or None.
@@ -76,7 +76,7 @@ class TimeColumn(Stateful):
 
     @property
     def words(self) -> str:
-        """How the column reads, in words, and what else it could be."""
+        """How the column is read, and what else it could be."""
         return epochs.words(self.style_) + self.remark_
 
     def _add_clock(self, moments: Moments, frame: pd.DataFrame) -> Moments:
@@ -89,11 +89,12 @@ class TimeColumn(Stateful):
 
 
 def find_time(frame: pd.DataFrame) -> str | None:
-    """Return the name of the column that holds the times, None if there is none.
+    """Return the name of the column that holds the times, None without one.
 
-    A column of dates, or of text that reads as dates, is one whatever its name; numbers are
-    if the name says so and they are as large as times since 1970 or another year, or grow (or
-    fall) from row to row. Of several the one with the plainest name is taken, then the first.
+    A column of dates, or of text that reads as dates, is one, whatever its name; numbers are
+    if the name shows it and they are as large as times since 1970 or another year, or grow (or
+    fall) from row to row. Of several columns, the one with the plainest name is taken, then the
+    first.
 
     >>> find_time(pd.DataFrame({"watts": [3, 4], "ts": [1_700_000_000, 1_700_000_060]}))
     'ts'
@@ -123,7 +124,7 @@ def read_times(values: pd.Series[Any], style: str = "") -> tuple[Moments, str]:
 
 
 def find_style(values: pd.Series[Any]) -> tuple[str, str]:
-    """Return the style of a column of times, "" if it holds none, and what else it could be."""
+    """Return the style of a column of times, "" if it holds no times, and what else it could be."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return "datetime", ""
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -138,10 +139,10 @@ def find_style(values: pd.Series[Any]) -> tuple[str, str]:
     return (found.style, found.remark) if found else ("", "")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length of time in words.
 
-    >>> duration(600), duration(0.25), duration(90), duration(86_400)
+    >>> format_duration(600), format_duration(0.25), format_duration(90), format_duration(86_400)
     ('10 min', '250 ms', '90 s', '1 day')
     """
     for unit, length in _DURATIONS.items():

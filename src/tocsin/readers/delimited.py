@@ -1,4 +1,4 @@
-"""Delimited text: which encoding, which separator, which decimal mark, and where rows begin.
+"""Delimited text: which separator, which decimal mark, and where rows begin.
 
 Numbers that a computer writes come as numbers, all else as the text that stands in the file, for
 ``tocsin.readers.numbers`` and ``times`` to read by the whole column. The decimal mark that the
@@ -10,10 +10,9 @@ thousands all the same as ``attrs["grouped"]``, and what was left out or guessed
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -21,22 +20,20 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from tocsin.errors import UnreadableFile
+from tocsin.readers.encoding import open_text, text_encoding, unreadable
 from tocsin.readers.numbers import are_thousands, mark_of
-from tocsin.readers.preamble import Head, Uncommented, head_of, is_number, titles, units
+from tocsin.readers.preamble import (
+    Head,
+    Uncommented,
+    count_titles,
+    count_unit_rows,
+    is_number,
+    split_head,
+)
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
 _SAMPLE = 1 << 16
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_SIGNATURES = {
-    b"PAR1": "a Parquet file (.parquet)",
-    b"PK\x03\x04": "a zip archive or a spreadsheet: save the sheet as CSV",
-    b"\x1f\x8b": "a gzip file (.gz)",
-    b"\x93NUMPY": "a NumPy file (.npy)",
-    b"%PDF": "a PDF",
-    b"SQLite": "an SQLite database",
-}
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
 _CODE = re.compile(r"0\d+")
@@ -44,16 +41,11 @@ _LEAST = 3
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
 
-def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
-    """Return the error that says what is wrong with a file and what to do."""
-    return UnreadableFile(f"Cannot read {path}: {wrong}. {remedy}")
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a model knows of the columns of its files.
+    """What a model knows about the columns of its files.
 
-    ``texts``: columns whose cells come as they are written, also where they look like numbers.
+    ``texts``: columns whose cells stay as they are written, even if they look like numbers.
     ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
     """
 
@@ -167,56 +159,15 @@ def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
     return frame
 
 
-def text_encoding(path: Path) -> str:
-    """Return the encoding of a text file; raises UnreadableFile where it is no text."""
-    with _open_bytes(path) as file:
-        head = file.read(_SAMPLE)
-    for bom, encoding in _BOMS:
-        if head.startswith(bom):
-            return encoding
-    for signature, what in _SIGNATURES.items():
-        if head.startswith(signature):
-            raise unreadable(path, f"its content is {what}", "Give it the ending of its format.")
-    if b"\0" in head:
-        even, odd = head[::2].count(0), head[1::2].count(0)
-        if min(even, odd) > 0.02 * len(head) or max(even, odd) < 0.2 * len(head):
-            raise unreadable(path, "its content is binary, not text", "Check its format.")
-        return "utf-16-le" if odd > even else "utf-16-be"
-    controls = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
-    if controls > 0.02 * len(head):
-        raise unreadable(path, "its content is binary, not text", "Check its format.")
-    return next((name for name in ("utf-8", "cp1252") if _decodes(path, name)), "latin-1")
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    try:
-        with open_text(path, encoding) as file:
-            while file.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _open_bytes(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-def open_text(path: Path, encoding: str) -> Any:
-    """Open a text file, also a compressed one, with its line ends as they are."""
-    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
-    return opener(path, "rt", encoding=encoding, newline="")
-
-
 def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     with open_text(path, encoding) as file:
         text = file.read(_SAMPLE)
         whole = not file.read(1)
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
-    head, text = head_of(text)
+    head, text = split_head(text)
     separator, rows, ends = _separate(path, text, head, whole=whole)
-    above = 0 if head.names else titles(rows)
+    above = 0 if head.names else count_titles(rows)
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
     _refuse_uneven(path, rows, len(head.names))
@@ -224,7 +175,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     columns = _columns(names, rows[1:_LOOKED_AT])
     marks = _marks(columns, separator, known)
     header = not head.names and _holds_names(rows[0], marks.decimal)
-    between = units(rows) if header else 0
+    between = count_unit_rows(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
         f'the line "{separator.join(row)}" under the names left out'
@@ -275,12 +226,16 @@ def _marks(columns: dict[str, list[str]], separator: str, known: Known) -> _Mark
     clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
     others = {name: cells for name, cells in columns.items() if name not in clear}
     grouped = _grouped(others, decimal, surely=bool(mark))
-    notes = []
+    notes = _notes_on_marks(fractions, list(grouped.values()) if shown else [])
+    return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), notes)
+
+
+def _notes_on_marks(fractions: str, thousands: list[str]) -> tuple[str, ...]:
+    """Return how cells such as these were read that could have been read otherwise."""
+    notes = [f'"{cell}" and the like were read as thousands' for cell in thousands]
     if fractions:
-        notes.append(f'"{fractions}" and the like were read as fractions, not thousands')
-    if shown:
-        notes += [f'"{cell}" and the like were read as thousands' for cell in grouped.values()]
-    return _Marks(decimal, mark, frozenset(clear), frozenset(grouped), tuple(notes))
+        notes.insert(0, f'"{fractions}" and the like were read as fractions, not thousands')
+    return tuple(notes)
 
 
 def _grouped(columns: dict[str, list[str]], mark: str, *, surely: bool) -> dict[str, str]:
@@ -328,7 +283,7 @@ def _separate(
     parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
     best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
     rows, ends = parsed[best]
-    if len(rows[0]) == 1 and not head.separator and not titles(rows):
+    if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
         _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
         rows, ends = parsed[";"]
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
@@ -377,7 +332,7 @@ def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], 
 
 def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
     """Return how well rows below titles share the first one's number of fields, less titles, it."""
-    above = titles(rows)
+    above = count_titles(rows)
     rows = rows[above:]
     width = len(rows[0])
     if width == 1:

@@ -1,7 +1,7 @@
 """Times written as numbers: counted from some year on, or digits such as 202403011230.
 
-The one reader of such times, of files and of events. Their size tells which they are; the
-styles and the years that are told apart:
+The one reader of these times, in files and in events. Their size shows which they are; the
+styles, and the years that each is recognised for:
 
 - "s", "ms", "us", "ns": since 1970, from 1973 on (nanoseconds from 1992 on);
 - "webkit" µs and "filetime" 100 ns since 1601, "ticks" 100 ns since the year 1 (.NET);
@@ -80,9 +80,9 @@ _MARGIN = 0.95
 
 
 def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
-    """Return the style of times written as numbers (n,), "" if they are no times.
+    """Return the style of times written as numbers (n,), "" if they are not times.
 
-    ``elapsed``: what is none of the others counts as seconds elapsed.
+    ``elapsed``: numbers of no other style count as seconds elapsed.
 
     >>> find(np.array([202403010000, 202403010015])), find(np.array([46024.5, 46024.6]))
     ('%Y%m%d%H%M', 'excel')
@@ -102,7 +102,7 @@ def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
 
 
 def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Moments:
-    """Return times (n,) datetime64[us], [ns] of "ns", NaT where a number is none of the style.
+    """Return times (n,) datetime64[us], [ns] of "ns", NaT where a number is not of the style.
 
     ``exact`` (n,): the same numbers as integers, where they are integers. Fractions of days are
     rounded to milliseconds, those of seconds to microseconds.
@@ -137,7 +137,7 @@ def is_style(style: str, *, written: bool) -> bool:
 
 
 def words(style: str) -> str:
-    """Return what a style is, in words."""
+    """Describe a style."""
     return EPOCHS[style].words if style in EPOCHS else style
 
 
@@ -180,7 +180,7 @@ def _of_calendar(numbers: FloatArray, style: str) -> Moments:
 
 
 def of_days(year: IntArray, month: IntArray, day: IntArray, known: NDArray[np.bool_]) -> Moments:
-    """Return days (n,) datetime64[D], NaT where there is no such day."""
+    """Return days (n,) datetime64[D], NaT for days that do not exist."""
     good = known & (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1) & (year <= 9999)
     months = np.where(good, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + np.where(good, day - 1, 0)
@@ -189,7 +189,7 @@ def of_days(year: IntArray, month: IntArray, day: IntArray, known: NDArray[np.bo
 
 
 def of_day_of_year(year: IntArray, day: IntArray, known: NDArray[np.bool_]) -> Moments:
-    """Return days (n,) datetime64[D] of the days 1 to 366 of years, NaT where there is none."""
+    """Return days (n,) datetime64[D] of the days 1 to 366 of years, NaT for others."""
     good = known & (day >= 1) & (day <= 366) & (year >= 1) & (year <= 9999)
     years = np.where(good, year - 1970, 0).astype("datetime64[Y]")
     days = years.astype("datetime64[D]") + np.where(good, day - 1, 0)

@@ -1,11 +1,11 @@
 """Images in files: found in folders, read one at a time, made eight bits of red, green and blue.
 
-The rules. Formats are PNG, JPEG, BMP, TIFF and WebP, told by the content, whatever the name; of
+The rules. Formats are PNG, JPEG, BMP, TIFF and WebP, recognised by content, whatever the name; of
 several pages or frames the first is read. A folder is searched with its subfolders, by name,
-without hidden files and folders; files of other endings are passed over, and so are links that
+without hidden files and folders; files with other endings are skipped, and so are links that
 lead out of the folder. EXIF orientation is applied, what is transparent is laid over middle grey,
 so that images score alike that look alike, and grey is spread over three channels. Of 16 bits all
-are kept, as fractions of 255, but 8 of CMYK and of premultiplied alpha; 32 bits a channel are
+are kept, as fractions of 255, but 8 of CMYK and of premultiplied alpha; 32 bits per channel are
 refused, for nothing X
 """
 
@@ -32,7 +32,7 @@ __all__ = [
     "find_images",
     "is_image_folder",
     "read_image",
-    "resized",
+    "resize_image",
 ]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -54,7 +54,7 @@ _ORDERED = ("RGB;16", "RGBX;16", "RGBA;16")
 class Found:
     """Images found in a folder: ``paths`` in order, ``names`` of them within it.
 
-    ``refused``: paths passed over, each with the reason; ``others``: how many files of other
+    ``refused``: paths skipped, each with the reason; ``others``: how many files of other
     kinds there were.
     """
 
@@ -65,9 +65,9 @@ class Found:
 
 
 def find_images(folder: str | Path) -> Found:
-    """Return the images of a folder, or the one that a path names, none of them opened.
+    """Return the images of a folder, or the one that a path names, without opening any.
 
-    Raises UnreadableFile for a path that is not there, and InputError for a folder without any.
+    Raises UnreadableFile for a path that does not exist, and InputError for a folder without any.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -79,7 +79,7 @@ def find_images(folder: str | Path) -> Found:
     if folder.is_file():
         return Found((str(folder),), (folder.name,), (), 0)
     if not folder.is_dir():
-        raise UnreadableFile(f"{folder} is not there; give a folder of images, or an image.")
+        raise UnreadableFile(f"{folder} does not exist; give a folder of images, or an image.")
     paths, refused, others = [], [], 0
     root = folder.resolve()
     for path in _files(folder):
@@ -113,15 +113,15 @@ def read_image(image: str | Path | NDArray[Any]) -> Pixels:
     """Return the pixels (rows, columns, 3) of a file or an array.
 
     An array is (rows, columns) or (rows, columns, 1, 3 or 4) of uint8, uint16, bool, or of floats
-    from 0 to 1. Raises UnreadableFile for a file and InputError for an array that is no image.
+    from 0 to 1. Raises UnreadableFile for a file and InputError for an array that is not an image.
 
     >>> read_image(np.full((20, 30), 7, dtype=np.uint8)).shape
     (20, 30, 3)
     """
     if isinstance(image, np.ndarray):
         return _of_array(image)
-    if os.path.exists(image) and not os.path.isfile(image):  # of a pipe, opening waits for ever
-        raise UnreadableFile(f"{image} is no file.")
+    if os.path.exists(image) and not os.path.isfile(image):  # opening a pipe would wait for ever
+        raise UnreadableFile(f"{image} is not a file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is stricter
@@ -131,10 +131,10 @@ def read_image(image: str | Path | NDArray[Any]) -> Pixels:
             return _of_picture(file, str(image))
     except UnidentifiedImageError as error:
         raise UnreadableFile(
-            f"{image} is no image: its content is none of {', '.join(_FORMATS)}."
+            f"{image} is not a {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image."
         ) from error
     except FileNotFoundError as error:
-        raise UnreadableFile(f"{image} is not there.") from error
+        raise UnreadableFile(f"{image} does not exist.") from error
     except Image.DecompressionBombError as error:
         raise UnreadableFile(
             f"{image} has far more than {MOST_PIXELS:,} pixels, which are not read. Cut it into "
@@ -157,10 +157,10 @@ def as_given(pixels: Pixels) -> NDArray[Any]:
     return np.rint(pixels * 257).astype(np.uint16) if pixels.dtype == np.float32 else pixels
 
 
-def resized(image: Pixels, size: int) -> NDArray[np.float32]:
+def resize_image(image: Pixels, size: int) -> NDArray[np.float32]:
     """Return an image as (size, size, 3), float32 from 0 to 255, by averaging or interpolating.
 
-    >>> resized(np.full((20, 30, 3), 7, dtype=np.uint8), 16).mean()
+    >>> resize_image(np.full((20, 30, 3), 7, dtype=np.uint8), 16).mean()
     np.float32(7.0)
     """
     grey = bool((image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all())
@@ -196,7 +196,7 @@ def _check_size(size: Iterable[int], name: str) -> None:
 
 def _of_picture(file: Image.Image, name: str) -> Pixels:
     if file.mode in ("I", "F"):
-        raise UnreadableFile(f"{name} has 32 bits a pixel; give images of 8 or 16.")
+        raise UnreadableFile(f"{name} has 32 bits per pixel; give images of 8 or 16.")
     deep = _sixteen_bits(file, name)
     if deep is None:
         turned = ImageOps.exif_transpose(file)
@@ -213,7 +213,7 @@ def _of_picture(file: Image.Image, name: str) -> Pixels:
 
 
 def _sixteen_bits(file: Image.Image, name: str) -> NDArray[np.uint16] | None:
-    """Return the values (rows, columns, 1 to 4) of an image of 16 bits a channel, None of others.
+    """Return the values (rows, columns, 1 to 4) of an image of 16 bits per channel, else None.
 
     Of several channels Pillow keeps the first byte of each value; with the order of the bytes
     exchanged, it keeps the second.
@@ -237,7 +237,7 @@ def _sixteen_bits(file: Image.Image, name: str) -> NDArray[np.uint16] | None:
 
 
 def _raw_mode(file: Image.Image) -> str:
-    """Return how Pillow calls the layout of the values in the file, "" where it does not say."""
+    """Return Pillow's name of the layout of the values in the file, "" if it has none."""
     tiles = getattr(file, "tile", ())
     if not tiles:
         return ""

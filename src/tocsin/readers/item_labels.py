@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tocsin.errors import InputError
-from tocsin.readers.labels import labels_of
+from tocsin.readers.labels import parse_labels
 from tocsin.readers.table import ARRAYS, read_labels, read_table
 from tocsin.types import IntArray
 
@@ -86,7 +86,7 @@ def _read(path: Path, column: str, item: str, count: int) -> tuple[list[str] | N
             f"label per {item}."
         )
     names = [str(name).strip() for name in frame.iloc[:, 0]]
-    return names, labels_of(frame.iloc[:, 1], str(path))
+    return names, parse_labels(frame.iloc[:, 1], str(path))
 
 
 def _check_complete(

@@ -28,7 +28,7 @@ def split_label(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, IntArra
     """Return a table without its label column, and the labels (n,), 1 = anomaly.
 
     The column holds two values, whatever their case: 0 and 1, false and true, no and yes, normal
-    and anomaly, good and bad, and the like; or one word of the kind and any other text, such
+    and anomaly, good and bad, and the like; or one word of that kind and any other text, such
     as "normal" and "ddos". With -1 and 1, -1 is the anomaly, as in scikit-learn. One value alone
     is taken if its meaning is known.
 
@@ -44,10 +44,10 @@ def split_label(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, IntArra
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         shown = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
         raise SchemaMismatch(f'There is no label column "{column}".{hint} Columns: {shown}.')
-    return frame.drop(columns=column), labels_of(frame[column], f'The label column "{column}"')
+    return frame.drop(columns=column), parse_labels(frame[column], f'The label column "{column}"')
 
 
-def labels_of(values: pd.Series[Any], what: str) -> IntArray:
+def parse_labels(values: pd.Series[Any], what: str) -> IntArray:
     """Return labels (n,), 1 = anomaly, of values; ``what`` names them in errors."""
     missing = int(values.isna().sum())
     if missing:

@@ -1,15 +1,15 @@
-"""Lines of log files: plain or gzipped, one, several or a folder, also rotated sets.
+"""Lines of text files: plain or gzipped, one, several or a folder, also rotated logs.
 
-The rules. Whether a file is gzipped is told by its content. Of a rotated set (app.log,
+The rules. Whether a file is gzipped is seen from its content. Of a rotated set (app.log,
 app.log.1, app.log.2.gz, or with dates) the oldest file is read first; sets are read in the
 order in which they were given, those of a folder by name, with its subfolders, without hidden
-files. Text is UTF-8, or UTF-16 where a byte order mark says so; bytes that are neither become
+files. Text is UTF-8, or UTF-16 with a byte order mark; bytes that are neither become
 the replacement character. Lines end with a line feed, a carriage return before it is dropped;
 zero bytes, as a crash leaves them behind, are dropped. A longer line than ``most_characters`` is
 cut. A file is binary if more than 2 % of its first 64 KiB are control characters, zero bytes
 among them: it is refused when it was named, and skipped in a folder.
 
-Memory is bounded whatever the file. Against decompression bombs, gzipped files may come to
+Memory is bounded, whatever the file. Against decompression bombs, gzipped files may come to
 ``most_bytes`` in all, and one file to 200 times its packed size once it exceeds 256 MiB.
 """
 
@@ -60,7 +60,7 @@ class RawLine(NamedTuple):
 
 @dataclass(slots=True)
 class ReadCounts:
-    """What was done while files were read; grows as the lines are taken."""
+    """What was done while files were read; counted as the lines are read."""
 
     files: int = 0
     lines: int = 0
@@ -73,15 +73,15 @@ class ReadCounts:
 
     @property
     def notes(self) -> list[str]:
-        """The same in words, without what did not happen."""
-        told = [
+        """The same in words, without what did not occur."""
+        counts = [
             (self.cut, f"{self.cut:,} overlong lines were cut"),
             (self.undecodable, f"{self.undecodable:,} lines were not valid text"),
             (self.zeros, f"{self.zeros:,} zero bytes dropped"),
             (self.empty, f"empty: {', '.join(self.empty[:5])}"),
             (self.skipped, f"binary, skipped: {', '.join(self.skipped[:5])}"),
         ]
-        return [text for happened, text in told if happened]
+        return [text for happened, text in counts if happened]
 
 
 def read_lines(
@@ -91,9 +91,9 @@ def read_lines(
     most_bytes: int = MOST_BYTES,
     counts: ReadCounts | None = None,
 ) -> Iterator[RawLine]:
-    r"""Return the lines of a log file, of several, or of all in a folder, one after the other.
+    r"""Return the lines of a file, of several, or of all in a folder, one after the other.
 
-    ``counts``, if given, is filled as the lines are taken. Raises UnreadableFile for what does
+    ``counts``, if given, is filled as the lines are read. Raises UnreadableFile for what does
     not exist, is binary, is damaged, or unpacks to more than the limits; InputError for limits
     below 1.
 
@@ -111,7 +111,7 @@ def read_lines(
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     files = [found for path in given for found in _files(Path(path))]
     if not files:
-        raise UnreadableFile("There are no log files to read: the list or the folder is empty.")
+        raise UnreadableFile("There are no files to read: the list or the folder is empty.")
     counts = counts if counts is not None else ReadCounts()
     return _all_lines(_oldest_first(files), most_characters, most_bytes, counts)
 
@@ -135,7 +135,7 @@ def _files(path: Path) -> list[tuple[Path, bool]]:
 
 
 def _oldest_first(files: list[tuple[Path, bool]]) -> list[tuple[Path, bool]]:
-    """Return files without repetition, rotated sets together and in the order of time."""
+    """Return files without repetition, rotated sets together and in order of time."""
     distinct: dict[Path, bool] = {}
     for path, named in files:
         distinct[path] = distinct.get(path, False) or named
@@ -173,7 +173,7 @@ def _all_lines(
                 yield from _lines(str(path), _as_utf8(head, blocks), most, counts)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             wrong = f"its gzipped content is damaged ({error})"
-            raise _unreadable(path, wrong, "Pack it anew, or restore it from a copy.") from error
+            raise _unreadable(path, wrong, "Restore it from a copy.") from error
         except OSError as error:
             raise _unreadable(path, str(error.strerror or error), "Check the path.") from error
 
@@ -196,7 +196,7 @@ def _blocks(
                 raise _unreadable(path, wrong, "Raise most_bytes, or give fewer files.")
             if size > max(_SMALL, _RATIO * file.tell()):
                 wrong = f"it unpacks to more than {_RATIO} times its size"
-                raise _unreadable(path, wrong, "If it is no bomb, unpack it first.")
+                raise _unreadable(path, wrong, "If that is intended, unpack it first.")
             yield block
 
 
@@ -260,7 +260,7 @@ def _decoded(block: bytes, most: int, counts: ReadCounts) -> list[str]:
         lines = block.decode().split("\n")
     except UnicodeDecodeError:
         lines = [line.decode(errors="replace") for line in block.split(b"\n")]
-        # The end of an overlong line may be half a character: that is no fault of the file.
+        # The end of an overlong line may be half a character: the file is not to blame.
         counts.undecodable += sum("\ufffd" in line[:most] for line in lines)
     return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines
 

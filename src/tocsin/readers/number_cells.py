@@ -105,9 +105,9 @@ def _cell(found: re.Match[str], *, negative: bool) -> Cell | None:
 
 
 def _unit_name(before: str, after: str, *, apart: bool) -> str | None:
-    """Return the unit before or behind digits, "" for none, None where it cannot be one.
+    """Return the unit before or behind digits, "" for none, None if it cannot be a unit.
 
-    An unknown one is a word behind digits, set apart or a ratio, and no month as in "1 Mar".
+    An unknown one is a word behind digits, set apart or a ratio, and not a month as in "1 Mar".
     """
     if before and after:
         return before if unit_of(before) == unit_of(after) else None

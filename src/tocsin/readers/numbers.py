@@ -1,6 +1,6 @@
 """Numbers as people write them: group marks, decimal marks, signs, currencies, units, durations.
 
-The one reader of numbers, of files and of events. A cell is read by itself where it says all:
+The one reader of numbers, in files and in events. A cell is read by itself where it is clear:
 1.234,5 and 1,234.5, 1 234,5 and 1'234.5, 1,63,437, -$5, ($5), 5-, 5 %, 3.2 GiB, 0:04:47, 2h30m.
 What it leaves open is learned from its column and file and kept as the column's style: whether
 1.031 is about one or a thousand, which unit the values are brought to, and whether 4:30 is of
@@ -45,7 +45,7 @@ class Style(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was found in a column: its style, its values (n,), NaN where no number, and remarks."""
+    """What was found in a column: its style, its values (n,), NaN for other texts, and remarks."""
 
     style: Style
     values: FloatArray
@@ -53,7 +53,7 @@ class Found(NamedTuple):
 
 
 def read(texts: Texts, style: Style | None = None) -> FloatArray:
-    """Return the numbers (n,) float64 of texts (n,), NaN where a text is no number of the style.
+    """Return the numbers (n,) float64 of texts (n,), NaN where a text is not a number of the style.
 
     >>> read(np.array(["(1.234,50)", "7", "1,200.5-", "soon"], dtype=object)).tolist()
     [-1234.5, 7.0, -1200.5, nan]
@@ -100,7 +100,7 @@ def is_written(text: str) -> bool:
 
 
 def are_thousands(texts: list[str], mark: str, *, surely: bool) -> bool:
-    """Return whether this mark is one of thousands in texts of a column, for all that they show.
+    """Return whether this mark is one of thousands in texts of a column, as far as they show.
 
     >>> are_thousands(["1.031", "711", "98.760"], ".", surely=True)
     True
@@ -219,7 +219,7 @@ def _rows_by_unit(
 
 
 def _of_one_dimension(rows: dict[str, int]) -> list[str]:
-    """Return the units of the dimension of nearly all rows, an empty list if there is none."""
+    """Return the units of the dimension that nearly all rows have, an empty list for none."""
     shares: dict[str, int] = {}
     for name, count in rows.items():
         dimension = unit_of(name).dimension
@@ -235,7 +235,7 @@ def _unit_of_column(style: Style) -> Unit:
 
 
 def _span_in(text: str, style: Style, column: Unit) -> float:
-    """Return a duration in the unit of a column, NaN for what is none."""
+    """Return a duration in the unit of a column, NaN for anything else."""
     if column.dimension != "s":
         return np.nan
     parts = seconds_of(tidy(text), TWO_PARTS.get(style.unit, TWO_PARTS["h:mm"]))

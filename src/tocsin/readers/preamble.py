@@ -48,7 +48,7 @@ class Uncommented(io.TextIOBase):
         return True
 
     def read(self, size: int | None = -1) -> str:
-        """Return so many characters, or all that is left."""
+        """Return ``size`` characters, or all that is left."""
         parts, length = [self._rest], len(self._rest)
         while size is None or size < 0 or length < size:
             line = next(self._lines, "")
@@ -62,8 +62,8 @@ class Uncommented(io.TextIOBase):
         return text[:cut]
 
 
-def head_of(text: str) -> tuple[Head, str]:
-    """Return what a text begins with, and the text without comments and ``sep=``."""
+def split_head(text: str) -> tuple[Head, str]:
+    """Return the beginning of a text, and the text without comments and ``sep=``."""
     lines = text.splitlines(keepends=True)
     separator = ""
     if lines and (named := _SEPARATOR.fullmatch(lines[0].lstrip("\ufeff"))):
@@ -95,8 +95,8 @@ def _names(comments: list[str], first: str, separator: str) -> tuple[str, tuple[
     return "", ()
 
 
-def titles(rows: list[list[str]]) -> int:
-    """Return how many of the first rows are titles above the names, 0 if that is not clear."""
+def count_titles(rows: list[list[str]]) -> int:
+    """Return how many of the first rows are titles above the names, 0 if that is unclear."""
     widths = Counter(len(row) for row in rows)
     width = widths.most_common(1)[0][0]
     if width < 2:
@@ -111,7 +111,7 @@ def titles(rows: list[list[str]]) -> int:
     return 0
 
 
-def units(rows: list[list[str]]) -> int:
+def count_unit_rows(rows: list[list[str]]) -> int:
     """Return how many rows below the names in the first are units or the like."""
     found = 0
     for i in range(1, min(_MOST_UNITS + 1, len(rows) - _LEAST_ROWS)):

@@ -1,10 +1,10 @@
 """Tables in files: CSV, TSV, Parquet, JSON lines, JSON and NumPy, whole or in chunks.
 
 The rules. The format follows the name of the file; CSV and JSON lines may be compressed
-(``.gz``). In delimited text, comma, semicolon, tab and | are told apart from the first rows;
+(``.gz``). In delimited text, the separator is comma, semicolon, tab or |, as the first rows show;
 numbers that a computer writes come as numbers, all else as text; a decimal comma that the file
-shows is one where the separator is no comma. The first row holds the names, unless all of it is
-numbers: then the columns are x0, x1, … What stands above the rows: see
+shows is taken as one unless the separator is a comma. The first row holds the names, unless all
+of it is numbers: then the columns are x0, x1, … What stands above the rows: see
 ``tocsin.readers.preamble``. Repeated names get .1, .2, … Encoding: a byte order mark decides;
 else zero bytes mean UTF-16; else UTF-8 if the whole file is valid UTF-8; else Windows-1252 if
 it is valid; else Latin-1. A row with fewer fields than names is refused among the first rows and
@@ -37,16 +37,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
-from tocsin.readers.delimited import (
-    Known,
-    numbered_names,
-    open_text,
-    read_delimited,
-    text_encoding,
-    unreadable,
-)
-from tocsin.readers.labels import labels_of, split_label
-from tocsin.readers.times import of_object
+from tocsin.readers.delimited import Known, numbered_names, read_delimited
+from tocsin.readers.encoding import open_text, text_encoding, unreadable
+from tocsin.readers.labels import parse_labels, split_label
+from tocsin.readers.time_objects import time_of_object
 from tocsin.types import FloatArray, IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
@@ -72,7 +66,7 @@ _BROKEN = (
 def read_table(
     path: str | Path, *, max_bytes: int | None = None, known: Known | None = None
 ) -> pd.DataFrame:
-    r"""Return the whole table of a file; ``known``: what the model that takes it knows of it.
+    r"""Return the whole table of a file; ``known``: what the model that takes it knows about it.
 
     Raises UnreadableFile, with what is wrong and what to do, for a file that cannot be read as
     what its name says, that holds no rows, or that is larger than ``max_bytes``.
@@ -118,15 +112,15 @@ def read_labels(path: str | Path) -> IntArray:
         array = _load_array(path, name="y")
         if array.ndim != 1 and array.size != len(array):
             raise unreadable(
-                path, f"its array has the shape {array.shape}", "Labels are one value a row."
+                path, f"its array has the shape {array.shape}", "Labels are one value per row."
             )
-        return labels_of(pd.Series(array.ravel()), str(path))
+        return parse_labels(pd.Series(array.ravel()), str(path))
     frame = read_table(path)
     if frame.shape[1] != 1:
         raise unreadable(
             path, f"it has {frame.shape[1]} columns", "A file of labels has one, with 0 and 1."
         )
-    return labels_of(frame.iloc[:, 0], str(path))
+    return parse_labels(frame.iloc[:, 0], str(path))
 
 
 def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator[pd.DataFrame]:
@@ -160,7 +154,7 @@ def _format(path: Path) -> str:
         ending = "".join(suffixes[-2:] if packed else suffixes[-1:])
         raise unreadable(
             path,
-            f'"{ending}" is no format that can be read',
+            f'"{ending}" is not a format that can be read',
             f"Known: {', '.join(_READERS)}; text also with .gz.",
         )
     return suffix
@@ -168,16 +162,14 @@ def _format(path: Path) -> str:
 
 @contextmanager
 def _reporting(path: Path) -> Iterator[None]:
-    """Turn what parsers raise about the content of a file into UnreadableFile."""
+    """Turn parsers' errors about the content of a file into UnreadableFile."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             yield
     except _BROKEN as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        texts = (
-            " A file with a text in each line takes --as text." if ".txt" in path.suffixes else ""
-        )
+        texts = " A file with one text per line takes --as text." if ".txt" in path.suffixes else ""
         raise unreadable(
             path,
             f"its content is damaged or not what the name says ({reason or type(error).__name__})",
@@ -226,7 +218,7 @@ def _json(path: Path, _chunk_rows: int | None) -> Iterator[pd.DataFrame]:
         yield _records(content)
     else:
         raise unreadable(
-            path, "it is no list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
+            path, "it is not a list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
         )
 
 
@@ -240,7 +232,7 @@ def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
     for name in nested:
         for record in records:
             if isinstance(value := record.get(name), dict):
-                moment = of_object(value)
+                moment = time_of_object(value)
                 record[name] = value if moment is None else moment
     objects = any(isinstance(record.get(name), dict) for record in records for name in nested)
     frame = pd.json_normalize(records) if objects else pd.DataFrame(records)
@@ -261,7 +253,7 @@ def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _stacked(cells: pd.Series[Any]) -> FloatArray | None:
-    """Return the lists of a column as numbers (n, length), None where they are no such lists."""
+    """Return the lists of a column as numbers (n, length), None for other cells."""
     if cells.dtype != object:
         return None
     given = cells[cells.notna()]
@@ -339,7 +331,7 @@ def _load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray
         foreign = "pickle" in str(error)  # NumPy would advise to load it all the same
         reason = "it is damaged, or holds Python objects" if foreign else str(error)
         remedy = "Save it with numpy.save as an array of numbers; Python objects are never loaded."
-        raise unreadable(path, f"it is no plain NumPy array ({reason})", remedy) from error
+        raise unreadable(path, f"it is not a plain NumPy array ({reason})", remedy) from error
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ def read_texts(path: str | Path) -> pd.DataFrame:
     UnreadableFile for a file that cannot be read or holds nothing.
 
     >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "said.txt")
+    >>> path = Path(tempfile.mkdtemp(), "notes.txt")
     >>> _ = path.write_text("see you\n\nat noon\n")
     >>> read_texts(path)["text"].tolist()
     ['see you', '', 'at noon']
@@ -35,5 +35,5 @@ def read_texts(path: str | Path) -> pd.DataFrame:
 
 
 def is_lines(path: Path) -> bool:
-    """Return whether a file holds a text a line, by its name."""
+    """Return whether a file holds one text per line, by its name."""
     return path.name.lower().removesuffix(".gz").endswith(".txt")

@@ -1,6 +1,6 @@
 """Times as people write them: any order of day, month and year, clocks, zones, weeks, quarters.
 
-The one reader of written times, of files and of events; times that are numbers are read in
+The one reader of written times, in files and in events; times that are numbers are read in
 ``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
 order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
 fractions after a point or comma, or AM and PM, and may come first; 24:00 is the next day's 0:00.
@@ -12,7 +12,6 @@ read as in Europe and North America; a time without one is UTC. Two-digit years 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -122,7 +121,7 @@ _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", 
 
 
 class Found(NamedTuple):
-    """The style of a column, and what could be otherwise, "" if nothing."""
+    """The style of a column, and what else it could be, "" if nothing."""
 
     style: str
     remark: str
@@ -152,7 +151,7 @@ def find(texts: Texts) -> Found | None:
         return Found(ISO, "") if 2 * len(others) < len(texts) else None
     day, remark = _likeliest(others, likely)
     first = next(text for text in others if not np.isnat(_by_parts(np.array([text]), day))[0])
-    return Found(_named(day, first), remark)
+    return Found(_strptime_style(day, first), remark)
 
 
 def read(texts: Texts, style: str) -> Moments:
@@ -188,7 +187,7 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
 
 
 def _rewritten(text: str) -> str:
-    """Return a time without what is around it, the day first, as most write it."""
+    """Return a time without its surroundings, the day first, as most write it."""
     if _ODD.search(text):
         for pattern, other in _REWRITTEN.items():
             text = pattern.sub(other, text)
@@ -220,43 +219,6 @@ def in_utc(moments: Moments, zone: tzinfo) -> Moments:
     )
     utc: Moments = local.tz_convert("UTC").tz_localize(None).to_numpy()
     return utc.astype("datetime64[us]")
-
-
-def of_object(value: Mapping[str, Any]) -> str | int | float | None:
-    """Return the time that an object holds, as text or number, None if it holds anything else.
-
-    Known are MongoDB's {"$date": …}, and seconds with nanoseconds or microseconds as ROS,
-    protobuf and others write them.
-
-    >>> of_object({"sec": 1767355200, "nanosec": 250000000}), of_object({"$date": "2026-01-02"})
-    ('2026-01-02T12:00:00.250000000', '2026-01-02')
-    """
-    if set(value) == {"$date"}:
-        inner = value["$date"]
-        if isinstance(inner, Mapping) and set(inner) == {"$numberLong"}:
-            inner = inner["$numberLong"]
-        if isinstance(inner, str) and inner.lstrip("-").isdigit():
-            inner = int(inner)
-        if isinstance(inner, int) and not isinstance(inner, bool):
-            return str(np.datetime64(inner, "ms"))
-        return inner if isinstance(inner, str) else None
-    if len(value) != 2:
-        return None
-    for seconds, part, digits in _PAIRS:
-        if seconds in value and part in value:
-            try:
-                whole, fine = int(value[seconds]), int(value[part])
-            except (TypeError, ValueError):
-                return None
-            return f"{np.datetime64(whole, 's')}.{fine:0{digits}d}"
-    return None
-
-
-_PAIRS = (
-    *(("sec", "nanosec", 9), ("secs", "nsecs", 9), ("seconds", "nanos", 9), ("sec", "nsec", 9)),
-    *(("seconds", "nanoseconds", 9), ("_seconds", "_nanoseconds", 9)),
-    *(("tv_sec", "tv_nsec", 9), ("tv_sec", "tv_usec", 6), ("sec", "usec", 6)),
-)
 
 
 def _iso(texts: Texts) -> Moments:
@@ -310,8 +272,8 @@ def _movement(moments: Moments) -> tuple[float, float]:
     return float(against), float(np.abs(steps).sum())
 
 
-def _named(day: str, text: str) -> str:
-    """Return a style as strptime has it, of a day form and a text that has it."""
+def _strptime_style(day: str, text: str) -> str:
+    """Return a style as strptime writes it, of a day form and a text of that form."""
     found = _form(day).fullmatch(text.strip())
     if found is None or day == _LAST or found["H"] is None:
         return day

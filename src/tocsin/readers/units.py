@@ -101,7 +101,7 @@ MINUTES = Unit("s", 60.0)
 
 
 def unit_of(name: str) -> Unit:
-    """Return the unit of a name; an unknown one is a dimension of its own.
+    """Return the unit of a name; an unknown one is its own dimension.
 
     >>> unit_of("GiB"), unit_of("ms").exponent, unit_of("pcs").dimension
     (Unit(dimension='B', factor=1073741824.0, exponent=0, offset=0.0), -3, 'pcs')

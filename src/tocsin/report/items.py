@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from tocsin.base import check_labels
 from tocsin.decide.calibration import NEVER
 from tocsin.evaluate.metrics import classification, ranking
+from tocsin.evaluate.metrics.names import humanised
 from tocsin.files import write_atomically
 from tocsin.report.base import Model, Report
-from tocsin.report.page import humanised, image, mean_weights, provenance, render
+from tocsin.report.page import image, mean_weights, provenance, render
 from tocsin.report.plots.curves import precision_recall_plot, roc_plot
 from tocsin.report.plots.scores import anomalies_over_time, score_histogram, score_rows
 from tocsin.types import Detection, IntArray, Reason

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tocsin.evaluate.metrics.names import measure_name
+from tocsin.evaluate.metrics.names import humanised
 from tocsin.printable import printable
 from tocsin.report.plots import canvas
 from tocsin.types import Card, Reason
@@ -86,12 +86,6 @@ def mean_weights(explained: Sequence[tuple[Reason, ...]]) -> list[tuple[str, flo
             total[reason.name] = total.get(reason.name, 0.0) + reason.weight
     heaviest = sorted(total.items(), key=lambda pair: -pair[1])[:_MOST_WEIGHTS]
     return [(name, weight / len(explained)) for name, weight in heaviest]
-
-
-def humanised(name: str) -> str:
-    """Return the name of a setting or a measure for reading."""
-    words = measure_name(name)
-    return words[:1].upper() + words[1:]
 
 
 def formatted(value: Any) -> str:

@@ -29,10 +29,11 @@ class Sender(Responder):
     """Sends notifications as JSON of at most ``largest`` bytes, and can send other JSON as well.
 
     Delivered at least once: when nobody knows whether the receiver has it, it is sent again, and
-    the receiver tells by the key.
+    the receiver tells by the key. ``acts``: whether an action may send its commands this way.
     """
 
     repeatable: ClassVar[bool] = True
+    acts: ClassVar[bool] = False
 
     largest: int = Field(256_000, ge=16_384, le=1_000_000)
 

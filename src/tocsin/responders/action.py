@@ -10,29 +10,38 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
+from tocsin import registry
 from tocsin.base.responder import GuardedResponder, Ledger
 from tocsin.errors import StoreUnavailable, TocsinError
 from tocsin.responders._sending import Sender, encoded, fitted
-from tocsin.responders.command import Command
-from tocsin.responders.mqtt import Mqtt
-from tocsin.responders.webhook import Webhook
 from tocsin.settings import Duration, Settings
 from tocsin.types import Alarm, AlarmKind, Delivery, Notification, NotificationKind, Severity
 
-_TARGETS: Mapping[str, type[Sender]] = {"webhook": Webhook, "mqtt": Mqtt, "command": Command}
 _WORST_FIRST = ("unknown", "retry", "delivered", "rejected")
 _MOST_REASONS = 5
+
+
+def _sender(kind: Any) -> type[Sender]:
+    """Return the responder of a type, if it declares that actions may use it."""
+    names = registry.part_names("responders")
+    if kind in names and _may_act(found := registry.find_part("responders", kind)):
+        return found
+    valid = [name for name in names if _may_act(registry.find_part("responders", name))]
+    raise ValueError(f"a target's type is one of {', '.join(valid)}, not {kind!r}")
+
+
+def _may_act(responder: type[Any]) -> bool:
+    # Stated by the class itself: what derives from one that acts does not act by that alone.
+    return issubclass(responder, Sender) and bool(vars(responder).get("acts"))
 
 
 def _target(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     settings = dict(value)
-    kind = settings.pop("type", None)
-    if kind not in _TARGETS:
-        raise ValueError(f"a target's type is one of {', '.join(_TARGETS)}, not {kind!r}")
+    sender = _sender(settings.pop("type", None))
     try:
-        return _TARGETS[kind].model_validate(settings)
+        return sender.model_validate(settings)
     except ValidationError as error:
         told = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError("; ".join(told)) from error
@@ -63,12 +72,13 @@ class Action(GuardedResponder):
     can be late, wrong or away; what protects people or equipment belongs into certified hardware
     that works without it.
 
-    ``target``: how the command goes out, with the settings of a webhook, mqtt or command. It is
-    JSON: ``version`` 1, ``key``, ``action``, ``parameters``, and the ``alarm`` as data. As
-    ``dry_run``, the default, nothing is sent. With ``approval``, the default, somebody has to
-    approve each notification. ``cooldown``: the least time between two runs. ``expires``: the age
-    from which a notification is not acted on any more. An attempt that surely reached nothing is
-    repeated; when nobody knows, after no answer in time or a crash, it is not: that is "unknown".
+    ``target``: how the command goes out: the ``type`` and settings of a webhook, mqtt, command or
+    another responder that declares that it ``acts``. It is JSON: ``version`` 1, ``key``,
+    ``action``, ``parameters``, and the ``alarm`` as data. As ``dry_run``, the default, nothing is
+    sent. With ``approval``, the default, somebody has to approve each notification. ``cooldown``:
+    the least time between two runs. ``expires``: the age from which a notification is not acted
+    on any more. An attempt that surely reached nothing is repeated; when nobody knows, after no
+    answer in time or a crash, it is not: that is "unknown".
     """
 
     target: Annotated[SerializeAsAny[Sender], BeforeValidator(_target)]

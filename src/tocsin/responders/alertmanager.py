@@ -24,7 +24,7 @@ _NAMES: dict[str, str] = {
 
 
 class Alertmanager(HttpResponder):
-    """Posts each notice's alarms to the Alertmanager at ``url``, for instance http://am:9093.
+    """Posts each notification's alarms to the Alertmanager at ``url``, for instance http://am:9093.
 
     ``lasting``: how long it holds an alarm that is not over if it hears nothing more of it; more
     than the policy's ``repeat``. Alerts that come twice are one to Alertmanager.

@@ -38,6 +38,7 @@ class Command(Sender):
     """
 
     repeatable: ClassVar[bool] = False
+    acts: ClassVar[bool] = True
 
     command: tuple[str, ...] = Field(min_length=1, max_length=100)
     allow: tuple[PathSetting, ...] = Field(min_length=1)

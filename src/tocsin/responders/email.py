@@ -23,7 +23,7 @@ from tocsin.responders._sending import (
     unrevealed,
 )
 from tocsin.responders._text import line, subject_of, text_of
-from tocsin.settings import Secret
+from tocsin.settings.login import CompleteLogin
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, Notification
 
@@ -40,14 +40,14 @@ def _address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class Email(Responder):
+class Email(Responder, CompleteLogin):
     """Sends each notification to all of ``to`` by the mail server ``host``, as text and as HTML.
 
     ``security``: "starttls" (port 587), "tls" (465) or "none" (25), which takes no password.
-    The Message-ID is made of the notice's key. A temporary refusal is tried again, a permanent
-    one rejected. Of several recipients some may be refused: that is told, and the mail is not
-    sent again to the others. If the server falls silent after it has the text, nobody knows:
-    "unknown".
+    The Message-ID is made of the notification's key. A temporary refusal is tried again, a
+    permanent one rejected. Of several recipients some may be refused: that is reported, and the
+    mail is not sent again to the others. If the server falls silent after it has the text, nobody
+    knows: "unknown".
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -55,16 +55,12 @@ class Email(Responder):
     host: str = Field(pattern=r"^[A-Za-z0-9.:-]+$")
     port: int | None = Field(None, ge=1, le=65_535)
     security: Literal["starttls", "tls", "none"] = "starttls"
-    username: str = ""
-    password: Secret | None = None
     sender: Address = Field(alias="from")
     to: tuple[Address, ...] = Field(min_length=1, max_length=100)
     tls: Tls = Tls()
 
     @model_validator(mode="after")
     def _guarded(self) -> Self:
-        if (self.password is None) != (not self.username):
-            raise ValueError("a login has both username and password")
         if self.password is not None and self.security == "none":
             raise ValueError('a password is not sent with security "none": use starttls or tls')
         return self
@@ -120,7 +116,7 @@ class Email(Responder):
         if self.security == "starttls":
             _expect(smtp.starttls(context=self.tls.context()), 220)
         if password is not None:
-            smtp.login(self.username, password)
+            smtp.login(self.username or "", password)
         _expect(smtp.mail(self.sender), 250)
         refused = {}
         for recipient in self.to:

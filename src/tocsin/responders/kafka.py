@@ -5,40 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tocsin.base.responder import Responder
 from tocsin.errors import MissingExtra, TocsinError
 from tocsin.responders._sending import payload, revealed, trouble, unresolved
-from tocsin.settings import Secret
+from tocsin.settings.login import CompleteLogin
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, Notification
 
 
-class Kafka(Responder):
+class Kafka(Responder, CompleteLogin):
     """Publishes each alarm of a notification to ``topic``, acknowledged by all replicas.
 
     A record's key is the alarm's fingerprint, so that what is said of one entity keeps its order;
     its value is what the webhook posts, of that one alarm, at most ``largest`` bytes; its header
-    ``tocsin-key`` is the notice's key, the same if it comes twice. Needs
+    ``tocsin-key`` is the notification's key, the same if it comes twice. Needs
     ``pip install "tocsin[kafka]"``.
     """
 
     servers: tuple[Annotated[str, Field(pattern=r"^.+:\d{1,5}$")], ...] = Field(min_length=1)
     topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
-    username: str | None = None
-    password: Secret | None = None
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     tls: Tls | None = None
     largest: int = Field(256_000, ge=16_384, le=1_000_000)
-
-    @model_validator(mode="after")
-    def _login(self) -> Self:
-        if (self.password is None) != (self.username is None):
-            raise ValueError("a login has both username and password")
-        return self
 
     def respond(self, notification: Notification) -> Delivery:
         """Publish the alarms."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,7 +15,7 @@ from tocsin.responders._sending import (
     unresolved,
     unrevealed,
 )
-from tocsin.settings import Secret
+from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery, DeliveryStatus
 
@@ -26,17 +26,17 @@ def _topic(value: str) -> str:
     return value
 
 
-class Mqtt(Sender):
+class Mqtt(Sender, Login):
     """Publishes each notification to ``topic`` as JSON, as the webhook posts it, with QoS 1.
 
     With ``tls`` the connection is encrypted. Needs ``pip install "tocsin[mqtt]"``.
     """
 
+    acts: ClassVar[bool] = True
+
     host: str = "localhost"
     port: int | None = Field(None, ge=1, le=65_535)
     topic: Annotated[str, AfterValidator(_topic)]
-    username: str | None = None
-    password: Secret | None = None
     tls: Tls | None = None
 
     @model_validator(mode="after")

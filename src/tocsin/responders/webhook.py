@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Mapping
+from typing import ClassVar
 from urllib.parse import quote
 
 from tocsin.responders._http import HttpResponder
@@ -21,6 +22,8 @@ class Webhook(Sender, HttpResponder):
     the timestamp, a dot and the body. The answer 2xx is delivered; 408, 425, 429, 5xx, a lost
     connection and no answer in time are tried again; all others are rejected.
     """
+
+    acts: ClassVar[bool] = True
 
     secret: Secret | None = None
 

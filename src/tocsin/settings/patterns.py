@@ -1,4 +1,4 @@
-"""Regular expressions that people write into settings, and that cannot take for ever."""
+"""Regular expressions that people write into settings, matched in bounded time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _REPEAT = re.compile(r"[*+]|\{\d*,\d*\}|\{\d{3,}\}")
 
 
 class Pattern:
-    """A text, or a regular expression that must match all of one.
+    """A text, or a regular expression that must match all of a text.
 
     Matching takes bounded time: no repeats or alternatives within repeats, at most three
-    repeats and ten optional parts, and a text of more than 256 characters matches only if it is
-    equal. Raises ValueError.
+    repeats and ten optional parts; a text of more than 256 characters matches only if it is
+    equal. Raises ValueError for expressions that are invalid or break these bounds.
 
     >>> Pattern("web-.*").matches("web-1"), Pattern("web").matches("web-1")
     (True, False)
@@ -38,7 +38,7 @@ class Pattern:
 
 
 def compiled(text: str) -> re.Pattern[str]:
-    """Return an expression of at most 200 characters that cannot take for ever.
+    """Return an expression of at most 200 characters that is matched in bounded time.
 
     Raises ValueError for any other.
 
@@ -47,16 +47,16 @@ def compiled(text: str) -> re.Pattern[str]:
     """
     if len(text) > LONGEST:
         raise ValueError(
-            f'the expression "{text[:40]}…" has {len(text)} characters; at most {LONGEST} work'
+            f'the expression "{text[:40]}…" has {len(text)} characters; the limit is {LONGEST}'
         )
     try:
         expression = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f'the expression "{text}" is wrong: {error}') from error
+        raise ValueError(f'invalid expression "{text}": {error}') from error
     if _explodes(text):
         raise ValueError(
-            f'the expression "{text}" may take for ever: write it with at most '
-            f"{_MOST_REPEATS} repeats, none around another or around alternatives"
+            f'the expression "{text}" can backtrack without end: use at most '
+            f"{_MOST_REPEATS} repeats, none nested or around alternatives"
         )
     return expression
 

@@ -35,7 +35,7 @@ class Setting(NamedTuple):
 
 
 def settings_of(model: type[BaseModel]) -> list[Setting]:
-    """Return the settings of a model, in the order of its fields.
+    """Return the settings of a model, in the order of its fields, inherited ones last.
 
     >>> class Door(BaseModel):
     ...     width: float
@@ -43,9 +43,11 @@ def settings_of(model: type[BaseModel]) -> list[Setting]:
     >>> settings_of(Door)[1]
     Setting(name='open', kind='true or false', default='false')
     """
+    own = [name for cls in model.__mro__ for name in vars(cls).get("__annotations__", ())]
+    fields = sorted(model.model_fields.items(), key=lambda item: own.index(item[0]))
     return [
         Setting(field.alias or name, _kind(field.annotation, field.metadata), _default(field))
-        for name, field in model.model_fields.items()
+        for name, field in fields
     ]
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
+
+
+def _no_password(url: str) -> str:
+    if urlsplit(url).password is not None:
+        raise ValueError("a password does not stand in the url; password: {env: NAME} gives it")
+    return url
+
+
+PlainUrl = Annotated[str, AfterValidator(_no_password)]
+"""A URL without a password, which would be shown with it."""
 
 
 def without_secrets(url: URL) -> str:

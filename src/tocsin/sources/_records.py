@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers import journal
-from tocsin.readers import times as written
+from tocsin.readers.time_objects import time_of_object
 from tocsin.sources._fields import Fields, take_entities, take_times
 from tocsin.sources._times import now, times_of
 from tocsin.types import LINE_COLUMN, Batch, Offset, Rejection, TimeArray
@@ -238,7 +238,7 @@ def _flat(
     for key, value in event.items():
         name = prefix + key
         if isinstance(value, dict):
-            time = written.of_object(value) if "$date" in value or fields.is_time(name) else None
+            time = time_of_object(value) if "$date" in value or fields.is_time(name) else None
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
             if time is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,11 @@ class EventTimes:
         if texts:
             times[texts] = self._of_texts([values[i].strip() for i in texts])
         for i, value in enumerate(values):
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
                 times[i] = self._of_numbers(np.array([float(value)]))[0]
-            elif isinstance(value, datetime):
-                zoned = value.replace(tzinfo=value.tzinfo or self.zone or UTC)
+            elif isinstance(value, date):
+                moment = value if isinstance(value, datetime) else datetime(*value.timetuple()[:3])
+                zoned = moment.replace(tzinfo=moment.tzinfo or self.zone or UTC)
                 with suppress(OverflowError):
                     times[i] = np.datetime64(zoned.astimezone(UTC).replace(tzinfo=None), "us")
         return times
@@ -148,8 +150,8 @@ def is_usual_time(value: Any) -> bool:
         with suppress(ValueError):
             return is_usual_time(float(value))
         return True
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return isinstance(value, datetime)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return isinstance(value, date)
     return any(max(low, _EARLIEST_USUAL) <= value < high for low, high in _USUAL.values())
 
 

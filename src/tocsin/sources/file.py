@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import csv
-import hashlib
-import io
 import logging
-import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
-import pandas as pd
 from pydantic import Field
 
 from tocsin.base.source import Source
 from tocsin.errors import InputError
 from tocsin.settings import Duration
-from tocsin.sources._lines import LineSplitter
-from tocsin.sources._records import Fields, batch_of, lines_of, rows_of, shown
-from tocsin.types import Batch, Offset, Rejection
+from tocsin.sources._records import Fields
+from tocsin.sources._tail import Format, Tail
+from tocsin.types import Batch, Offset
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 262_144
-_HEAD = 256
-
-Format = Literal["lines", "json", "csv"]
+_PACKED = (".bz2", ".xz", ".zst")
 
 
 class File(Source):
@@ -38,8 +28,10 @@ class File(Source):
     ``format``: "lines" of a log, "json" lines, or "csv" with a header whose quoted values hold no
     line ends; by default what the name ends with, else lines. ``start``: whether the first
     reading begins with the "beginning" or the "end" of the file. What was rotated away meanwhile
-    (``name.1``, ``name-20260301``) is read first, unless it is compressed; a file is known by its
-    inode and its first bytes. A line counts once it has its end. It is looked at ``every`` so long.
+    (``name.1``, ``name-20260301``, also gzipped) is read first; a file is known by its inode, its
+    first bytes and those before the place. Of one that is copied and truncated, what was not read
+    yet is read from the copy beside it; what is written between the two is in neither file, and
+    lost to every reader. A line counts once it has its end. It is looked at ``every`` so long.
     """
 
     path: Path
@@ -65,7 +57,9 @@ class File(Source):
                 await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch
-                if (last := file.last()) is not None:
+                if file.is_copy:
+                    after.begin_with(file.taken_rest())
+                elif (last := file.last()) is not None:
                     yield last
                 file.close()
                 file = after
@@ -76,7 +70,7 @@ class File(Source):
         """Return the path."""
         return str(self.path)
 
-    async def _opened(self, offset: Offset) -> _Tail:
+    async def _opened(self, offset: Offset) -> Tail:
         """Return the file where reading goes on, once it is there."""
         told = False
         while True:
@@ -90,30 +84,29 @@ class File(Source):
             except OSError as error:
                 raise InputError(f"{self.path} cannot be read: {error.strerror}.") from error
 
-    def _resumed(self, offset: Offset) -> _Tail:
+    def _resumed(self, offset: Offset) -> Tail:
         if offset is not None:
             for path in reversed(self._family()):
                 file = self._tail(path)
                 if file.goes_on_from(offset):
                     return file
                 file.close()
+            if (copy := self._copy(offset)) is not None:
+                return copy
             log.warning("%s is another file than before; reading its beginning", self.path)
         file = self._tail(self.path)
         if offset is None and self.start == "end":
             file.skip()
         return file
 
-    def _after(self, file: _Tail) -> _Tail | None:
+    def _after(self, file: Tail) -> Tail | None:
         """Return the file to go on with at the end of one, None if that one still grows."""
         try:
             now = self.path.stat()
         except OSError:
             return None  # between two names of a rotation
         if now.st_ino == file.inode:
-            if now.st_size < file.position:
-                log.info("%s was truncated; reading its beginning", self.path)
-                file.rewind()
-            return None
+            return self._after_truncation(file) if file.is_cut() else None
         try:
             family = self._family()
             known = [i for i, path in enumerate(family) if path.stat().st_ino == file.inode]
@@ -121,137 +114,47 @@ class File(Source):
         except (FileNotFoundError, IndexError):
             return None  # rotated once more meanwhile
 
+    def _after_truncation(self, file: Tail) -> Tail:
+        """Return the copy that holds what was not read yet, else the file from its beginning."""
+        copy = self._copy(file.offset())
+        if copy is not None:
+            log.info("%s was truncated; going on in its copy", self.path)
+            file.taken_rest()
+            return copy
+        log.warning(
+            "%s was truncated, and no copy beside it holds what was read last: what was written "
+            "after that is lost; reading its beginning",
+            self.path,
+        )
+        after = self._tail(self.path)
+        after.begin_with(b"")
+        return after
+
+    def _copy(self, offset: Offset) -> Tail | None:
+        """Return a rotated file that holds what stands before an offset, and goes on there."""
+        for path in reversed(self._family()):
+            if path == self.path:
+                continue
+            copy = self._tail(path)
+            if copy.goes_on_from(offset, by_content=True):
+                copy.is_copy = True
+                return copy
+            copy.close()
+        return None
+
     def _family(self) -> list[Path]:
         """Return the rotated files by age, then the file itself."""
         rotated = [
             path
             for path in self.path.parent.glob(f"{glob_escape(self.path.name)}[.-]*")
-            if path.is_file() and path.suffix not in (".gz", ".bz2", ".xz", ".zst")
+            if path.is_file() and path.suffix not in _PACKED
         ]
         aged = sorted(rotated, key=lambda path: (path.stat().st_mtime_ns, path.name))
         return [*aged, *([self.path] if self.path.exists() else [])]
 
-    def _tail(self, path: Path) -> _Tail:
+    def _tail(self, path: Path) -> Tail:
         endings: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
-        return _Tail(path, self.format or endings.get(self.path.suffix, "lines"), self.fields)
-
-
-class _Tail:
-    """One open file, and how far it is read."""
-
-    def __init__(self, path: Path, format: Format, fields: Fields) -> None:
-        self.position = 0
-        self._file: BinaryIO = path.open("rb")
-        self._format = format
-        self._fields = fields
-        self._splitter = LineSplitter(fields.largest)
-        self._header = b""
-
-    @property
-    def inode(self) -> int:
-        """What the file system calls it, whatever its name."""
-        return os.fstat(self._file.fileno()).st_ino
-
-    def goes_on_from(self, offset: Any) -> bool:
-        """Go to where an offset says, if it is of this file."""
-        head = int(offset["head_bytes"])
-        if offset["inode"] != self.inode or offset["head"] != self._head(head):
-            return False
-        if os.fstat(self._file.fileno()).st_size < offset["position"]:
-            return False
-        self._go(int(offset["position"]))
-        return True
-
-    def skip(self) -> None:
-        """Go to the end of the last whole line."""
-        size, back = os.fstat(self._file.fileno()).st_size, self._fields.largest
-        start = max(0, size - back)
-        self._file.seek(start)
-        self._go(start + self._file.read(size - start).rfind(b"\n") + 1)
-
-    def rewind(self) -> None:
-        """Go to the beginning: the file was truncated."""
-        self._go(0)
-
-    def more(self) -> Batch | None:
-        """Return the next whole lines, None if there are none."""
-        while data := self._file.read(_CHUNK):
-            lines, whole = self._splitter.feed(data), data.rfind(b"\n") + 1
-            if whole:
-                return self._batch(lines, whole, len(data))
-        return None
-
-    def last(self) -> Batch | None:
-        """Return the last line of a file that grows no more, if it has no end."""
-        lines = self._splitter.end()
-        self.position = self._file.tell()
-        return self._decoded(lines) if lines else None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _go(self, position: int) -> None:
-        if self._format == "csv":
-            self._file.seek(0)
-            header = self._file.readline(self._fields.largest)
-            self._header = header if header.endswith(b"\n") else b""
-            position = max(position, len(self._header))
-        self._file.seek(position)
-        self.position = position
-        self._splitter = LineSplitter(self._fields.largest)
-
-    def _batch(self, lines: list[bytes], whole: int, read: int) -> Batch:
-        self.position = self._file.tell() - (read - whole)
-        if self._format == "csv" and not self._header and lines:
-            self._header = lines.pop(0)
-        return self._decoded([line for line in lines if line.strip()])
-
-    def _decoded(self, lines: list[bytes]) -> Batch:
-        head = min(_HEAD, self.position)
-        offset = {
-            "inode": self.inode,
-            "position": self.position,
-            "head_bytes": head,
-            "head": self._head(head),
-        }
-        if self._format == "json":
-            return batch_of(lines, self._fields, offset=offset)
-        if self._format == "csv":
-            return self._rows(lines, offset)
-        return lines_of(lines, self._fields.largest, offset=offset)
-
-    def _rows(self, lines: list[bytes], offset: Offset) -> Batch:
-        names = _values(self._header.removeprefix(codecs.BOM_UTF8))
-        good, rejected = [], []
-        for raw in lines:
-            row = _values(raw)
-            if len(row) == len(names):
-                good.append(row)
-            else:
-                reason = f"it has {len(row)} values for {len(names)} columns"
-                rejected.append(Rejection("malformed", reason, shown(raw)))
-        text = io.StringIO()
-        csv.writer(text).writerows([names, *good])
-        text.seek(0)
-        frame = pd.read_csv(text) if good else pd.DataFrame(columns=names)
-        batch = rows_of(frame, self._fields, offset=offset)
-        return replace(batch, rejected=(*rejected, *batch.rejected))
-
-    def _head(self, count: int) -> str:
-        before = self._file.tell()
-        self._file.seek(0)
-        head = hashlib.sha256(self._file.read(count)).hexdigest()[:16]
-        self._file.seek(before)
-        return head
-
-
-def _values(line: bytes) -> list[str]:
-    """Return the values of one CSV line, none for one that is too odd; a quote ends with it."""
-    try:
-        return next(csv.reader([line.decode("utf-8", "replace")]), [])
-    except csv.Error:
-        return []
+        return Tail(path, self.format or endings.get(self.path.suffix, "lines"), self.fields)
 
 
 def glob_escape(name: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
-from tocsin.settings import Secret
+from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of, lines_of, times_of
@@ -28,7 +28,7 @@ _LOOK = 500  # ms
 _PATIENCE = 5.0
 
 
-class Kafka(Source):
+class Kafka(Source, Login):
     """Records of ``topics``, each a JSON object or, with ``format: lines``, a line of a log.
 
     Several processes with one ``group`` and one store share the partitions. Reading goes on from
@@ -45,8 +45,6 @@ class Kafka(Source):
     start: Literal["beginning", "end"] = "beginning"
     format: Literal["json", "lines"] = "json"
     fields: Fields = Fields()
-    username: str | None = None
-    password: Secret | None = None
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     tls: Tls | None = None
 
@@ -87,7 +85,7 @@ class Kafka(Source):
         if sasl:
             found["sasl_mechanism"] = self.mechanism
             found["sasl_plain_username"] = self.username
-            found["sasl_plain_password"] = self.password.reveal() if self.password else ""
+            found["sasl_plain_password"] = self.revealed_password() or ""
         return found
 
     async def _explain(self, error: Exception) -> None:

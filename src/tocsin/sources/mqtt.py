@@ -14,7 +14,8 @@ from pydantic import Field
 
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
-from tocsin.settings import Duration, Secret
+from tocsin.settings import Duration
+from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of
@@ -31,7 +32,7 @@ _PATIENCE = 2.0
 _REFUSED = {132, 133, 134, 135, 138, 140}  # protocol, client, password, rights, ban, method
 
 
-class Mqtt(Source):
+class Mqtt(Source, Login):
     """Messages of ``topics``, wildcards allowed, from an MQTT 5 broker at ``host`` and ``port``.
 
     The broker keeps the session of ``client_id``, which no other client may have, for
@@ -52,8 +53,6 @@ class Mqtt(Source):
     client_id: str = Field(min_length=1)
     session_expiry: Duration = Field(7 * 86_400.0, le=4_294_967_295)
     fields: Fields = Fields()
-    username: str | None = None
-    password: Secret | None = None
     tls: Tls | None = None
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
@@ -100,7 +99,7 @@ class Mqtt(Source):
             properties=properties,
             queue_type=inbox,
             username=self.username,
-            password=self.password.reveal() if self.password else None,
+            password=self.revealed_password(),
             tls_context=self.tls.context() if self.tls else None,
             logger=log.getChild("client"),
         )

@@ -17,12 +17,14 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Re
 import msgspec
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
 from tocsin.settings import Duration, Secret
+from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
+from tocsin.settings.urls import PlainUrl
 from tocsin.sources._pauses import Pauses
 from tocsin.types import Batch, Offset
 
@@ -36,7 +38,7 @@ _Values = dict[tuple[float, str], dict[str, float]]
 """By time and entity the values of columns."""
 
 
-class Prometheus(Source):
+class Prometheus(Source, Login):
     """The results of PromQL ``queries``, by column, at every multiple of ``every``.
 
     An event is what all queries say of an entity at a time. ``entity`` names the labels that tell
@@ -49,7 +51,7 @@ class Prometheus(Source):
 
     ordered: ClassVar[bool] = True
 
-    url: str = Field("http://127.0.0.1:9090", pattern=r"^https?://")
+    url: PlainUrl = Field("http://127.0.0.1:9090", pattern=r"^https?://")
     queries: dict[str, str] = Field(min_length=1)
     every: Duration = Field(15.0, ge=0.05)
     entity: tuple[str, ...] = ()
@@ -57,17 +59,8 @@ class Prometheus(Source):
     delay: Duration = 0.0
     timeout: Duration = Field(30.0, gt=0)
     largest: int = Field(64_000_000, ge=1_000)
-    username: str | None = None
-    password: Secret | None = None
     token: Secret | None = None
     tls: Tls | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        if urlsplit(url).password is not None:
-            raise ValueError("a password does not stand in the url; password: {env: NAME} gives it")
-        return url
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield events by time; the offset is the last time that was asked for."""
@@ -174,7 +167,7 @@ class Prometheus(Source):
         if self.token is not None:
             return {"Authorization": f"Bearer {self.token.reveal()}"}
         if self.username is not None:
-            password = self.password.reveal() if self.password else ""
+            password = self.revealed_password() or ""
             pair = base64.b64encode(f"{self.username}:{password}".encode()).decode()
             return {"Authorization": f"Basic {pair}"}
         return {}

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tocsin.base.source import Source
 from tocsin.errors import InputError, MissingExtra, ParameterError
-from tocsin.settings import Duration, Secret
+from tocsin.settings import Duration
+from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
+from tocsin.settings.urls import PlainUrl
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, batch_of, lines_of, times_of
 from tocsin.types import Batch, Offset, Rejection
@@ -35,7 +37,7 @@ _PATIENCE = 10.0
 _Entry = tuple[str, str, dict[bytes, bytes]]
 
 
-class Redis(Source):
+class Redis(Source, Login):
     """Entries of ``streams`` at a ``url`` such as redis://host:6379/0, or rediss:// for TLS.
 
     Several consumers of one ``group`` share the entries; each needs a name of its own, by default
@@ -46,7 +48,7 @@ class Redis(Source):
     A group that is not there begins at the place in the store, else at the ``start``.
     """
 
-    url: str = Field("redis://127.0.0.1:6379/0", pattern=r"^rediss?://")
+    url: PlainUrl = Field("redis://127.0.0.1:6379/0", pattern=r"^rediss?://")
     streams: tuple[str, ...] = Field(min_length=1)
     group: str = Field(min_length=1)
     consumer: str | None = None
@@ -55,16 +57,7 @@ class Redis(Source):
     format: Literal["json", "lines"] = "json"
     fields: Fields = Fields()
     claim_after: Duration = Field(60.0, ge=0.1)
-    username: str | None = None
-    password: Secret | None = None
     tls: Tls | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        if urlsplit(url).password is not None:
-            raise ValueError("a password does not stand in the url; password: {env: NAME} gives it")
-        return url
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -118,7 +111,7 @@ class Redis(Source):
         return Redis.from_url(
             self.url,
             username=self.username,
-            password=self.password.reveal() if self.password else None,
+            password=self.revealed_password(),
             protocol=2,
             socket_timeout=_PATIENCE,
             socket_connect_timeout=_PATIENCE,

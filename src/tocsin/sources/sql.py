@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,16 @@ from tocsin.settings import Duration, Secret
 from tocsin.settings.urls import without_secrets
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
-from tocsin.types import Batch, Offset
+from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Engine, Label, Select
+    from sqlalchemy import ColumnElement, Connection, Engine, Label, Select
+
+    Columns = dict[str, Label[Any]]
 
 log = logging.getLogger(__name__)
+
+_LONGEST = 2_000
 
 
 class Sql(Source):
@@ -32,8 +37,11 @@ class Sql(Source):
 
     ``watermark``: a column that only grows from row to row, such as a serial number or the time
     of insertion; where several rows can share a value, ``tie`` names a column that is unique among
-    those. A row that is added later with a smaller watermark is never seen: a time of insertion is
-    only safe where no transaction stays open for long. ``url`` may hold no password where
+    those, by default the table's key. Where neither is there, rows of one value are read at once,
+    however many, and come again after a crash in their midst. A row that is added later with a
+    smaller watermark, or without a tie the same, is never seen: a time of insertion is only safe
+    where no transaction stays open for long. A row whose watermark is infinite or no number is
+    quarantined, once in each run. ``url`` may hold no password where
     ``password`` gives it. Rows are looked for ``every`` so long, ``most`` at a time.
     """
 
@@ -49,18 +57,18 @@ class Sql(Source):
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield new rows; the offset is the last row's watermark."""
         engine, pauses = await asyncio.to_thread(self._engine), Pauses(log)
+        reader = _Reader(self, engine, offset)
         try:
             while True:
                 try:
-                    frame = await asyncio.to_thread(self._after, engine, offset)
+                    batches = await asyncio.to_thread(reader.more)
                     pauses.reset()
                 except ConnectionError as error:
                     await pauses.pause(self.describe(), error)
                     continue
-                if len(frame):
-                    offset = self._offset(frame)
-                    yield rows_of(frame, self.fields, offset=offset)
-                if len(frame) < self.most:
+                for batch in batches:
+                    yield batch
+                if reader.at_end:
                     await asyncio.sleep(self.every)
         finally:
             engine.dispose()
@@ -72,7 +80,7 @@ class Sql(Source):
         return f"{self.table} of {without_secrets(make_url(self.url))}"
 
     def _engine(self) -> Engine:
-        from sqlalchemy import create_engine
+        from sqlalchemy import create_engine, event
         from sqlalchemy.engine import make_url
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -82,63 +90,189 @@ class Sql(Source):
                 url = url.set(drivername="postgresql+psycopg")
             if self.password is not None:
                 url = url.set(password=self.password.reveal())
-            return create_engine(url, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True)
+            if engine.driver == "psycopg":
+                event.listen(engine, "connect", _take_odd_times)
+            return engine
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise ParameterError(
                 f"The database of {self.table} cannot be opened: {error}"
             ) from error
 
-    def _after(self, engine: Engine, offset: Offset) -> pd.DataFrame:
-        """Return the next rows. Raises ConnectionError when it may work later."""
+
+class _Reader:
+    """Reads a table in the order of its watermark, from an offset on."""
+
+    def __init__(self, settings: Sql, engine: Engine, offset: Offset) -> None:
+        self._settings, self._engine, self._offset = settings, engine, offset
+        self._refused = 0  # rows without a finite watermark that are in quarantine
+        self.at_end = False
+
+    def more(self) -> list[Batch]:
+        """Return the next rows, none if there are none.
+
+        Raises ConnectionError when it may work later, InputError when it will not.
+        """
         from sqlalchemy.exc import DBAPIError, OperationalError
 
         try:
-            with engine.connect() as c:
-                result = c.execute(self._query(self._columns(engine), offset))
-                return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            with self._engine.connect() as c:
+                return self._more(c, self._columns())
         except OperationalError as error:
             raise ConnectionError(f"the database does not answer: {error.orig}.") from error
         except DBAPIError as error:
-            raise InputError(f"{self.describe()} cannot be read: {error.orig}.") from error
+            raise InputError(
+                f"{self._settings.describe()} cannot be read: {error.orig}."
+            ) from error
 
-    def _columns(self, engine: Engine) -> dict[str, Label[Any]]:
+    def _more(self, c: Connection, columns: Columns) -> list[Batch]:
+        from sqlalchemy import select
+
+        most, order = self._settings.most, self._order(columns)
+        frame = _frame(c, self._query(columns, order).limit(most))
+        self.at_end = len(frame) < most
+        if self.at_end:
+            return [*self._batches(frame, order), *self._without_order(c, columns)]
+        last = frame[order[0]] == frame[order[0]].iloc[-1]
+        if len(order) > 1 or self._is_unique(columns):
+            return self._batches(frame, order)
+        if not last.all():  # the last value may have more rows
+            return self._batches(frame[~last], order)
+        value = _value(_mark(frame[order[0]].iloc[-1]))
+        whole = select(*columns.values()).where(columns[order[0]].element == value)
+        return self._batches(_frame(c, whole), order)
+
+    def _batches(self, frame: pd.DataFrame, order: list[str]) -> list[Batch]:
+        """Return rows in batches of a bounded size; only the last one moves the offset on."""
+        if not len(frame):
+            return []
+        # Taken from its column: a row would turn large whole numbers into floats.
+        self._offset = {name: _mark(frame[name].iloc[-1]) for name in order}
+        most = self._settings.most
+        parts = [frame[first : first + most] for first in range(0, len(frame), most)]
+        offsets = [None] * (len(parts) - 1) + [self._offset]
+        return [
+            rows_of(part.reset_index(drop=True), self._settings.fields, offset=offset)
+            for part, offset in zip(parts, offsets, strict=True)
+        ]
+
+    def _without_order(self, c: Connection, columns: Columns) -> list[Batch]:
+        """Return a batch that refuses the rows whose watermark is not finite, each once."""
+        from sqlalchemy import not_, select
+
+        finite = self._finite(columns)
+        if finite is None:
+            return []
+        query = select(*columns.values()).where(not_(finite)).offset(self._refused)
+        frame = _frame(c, query.limit(self._settings.most))
+        self._refused += len(frame)
+        name = self._settings.watermark
+        rejected = tuple(
+            Rejection(
+                "malformed",
+                f'its watermark "{name}" is {row[name]}, after or before which no row can be '
+                "read; give it a finite value",
+                str(row.to_json(default_handler=str))[:_LONGEST],
+            )
+            for _, row in frame.iterrows()
+        )
+        return [replace(rows_of(frame[:0], self._settings.fields), rejected=rejected)][: len(frame)]
+
+    def _columns(self) -> Columns:
         """Return the table's columns; SQLite keeps times as texts, which are compared as such."""
         from sqlalchemy import MetaData, String, Table, type_coerce
         from sqlalchemy.exc import NoSuchTableError
 
-        schema, _, name = self.table.rpartition(".")
+        settings = self._settings
+        schema, _, name = settings.table.rpartition(".")
         try:
-            table = Table(name, MetaData(), schema=schema or None, autoload_with=engine)
+            table = Table(name, MetaData(), schema=schema or None, autoload_with=self._engine)
         except NoSuchTableError as error:
-            raise InputError(f'There is no table "{self.table}" in {self.describe()}.') from error
-        if missing := [name for name in self._order() if name not in table.c]:
+            raise InputError(
+                f'There is no table "{settings.table}" in {settings.describe()}.'
+            ) from error
+        wanted = [settings.watermark, *([settings.tie] if settings.tie else [])]
+        if missing := [name for name in wanted if name not in table.c]:
             known = ", ".join(table.c.keys())
-            raise InputError(f'{self.table} has no column "{missing[0]}"; it has: {known}.')
-        texts = engine.dialect.name == "sqlite"
+            raise InputError(f'{settings.table} has no column "{missing[0]}"; it has: {known}.')
+        texts = self._engine.dialect.name == "sqlite"
         return {
             name: (type_coerce(c, String()) if texts and _is_time(c) else c).label(name)
             for name, c in table.c.items()
         }
 
-    def _query(self, columns: dict[str, Label[Any]], offset: Offset) -> Select[Any]:
+    def _query(self, columns: Columns, order: list[str]) -> Select[Any]:
         from sqlalchemy import select, tuple_
 
-        order = [columns[name].element for name in self._order()]
-        query = select(*columns.values()).order_by(*order).limit(self.most)
-        if offset is None:
-            return query.where(order[0].is_not(None))
-        last = [_value(offset[name]) for name in self._order()]
-        return query.where(tuple_(*order) > tuple_(*last) if len(order) > 1 else order[0] > last[0])
+        keys = [columns[name].element for name in order]
+        query = select(*columns.values()).order_by(*keys)
+        if (finite := self._finite(columns)) is not None:
+            query = query.where(finite)
+        if self._offset is None:
+            return query.where(keys[0].is_not(None))
+        last = [_value(self._offset[name]) for name in order if name in self._offset]
+        if len(keys) == len(last) == 2:
+            return query.where(tuple_(*keys) > tuple_(*last))
+        return query.where(keys[0] > last[0])
 
-    def _order(self) -> list[str]:
-        return [self.watermark] if self.tie is None else [self.watermark, self.tie]
+    def _order(self, columns: Columns) -> list[str]:
+        """Return the watermark, and what orders rows that share one."""
+        tie = self._settings.tie
+        if tie is None and not self._is_unique(columns):
+            keys = [name for name, c in columns.items() if _is_key(c)]
+            tie = keys[0] if len(keys) == 1 else None
+        return [self._settings.watermark, *([tie] if tie else [])]
 
-    def _offset(self, frame: pd.DataFrame) -> dict[str, Any]:
-        # Taken from its column: a row would turn large whole numbers into floats.
-        return {name: _mark(frame[name].iloc[-1]) for name in self._order()}
+    def _is_unique(self, columns: Columns) -> bool:
+        """Return whether the watermark is the table's key."""
+        keys = [name for name, c in columns.items() if _is_key(c)]
+        return keys == [self._settings.watermark]
+
+    def _finite(self, columns: Columns) -> ColumnElement[bool] | None:
+        """Return the condition that a watermark is finite, None where all are."""
+        from sqlalchemy import Float, Numeric, func, literal_column
+
+        watermark = columns[self._settings.watermark].element
+        if self._engine.dialect.name != "postgresql":
+            return None
+        if _is_time(watermark):
+            return func.isfinite(watermark)
+        if isinstance(watermark.type, Float):
+            infinity: ColumnElement[float] = literal_column("'Infinity'::float8")
+            return (watermark < infinity) & (watermark > literal_column("'-Infinity'::float8"))
+        if isinstance(watermark.type, Numeric):
+            return watermark != literal_column("'NaN'::numeric")
+        return None
 
 
-def _is_time(column: Column[Any]) -> bool:
+def _frame(c: Connection, query: Select[Any]) -> pd.DataFrame:
+    result = c.execute(query)
+    return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+
+
+def _take_odd_times(connection: Any, _: Any) -> None:
+    """Let a connection to PostgreSQL give times that Python has not, such as infinity, as texts."""
+    from psycopg import DataError
+    from psycopg.types import datetime as known
+
+    for loader in (known.TimestamptzLoader, known.TimestampLoader, known.DateLoader):
+
+        class Lenient(loader):  # type: ignore[misc, valid-type]
+            def load(self, data: Any) -> Any:
+                try:
+                    return super().load(data)
+                except DataError:
+                    return bytes(data).decode()
+
+        name = loader.__name__.removesuffix("Loader").lower()
+        connection.adapters.register_loader(name, Lenient)
+
+
+def _is_key(label: Label[Any]) -> bool:
+    return bool(getattr(label.element, "primary_key", False))
+
+
+def _is_time(column: ColumnElement[Any]) -> bool:
     from sqlalchemy import Date, DateTime, Time
 
     return isinstance(column.type, Date | DateTime | Time)

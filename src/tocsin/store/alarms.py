@@ -1,4 +1,4 @@
-"""Alarms as they are now, what became of them, and the state of what raises them."""
+"""Alarms as they are now, their history, and the state of the engine that raises them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPEN: tuple[AlarmState, ...] = ("open", "acknowledged")
 
 @dataclass(frozen=True, slots=True)
 class AlarmEntry:
-    """One change of an alarm's state: when, from what to what, by whom, and what was noted."""
+    """One change of an alarm's state: when, from what to what, by whom, and a note."""
 
     at: datetime
     before: AlarmState
@@ -29,7 +29,7 @@ class AlarmEntry:
 
 
 class AlarmStore:
-    """All alarms."""
+    """The alarms of all monitors."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -39,14 +39,14 @@ class AlarmStore:
         upsert(c, alarms, [_row(alarm) for alarm in alarms_])
 
     def find(self, c: Connection, ids: Collection[str]) -> dict[str, Alarm]:
-        """Return the alarms of these ids that there are; nobody changes them before ``c`` ends."""
+        """Return the alarms of these ids that exist; nobody changes them before ``c`` ends."""
         query = select(alarms.c.content).where(alarms.c.id.in_(ids)).with_for_update()
         return {alarm.id: alarm for alarm in c.execute(query).scalars()} if ids else {}
 
     def get(self, id: str) -> Alarm:
-        """Return an alarm by its id or the beginning of it.
+        """Return an alarm by its id or a prefix of it.
 
-        Raises NotInStore when there is none, or when there are several.
+        Raises NotInStore for none or several.
         """
         with self._db.read() as c:
             return _find(c, id)
@@ -74,7 +74,7 @@ class AlarmStore:
     def change(
         self, c: Connection, before: Alarm, after: Alarm, who: str, note: str, at: datetime
     ) -> None:
-        """Save an alarm as somebody wants it, and note in its history what changed."""
+        """Save an alarm as a person has changed it, and note the change in its history."""
         self.save(c, [after])
         entry = {"before": before.state, "state": after.state, "who": who, "note": note}
         c.execute(insert(alarm_history), {"alarm": after.id, "at": at, **entry})
@@ -139,6 +139,6 @@ def _find(c: Connection, id: str) -> Alarm:
         raise NotInStore(f'There is no alarm "{id}"; "tocsin alarms list" lists them.')
     if len(found) > 1:
         some = ", ".join(row.id for row in found)
-        raise NotInStore(f'Several alarms begin with "{id}": {some} … Give more of the id.')
+        raise NotInStore(f'Several alarms begin with "{id}": {some} … Use a longer prefix.')
     alarm: Alarm = found[0].content
     return alarm

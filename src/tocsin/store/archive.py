@@ -1,4 +1,4 @@
-"""Old batches leave the store, for Parquet files that any tool reads."""
+"""Moves old batches from the store into Parquet files, which any tool reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tocsin.store import event_ids, frames
 from tocsin.store.database import Database
 from tocsin.store.schema import batches, micros, moment
 
-_EVENTS = 1_000_000  # of one file, or a batch more
+_EVENTS = 1_000_000  # per file, plus at most a batch
 _PAGE = 512  # batches in memory
 _DAY = timedelta(days=1)
 
@@ -38,7 +38,7 @@ def delete_old(db: Database, monitor: str, before: datetime) -> int:
 
 
 def archive_old(db: Database, monitor: str, before: datetime, archive: Path) -> int:
-    """Move the batches of whole days that are over into files; return how many events they held.
+    """Move batches of whole days that are over into files; return how many events they held.
 
     Raises StoreError when the archive cannot be written.
     """
@@ -63,10 +63,10 @@ def archive_old(db: Database, monitor: str, before: datetime, archive: Path) -> 
 
 
 def _move(db: Database, monitor: str, old: Select[Any], number: int, path: Path) -> int:
-    """Write one file, and take its batches out of the store in the step that puts it in its place.
+    """Write one file, and delete its batches in the same step that renames it into place.
 
-    It is named by its first batch: after a crash between the two, the same name is written again,
-    with the same batches or more. Ids may be forgotten before: they are too old to come again.
+    It is named after its first batch: after a crash between the two, the same name is written
+    again, with the same batches or more. Ids may be deleted before: they are too old to come again.
     """
     new = path.with_suffix(".part")
     moved = 0
@@ -96,7 +96,7 @@ def _old(monitor: str, before: datetime) -> Select[Any]:
 
 
 def _pages(db: Database, old: Select[Any], number: int) -> Iterator[_Page]:
-    """Yield batches from a number on, until their columns change or there are enough."""
+    """Yield pages of batches from a number on, until columns change or a file is full."""
     events = 0
     schema: pa.Schema | None = None
     while events < _EVENTS:
@@ -119,7 +119,7 @@ def _pages(db: Database, old: Select[Any], number: int) -> Iterator[_Page]:
 
 
 def _table(row: Row[Any]) -> pa.Table:
-    """Return a batch as the archive has it: the same last columns in every file."""
+    """Return a batch as the archive holds it: with the same last columns in every file."""
     table = frames.decode(row.content, row.number).replace_schema_metadata(None)
     place = table.num_columns - len(frames.EXTRAS)
     for field in frames.EXTRAS:
@@ -155,7 +155,7 @@ def _midnight(time: datetime) -> datetime:
 
 
 def _sync(folder: Path) -> None:
-    """Make a rename in a folder last."""
+    """Make renames in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Who did what, and which actions were done already."""
+"""Who did what, and which actions were carried out already."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Audit:
             return [AuditEntry(**row) for row in c.execute(query).mappings()]
 
     def claim(self, key: str) -> bool:
-        """Return True to the first who asks with a key and False to all others, for ever."""
+        """Return True to the first caller with a key, False to all later ones."""
         with self._db.begin() as c:
             statement = insert(c, claims).on_conflict_do_nothing().returning(claims.c.key)
             return c.execute(statement, {"key": key}).first() is not None

@@ -1,4 +1,4 @@
-"""Counters of each monitor, which only grow."""
+"""Counters of each monitor, which only ever grow."""
 
 from __future__ import annotations
 

@@ -33,16 +33,16 @@ _SQLITE = {
     sqlite3.SQLITE_BUSY: "is locked by another process",
     sqlite3.SQLITE_LOCKED: "is locked",
     sqlite3.SQLITE_FULL: "is full: free some space on its disk",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: look at its disk",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: check its disk",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened",
     sqlite3.SQLITE_PROTOCOL: "is locked",
 }
 _SQLITE_FOR_GOOD = {
     sqlite3.SQLITE_CORRUPT: "is corrupted: restore it from a copy, or move it away",
-    sqlite3.SQLITE_NOTADB: "is corrupted, or no SQLite file: restore it from a copy, or move it "
+    sqlite3.SQLITE_NOTADB: "is corrupted or not a SQLite file: restore it from a copy, or move it "
     "away",
-    sqlite3.SQLITE_READONLY: "may not be written: look at the file's and its folder's permissions",
-    sqlite3.SQLITE_PERM: "may not be opened: look at the file's permissions",
+    sqlite3.SQLITE_READONLY: "may not be written: check the permissions of the file and its folder",
+    sqlite3.SQLITE_PERM: "may not be opened: check the permissions of the file",
 }
 # Connection lost, resources, shut down, lock not available, serialisation, deadlock, read-only.
 _POSTGRES = ("08", "53", "57P", "55P03", "40", "25006")
@@ -52,11 +52,11 @@ class Database:
     """The store's database; one object serves several threads.
 
     ``url``: ``sqlite:///file`` or ``postgresql://user@host/name``. ``timeout``: seconds to wait
-    for another writer. The tables are made or migrated on opening.
+    for another writer. Tables are created or migrated on opening.
 
     Raises ParameterError for another URL, MissingExtra without psycopg, StoreUnavailable when the
-    database is locked or away, and StoreError when it cannot be used: not writable, corrupted, or
-    written by a later version.
+    database is locked or unreachable, and StoreError when it cannot be used: not writable,
+    corrupted, or written by a later version.
 
     >>> import tempfile
     >>> with Database(f"sqlite:///{tempfile.mkdtemp()}/tocsin.db") as db:
@@ -71,7 +71,7 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._timeout = timeout
         self._name = f"The store {parsed.database if self.is_sqlite else self.url}"
-        # Writers of one process queue here: SQLite would have them sleep and try again.
+        # Writers of one process queue here: SQLite would make them sleep and try again.
         self._turn = threading.Lock() if self.is_sqlite else None
         with self._faults():
             self._engine = (
@@ -89,9 +89,9 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """Open a transaction that writes; it is committed at the end, or leaves nothing behind.
 
-        Raises StoreUnavailable when the database is locked, full or away; it may be tried again
-        on the same object. If the connection to PostgreSQL is lost just while committing, nobody
-        knows: read the offset before trying again. Raises StoreError when no pause can mend it.
+        Raises StoreUnavailable when the database is locked, full or unreachable; the same object
+        may be tried again. If the connection to PostgreSQL is lost while committing, nobody knows
+        whether it was: read the offset before trying again. Raises StoreError for lasting faults.
         """
         with self._queue(), self._faults(), self._writing.begin() as connection:
             yield connection
@@ -103,7 +103,7 @@ class Database:
             yield connection
 
     def reclaim(self) -> None:
-        """Give the pages that a SQLite file no longer needs back to the disk, in small steps."""
+        """Return the pages that a SQLite file no longer needs to the disk, in small steps."""
         if not self.is_sqlite:
             return
         before, free = -1, 0
@@ -132,7 +132,7 @@ class Database:
             yield
             return
         if not self._turn.acquire(timeout=self._timeout):
-            raise StoreUnavailable(f"{self._name} is written by another thread; try again.")
+            raise StoreUnavailable(f"{self._name} is being written by another thread; try again.")
         try:
             yield
         finally:
@@ -140,7 +140,7 @@ class Database:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Raise what the driver says as this project's errors."""
+        """Raise errors of the driver as those of this project."""
         try:
             yield
         except sqlite3.Error as error:
@@ -148,7 +148,7 @@ class Database:
         except DBAPIError as error:
             raise _fault(self._name, error) from error
         except PoolTimeout as error:
-            raise StoreUnavailable(f"{self._name} has no connection free; try again.") from error
+            raise StoreUnavailable(f"{self._name} has no free connection; try again.") from error
         except StatementError as error:
             if isinstance(error.orig, TocsinError):
                 raise error.orig from None
@@ -156,7 +156,7 @@ class Database:
 
 
 def insert(c: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an INSERT that can say what to do ON CONFLICT."""
+    """Return an INSERT that has ON CONFLICT clauses."""
     return sqlite.insert(table) if c.dialect.name == "sqlite" else postgresql.insert(table)
 
 
@@ -180,11 +180,11 @@ def _fault(name: str, error: DBAPIError) -> StoreError:
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return _sqlite_fault(name, original)
-    said = " ".join(str(original).split())
+    message = " ".join(str(original).split())
     state = getattr(original, "sqlstate", None)
     if error.connection_invalidated or state is None or state.startswith(_POSTGRES):
-        return StoreUnavailable(f"{name} is away, full or locked; try again ({said}).")
-    return StoreError(f"{name} refuses this ({said}).")
+        return StoreUnavailable(f"{name} is unreachable, full or locked; try again ({message}).")
+    return StoreError(f"{name} refuses this ({message}).")
 
 
 def _parse(url: str) -> URL:
@@ -193,7 +193,7 @@ def _parse(url: str) -> URL:
     except ArgumentError as error:
         kind = url.partition(":")[0][:20]
         raise ParameterError(
-            f'The store is sqlite:///file or postgresql://…; what begins with "{kind}" is no URL.'
+            f'A store is sqlite:///file or postgresql://…; what begins with "{kind}" is not a URL.'
         ) from error
     try:
         backend = parsed.get_backend_name()
@@ -216,7 +216,7 @@ def _sqlite(url: URL, timeout: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # "begin" below says how a transaction begins
+        connection.isolation_level = None  # "begin" below decides how a transaction begins
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma.format(timeout=round(timeout * 1000))}").fetchall()
 
@@ -228,8 +228,8 @@ def _sqlite(url: URL, timeout: float) -> Engine:
 
 
 def _make_private(path: Path) -> None:
-    """Make a database file that only its owner reads; one that is there is left as it is."""
-    with suppress(OSError):  # opening says what is wrong
+    """Create a database file that only its owner can read; an existing one stays as it is."""
+    with suppress(OSError):  # opening it will report what is wrong
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 

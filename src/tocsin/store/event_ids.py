@@ -1,4 +1,4 @@
-"""The ids of stored events, by which one that comes twice is known."""
+"""The ids of stored events, by which one that comes twice is recognised."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from tocsin.errors import StoreError
 
-_MOST = 10_000  # ids in one question; SQLite takes 32,766
+_MOST = 10_000  # ids per query; SQLite takes 32,766
 _LONG = 32  # bytes
 
 
 def known(c: Connection, monitor: str, ids: Sequence[str]) -> set[str]:
-    """Return those of the ids that are remembered."""
+    """Return those of the ids that are stored."""
     wanted = dict(zip(_keys(monitor, ids), ids, strict=True))
     found: set[str] = set()
     for part in _parts(list(wanted)):
@@ -24,11 +24,11 @@ def known(c: Connection, monitor: str, ids: Sequence[str]) -> set[str]:
 
 
 def remember(c: Connection, monitor: str, ids: Sequence[str]) -> None:
-    """Remember ids. Raises StoreError when one comes twice, or is remembered already."""
+    """Store ids. Raises StoreError when one comes twice or is stored already."""
     keys = _keys(monitor, ids)
     if len(set(keys)) < len(keys):
         raise StoreError(f"The batch of {monitor} holds an id twice.")
-    # In their order, so that a page of the table is looked for once.
+    # Sorted, so that each page of the table is looked up once.
     keys.sort()
     for part in _parts(keys):
         if c.dialect.name == "sqlite":
@@ -39,7 +39,7 @@ def remember(c: Connection, monitor: str, ids: Sequence[str]) -> None:
 
 
 def forget(c: Connection, monitor: str, ids: Iterable[str]) -> None:
-    """Forget ids."""
+    """Delete ids."""
     for part in _parts(_keys(monitor, ids)):
         _ask(c, "DELETE FROM event_ids WHERE key", part)
 
@@ -57,8 +57,8 @@ def _ask(c: Connection, statement: str, keys: list[bytes]) -> Iterable[tuple[byt
 def _keys(monitor: str, ids: Iterable[str]) -> list[bytes]:
     """Return a key for each id, which differs from monitor to monitor.
 
-    A short id stands as it is, because ids that grow then lie side by side in the table: a batch
-    changes few of its pages. A long one is hashed; no text begins with the byte before it.
+    A short id is kept as it is, because growing ids then lie side by side in the table, and a batch
+    changes few of its pages. A long one is hashed; no text begins with the byte 0xff before it.
     """
     salt = blake2b(monitor.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     texts = [id_.encode("utf-8", "surrogatepass") for id_ in ids]

@@ -24,10 +24,10 @@ _PAGE = 32  # batches read at a time
 
 @dataclass(frozen=True, slots=True)
 class StoredBatch:
-    """A batch as it was stored: ``number`` grows from batch to batch, over all monitors.
+    """A batch as it was stored; ``number`` grows from batch to batch, across all monitors.
 
     ``frame``, ``times``, ``ids`` and ``entities`` as in Batch, rows numbered from 0.
-    ``decision``: None where no model was there yet.
+    ``decision``: None where there was no model yet.
     """
 
     number: int
@@ -42,7 +42,7 @@ class StoredBatch:
 
 
 class EventStore:
-    """The events of all monitors, and where their sources go on."""
+    """The events of all monitors, and the offsets of their sources."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -54,16 +54,16 @@ class EventStore:
     def append(
         self, c: Connection, monitor: str, batch: Batch, decision: BatchDecision | None
     ) -> int:
-        """Store a batch, and return its number; 0 for one without events, which is not stored.
+        """Store a batch and return its number; 0 for one without events, which is not stored.
 
-        Raises InputError for a column whose values are of no single type and for a time that is
-        missing, and StoreError when an id is stored already or comes twice in the batch.
+        Raises InputError for a column of mixed types and for a missing time, and StoreError for
+        an id that is stored already or comes twice in the batch.
         """
         if not len(batch):
             return 0
         times = batch.times.astype("datetime64[us]")
         if np.isnat(times).any():
-            raise InputError("An event has no time; a batch in the store has one for each.")
+            raise InputError("An event has no time; stored events need one.")
         if batch.ids is not None:
             event_ids.remember(c, monitor, batch.ids)
         row = {
@@ -80,7 +80,7 @@ class EventStore:
         return number
 
     def offset(self, monitor: str) -> Offset:
-        """Return where the monitor's source goes on, None for the start."""
+        """Return where a monitor's source continues, None for the start."""
         with self._db.read() as c:
             found: Offset = c.execute(
                 select(offsets.c.position).where(offsets.c.monitor == monitor)
@@ -88,11 +88,11 @@ class EventStore:
         return found
 
     def set_offset(self, c: Connection, monitor: str, offset: Offset) -> None:
-        """Note where the monitor's source goes on."""
+        """Store where a monitor's source continues."""
         upsert(c, offsets, [{"monitor": monitor, "position": offset}])
 
     def count(self, monitor: str) -> int:
-        """Return how many events of a monitor are stored, without those archived."""
+        """Return how many events of a monitor are stored, not counting archived ones."""
         query = select(func.coalesce(func.sum(batches.c.events), 0))
         with self._db.read() as c:
             return int(c.execute(query.where(batches.c.monitor == monitor)).scalar_one())
@@ -109,10 +109,10 @@ class EventStore:
     ) -> Iterator[StoredBatch]:
         """Yield stored batches in their order, without holding the store meanwhile.
 
-        ``since`` and ``until``: times of events, the second not included. ``after``: the number
-        of a batch; only later ones come. ``newest``: at most so many events, the last ones that
-        the other conditions leave, still in their order. Events that a condition leaves out
-        are cut from their batch. Raises StoreError for a batch that cannot be decoded.
+        ``since`` and ``until``: times of events, the second excluded. ``after``: only batches of a
+        higher number. ``newest``: only the last N events that fulfil the other conditions, still
+        in their order. Events that do not fulfil a condition are cut from their batch. Raises
+        StoreError for a batch that cannot be decoded.
         """
         wanted = _Wanted(monitor, since, until, after, anomalies_only)
         if newest is None:
@@ -127,12 +127,12 @@ class EventStore:
         yield from reversed(found)
 
     def retain(self, monitor: str, before: datetime, archive: Path | None) -> int:
-        """Move batches whose events are all older into Parquet files, and return their events.
+        """Move batches whose events are all older into Parquet files; return how many events.
 
-        The files are ``archive/monitor/day-number.parquet``, one a day of UTC (more where the
-        columns change or a day is large), each whole or not there; only whole days are moved. A
-        crash meanwhile neither loses nor doubles an event: the next call writes the same file
-        again. Without an archive events are deleted. Their ids are forgotten with them. Raises
+        The files are ``archive/monitor/day-number.parquet``, one per day of UTC (more where columns
+        change or a day is large), each written whole or not at all; only whole days are moved. A
+        crash meanwhile neither loses nor duplicates an event: the next call writes the same file
+        again. Without an archive events are deleted. Their ids are deleted with them. Raises
         StoreError when the archive cannot be written.
         """
         moved = (
@@ -161,7 +161,7 @@ class EventStore:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Which events a reader asks for."""
+    """The conditions that events to be read must fulfil."""
 
     monitor: str
     since: datetime | None
@@ -217,10 +217,10 @@ def _stored(row: Row[Any]) -> StoredBatch:
 
 
 def _cut(batch: StoredBatch, rows: np.ndarray[Any, Any]) -> StoredBatch:
-    """Return a batch of some rows of another."""
+    """Return some rows of a batch."""
     if len(rows) == len(batch):
         return batch
-    said = batch.decision
+    decision = batch.decision
     return StoredBatch(
         number=batch.number,
         frame=batch.frame.iloc[rows].reset_index(drop=True),
@@ -228,12 +228,12 @@ def _cut(batch: StoredBatch, rows: np.ndarray[Any, Any]) -> StoredBatch:
         ids=None if batch.ids is None else tuple(batch.ids[row] for row in rows),
         entities=None if batch.entities is None else tuple(batch.entities[row] for row in rows),
         decision=None
-        if said is None
+        if decision is None
         else BatchDecision(
-            said.scores[rows],
-            said.p_values[rows],
-            said.is_anomaly[rows],
-            said.threshold,
-            said.model,
+            decision.scores[rows],
+            decision.p_values[rows],
+            decision.is_anomaly[rows],
+            decision.threshold,
+            decision.model,
         ),
     )

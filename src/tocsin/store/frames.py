@@ -1,4 +1,4 @@
-"""A batch of events as bytes: the frame's columns, and beside them what the store adds."""
+"""A batch of events as bytes: the frame's columns, then those that the store adds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REFUSED = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
 def encode(batch: Batch, decision: BatchDecision | None) -> bytes:
-    """Return a batch as an Arrow stream. Raises InputError for values of no single type."""
+    """Return a batch as an Arrow stream. Raises InputError for a column of mixed types."""
     try:
         frame = _columns(batch.frame)
         n = len(batch)
@@ -75,13 +75,13 @@ def decode(content: bytes, number: int) -> pa.Table:
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """Return the frame, with the types that it had; its rows are numbered from 0."""
+    """Return the frame with its original types; rows are numbered from 0."""
     columns = table.select(range(table.num_columns - len(EXTRAS)))
     frame: pd.DataFrame = columns.to_pandas()
     about = columns.schema.pandas_metadata or {"columns": []}
     for place, column in enumerate(about["columns"]):
         if column["numpy_type"] == "object" and column["pandas_type"] == "unicode":
-            # pandas reads Python's texts as its own type of them.
+            # pandas would read Python strings as its own string type.
             found = columns.column(place).to_pylist()
             frame.isetitem(place, cast("Any", pd.Series(found, frame.index, dtype=object)))
     return frame
@@ -111,10 +111,10 @@ def _columns(frame: pd.DataFrame) -> pa.RecordBatch:
     names = list(frame.columns)
     plain = all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in frame.dtypes)
     if plain and all(isinstance(name, str) for name in names):
-        # The same without what pandas says about itself: a third of the time.
+        # The same without the metadata of pandas, in a third of the time.
         arrays = [pa.array(column.to_numpy()) for _, column in frame.items()]
         return pa.RecordBatch.from_arrays(arrays, names=names)
-    # By way of a table: texts of batches that were joined are in pieces, which a batch refuses.
+    # Via a table: texts of merged batches are in chunks, which a record batch refuses.
     table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     arrays = [column.combine_chunks() for column in table.columns]
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)

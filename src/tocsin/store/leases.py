@@ -1,4 +1,4 @@
-"""Leases: of several processes, one does a thing."""
+"""Leases: of several processes, one at a time does something."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tocsin.store.schema import leases
 class Lease:
     """The lease ``name``, wanted by ``holder`` for some seconds at a time.
 
-    A holder that is killed loses it when they are over. Times are those of this machine's clock.
+    A holder that is killed loses it when these have passed. Times are of this machine's clock.
     """
 
     def __init__(self, db: Database, name: str, holder: str, seconds: float) -> None:
@@ -23,7 +23,7 @@ class Lease:
         self._length = timedelta(seconds=seconds)
 
     def acquire(self) -> bool:
-        """Take the lease if it is free, over, or held by this holder; return whether it is held."""
+        """Take the lease if it is free, expired or this holder's; return whether it is held."""
         now = datetime.now(UTC)
         row = {"name": self._name, "holder": self._holder, "until": now + self._length}
         with self._db.begin() as c:
@@ -37,7 +37,7 @@ class Lease:
             return c.execute(taken, row).first() is not None
 
     def renew(self) -> bool:
-        """Hold the lease for longer; return False if it was lost: it was over, or another's."""
+        """Extend the lease; return False if it has expired or another process holds it."""
         now = datetime.now(UTC)
         with self._db.begin() as c:
             held = and_(self._mine(), leases.c.until > now)

@@ -1,4 +1,4 @@
-"""Notifications on their way to responders: each is sent until its fate is known."""
+"""Notifications on their way to responders; each is sent until its fate is known."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Outbox:
         alarm_ids: Sequence[str],
         due: datetime,
     ) -> str:
-        """Have a responder told of alarms, and return the notice's key.
+        """Enqueue a notification of alarms to a responder, and return its key.
 
         A notification of the same responder, group and kind that no sender has taken yet is
         joined; it is due at the earlier of both times.
@@ -153,7 +153,7 @@ class Outbox:
         retry_at: datetime | None = None,
         at: datetime | None = None,
     ) -> None:
-        """Note what became of an attempt ``at`` a time, by default now.
+        """Store what became of an attempt ``at`` a time, by default now.
 
         With ``retry_at`` it is tried again then, whatever the status. Without, the notification is
         "delivered", "rejected" or "unknown", and "dead" after a "retry". A notification whose fate
@@ -177,7 +177,7 @@ class Outbox:
             c.execute(update(notices).where(notices.c.key == key, undecided).values(**values))
 
     def dead(self) -> Sequence[Pending]:
-        """Return the notifications that are not tried again and were not surely delivered."""
+        """Return the notifications that are not retried and may not have been delivered."""
         with self._db.read() as c:
             return _pending(c, notices.c.status.in_(_DEAD))
 
@@ -193,7 +193,7 @@ class Outbox:
                 raise NotInStore(f'There is no dead notification "{key}".')
 
     def postpone(self, key: str, due: datetime, reason: str) -> None:
-        """Make a notification due later, without counting an attempt: nobody is to know now."""
+        """Make a notification due later, for instance a muted one, without counting an attempt."""
         with self._db.begin() as c:
             c.execute(
                 update(notices)
@@ -202,12 +202,12 @@ class Outbox:
             )
 
     def pending(self) -> Sequence[Pending]:
-        """Return the notifications whose fate is not known yet, the earliest due first."""
+        """Return the notifications that are still to be sent, the earliest due first."""
         with self._db.read() as c:
             return _pending(c, notices.c.status == "pending")
 
     def last_sent(self, c: Connection, responder: str, group: Mapping[str, str]) -> datetime | None:
-        """Return when a notification of a group last went out, delivered or perhaps so."""
+        """Return when a notification of a group was last sent, surely or perhaps."""
         query = select(func.max(notices.c.sent)).where(
             notices.c.responder == responder, notices.c.group == dict(group)
         )
@@ -240,7 +240,7 @@ class Outbox:
             )
 
     def prune(self, before: datetime) -> int:
-        """Delete notifications whose fate is known and that were made before; return how many."""
+        """Delete notifications created before this time that are settled; return how many."""
         old = and_(notices.c.status != "pending", notices.c.created < before)
         keys = select(notices.c.key).where(old)
         with self._db.begin() as c:

@@ -1,4 +1,4 @@
-"""Events that were not taken, kept to be looked at and replayed."""
+"""Rejected events, kept to be inspected and reprocessed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Quarantine:
             c.execute(insert(quarantine), rows)
 
     def list(self, monitor: str | None = None, limit: int | None = None) -> Sequence[Quarantined]:
-        """Return what is in quarantine, the latest first."""
+        """Return the events in quarantine, the latest first."""
         query = select(quarantine).order_by(quarantine.c.number.desc()).limit(limit)
         if monitor is not None:
             query = query.where(quarantine.c.monitor == monitor)
@@ -57,9 +57,9 @@ class Quarantine:
             return _read(c, query)
 
     def take(self, ids: Sequence[int], c: Connection | None = None) -> Sequence[Quarantined]:
-        """Remove events by their numbers and return those that were there, in their order.
+        """Remove events by their numbers, and return those that existed, in their order.
 
-        In the transaction ``c`` of the replay, nothing is lost when that fails.
+        Within the transaction ``c``, if given: nothing is lost when that fails.
         """
         if c is None:
             with self._db.begin() as own:
@@ -70,7 +70,7 @@ class Quarantine:
         return taken
 
     def prune(self, before: datetime) -> int:
-        """Delete what was rejected before; return how many."""
+        """Delete events rejected before this time; return how many."""
         with self._db.begin() as c:
             return c.execute(delete(quarantine).where(quarantine.c.at < before)).rowcount
 

@@ -1,7 +1,7 @@
 """The tables of the store, the same on SQLite and on PostgreSQL.
 
-Times are integers, microseconds since 1970 in UTC. What comes from outside, such as the name of
-an entity, is kept as UTF-8 bytes, because a text in PostgreSQL cannot hold every character.
+Times are integers, microseconds since 1970 in UTC. Texts from outside, such as the name of an
+entity, are stored as UTF-8 bytes, because PostgreSQL's text cannot hold every character.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def micros(time: datetime) -> int:
     1000000
     """
     if time.tzinfo is None:
-        raise InputError(f"A time in the store is in UTC; {time.isoformat()} has no time zone.")
+        raise InputError(f"{time.isoformat()} has no time zone, which stored times need.")
     return (time - _EPOCH) // _MICROSECOND
 
 
@@ -110,7 +110,7 @@ class Json(TypeDecorator[Any]):
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's values and pandas' times as JSON has them."""
+    """Return values of NumPy and times of pandas as JSON has them."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, datetime):
@@ -221,7 +221,7 @@ notices = Table(
     Column("sent", Moment),
     Column("reason", Exact, nullable=False),
     Column("content", Json(Notification)),
-    # One value a responder, group and kind while a notification may still be joined, then none.
+    # One value per responder, group and kind while a notification may be joined, then none.
     Column("joinable", Text, unique=True),
     Index("notices_by_due", "responder", "status", "due"),
     Index("notices_by_sent", "responder", "sent"),

@@ -1,4 +1,4 @@
-"""Silences: alarms that nobody is told of for a while."""
+"""Silences: alarms that are muted for a while."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tocsin.store.schema import silences
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nobody is told of alarms that ``match`` from ``starts`` until ``ends``, and who wants so.
+    """Mutes alarms that ``match`` from ``starts`` until ``ends``, on behalf of ``who``.
 
     ``match``: as in a policy, over monitor, entity, kind, severity and labels.
     """
@@ -40,7 +40,7 @@ class SilenceStore:
     ) -> Silence:
         """Add a silence and return it. Raises ParameterError when it ends before it starts."""
         if ends <= starts:
-            raise ParameterError(f"A silence ends after it starts ({starts}), not at {ends}.")
+            raise ParameterError(f"A silence must end after it starts: {starts} to {ends}.")
         silence = Silence(secrets.token_hex(8), dict(match), starts, ends, who, note)
         with self._db.begin() as c:
             c.execute(
@@ -50,7 +50,7 @@ class SilenceStore:
         return silence
 
     def expire(self, id: str, at: datetime) -> None:
-        """End a silence that has not ended. Raises NotInStore when there is none of that id."""
+        """End a silence that has not ended yet. Raises NotInStore for an unknown id."""
         with self._db.begin() as c:
             if c.execute(select(silences.c.id).where(silences.c.id == id)).first() is None:
                 raise NotInStore(f'There is no silence "{id}".')
@@ -58,11 +58,11 @@ class SilenceStore:
             c.execute(update(silences).where(silences.c.id == id, late).values(ends=at))
 
     def list(self) -> Sequence[Silence]:
-        """Return all silences, those that end last first."""
+        """Return all silences, the last to end first."""
         return self._read(select(silences).order_by(silences.c.ends.desc()))
 
     def active(self, at: datetime) -> Sequence[Silence]:
-        """Return the silences of a time."""
+        """Return the silences in force at a time."""
         columns = silences.c
         return self._read(select(silences).where(columns.starts <= at, columns.ends > at))
 

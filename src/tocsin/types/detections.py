@@ -35,7 +35,11 @@ Learning = Literal["one-class", "unlabelled", "supervised", "zero-shot", "stream
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a detector is: shown by ``tocsin detectors`` and written into every saved model."""
+    """What a detector is: shown by ``tocsin detectors`` and written into every saved model.
+
+    ``also_known_as``: names, as their papers spell them, of methods that it implements or comes
+    closest to; whoever asks for one of them is told of this detector.
+    """
 
     name: str
     modality: str
@@ -44,6 +48,7 @@ class Card:
     summary: str
     paper: str
     cost: str
+    also_known_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

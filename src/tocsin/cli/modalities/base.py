@@ -58,7 +58,7 @@ class ModalityCli(Generic[D]):
         cls.noun = cls.__dict__.get("noun", cls.modality)
 
     @property
-    def pipeline(self) -> type[BasePipeline]:
+    def pipeline_class(self) -> type[BasePipeline]:
         """The class of the modality's pipelines."""
         return registry.of_modality("pipeline", self.modality)
 
@@ -74,7 +74,7 @@ class ModalityCli(Generic[D]):
 
     def load(self, source: Input) -> tuple[Any, IntArray | None]:
         """Return the data as the pipeline takes them, and labels (n,) if they hold any."""
-        return (source.pipeline or self.pipeline()).read(source.path), None
+        return (source.pipeline or self.pipeline_class()).read(source.path), None
 
     def first(self, data: Any, labels: IntArray | None, count: int) -> tuple[Any, IntArray | None]:
         """Return the first items of the data, to train on, and their labels."""
@@ -211,12 +211,12 @@ class ModalityCli(Generic[D]):
     def format_found(self, outcome: Outcome[D]) -> str:
         """Return how many anomalies were found in how many items."""
         found = printing.count_anomalies(outcome.found)
-        return f"{found} in {outcome.total:,} {self.pipeline.item}"
+        return f"{found} in {outcome.total:,} {self.pipeline_class.item}"
 
     def format_budget(self, detection: D) -> str:
         """Return what decided: the share of normal items that may be flagged."""
         rate = detection.decision.false_alarm_rate
-        return f"budget: {rate:.2%} of normal {self.pipeline.item}"
+        return f"budget: {rate:.2%} of normal {self.pipeline_class.item}"
 
     def print_list(self, detection: D, items: Sequence[Any]) -> None:
         """Print the top anomalies, one line each."""

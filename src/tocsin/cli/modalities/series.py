@@ -61,7 +61,8 @@ class SeriesCli(ModalityCli[SeriesDetection]):
     def print_results(self, results: Sequence[SeriesResult], false_alarms: float) -> None:
         """Print the measures of detectors, and below them one that is optimistic."""
         first = results[0]
-        title = f"{first.ranges} anomalous ranges; decisions at a budget of {false_alarms:.2%}"
+        noun = "range" if first.ranges == 1 else "ranges"
+        title = f"{first.ranges} anomalous {noun}; decisions at a budget of {false_alarms:.2%}"
         measures = first.columns
         if not first.ranges:
             title += "; normal rows only, which show the false-alarm rate alone"

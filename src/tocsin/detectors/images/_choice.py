@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from tocsin.detectors.images._synthetic import draw_defect
 from tocsin.detectors.images.patch_fusion import PatchFusion
-from tocsin.readers.image import as_given, read_image, resized
+from tocsin.readers.image import as_given, read_image, resize_image
 from tocsin.types import ImageArray
 
 _LEARNED, _TRIED = 30, 20  # images at most
@@ -87,7 +87,9 @@ def _quality(detector: PatchFusion, good: Sequence[Any], drawn: Sequence[Any]) -
 
 def _located(heat: Any, mask: Any, normal: NDArray[Any]) -> float:
     """Return how far above normal cells those of a defect are: 1 above all, 0 within 70 %."""
-    share = resized(np.repeat(mask[..., None], 3, axis=2).astype(np.float32), len(heat))[..., 0]
+    share = resize_image(np.repeat(mask[..., None], 3, axis=2).astype(np.float32), len(heat))[
+        ..., 0
+    ]
     inside = heat[share >= 0.5 * share.max()]
     rate = 1 - np.searchsorted(normal, inside) / normal.size
     return float(np.clip(1 - rate / _RATE, 0, 1).mean())

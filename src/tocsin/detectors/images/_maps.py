@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from tocsin.base import Stateful
 from tocsin.base.declared import Shape, Within
 from tocsin.progress import report
-from tocsin.readers.image import read_image, resized
+from tocsin.readers.image import read_image, resize_image
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray, Scores
 
 Picture = NDArray[np.float32]
@@ -104,7 +104,7 @@ def scores_of_all(
 def pictures(X: ImageArray, size: int, doing: str) -> Iterator[Picture]:
     """Yield images one at a time, brought to (size, size, 3); raises as ``read_image`` does."""
     for i, image in enumerate(X, 1):
-        yield resized(read_image(image), size)
+        yield resize_image(read_image(image), size)
         report(f"{doing} images", i, len(X))
 
 

@@ -48,6 +48,7 @@ class Auto(Chooses, ImageDetector):
         paper="Tocsin's own benchmark of its detectors",
         cost="that of the chosen detector, and two small fits to choose",
     )
+    slow_to_check = True
 
     uses_labels = True
     items, normal = "images", "good"

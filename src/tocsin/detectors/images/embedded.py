@@ -44,7 +44,8 @@ class Embedded(ImageDetector):
         learning=("one-class", "unlabelled", "supervised"),
         summary="Any table detector by its name over embeddings of images, as embedded:pca.",
         paper="Bergman, Cohen & Hoshen, Deep Nearest Neighbor Anomaly Detection, 2020",
-        cost="one pass of the encoder an image, and what the detector named costs",
+        cost="one pass of the encoder per image, and what the detector named costs",
+        also_known_as=("DN2",),
     )
     uses_labels = True  # the model's own fit knows what to do with them
 

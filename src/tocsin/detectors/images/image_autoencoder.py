@@ -48,6 +48,7 @@ class ImageAutoencoder(Reconstruction, NeuralMapDetector):
         summary="Error of a convolutional autoencoder at each place of an image.",
         paper="Masci et al., Stacked Convolutional Auto-Encoders, ICANN 2011",
         cost="fit O(members · steps · batch · size²), score O(members · size²)",
+        also_known_as=("CAE",),
     )
 
     def __init__(

@@ -63,7 +63,8 @@ class ImageClassifier(ImageDetector):
         learning=("supervised",),
         summary="A pretrained network whose last stages are fine-tuned on labelled images.",
         paper="Tan & Le, EfficientNet, ICML 2019",
-        cost="fit 4 passes of the encoder an image and the steps, score one pass",
+        cost="fit 4 passes of the encoder per image and the steps, score one pass",
+        also_known_as=("EfficientNet",),
     )
     needs_labels = True
 

@@ -54,6 +54,7 @@ class ImageGan(Reconstruction, NeuralMapDetector):
         summary="Error of images rebuilt by an adversarially trained network, and of their codes.",
         paper="Akcay et al., GANomaly, ACCV 2018",
         cost="fit O(members · steps · batch · size²), score O(members · size²)",
+        also_known_as=("GANomaly",),
     )
 
     maps = ("error", "code")

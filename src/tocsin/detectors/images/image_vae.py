@@ -47,6 +47,7 @@ class ImageVae(Reconstruction, NeuralMapDetector):
         summary="Error of a convolutional variational autoencoder at each place of an image.",
         paper="Kingma & Welling, Auto-Encoding Variational Bayes, ICLR 2014",
         cost="fit O(members · steps · batch · size²), score O(members · size²)",
+        also_known_as=("beta-VAE",),
     )
 
     def __init__(

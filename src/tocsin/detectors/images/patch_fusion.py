@@ -31,7 +31,7 @@ class PatchFusion(PatchDetector):
         learning=("one-class", "unlabelled"),
         summary="Memory banks and Gaussians of patches joined, in one pass of the encoder.",
         paper="Roth et al., PatchCore, CVPR 2022; Defard et al., PaDiM, ICPR Workshops 2021",
-        cost="two passes of the encoder an image to fit, one and what each view costs to score",
+        cost="two passes of the encoder per image to fit, one and what each view costs to score",
     )
 
     def __init__(

@@ -30,7 +30,8 @@ class PatchGaussian(PatchDetector):
         learning=("one-class", "unlabelled"),
         summary="Distance of patches from the distribution of good ones at the same position.",
         paper="Defard et al., PaDiM: a Patch Distribution Modeling Framework, ICPR 2021",
-        cost="two passes of the encoder an image to fit, one and O(cells · channels²) to score",
+        cost="two passes of the encoder per image to fit, one and O(cells · channels²) to score",
+        also_known_as=("PaDiM",),
     )
 
     bank = 1

@@ -32,7 +32,8 @@ class PatchMemory(PatchDetector):
         learning=("one-class", "unlabelled"),
         summary="Distance of patches to a memory of good ones, seen by a pretrained network.",
         paper="Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022",
-        cost="fit two passes of the encoder an image, score one and O(cells · bank · channels)",
+        cost="fit two passes of the encoder per image, score one and O(cells · bank · channels)",
+        also_known_as=("PatchCore",),
     )
 
     def __init__(

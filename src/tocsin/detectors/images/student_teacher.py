@@ -57,6 +57,7 @@ class StudentTeacher(NeuralMapDetector):
         summary="Where students that learned on good images differ from a pretrained teacher.",
         paper="Batzner et al., EfficientAD, WACV 2024",
         cost="fit O(members · steps · batch · size²), score one pass of the encoder and students",
+        also_known_as=("EfficientAD", "STFPM", "uninformed students"),
     )
 
     encoder_hash_: str

@@ -45,7 +45,8 @@ class LogCounts(LogDetector):
         summary="Distance of template counts to the nearest known session, plus new templates.",
         paper="Lin et al., Log Clustering Based Problem Identification, ICSE-SEIP 2016, with "
         "nearest neighbours in place of clusters",
-        cost="O(distinct sessions x distinct training sessions x templates a session)",
+        cost="O(distinct sessions x distinct training sessions x templates per session)",
+        also_known_as=("LogCluster",),
     )
 
     templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]

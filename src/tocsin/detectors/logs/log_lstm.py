@@ -30,7 +30,8 @@ class LogLstm(SequenceDetector):
         learning=("one-class",),
         summary="Surprise of the next template, or of the end, to an LSTM.",
         paper="Du, Li, Zheng & Srikumar, DeepLog, CCS 2017",
-        cost="O(lines x units^2) a step",
+        cost="O(lines x units^2) per step",
+        also_known_as=("DeepLog",),
     )
 
     def __init__(self, *, units: int = 64, **training: Unpack[SequenceTraining]) -> None:

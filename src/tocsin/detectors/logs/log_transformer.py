@@ -33,7 +33,8 @@ class LogTransformer(SequenceDetector):
         learning=("one-class",),
         summary="Surprise of hidden templates to a transformer, as in LogBERT.",
         paper="Guo, Yuan & Wu, LogBERT, IJCNN 2021",
-        cost="O(lines x (width^2 + length x width) x layers) a step",
+        cost="O(lines x (width^2 + length x width) x layers) per step",
+        also_known_as=("LogBERT",),
     )
 
     def __init__(

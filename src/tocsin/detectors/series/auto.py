@@ -42,7 +42,7 @@ class Auto(FusedViews):
         learning=("one-class", "streaming"),
         summary="Looks at a series in the ways that suit its channels, and says which and why.",
         paper="Tocsin's own benchmark of its detectors",
-        cost="fit in seconds for any length; score 50 µs a point; as a stream that of recursive_ar",
+        cost="fit in seconds; score 50 µs per point; as a stream that of recursive_ar",
     )
 
     chosen_: StreamingDetector

@@ -47,6 +47,7 @@ class Autoregression(ResidualDetector):
         summary="How far a point is from a linear forecast.",
         paper="Box, Jenkins, Time Series Analysis: Forecasting and Control, 1970",
         cost="fit O(n p² + p³) for p lags in all, score O(n p)",
+        also_known_as=("AR", "VAR"),
     )
 
     def __init__(

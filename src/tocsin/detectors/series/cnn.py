@@ -55,6 +55,7 @@ class Cnn(NeuralSeriesDetector):
         paper="Munir et al., DeepAnT: A Deep Learning Approach for Unsupervised Anomaly "
         "Detection in Time Series, IEEE Access 2019",
         cost="fit O(steps · batch · window · width² · layers), score O(n · width² · layers)",
+        also_known_as=("DeepAnT", "TCN"),
     )
     rule = MEAN_OVER_PERIODS
     most_held_out = MOST_HELD_OUT

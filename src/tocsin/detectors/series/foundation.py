@@ -67,7 +67,9 @@ class Foundation(ResidualDetector):
         summary="How far a point is from a pretrained forecaster's forecast.",
         paper="Ansari et al., Chronos, TMLR 2024",
         cost="n · channels / horizon forecasts, 0.1 s each on one core with fracast",
+        also_known_as=("Chronos", "TimesFM"),
     )
+    slow_to_check = True
 
     def __init__(
         self,

@@ -45,7 +45,8 @@ class KmeansWindows(SubsequenceDetector):
         learning=("one-class", "unlabelled"),
         summary="How far a window is from the nearest of k usual shapes.",
         paper="Yairi, Kato, Hori, Fault Detection by Mining Association Rules, i-SAIRAS 2001",
-        cost="fit O(w k d) for w ≤ 5,000 windows of d ≤ 32 points a channel, score O(k d) a window",
+        cost="fit O(w k d) for w ≤ 5,000 windows of d ≤ 32 points per channel, score O(k d) each",
+        also_known_as=("KMeansAD", "k-means"),
     )
 
     centres_: Annotated[FloatArray, Shape("clusters_found", "cells")]

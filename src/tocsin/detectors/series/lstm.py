@@ -59,6 +59,7 @@ class Lstm(NeuralSeriesDetector):
         "Series, ESANN 2015",
         cost="fit O(steps · batch · window · hidden · (channels + hidden)), "
         "score O(n · hidden · (channels + hidden))",
+        also_known_as=("LSTM-AD", "EncDec-AD"),
     )
     tasks = ("forecast", "reconstruction")
     rule = MEAN_OVER_PERIODS

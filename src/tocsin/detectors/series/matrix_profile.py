@@ -53,7 +53,8 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
         learning=("one-class", "unlabelled"),
         summary="How far a window is from the one most like it elsewhere in the series.",
         paper="Yeh et al., Matrix Profile I, ICDM 2016",
-        cost="score O(n²) a channel for at most max_points points in all",
+        cost="score O(n²) per channel for at most max_points points in all",
+        also_known_as=("STOMP", "SCRIMP"),
     )
 
     def __init__(

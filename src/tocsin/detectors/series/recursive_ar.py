@@ -58,7 +58,8 @@ class RecursiveAr(RecordStream, StreamingDetector):
         learning=("streaming",),
         summary="Error of a recursive autoregression, and distance to earlier windows.",
         paper="Ljung, System Identification: Theory for the User, Prentice Hall 1999",
-        cost="O(1) an event and channel; 16 KB of state an entity and channel",
+        cost="O(1) per event and channel; 16 KB of state per entity and channel",
+        also_known_as=("RLS", "recursive least squares"),
     )
 
     record_ranges = RECORD_RANGES

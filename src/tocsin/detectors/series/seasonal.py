@@ -50,7 +50,8 @@ class Seasonal(ResidualDetector):
         learning=("one-class", "unlabelled"),
         summary="What neither the trend nor the neighbouring cycles explain.",
         paper="Cleveland et al., STL, Journal of Official Statistics 1990",
-        cost="fit and score O(n log p) a channel of period p",
+        cost="fit and score O(n log p) per channel of period p",
+        also_known_as=("STL", "seasonal decomposition"),
     )
 
     def __init__(self, period: int | None = None, width: int | None = None, seed: int = 0) -> None:

@@ -45,6 +45,7 @@ class SeriesAutoencoder(WindowReconstruction, NeuralSeriesDetector):
         summary="Reconstruction error of windows by a network with a bottleneck.",
         paper="Sakurada, Yairi, Anomaly Detection Using Autoencoders, MLSDA 2014",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
+        also_known_as=("Sub-AE",),
     )
     rule = LARGEST_OVER_PERIODS
 

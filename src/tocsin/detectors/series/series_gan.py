@@ -50,6 +50,7 @@ class SeriesGan(WindowReconstruction, NeuralSeriesDetector):
         summary="Reconstruction error of windows by an adversarially trained generator.",
         paper="Zhou et al., BeatGAN: Anomalous Rhythm Detection, IJCAI 2019",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
+        also_known_as=("BeatGAN", "USAD"),
     )
     rule = LARGEST_OVER_PERIODS
 

@@ -59,6 +59,7 @@ class SeriesVae(WindowReconstruction, NeuralSeriesDetector):
         summary="Reconstruction error of windows by a variational autoencoder.",
         paper="Xu et al., Unsupervised Anomaly Detection via Variational Auto-Encoder, WWW 2018",
         cost="fit O(steps · batch · window · channels · width), score O(n · window · width)",
+        also_known_as=("Donut",),
     )
     rule = LARGEST_OVER_PERIODS
 

@@ -57,7 +57,8 @@ class SpectralResidual(ResidualDetector):
         learning=("unlabelled", "zero-shot"),
         summary="What stands out of a series once its usual spectrum is taken away.",
         paper="Ren et al., Time-Series Anomaly Detection Service at Microsoft, KDD 2019",
-        cost="fit and score O(n log n) a channel",
+        cost="fit and score O(n log n) per channel",
+        also_known_as=("SR",),
     )
 
     def __init__(self, neighbours: int = 15, width: int | None = None, seed: int = 0) -> None:

@@ -84,7 +84,8 @@ class StreamingAutoencoder(RecordStream, StreamingDetector):
         learning=("streaming",),
         summary="Autoencoder that learns online, but not from what it alarms on.",
         paper="Yang, Projection Approximation Subspace Tracking, IEEE Trans. Signal Process. 1995",
-        cost="O(1) an event and channel; 3 KB of state an entity and channel",
+        cost="O(1) per event and channel; 3 KB of state per entity and channel",
+        also_known_as=("PAST", "subspace tracking"),
     )
 
     record_ranges: ClassVar = {**CHANNEL_RANGES, "alarms": COUNT, "settled": COUNT}

@@ -72,7 +72,8 @@ class StreamingForest(RecordStream, StreamingDetector):
         learning=("streaming",),
         summary="Half-space trees over the level and the recent moves of each channel.",
         paper="Tan, Ting, Liu, Fast Anomaly Detection for Streaming Data, IJCAI 2011",
-        cost="O(1) an event and channel; 13 KB of state an entity and channel",
+        cost="O(1) per event and channel; 13 KB of state per entity and channel",
+        also_known_as=("half-space trees", "HST"),
     )
 
     cuts_: Annotated[FloatArray, Shape(_TREES, _NODES // 2)]

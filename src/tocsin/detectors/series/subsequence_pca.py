@@ -38,7 +38,8 @@ class SubsequencePca(SubsequenceDetector):
         learning=("one-class", "unlabelled"),
         summary="What of a window its main components do not explain.",
         paper="Aggarwal, Outlier Analysis, Springer 2017",
-        cost="fit O(w d min(w, d)) for w ≤ 5,000 windows of d ≤ 32 points a channel",
+        cost="fit O(w d min(w, d)) for w ≤ 5,000 windows of d ≤ 32 points per channel",
+        also_known_as=("Sub-PCA",),
     )
 
     components_: Annotated[FloatArray, Shape("kept_components", "cells")]

@@ -60,6 +60,7 @@ class Transformer(NeuralSeriesDetector):
         paper="Nie et al., A Time Series is Worth 64 Words, ICLR 2023",
         cost="fit O(steps · batch · window · width² · layers / patch), "
         "score O(n · width² · layers / patch)",
+        also_known_as=("PatchTST", "TranAD"),
     )
     tasks = ("masked", "forecast")
     rule = MEAN_OVER_PERIODS

@@ -40,7 +40,8 @@ class WindowNeighbours(FusedViews):
         learning=("one-class",),
         summary="Distance of each window to the nearest other one, at several lengths and forms.",
         paper="Yeh et al., Matrix Profile I, ICDM 2016; fused views are Tocsin's own",
-        cost="fit in seconds for any length; score 50 µs a point: 2,500 windows for each view",
+        cost="fit in seconds for any length; score 50 µs per point: 2,500 windows for each view",
+        also_known_as=("Sub-KNN",),
     )
 
     def __init__(self) -> None:

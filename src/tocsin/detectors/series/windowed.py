@@ -39,7 +39,7 @@ class Windowed(SubsequenceDetector):
         learning=("one-class", "unlabelled"),
         summary="Any table detector by its name over windows, as windowed:pca.",
         paper="Schmidl, Wenig, Papenbrock, Anomaly Detection in Time Series, VLDB 2022",
-        cost="four fits of the detector named on at most 5,000 rows, 16 rows a window to score",
+        cost="four fits of the detector named on at most 5,000 rows, 16 rows per window to score",
     )
 
     rows_: TableDetector

@@ -46,7 +46,8 @@ class Autoencoder(NeuralTableDetector, Embeds):
         learning=("one-class", "unlabelled"),
         summary="Reconstruction error of a small ensemble of networks with a bottleneck.",
         paper="Sakurada, Yairi, Anomaly Detection Using Autoencoders, MLSDA 2014",
-        cost="fit O(steps · batch · d · width), score O(d · width) a row",
+        cost="fit O(steps · batch · d · width), score O(d · width) per row",
+        also_known_as=("AE",),
     )
 
     def __init__(

@@ -58,7 +58,8 @@ class Classifier(NeuralTableDetector):
         learning=("supervised",),
         summary="A network trained on labelled anomalies, many or a handful, with probabilities.",
         paper="Platt, Probabilistic Outputs for Support Vector Machines, 1999",
-        cost="fit O(steps · batch · d · width), score O(d · width) a row",
+        cost="fit O(steps · batch · d · width), score O(d · width) per row",
+        also_known_as=("MLP",),
     )
     needs_labels = True
 

@@ -33,7 +33,7 @@ class Copod(Ecod):
         learning=("one-class", "unlabelled"),
         summary="How far out in the tails a row lies, on the side to which a column is skewed.",
         paper="Li et al., COPOD: Copula-Based Outlier Detection, ICDM 2020",
-        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) a row",
+        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) per row",
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

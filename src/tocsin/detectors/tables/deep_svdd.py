@@ -46,7 +46,8 @@ class DeepSvdd(NeuralTableDetector, Embeds):
         learning=("one-class",),
         summary="Distance from a centre in a space learned so that normal rows lie close to it.",
         paper="Ruff et al., Deep One-Class Classification, ICML 2018",
-        cost="fit O(steps · batch · d · width), score O(d · width) a row",
+        cost="fit O(steps · batch · d · width), score O(d · width) per row",
+        also_known_as=("DSVDD",),
     )
 
     def __init__(

@@ -49,7 +49,8 @@ class Denoising(NeuralTableDetector):
         learning=("one-class", "unlabelled"),
         summary="Log reconstruction error of denoisers over several scales of noise.",
         paper="Vincent, A Connection Between Score Matching and Denoising Autoencoders, 2011",
-        cost="fit O(steps · batch · d · width), score O(scales · d · width) a row",
+        cost="fit O(steps · batch · d · width), score O(scales · d · width) per row",
+        also_known_as=("DAE",),
     )
 
     def __init__(

@@ -41,7 +41,7 @@ class Ecod(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How far out in the tails of its columns a row lies; nothing to tune.",
         paper="Li et al., ECOD, TKDE 2022",
-        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) a row",
+        cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) per row",
     )
 
     sorted_: Annotated[FloatArray, Shape("d", "m"), Within(rising=True)]

@@ -74,7 +74,8 @@ class Gan(NeuralTableDetector, Embeds, Samples):
         learning=("one-class", "unlabelled"),
         summary="Reconstruction by adversarially trained generators; draws new normal rows.",
         paper="Zenati et al., Adversarially Learned Anomaly Detection, ICDM 2018",
-        cost="fit O(steps · batch · (d + width) · width), score O(d · width) a row",
+        cost="fit O(steps · batch · (d + width) · width), score O(d · width) per row",
+        also_known_as=("ALAD", "BiGAN"),
     )
     ways = ("reconstruction", "discriminator_features")
 

@@ -45,7 +45,8 @@ class GaussianMixture(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How unlikely a row is under a few Gaussian clouds.",
         paper="McLachlan, Peel, Finite Mixture Models, Wiley 2000",
-        cost="fit O(m k d² + k d³) a step on at most 10,000 rows m; score O(k d²) a row",
+        cost="fit O(m k d² + k d³) per step on at most 10,000 rows m; score O(k d²) per row",
+        also_known_as=("GMM",),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

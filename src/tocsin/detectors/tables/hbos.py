@@ -37,7 +37,8 @@ class Hbos(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How rare each column's value is, by histograms; blind to how columns relate.",
         paper="Goldstein, Dengel, Histogram-based Outlier Score, KI 2012",
-        cost="fit O(n d), score O(d) a row",
+        cost="fit O(n d), score O(d) per row",
+        also_known_as=("histograms",),
     )
 
     low_: Annotated[FloatArray, Shape("d")]

@@ -41,7 +41,8 @@ class IsolationForest(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How few random splits cut a row off from the others.",
         paper="Liu, Ting, Zhou, Isolation Forest, ICDM 2008",
-        cost="fit O(trees · 256 log 256) whatever n; score O(trees · 8) a row",
+        cost="fit O(trees · 256 log 256) whatever n; score O(trees · 8) per row",
+        also_known_as=("iForest",),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

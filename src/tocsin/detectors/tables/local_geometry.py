@@ -55,7 +55,7 @@ class LocalGeometry(ReferenceDetector):
         summary="Distance to the nearest training rows and to the surface they span.",
         paper="Roweis, Saul, Nonlinear Dimensionality Reduction by Local Linear Embedding, "
         "Science 2000",
-        cost="fit O(n m d), score O(m d) a row, m = reference rows",
+        cost="fit O(n m d), score O(m d) per row, m = reference rows",
     )
 
     def __init__(self, max_reference: int = 10_000, seed: int = 0) -> None:

@@ -42,7 +42,8 @@ class Lof(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How much sparser the surroundings of a row are than those of its neighbours.",
         paper="Breunig et al., LOF: Identifying Density-Based Local Outliers, SIGMOD 2000",
-        cost="fit O(m² d) on at most 20,000 rows m; score O(m d) a row",
+        cost="fit O(m² d) on at most 20,000 rows m; score O(m d) per row",
+        also_known_as=("local outlier factor",),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

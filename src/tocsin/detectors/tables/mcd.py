@@ -45,7 +45,8 @@ class Mcd(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="Distance from the normal cloud, which outliers among the rows cannot pull.",
         paper="Boudt et al., The Minimum Regularized Covariance Determinant Estimator, 2020",
-        cost="fit O(m d² + d³) a step on at most 50,000 rows m; score O(d²) a row",
+        cost="fit O(m d² + d³) per step on at most 50,000 rows m; score O(d²) per row",
+        also_known_as=("elliptic envelope", "FAST-MCD"),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

@@ -34,7 +34,8 @@ class Neighbours(ReferenceDetector):
         learning=("one-class", "unlabelled"),
         summary="Distance to the nearest training rows.",
         paper="Ramaswamy, Rastogi, Shim, Efficient Algorithms for Mining Outliers, SIGMOD 2000",
-        cost="fit O(n m d), score O(m d) a row, m = reference rows",
+        cost="fit O(n m d), score O(m d) per row, m = reference rows",
+        also_known_as=("kNN", "kth-NN", "nearest neighbours"),
     )
 
     def __init__(

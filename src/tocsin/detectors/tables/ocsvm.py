@@ -45,7 +45,8 @@ class Ocsvm(TableDetector):
         summary="How far outside of a smooth boundary around the normal rows a row lies.",
         paper="Schölkopf et al., Estimating the Support of a High-Dimensional Distribution, "
         "Neural Computation 2001",
-        cost="fit O(m² d) on at most 3,000 rows m; score O(s d) a row for s ≥ nu·m vectors",
+        cost="fit O(m² d) on at most 3,000 rows m; score O(s d) per row for s ≥ nu·m vectors",
+        also_known_as=("one-class SVM",),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

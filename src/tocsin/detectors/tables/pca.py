@@ -40,7 +40,8 @@ class Pca(TableDetector):
         learning=("one-class", "unlabelled"),
         summary="How far a row breaks the linear correlations of normal rows.",
         paper="Tipping, Bishop, Probabilistic Principal Component Analysis, JRSS B 1999",
-        cost="fit O(n d min(n, d)), score O(d k) a row for k ≤ 256 components",
+        cost="fit O(n d min(n, d)), score O(d k) per row for k ≤ 256 components",
+        also_known_as=("PPCA", "principal components"),
     )
 
     mean_: Annotated[FloatArray, Shape("d")]

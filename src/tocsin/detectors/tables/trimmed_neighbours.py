@@ -45,7 +45,7 @@ class TrimmedNeighbours(ReferenceDetector):
         learning=("unlabelled",),
         summary="Distance to the nearest rows left when the most suspicious are dropped.",
         paper="Ramaswamy, Rastogi, Shim, Efficient Algorithms for Mining Outliers, SIGMOD 2000",
-        cost="fit O(n m d), score O(m d) a row, m = reference rows",
+        cost="fit O(n m d), score O(m d) per row, m = reference rows",
     )
 
     def __init__(

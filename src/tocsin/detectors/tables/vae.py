@@ -58,7 +58,8 @@ class Vae(NeuralTableDetector, Embeds, Samples):
         learning=("one-class", "unlabelled"),
         summary="Improbability under variational autoencoders; draws new normal rows.",
         paper="Kingma, Welling, Auto-Encoding Variational Bayes, ICLR 2014",
-        cost="fit O(steps · batch · d · width), score O(d · width) a row",
+        cost="fit O(steps · batch · d · width), score O(d · width) per row",
+        also_known_as=("beta-VAE",),
     )
     ways = ("reconstruction_probability", "elbo", "latent_distance")
 

@@ -31,8 +31,9 @@ class Embedded(EncodedDetector):
         learning=("one-class", "unlabelled", "supervised"),
         summary="Any table detector by its name over embeddings of texts, as embedded:pca.",
         paper="Li et al., NLP-ADBench, EMNLP Findings 2025",
-        cost="one pass of the encoder a text, and what the detector named costs",
+        cost="one pass of the encoder per text, and what the detector named costs",
     )
+    slow_to_check = True
     uses_labels = True  # the model's own fit knows what to do with them
 
     rows_: TableDetector

@@ -81,8 +81,10 @@ class TextClassifier(TextDetector):
         learning=("supervised",),
         summary="A BERT-like network fine-tuned end to end on labelled texts.",
         paper="Devlin et al., BERT, NAACL 2019",
-        cost="three passes of the encoder a text and epoch to fit, one to score",
+        cost="three passes of the encoder per text and epoch to fit, one to score",
+        also_known_as=("BERT",),
     )
+    slow_to_check = True
     needs_labels = True
 
     encoder_hash_: str

@@ -43,8 +43,10 @@ class TextLikelihood(TextDetector, ScoresByToken):
         learning=("zero-shot",),
         summary="How surprising a text's tokens are to a causal language model.",
         paper="Radford et al., Language Models are Unsupervised Multitask Learners, 2019",
-        cost="one pass of the language model a text: with smollm2 about 0.1 s on one core",
+        cost="one pass of the language model per text: with smollm2 about 0.1 s on one core",
+        also_known_as=("perplexity",),
     )
+    slow_to_check = True
 
     model_hash_: str
     model_source_: str | None = None

@@ -40,8 +40,10 @@ class TextNeighbours(EncodedDetector):
         learning=("one-class", "unlabelled"),
         summary="Distance to the nearest training texts, as a pretrained encoder sees them.",
         paper="Li et al., NLP-ADBench, EMNLP Findings 2025",
-        cost="one pass of the encoder a text, then O(reference · d)",
+        cost="one pass of the encoder per text, then O(reference · d)",
+        also_known_as=("kNN",),
     )
+    slow_to_check = True
 
     reference_: Annotated[NDArray[np.float32], Shape("m", "c")]
     reference_rows_: Annotated[IntArray, Shape("m"), Within(0)]

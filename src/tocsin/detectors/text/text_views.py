@@ -87,7 +87,7 @@ class TextViews(TextDetector, ScoresByView):
         learning=("one-class", "unlabelled"),
         summary="N-grams, characters, style and meaning, calibrated and put together.",
         paper="Tocsin's own composition; Fisher, Statistical Methods for Research Workers, 1932",
-        cost="O(texts x max_reference), and one pass of the encoder a text",
+        cost="O(texts x max_reference), and one pass of the encoder per text",
     )
 
     views_: dict[str, TextView]

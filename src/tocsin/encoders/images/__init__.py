@@ -24,7 +24,7 @@ DEFAULT = "efficientnet_lite0"
 Layers = Sequence[str]
 
 _FORM = 1
-"""Counted up whenever the graph that is written for the same weights changes."""
+"""Increased whenever the graph that is written for the same weights changes."""
 
 
 class ImageEncoder(Protocol):
@@ -40,11 +40,11 @@ class ImageEncoder(Protocol):
 
     @property
     def fine(self) -> tuple[str, ...]:
-        """The layers that tell small structures."""
+        """The layers that show small structures."""
 
     @property
     def coarse(self) -> tuple[str, ...]:
-        """The layers that tell whole parts."""
+        """The layers that show whole parts."""
 
     def network(self) -> Any:
         """Return a module from images (n, size, size, 3), 0 to 255, to maps by layer.

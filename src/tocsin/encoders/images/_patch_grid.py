@@ -26,7 +26,7 @@ class PatchGrid(nn.Module):
         return tuple(self._on_grid(maps[layer]) for layer in self.layers)
 
     def _on_grid(self, x: Tensor) -> Tensor:
-        if x.ndim == 2:  # one vector an image
+        if x.ndim == 2:  # one vector per image
             return x
         side = int(x.shape[-1])
         if side >= 2 * self.grid:

@@ -20,7 +20,7 @@ class VisionModel:
     """A convolutional network or a vision transformer by its name on the hub, or its folder.
 
     Its layers are "layer1" and so on, the stages of a convolutional network or the blocks of a
-    transformer. Images are standardised as the model's preprocessor_config.json says, or as
+    transformer. Images are standardised by the model's preprocessor_config.json, or as
     ImageNet's are. Raises as ``pretrained.read_network`` does, and ModelFolderError for a network
     that takes no images.
 
@@ -96,7 +96,7 @@ def _strides(network: Any, name: str) -> list[int]:
 
 
 def _of_use(names: list[str], strides: list[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the layers that tell small structures, and those that tell whole parts."""
+    """Return the layers that show small structures, and those that show whole parts."""
     n = len(names)
     if len(set(strides)) == 1:  # a transformer: from the middle on, where patches have meaning
         middle, late = names[max(0, n // 2 - 1)], names[max(0, (3 * n) // 4 - 1)]
@@ -105,7 +105,7 @@ def _of_use(names: list[str], strides: list[int]) -> tuple[tuple[str, ...], tupl
 
 
 def _standards(name: str) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation a channel, of values from 0 to 1."""
+    """Return mean and standard deviation per channel, of values from 0 to 1."""
     path = folder_of(name) / "preprocessor_config.json"
     found = dict(_IMAGENET)
     if path.is_file():

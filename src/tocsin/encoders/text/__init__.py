@@ -1,4 +1,4 @@
-"""Encoders of texts: embeddings whose angles tell how alike texts are."""
+"""Encoders of texts: embeddings whose angles show how similar texts are."""
 
 from __future__ import annotations
 

@@ -19,3 +19,13 @@ def measure_name(key: str) -> str:
     ('ROC AUC', 'average precision')
     """
     return _NAMES.get(key, key.replace("_", " "))
+
+
+def humanised(key: str) -> str:
+    """Return the name of a measure or a setting with a capital letter, for headings.
+
+    >>> humanised("average_precision")
+    'Average precision'
+    """
+    name = measure_name(key)
+    return name[:1].upper() + name[1:]

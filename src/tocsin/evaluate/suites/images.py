@@ -52,7 +52,7 @@ class ImageSuite(Suite[ImageTask]):
     """
 
     modality: ClassVar[str] = "images"
-    title: ClassVar[str] = "Means; F1 at a threshold that knows no labels"
+    title: ClassVar[str] = "Means; F1 at a threshold set without labels"
     by: ClassVar[str] = "shots"
     columns: ClassVar[Mapping[str, Column]] = {
         "roc_auc": Column("image ROC AUC"),

@@ -44,14 +44,14 @@ class ItemSuite(Suite[ItemTask]):
 
     Measured are ``roc_auc``, ``average_precision``, ``f1`` (fractions), ``threshold`` and
     ``items_per_second`` when scoring, which in unlabelled training is part of fitting. The
-    threshold knows no labels: it is the one that the detector found in unlabelled training, or
-    that of a false-alarm budget of 1 % by the training scores.
+    threshold is set without labels: it is the one that the detector found in unlabelled training,
+    or that of a false-alarm budget of 1 % by the training scores.
 
     Raises ParameterError for an unknown protocol, or without a seed.
     """
 
     known_protocols: ClassVar[tuple[str, ...]]
-    title: ClassVar[str] = "Means; F1 at a threshold that knows no labels"
+    title: ClassVar[str] = "Means; F1 at a threshold set without labels"
     by: ClassVar[str] = "protocol"
     columns: ClassVar[Mapping[str, Column]] = {
         "roc_auc": Column("ROC AUC"),

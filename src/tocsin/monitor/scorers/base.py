@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from tocsin.alarms.summary import format_reason
 from tocsin.errors import InputError
 from tocsin.monitor.batches import LONGEST_TEXT, plain
 from tocsin.types import Batch, BatchDecision, Decision, Detection, Reason, Scores
@@ -87,8 +88,9 @@ class Scorer:
         return reasons, {self.column: text[:LONGEST_TEXT]}, text[:_LONGEST_SUMMARY]
 
     def moved(self, batch: Batch) -> list[str]:
-        """Return the columns that lie elsewhere in a batch than in training, if it can tell."""
-        return []
+        """Return the columns that lie elsewhere in a batch than in training, if any can."""
+        found: list[str] = self.pipeline.moved(self.items(batch))
+        return found
 
     def forget(self) -> None:
         """Drop all that was remembered."""
@@ -127,18 +129,10 @@ def sentence(reasons: tuple[Reason, ...]) -> str:
     >>> sentence((Reason("cpu", 98.25, 12.1, 1.0),))
     'cpu 98.25 (expected 12.1)'
     """
-    return "; ".join(
-        f"{each.name} {_format_value(each.seen)}"
-        + ("" if each.expected is None else f" (expected {_format_value(each.expected)})")
-        for each in reasons[:2]
-    )
+    return "; ".join(map(format_reason, reasons[:2]))
 
 
 def some_of(names: Iterable[Any]) -> str:
     """Return the first names of many, as a list in a sentence."""
     listed = [str(name) for name in names]
     return ", ".join(listed[:6]) + (" …" if len(listed) > 6 else "")
-
-
-def _format_value(value: float | str | None) -> str:
-    return f"{value:.4g}" if isinstance(value, float | int) else str(value)[:80]

@@ -72,11 +72,6 @@ class SeriesScorer(Scorer):
         decision = Decision(p_values, threshold, anomalies, self.pipeline.budget.rate)
         return self._decided(Scores(scores), decision)
 
-    def moved(self, batch: Batch) -> list[str]:
-        """Return the channels that lie elsewhere in a batch than in training."""
-        found: list[str] = self.pipeline.moved(self.items(batch))
-        return found
-
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the channels that drove a point, and its values."""
         frame = self.items(batch)

@@ -46,11 +46,6 @@ class TableScorer(Scorer):
         scores = self.pipeline.score(self.items(batch))
         return self._decided(scores, self.pipeline.decide(scores))
 
-    def moved(self, batch: Batch) -> list[str]:
-        """Return the columns that lie elsewhere in a batch than in training."""
-        found: list[str] = self.pipeline.moved(self.items(batch))
-        return found
-
     def describe(self, batch: Batch, i: int) -> Description:
         """Return the columns that made a row anomalous, and the row."""
         row = self.items(batch).iloc[[i]]

@@ -38,7 +38,8 @@ class OnnxDetector(TableDetector, Embeds, Samples):
         self._parameters = dict(parameters)
         try:
             card = json.loads(session.get_modelmeta().custom_metadata_map["card"])
-            self._card = Card(**{**card, "learning": tuple(card["learning"])})
+            tuples = {key: tuple(value) for key, value in card.items() if isinstance(value, list)}
+            self._card = Card(**{**card, **tuples})
             (rows,) = session.get_inputs()
             self.n_features_in_ = int(rows.shape[1])
         except (KeyError, ValueError, TypeError, IndexError) as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tocsin.errors import InputError, ParameterError
-from tocsin.explain.images import fitted
+from tocsin.explain.images import resize_map
 from tocsin.files import write_atomically
 from tocsin.readers.image import read_image
 from tocsin.types import ImageDetection, MapArray, Region
@@ -129,7 +129,7 @@ def safe_name(name: str) -> str:
 
 
 def _heated(base: Image.Image, heat: MapArray, threshold: float) -> Image.Image:
-    grid = fitted(heat, (base.height, base.width))
+    grid = resize_map(heat, (base.height, base.width))
     middle = float(np.median(heat))
     top = max(float(heat.max()), threshold if np.isfinite(threshold) else middle)
     share = np.clip((grid - middle) / max(top - middle, 1e-12), 0, 1)[..., None]

@@ -1,0 +1,67 @@
+"""Which encoding a text file has, and opening it, also compressed."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tocsin.errors import UnreadableFile
+
+_SAMPLE = 1 << 16
+_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SIGNATURES = {
+    b"PAR1": "a Parquet file (.parquet)",
+    b"PK\x03\x04": "a zip archive or a spreadsheet: save the sheet as CSV",
+    b"\x1f\x8b": "a gzip file (.gz)",
+    b"\x93NUMPY": "a NumPy file (.npy)",
+    b"%PDF": "a PDF",
+    b"SQLite": "an SQLite database",
+}
+
+
+def unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:
+    """Return the error for a file that is wrong, with what to do."""
+    return UnreadableFile(f"Cannot read {path}: {wrong}. {remedy}")
+
+
+def text_encoding(path: Path) -> str:
+    """Return the encoding of a text file; raises UnreadableFile if it is not text."""
+    with _open_bytes(path) as file:
+        head = file.read(_SAMPLE)
+    for bom, encoding in _BOMS:
+        if head.startswith(bom):
+            return encoding
+    for signature, what in _SIGNATURES.items():
+        if head.startswith(signature):
+            raise unreadable(path, f"its content is {what}", "Give it the ending of its format.")
+    if b"\0" in head:
+        even, odd = head[::2].count(0), head[1::2].count(0)
+        if min(even, odd) > 0.02 * len(head) or max(even, odd) < 0.2 * len(head):
+            raise unreadable(path, "its content is binary, not text", "Check its format.")
+        return "utf-16-le" if odd > even else "utf-16-be"
+    controls = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
+    if controls > 0.02 * len(head):
+        raise unreadable(path, "its content is binary, not text", "Check its format.")
+    return next((name for name in ("utf-8", "cp1252") if _decodes(path, name)), "latin-1")
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    try:
+        with open_text(path, encoding) as file:
+            while file.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _open_bytes(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def open_text(path: Path, encoding: str) -> Any:
+    """Open a text file, also a compressed one, with its line ends as they are."""
+    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
+    return opener(path, "rt", encoding=encoding, newline="")
