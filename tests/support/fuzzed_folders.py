@@ -149,9 +149,7 @@ def ask(folders: Sequence[tuple[Path, str]], items: Path) -> Iterator[tuple[int,
         at += last + 1
 
 
-def _ask_child(
-    folders: Sequence[tuple[Path, str]], items: Path
-) -> Iterator[tuple[int, str, str]]:
+def _ask_child(folders: Sequence[tuple[Path, str]], items: Path) -> Iterator[tuple[int, str, str]]:
     """Yield what one child says until it has seen all, or died."""
     asked = json.dumps([[str(path), modality] for path, modality in folders])
     command = [sys.executable, __file__, "--child", str(items)]

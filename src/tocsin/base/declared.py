@@ -36,7 +36,7 @@ _ADVICE = "Restore the model from a copy, or train and save it again."
 
 
 class Shape:
-    """The size of each axis of an array: a number, or a name as the module says.
+    """The size of each axis of an array, or of a list: a number, or a name as the module says.
 
     ``empty``: whether a size that is bound here may be 0.
     """
@@ -196,15 +196,15 @@ def _kind_problem(value: Any, declared: _Declared, sizes: _Sizes) -> str:
 
 
 def _shape_problem(value: Any, declared: _Declared, sizes: _Sizes) -> str:
-    if declared.shape is None or not isinstance(value, np.ndarray):
+    if declared.shape is None or not isinstance(value, np.ndarray | list | tuple):
         return ""
     wanted, empty = declared.shape.sizes, declared.shape.empty
-    if value.ndim == len(wanted) and all(
-        sizes.fits(given, size, empty=empty)
-        for given, size in zip(value.shape, wanted, strict=True)
+    shape = value.shape if isinstance(value, np.ndarray) else (len(value),)
+    if len(shape) == len(wanted) and all(
+        sizes.fits(given, size, empty=empty) for given, size in zip(shape, wanted, strict=True)
     ):
         return ""
-    return f"has the shape {value.shape}, which is not ({', '.join(map(str, wanted))}) of the rest"
+    return f"has the shape {shape}, which is not ({', '.join(map(str, wanted))}) of the rest"
 
 
 def _range_problem(value: Any, declared: _Declared, sizes: _Sizes) -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +75,11 @@ _PLAIN: dict[Any, Callable[[Any], bool]] = {
 def _is_plain(value: Any, kind: Any) -> bool:
     if (check := _PLAIN.get(kind)) is not None:
         return check(value)
+    if is_typeddict(kind):
+        hints = get_type_hints(kind)
+        return isinstance(value, dict) and all(
+            name in value and is_of(value[name], hint) for name, hint in hints.items()
+        )
     if isinstance(kind, type) and hasattr(kind, "set_state"):
         return isinstance(value, kind | Mapping)
     return True

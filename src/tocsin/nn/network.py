@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tocsin.base import Detector, State
 from tocsin.base.declared import Within
+from tocsin.errors import CorruptModel
 from tocsin.nn.device import pick_device
 from tocsin.types import FloatArray
 
@@ -63,10 +64,21 @@ class NetworkDetector(KeywordParameters, Detector):
         if "net_" not in state:
             return self
         weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
+        self._check_weights({name: tuple(value.shape) for name, value in weights.items()})
         self.net_ = self._built()
         self.net_.load_state_dict(weights)
         self.net_ = self._ready(self.net_, pick_device(self.device))
         return self
+
+    def _check_weights(self, given: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise CorruptModel unless weights are those of the network; allocates none of them."""
+        with torch.device("meta"):
+            wanted = {name: tuple(w.shape) for name, w in self._built().state_dict().items()}
+        if given != wanted:
+            raise CorruptModel(
+                f"The weights of {self.card.name} are not those of a network with its parameters. "
+                "Restore the model from a copy, or train and save it again."
+            )
 
     def _ready(self, net: nn.Module, device: torch.device) -> nn.Module:
         """Return the network as it scores: on the device, in the precision of scoring."""
