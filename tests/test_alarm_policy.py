@@ -69,7 +69,7 @@ def test_the_settings_of_the_documentation_are_read() -> None:
         ({"labels": {"monitor": "x"}}, "label monitor is reserved"),
         ({"labels": {"storm": "x"}}, "label storm is reserved"),
         ({"close_after_time": 0}, "greater than 0"),
-        ({"cooldown": "soon"}, "a duration is"),
+        ({"cooldown": "soon"}, "durations are written"),
         ({"hysteresis": 0.5}, "greater than or equal to 1"),
         ({"opens": 3}, "Extra inputs"),
     ],

@@ -354,7 +354,7 @@ def test_events_come_out_of_quarantine(run: Run, stores: Stores) -> None:
     assert told == {"taken": 3, "events": 1, "anomalies": 0, "duplicates": 1, "refused": 1}
     (left,) = stores.quarantine.list("pumps")
     assert left.raw == "{oops"
-    assert "it is no JSON" in left.reason
+    assert "it is not JSON" in left.reason
     assert "Reprocessed 1: 0 accepted" in run("events", "--replay", "all").out
     assert lease.acquire()
 

@@ -94,9 +94,9 @@ def test_every_mistake_is_told_with_its_line() -> None:
 
 def test_a_key_twice_is_told() -> None:
     told = mistakes(GOOD + "store: sqlite:///other.db\n")
-    assert told == ["line 17: store: stands here twice"]
+    assert told == ["line 17: store: is given twice"]
     told = mistakes("monitors:\n  m: {source: {type: host}, model: a, model: b}\n")
-    assert told == ["line 2: monitors.m.model: stands here twice"]
+    assert told == ["line 2: monitors.m.model: is given twice"]
 
 
 def test_sources_of_no_known_type() -> None:
@@ -115,13 +115,13 @@ def test_a_responder_that_is_not_there() -> None:
 
 def test_a_secret_as_plain_text_is_refused_and_not_repeated() -> None:
     told = mistakes("monitors: {m: {source: {type: socket, port: 1, token: hush-hush}, model: m}}")
-    assert "never as a text" in told[0]
+    assert "never as text" in told[0]
     assert "hush-hush" not in told[0]
 
 
 def test_names_are_checked() -> None:
     (told,) = mistakes("monitors: {'../up': {source: {type: host}, model: m}}")
-    assert "is no name" in told
+    assert "invalid name" in told
     told_ = mistakes("monitors: {1: {source: {type: host}, model: m}}")
     assert "valid string" in told_[0]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
+
 import numpy as np
 import pytest
 import torch
@@ -220,3 +222,36 @@ def test_parameters_that_cannot_work(name, changed):
 def test_unknown_models_of_tables():
     with pytest.raises(UnknownName):
         registry.create("embedded:neighbors", "images").fit(list(bricks(6)))
+
+
+class Tiny:
+    """An encoder of another package: three convolutions, each a stage."""
+
+    fingerprint = "tiny 1"
+
+    def stages(self):
+        torch.manual_seed(0)
+        first = torch.nn.Sequential(Channels(), torch.nn.Conv2d(3, 8, 3, stride=4, padding=1))
+        rest = [torch.nn.Conv2d(8, 8, 3, stride=step, padding=1) for step in (4, 2)]
+        return [first, *(torch.nn.Sequential(torch.nn.ReLU(), each) for each in rest)]
+
+
+class Channels(torch.nn.Module):
+    def forward(self, images):
+        return images.permute(0, 3, 1, 2) / 255
+
+
+def test_an_encoder_of_another_package_that_offers_stages_is_fine_tuned(monkeypatch):
+    group = "tocsin.encoders.images"
+    point = EntryPoint("tiny", f"{__name__}:Tiny", group)
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points", lambda group: [point] * (group == point.group)
+    )
+    images = [*bricks(8), *scratched(4)[0]]
+    detector = small("image_classifier", encoder="tiny", size=64, steps=5)
+    scores = detector.fit(images, [0] * 8 + [1] * 4).score(images)
+    assert detector.encoder_hash_ == "tiny 1"
+    assert scores.parts.shape == (12, 2, 2)
+    assert np.isfinite(scores.values).all()
+    with pytest.raises(ParameterError, match="stages must be from 1 to 1"):
+        small("image_classifier", encoder="tiny", size=64, stages=2).fit(images, [0, 1] * 6)

@@ -270,7 +270,7 @@ def test_only_allowed_and_guarded_programs_are_run(tmp_path: Path) -> None:
     assert "others may write" in str(command(program).check())
     tmp_path.chmod(0o700)
     program.chmod(0o644)
-    assert "no program" in str(command(program).check())
+    assert "not an executable program" in str(command(program).check())
     program.unlink()
     assert "No such file" in str(command(program).check())
     assert command(program).respond(notification()).status == "retry"

@@ -238,7 +238,7 @@ def test_a_ledger_that_is_away_stops_everything(press: Receiver, ledger: Audit) 
     ("settings", "message"),
     [
         ({"target": {"type": "email"}}, "command, mqtt, webhook"),
-        ({"target": {"type": "webhook", "url": "x", "secret": "hush"}}, "a url is a text"),
+        ({"target": {"type": "webhook", "url": "x", "secret": "hush"}}, "a url is written like"),
         ({"target": {"type": "mqtt", "topic": "a", "timeout": 60}}, "less than that of the target"),
         ({"do": {"name": "stop: all"}}, "do.name"),
         ({"do": {"name": "stop", "parameters": {"x": ["y"]}}}, "do.parameters"),

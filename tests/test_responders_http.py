@@ -64,7 +64,7 @@ def test_a_notice_arrives_signed_with_its_key(
         (Answer(204), "delivered", ""),
         (Answer(500, body=b"broken\x1b[31m\r\n"), "retry", r"answers 500: broken\x1b[31m"),
         (Answer(503), "retry", "answers 503"),
-        (Answer(429, {"Retry-After": "120"}), "retry", "to be tried again after 120"),
+        (Answer(429, {"Retry-After": "120"}), "retry", "retry after 120"),
         (Answer(408), "retry", "answers 408"),
         (Answer(425), "retry", "answers 425"),
         (Answer(400, body=b"no"), "rejected", "answers 400: no"),

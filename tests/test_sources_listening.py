@@ -224,7 +224,7 @@ def test_an_address_that_is_taken_is_told(kind: type[Socket] | type[Syslog]) -> 
         async def work() -> None:
             await anext(source.read(None).__aiter__())
 
-        with pytest.raises(InputError, match="cannot be listened at"):
+        with pytest.raises(InputError, match="cannot be listened on"):
             asyncio.run(work())
 
 
@@ -239,7 +239,7 @@ def test_a_web_page_that_posts_is_refused() -> None:
         async with listening(Socket) as at:
             reader, writer = await asyncio.open_connection(HOST, at.port)
             writer.write(b'POST / HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{"n": 1}\n')
-            assert b"no HTTP server" in await asyncio.wait_for(reader.readline(), 5)
+            assert b"not an HTTP server" in await asyncio.wait_for(reader.readline(), 5)
             assert await asyncio.wait_for(reader.read(), 5) == b""
             _, other = await asyncio.open_connection(HOST, at.port)
             other.write(b'{"n": 2}\n')

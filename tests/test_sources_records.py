@@ -30,7 +30,7 @@ def test_times_are_read_in_any_unit(time: str) -> None:
     both = [b'{"n": 1, "time": %s}' % time.encode(), b'{"n": 1, "time": "never"}']
     batch = batch_of(both, Fields())
     assert batch.times.tolist() == [MOMENT.item()]
-    assert "is 'never', which is no time; expected" in batch.rejected[0].reason
+    assert "is 'never', which is not a time; expected" in batch.rejected[0].reason
     assert batch_of(both[:1], Fields()).times[0] == MOMENT
 
 

@@ -250,5 +250,5 @@ def test_a_database_that_is_none_is_told_without_the_password(
     away = source("postgresql://ann@127.0.0.1:1/plant", password={"env": "SQL_PASSWORD"})
     with pytest.raises(TimeoutError):
         read(away, 1, within=0.8)
-    assert "Tried again" in caplog.text
+    assert "Trying again" in caplog.text
     assert "correct-horse" not in caplog.text

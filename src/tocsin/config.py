@@ -20,7 +20,7 @@ from tocsin.errors import ConfigError, NotInStore, UnknownName
 from tocsin.settings import Duration, OneOf, PathSetting, Secret, Settings
 
 DEFAULT = Path("tocsin.yaml")
-"""Where the configuration is looked for."""
+"""The default path of the configuration."""
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _LARGEST = 1_000_000
@@ -30,9 +30,10 @@ Location = tuple[str | int, ...]
 
 
 class Training(Settings):
-    """How a monitor's model is trained, from so many of the first events if there is none.
+    """How a monitor's model is trained, on the first ``after`` events if there is none.
 
-    ``settings`` are further parameters of the pipeline, such as ``session`` for logs.
+    ``clean``: whether all of these are normal. ``false_alarms``: the share of normal events that
+    may be flagged. ``settings``: further parameters of the pipeline, such as ``session`` of logs.
     """
 
     modality: Annotated[str, OneOf(registry.modalities)] = "tables"
@@ -44,21 +45,22 @@ class Training(Settings):
 
 
 class Batching(Settings):
-    """How many events are scored at once: so many, or those of so much time."""
+    """How many events are scored at once: up to ``events``, or those that come within ``wait``."""
 
     events: int = Field(500, ge=1, le=100_000)
     wait: Duration = 0.05
 
 
 class Monitor(Settings):
-    """What is watched: where events come from, the model that scores them, and when it rings.
+    """What is watched: where events come from, the model that scores them, and its alarms.
 
-    ``late``: events older than the newest one by more are quarantined, None for no limit;
-    ``future``: as are those so much ahead of the clock. ``no_data``: silence that is an alarm;
-    left out, that is two intervals of a source that samples, at least 10 s, and none of others.
-    ``queue``: batches that wait at most, before the source is held up. ``context``: events before
-    a batch that a model of series looks back on. ``model_key``: the key that the model's folder has
-    to be signed by, 16 characters or more; models trained here are signed by it.
+    ``late``: events older than the newest one by more than this are quarantined, ``future``: as
+    are those ahead of the clock by more than this; None for no limit. ``no_data``: silence for
+    this long raises an alarm; by default after two intervals, at least 10 s, of a source that
+    samples, and never for others. ``queue``: batches that may wait before the source has to.
+    ``context``: events before a batch that a model of series looks back on. ``model_key``: the key
+    that the model's folder must be signed with, 16 characters or more; models trained here are
+    signed with it.
     """
 
     source: SerializeAsAny[Source]
@@ -80,7 +82,7 @@ class Monitor(Settings):
 
     @property
     def longest_silence(self) -> float | None:
-        """Seconds after which silence is an alarm, None for never."""
+        """Seconds of silence after which an alarm is raised, None for never."""
         every = getattr(self.source, "every", None)
         if self.no_data is not None or every is None or not self.source.ordered:
             return self.no_data
@@ -88,14 +90,14 @@ class Monitor(Settings):
 
 
 class Retention(Settings):
-    """How long events with their scores stay in the store, and where older ones are archived."""
+    """How long ``events`` with their scores stay in the store; an ``archive`` keeps older ones."""
 
     events: Duration = 30 * 86_400.0
     archive: PathSetting | None = None
 
 
 class Config(Settings):
-    """All of tocsin.yaml. Paths in it are relative to the folder of the file."""
+    """All of tocsin.yaml; paths in it are relative to its folder."""
 
     store: str = "sqlite:///tocsin.db"
     retention: Retention = Retention()
@@ -121,7 +123,9 @@ class Config(Settings):
     def _names_exist(self) -> Config:
         for name in (*self.monitors, *self.responders):
             if not re.match(_NAME, name):
-                raise ValueError(f'"{name}" is no name: letters, digits, dots and dashes, up to 64')
+                raise ValueError(
+                    f'invalid name "{name}": use letters, digits, dots and dashes, up to 64'
+                )
         known = {*self.responders, "console"}
         for policy in self.policies:
             after = policy.escalate.respond if policy.escalate else ()
@@ -134,7 +138,7 @@ class Config(Settings):
 
 
 def read(path: str | Path = DEFAULT) -> Config:
-    """Return the configuration of a file. Raises ConfigError, with the line of every mistake."""
+    """Return the configuration of a file. Raises ConfigError, which lists mistakes by line."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -147,7 +151,9 @@ def read(path: str | Path = DEFAULT) -> Config:
 
 
 def parse(text: str, path: Path = DEFAULT) -> Config:
-    r"""Return the configuration of a YAML text; ``path`` is named in errors, its folder is home.
+    r"""Return the configuration of a YAML text. Raises ConfigError, which lists mistakes by line.
+
+    ``path``: named in errors; paths of the text are relative to its folder.
 
     >>> config = parse("monitors: {m: {source: {type: host}, model: m}}")
     >>> config.monitors["m"].training.detector
@@ -158,6 +164,20 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
       line 1: monitors: Dictionary should have at least 1 item after validation, not 0
       line 2: stor: Extra inputs are not permitted
     """
+    root, tree = _loaded(text, path)
+    mistakes: dict[Location, str] = dict(_doubled(root))
+    config = None
+    try:
+        config = Config.model_validate(_with_parts(tree, mistakes))
+    except ValidationError as error:
+        mistakes |= {at: why for at, why in _mistakes_of(error) if not _is_covered(at, mistakes)}
+    if config is None or mistakes:
+        raise ConfigError(f"{path} cannot be used:\n{_listed(root, mistakes)}")
+    return _at_home(config, path.parent)
+
+
+def _loaded(text: str, path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
+    """Return the nodes of a YAML text, which know their lines, and its values."""
     if len(text) > _LARGEST:
         raise ConfigError(f"{path} has {len(text):,} characters; at most {_LARGEST:,} are read.")
     try:
@@ -171,28 +191,24 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
         mark = getattr(error, "problem_mark", None)
         line = "" if mark is None else f" line {mark.line + 1}:"
         raise ConfigError(
-            f"{path}:{line} this is no YAML: {getattr(error, 'problem', None) or error}."
+            f"{path}:{line} not valid YAML: {getattr(error, 'problem', None) or error}."
         ) from error
-    mistakes: dict[Location, str] = dict(_doubled(root))
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds no settings; `tocsin init` writes a commented file.")
-    config = None
-    try:
-        config = Config.model_validate(_with_parts(tree, mistakes))
-    except ValidationError as error:
-        mistakes |= {loc: told for loc, told in _told(error) if not _covered(loc, mistakes)}
-    if config is None or mistakes:
-        lines = sorted((_line(root, loc), loc, told) for loc, told in mistakes.items())
-        listed = "\n".join(
-            f"  line {line}: {'.'.join(map(str, loc))}: {told}".replace(": : ", ": ")
-            for line, loc, told in lines
-        )
-        raise ConfigError(f"{path} cannot be used:\n{listed}")
-    return _at_home(config, path.parent)
+    return root, tree
+
+
+def _listed(root: yaml.Node | None, mistakes: Mapping[Location, str]) -> str:
+    """Return mistakes one per line, in the order of the file."""
+    lines = sorted((_line(root, at), at, why) for at, why in mistakes.items())
+    return "\n".join(
+        f"  line {line}: {'.'.join(map(str, at))}: {why}".replace(": : ", ": ")
+        for line, at, why in lines
+    )
 
 
 def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str, Any]:
-    """Return the tree with its sources and responders built; what cannot be is a mistake."""
+    """Return the tree with sources and responders built; those that cannot be are mistakes."""
     built = dict(tree)
     monitors, responders = tree.get("monitors"), tree.get("responders")
     if isinstance(monitors, dict):
@@ -214,7 +230,7 @@ def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str
 
 
 def _part(kind: str, value: Any, at: Location, mistakes: dict[Location, str]) -> Any:
-    """Return a part by its type, None if it cannot be built, which is a mistake."""
+    """Return a part by its type; None, and a mistake, if it cannot be built."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         known = ", ".join(registry.part_names(kind))
         mistakes[at] = f"needs a type, one of {known}"
@@ -225,7 +241,7 @@ def _part(kind: str, value: Any, at: Location, mistakes: dict[Location, str]) ->
     except UnknownName as error:
         mistakes[(*at, "type")] = str(error)
     except ValidationError as error:
-        mistakes |= {(*at, *loc): told for loc, told in _told(error)}
+        mistakes |= {(*at, *within): why for within, why in _mistakes_of(error)}
     return None
 
 
@@ -238,7 +254,7 @@ def _at_home(config: Config, home: Path) -> Config:
 
 
 def _placed(value: Any, home: Path) -> Any:
-    """Return settings with every path in them, however deep, beginning at ``home``."""
+    """Return settings with every path in them, however deep, relative to ``home``."""
     if isinstance(value, Path):
         return home / value
     if isinstance(value, BaseModel):
@@ -254,7 +270,7 @@ def _placed(value: Any, home: Path) -> Any:
 
 
 def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
-    """Return how many values there are with aliases followed; those in a circle are infinite."""
+    """Return the number of values with aliases followed, infinite for a circle."""
     if not isinstance(node, yaml.CollectionNode):
         return 1.0
     if id(node) not in known:
@@ -264,27 +280,27 @@ def _nodes(node: yaml.Node | None, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-def _told(error: ValidationError) -> Iterator[tuple[Location, str]]:
+def _mistakes_of(error: ValidationError) -> Iterator[tuple[Location, str]]:
     for each in error.errors(include_url=False, include_context=False):
-        told = each["msg"].removeprefix("Value error, ")
+        why = each["msg"].removeprefix("Value error, ")
         given = each["input"]
         if each["type"] == "literal_error" and isinstance(given, str):
-            told += f", not {given[:80]!r}"
-        yield each["loc"], told
+            why += f", not {given[:80]!r}"
+        yield each["loc"], why
 
 
-def _covered(location: Location, mistakes: Mapping[Location, str]) -> bool:
-    """Return whether a mistake is told already, of this place or of one within it."""
+def _is_covered(location: Location, mistakes: Mapping[Location, str]) -> bool:
+    """Return whether a mistake is known already of this place or of one within it."""
     return any(known[: len(location)] == location for known in mistakes)
 
 
 def _doubled(node: yaml.Node | None, at: Location = ()) -> Iterator[tuple[Location, str]]:
-    """Yield the keys that stand twice in one mapping: YAML itself would drop the first."""
+    """Yield the keys that a mapping has twice: YAML itself would drop the first."""
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
             if key.value in seen:
-                yield (*at, key.value), "stands here twice"
+                yield (*at, key.value), "is given twice"
             seen.add(key.value)
             yield from _doubled(value, (*at, key.value))
     elif isinstance(node, yaml.SequenceNode):
@@ -293,7 +309,7 @@ def _doubled(node: yaml.Node | None, at: Location = ()) -> Iterator[tuple[Locati
 
 
 def _line(node: yaml.Node | None, location: Location) -> int:
-    """Return the line, from 1, of the deepest place on the way to a location."""
+    """Return the line, from 1, of the deepest node on the way to a location."""
     line = 1 if node is None else node.start_mark.line + 1
     for step in location:
         if isinstance(node, yaml.MappingNode):

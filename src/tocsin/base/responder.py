@@ -1,4 +1,4 @@
-"""The contract of responders: who is told of alarms, and what is done."""
+"""The contract of responders: who is notified of alarms, and what is done about them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Responder(Settings):
         """
 
     def check(self) -> str | None:
-        """Return what is wrong with the settings as the world is now, None for nothing."""
+        """Return what is wrong with the settings at present, None for nothing."""
         return None
 
 
 class Ledger(Protocol):
-    """What is known of actions: who did what, what was done already, and what is approved."""
+    """The record of actions: who did what, what was done already, and what is approved."""
 
     def add(self, who: str, what: str, detail: Mapping[str, Any]) -> None:
         """Write a row that stays."""
 
     def claim(self, key: str) -> bool:
-        """Return True to the first who asks with a key, False to all others, for ever."""
+        """Return True to the first caller with a key, False to all later ones."""
 
     def claimed(self, key: str) -> bool:
         """Return whether a key was claimed."""
@@ -53,7 +53,7 @@ class GuardedResponder(Responder):
 
     @abstractmethod
     def act(self, notification: Notification, ledger: Ledger) -> Delivery:
-        """Act once for each alarm, if all rules allow it, and write down what became of it."""
+        """Act once per alarm, if all rules allow it, and record what became of it."""
 
     def respond(self, notification: Notification) -> Delivery:
         """Refuse: without a ledger nothing is done."""

@@ -13,10 +13,9 @@ from tocsin.types import Batch, Offset
 class Source(Settings):
     """A source's settings, and how it is read. One file in ``sources/`` each.
 
-    ``live``: whether it goes on for ever; one that is not ends when all is read. ``ordered``:
-    whether an entity's events are samples in order, of which one alone means little.
-    ``names_files``: whether its events name files of this machine that may be opened; those of
-    senders elsewhere must not.
+    ``live``: whether it goes on without end; others end when all is read. ``ordered``: whether
+    an entity's events are samples in order, of which one alone means little. ``names_files``:
+    whether its events may name files of this machine to open; senders elsewhere must not.
     """
 
     live: ClassVar[bool] = True

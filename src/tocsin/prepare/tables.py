@@ -7,6 +7,7 @@ from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.prepare import schema
@@ -169,24 +170,23 @@ class TablePreparer(TableEncoder):
             if kind not in ("category", "date"):
                 continue
             cells = self._read(frame, column)
-            if kind == "date":
-                encoder: Categories | Dates = Dates().fit(cells)
-                reason = (
-                    "its dates cover no day, week, month or year twice" if not encoder.width else ""
-                )
-            else:
-                reason = _identifier(cells)
-                encoder = Categories()
-                if not reason:
-                    encoder.fit(cells, self.scale, self.rare, self.max_categories)
-                    if encoder.by_frequency_:
-                        remark = f"has {len(encoder.values_):,} values, encoded by frequency"
-                        remarks[remark].append(self.columns_[column])
-            if reason:
+            fitted: tuple[Categories | Dates | None, str]
+            fitted = _fit_dates(cells) if kind == "date" else self._fit_categories(cells)
+            encoder, remark = fitted
+            if encoder is None:
                 self.kinds_[column] = "dropped"
-                remarks[f"dropped: {reason}"].append(self.columns_[column])
             else:
                 self.encoders_[str(column)] = encoder
+            if remark:
+                remarks[remark].append(self.columns_[column])
+
+    def _fit_categories(self, texts: Any) -> tuple[Categories | None, str]:
+        """Return the encoder of a column of texts, None for identifiers, and a remark."""
+        if reason := _identifier(texts):
+            return None, f"dropped: {reason}"
+        encoder = Categories().fit(texts, self.scale, self.rare, self.max_categories)
+        frequency = f"has {len(encoder.values_):,} values, encoded by frequency"
+        return encoder, frequency if encoder.by_frequency_ else ""
 
     def _layout(self) -> None:
         groups = [self.numeric_[self.numbers_.groups_]]
@@ -203,6 +203,14 @@ class TablePreparer(TableEncoder):
         numbers = self.numbers_.varying_.size + self.numbers_.indicated_.size
         rest = (isinstance(encoder, Dates) or encoder.varies_ for _, encoder in self._encoders())
         return bool(numbers) or any(rest)
+
+
+def _fit_dates(moments: NDArray[np.datetime64]) -> tuple[Dates | None, str]:
+    """Return the encoder of a column of dates, None if they cover no cycle twice, and a remark."""
+    encoder = Dates().fit(moments)
+    if not encoder.width:
+        return None, "dropped: its dates cover no day, week, month or year twice"
+    return encoder, ""
 
 
 def _identifier(texts: Any) -> str:

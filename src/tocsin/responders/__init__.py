@@ -1,1 +1,1 @@
-"""Responders: who is told of an alarm, and what is done about it. One file each."""
+"""Responders: who is notified of an alarm, and what is done about it. One file each."""

@@ -46,29 +46,30 @@ def _url(value: str) -> str:
     except ValueError:
         usable = None
     if not usable or not re.fullmatch(r"[!-~]+", value):
-        raise ValueError("a url is a text such as https://example.com/path")
+        raise ValueError("a url is written like https://example.com/path")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a url holds no user and password: give them in headers, as a secret")
+        raise ValueError(
+            "a url must not hold a user or password: give them in headers, as a secret"
+        )
     return value
 
 
 def _header(name: str) -> str:
     known = name.lower()
     if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", name):
-        raise ValueError(f"a header is named by letters, digits and dashes, not {name!r}")
+        raise ValueError(f"header names have letters, digits and dashes; got {name!r}")
     if known in _FORBIDDEN or known.startswith("tocsin-"):
-        raise ValueError(f"the header {name} is Tocsin's own")
+        raise ValueError(f"the header {name} is reserved")
     return name
 
 
 class HttpResponder(Responder):
     """Posts JSON to ``url``.
 
-    Only addresses on the public internet are connected to: those that are loopback, private,
-    link-local, multicast or reserved have to be named in ``allow``, as the host of the URL or as
-    a network such as 10.1.0.0/16. The address that is connected to is the one that was looked at.
-    Redirects and proxies are not followed. ``headers``: more headers, values as text or
-    secrets.
+    It connects only to addresses on the public internet; loopback, private, link-local, multicast
+    and reserved ones must be named in ``allow``, as the host of the URL or as a network such as
+    10.1.0.0/16. The address that was checked is the one that it connects to. Redirects and
+    proxies are not followed. ``headers``: further headers, with values as text or secrets.
     """
 
     url: Annotated[str, AfterValidator(_url)]
@@ -90,9 +91,9 @@ class HttpResponder(Responder):
         return None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Post JSON. "unknown" when it was sent, and no answer or one of a fault (5xx) came.
+        """Post JSON. "unknown" when it was sent, but no answer or a server error (5xx) came.
 
-        Raises ParameterError for a secret or certificates that are not there.
+        Raises ParameterError for a missing secret or certificate.
         """
         more = {name: revealed(value) for name, value in self.headers.items()}
         tls = self._context()
@@ -116,7 +117,7 @@ class HttpResponder(Responder):
             except OSError as error:
                 return Delivery("retry", f"{self._place}: {trouble(error)}")
             try:
-                return self._told(self._exchange(sock, body, {**more, **headers}))
+                return self._delivery_of(self._exchange(sock, body, {**more, **headers}))
             except (OSError, http.client.HTTPException) as error:
                 late = time.monotonic() >= until
                 reason = "no answer in time" if late else trouble(error)
@@ -125,7 +126,7 @@ class HttpResponder(Responder):
     def _exchange(
         self, sock: socket.socket, body: bytes, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        """Return the answer to a request; OSError and HTTPException are for the caller."""
+        """Return the answer to a request. Raises OSError and HTTPException."""
         secure = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(self._host, self._parts.port)
@@ -135,7 +136,7 @@ class HttpResponder(Responder):
         connection.request("POST", self._target, body, {**own, **headers})
         return connection.getresponse()
 
-    def _told(self, response: http.client.HTTPResponse) -> Delivery:
+    def _delivery_of(self, response: http.client.HTTPResponse) -> Delivery:
         code = response.status
         if 200 <= code < 300:
             return Delivery("delivered")
@@ -143,8 +144,8 @@ class HttpResponder(Responder):
         if 300 <= code < 400:
             return Delivery("rejected", f"{reason}, a redirect, which is not followed")
         if wait := response.getheader("Retry-After"):
-            reason += f", to be tried again after {line(wait[:40])}"
-        # An answer may quote what was sent: it is only shown where no secret was.
+            reason += f", retry after {line(wait[:40])}"
+        # An answer may quote what was sent: it is shown only where no secret was sent.
         if all(isinstance(value, str) for value in self.headers.values()):
             answer = response.read(_MOST_READ)[:200].decode(errors="replace").strip()
             reason += f": {line(answer)}" if answer else ""
@@ -170,16 +171,16 @@ class HttpResponder(Responder):
 
     @property
     def _place(self) -> str:
-        """Where it goes, without the path, which may hold a secret."""
+        """The host and port; the path may hold a secret."""
         return f"{self._host}:{self._port}"
 
     def _context(self) -> ssl.SSLContext | None:
         return self.tls.context() if self._parts.scheme == "https" else None
 
     def _addresses(self) -> list[str]:
-        """Return the addresses that may be connected to.
+        """Return the addresses that it may connect to.
 
-        Raises ParameterError when there is none, and OSError when the host has no address.
+        Raises ParameterError for none, and OSError when the host has no address.
         """
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
@@ -194,7 +195,7 @@ class HttpResponder(Responder):
         if not allowed:
             raise ParameterError(
                 f'The host "{self._host}" has the address {addresses[0]}, which is not public. '
-                f"If it is meant, say so with allow: [{self._host}]."
+                f"If that is intended, add allow: [{self._host}]."
             )
         return allowed
 

@@ -1,4 +1,4 @@
-"""What responders that send a notification as JSON share: the payload, and where it may go."""
+"""What responders that send notifications as JSON share: the payload, secrets, deadlines."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _CUTS = ((500, 32), (50, 4))
 class Sender(Responder):
     """Sends notifications as JSON of at most ``largest`` bytes, and can send other JSON as well.
 
-    Delivered at least once: when nobody knows whether the receiver has it, it is sent again, and
-    the receiver tells by the key. ``acts``: whether an action may send its commands this way.
+    Delivered at least once: when nobody knows whether the receiver has it, it is sent again; the
+    receiver recognises it by the key. ``acts``: whether an action may send its commands this way.
     """
 
     repeatable: ClassVar[bool] = True
@@ -39,9 +39,9 @@ class Sender(Responder):
 
     @abstractmethod
     def send(self, body: bytes, key: str) -> Delivery:
-        """Send JSON. "unknown" when it may have arrived; "retry" only when it surely has not.
+        """Send JSON. "unknown" when it may have arrived, "retry" only when it surely has not.
 
-        Raises TocsinError for settings that cannot work now.
+        Raises TocsinError for settings that cannot work at present.
         """
 
     def respond(self, notification: Notification) -> Delivery:
@@ -86,13 +86,13 @@ def payload(notification: Notification, largest: int) -> bytes:
 
 
 def encoded(value: Any, cut: tuple[int, int] | None = None) -> bytes:
-    """Return JSON in ASCII, without NaN: what every reader takes, and no terminal obeys."""
+    """Return JSON in ASCII without NaN: every reader takes it, and no terminal obeys it."""
     plain = _plain(msgspec.to_builtins(value, enc_hook=str), cut)
     return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
 
 
 def fitted(alarm: Alarm, room: int) -> bytes | None:
-    """Return an alarm in so many bytes, cut if it has to be; None if even that is too large."""
+    """Return an alarm in at most ``room`` bytes, cut if need be; None if it cannot fit."""
     whole = encoded(alarm)
     if len(whole) <= room:
         return whole
@@ -107,7 +107,7 @@ def _plain(value: Any, cut: tuple[int, int] | None) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        # The keys of an alarm itself are all kept; only what it holds is cut.
+        # All keys of an alarm itself are kept; only their values are cut.
         items = list(value.items())[: most if "fingerprint" not in value else None]
         return {_plain(str(key), cut): _plain(each, cut) for key, each in items}
     if isinstance(value, list | tuple):
@@ -116,11 +116,11 @@ def _plain(value: Any, cut: tuple[int, int] | None) -> Any:
 
 
 def revealed(secret: Secret | str) -> str:
-    """Return a setting's text. Raises ParameterError for what is not there or not one line."""
+    """Return a setting's text. Raises ParameterError if it is missing or not one line."""
     text = secret if isinstance(secret, str) else secret.reveal()
     if not text.isprintable() or not text.isascii():
         where = secret if isinstance(secret, Secret) else "a setting"
-        raise ParameterError(f"The text in {where} has to be one line of ASCII characters.")
+        raise ParameterError(f"The text in {where} must be one line of ASCII characters.")
     return text
 
 
@@ -153,9 +153,9 @@ def trouble(error: BaseException) -> str:
 
 @contextmanager
 def deadline(connection: Callable[[], socket.socket | None], seconds: float) -> Iterator[None]:
-    """Cut a connection off after so many seconds: a slow server cannot drip for longer.
+    """Cut a connection off after some seconds, however slowly a server drips its answer.
 
-    Without it, each single read may take as long as the whole response.
+    Without it, each single read could take as long as the whole response may.
     """
 
     def cut() -> None:

@@ -1,4 +1,4 @@
-"""A notification as plain text, for people: what every responder that sends words says."""
+"""A notification as plain text for people, shared by all responders that send text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEADS = {
     "opened": "ALARM",
     "raised": "ALARM, now worse",
     "repeated": "ALARM, still open",
-    "escalated": "ALARM that nobody has taken",
+    "escalated": "ALARM that nobody has acknowledged",
     "resolved": "resolved",
 }
 
@@ -40,16 +40,16 @@ def text_of(notification: Notification) -> str:
         lines.append(line(f"  {alarm.opened:%Y-%m-%d %H:%M:%S} UTC  {_place(alarm)}  {alarm.id}"))
         if len(notification.alarms) > 1:
             lines.append(line(f"    {alarm.severity}: {alarm.summary}"))
-        lines += [line(f"    {told(reason)}") for reason in alarm.reasons[:5]]
+        lines += [line(f"    {format_reason(reason)}") for reason in alarm.reasons[:5]]
     if len(notification.alarms) > _MOST:
         lines.append(f"  … and {len(notification.alarms) - _MOST:,} more")
     return "\n".join(lines)
 
 
-def told(reason: Reason) -> str:
-    """Return a reason in words: its name, what was seen and what was expected."""
-    expected = "" if reason.expected is None else f" (expected {_value(reason.expected)})"
-    return line(f"{reason.name}: {_value(reason.seen)}{expected}")
+def format_reason(reason: Reason) -> str:
+    """Return a reason in words: its name, what was seen, and what was expected."""
+    expected = "" if reason.expected is None else f" (expected {_format_value(reason.expected)})"
+    return line(f"{reason.name}: {_format_value(reason.seen)}{expected}")
 
 
 def line(text: str) -> str:
@@ -69,7 +69,7 @@ def _place(alarm: Alarm) -> str:
     return f"{alarm.monitor} {alarm.entity}".strip() + what
 
 
-def _value(value: float | str | None) -> str:
+def _format_value(value: float | str | None) -> str:
     if value is None:
         return "—"
     return value if isinstance(value, str) else f"{value:.6g}"

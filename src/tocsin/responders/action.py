@@ -43,14 +43,14 @@ def _target(value: Any) -> Any:
     try:
         return sender.model_validate(settings)
     except ValidationError as error:
-        told = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ValueError("; ".join(told)) from error
+        listed = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError("; ".join(listed)) from error
 
 
 class Do(Settings):
-    """What is done: a name, such as "stop press 4", that tells it in the record, and parameters.
+    """What is done: a name for the record, such as "stop press 4", and parameters.
 
-    Both are sent as they stand here. Actions of one name share their cooldown.
+    Both are sent as written. Actions of one name share their cooldown.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$")
@@ -58,7 +58,7 @@ class Do(Settings):
 
 
 class Only(Settings):
-    """The notifications and alarms that are acted on; of others it is only written down."""
+    """The notifications and alarms that are acted on; others are only recorded."""
 
     notices: tuple[NotificationKind, ...] = ("opened", "raised", "escalated")
     kinds: tuple[AlarmKind, ...] = ("anomaly",)
@@ -66,10 +66,10 @@ class Only(Settings):
 
 
 class Action(GuardedResponder):
-    """Sends one fixed command to equipment, once for each alarm.
+    """Sends one fixed command to equipment, once per alarm.
 
-    This is no safety system. Software that stops a machine because a model found something odd
-    can be late, wrong or away; what protects people or equipment belongs into certified hardware
+    This is not a safety system. Software that stops a machine because a model found something odd
+    can be late, wrong or down; what protects people or equipment belongs in certified hardware
     that works without it.
 
     ``target``: how the command goes out: the ``type`` and settings of a webhook, mqtt, command or
@@ -100,7 +100,7 @@ class Action(GuardedResponder):
         return self.target.check()
 
     def act(self, notification: Notification, ledger: Ledger) -> Delivery:
-        """Send the command for each alarm, and write down what became of it."""
+        """Send the command for each alarm, and record what became of it."""
         until = time.monotonic() + self.timeout
         found: list[Delivery] = []
         for alarm in notification.alarms:
@@ -120,7 +120,7 @@ class Action(GuardedResponder):
     def _once(
         self, notification: Notification, alarm: Alarm, ledger: Ledger
     ) -> tuple[str, Delivery]:
-        """Act if all rules allow it; return the outcome in the record's word, and as delivery."""
+        """Act if all rules allow it; return the outcome for the record, and as a delivery."""
         name, only = self.do.name, self.only
         if (
             notification.kind not in only.notices
@@ -140,7 +140,7 @@ class Action(GuardedResponder):
     def _first(
         self, notification: Notification, alarm: Alarm, ledger: Ledger
     ) -> tuple[str, Delivery]:
-        """Act if nobody has, or if all who tried surely reached nothing."""
+        """Act if nobody has, or if every earlier attempt surely reached nothing."""
         name = self.do.name
         key = base = f"action:{name}:{alarm.id}"
         for attempt in count(2):
@@ -158,7 +158,7 @@ class Action(GuardedResponder):
             reason = f"{name} was done less than {self.cooldown:g} s ago"
             return "cooling down", Delivery("rejected", reason)
         if not ledger.claim(key):
-            return "unknown", Delivery("unknown", f"{name} is done by another at this moment")
+            return "unknown", Delivery("unknown", f"{name} is being run by another process")
         self._note(ledger, "started", notification, alarm, "")
         try:
             delivery = self.target.send(self._body(alarm, base), base)
@@ -169,11 +169,11 @@ class Action(GuardedResponder):
         return delivery.status, delivery
 
     def _is_cooling(self, ledger: Ledger) -> bool:
-        """Return whether the last run that may have reached something is too short ago."""
+        """Return whether the last run that may have reached something is too recent."""
         started = ledger.last(f"action {self.do.name}: started")
         missed = ledger.last(f"action {self.do.name}: retry")
         if started is None or (missed is not None and missed >= started):
-            # Before that one began, all others had cooled down.
+            # The last run reached nothing, and all before it had cooled down when it began.
             return False
         return datetime.now(UTC) - started < timedelta(seconds=self.cooldown)
 

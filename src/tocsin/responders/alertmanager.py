@@ -9,7 +9,7 @@ from typing import Any
 from tocsin.errors import TocsinError
 from tocsin.responders._http import HttpResponder
 from tocsin.responders._sending import encoded
-from tocsin.responders._text import line, told
+from tocsin.responders._text import format_reason, line
 from tocsin.settings import Duration
 from tocsin.types import Alarm, Delivery, Notification
 
@@ -62,7 +62,7 @@ def to_alertmanager(alarm: Alarm, *, until: datetime | None = None) -> dict[str,
         },
         "annotations": {
             "summary": line(alarm.summary),
-            "description": "; ".join(map(told, alarm.reasons[:_MOST])),
+            "description": "; ".join(map(format_reason, alarm.reasons[:_MOST])),
             "alarm": alarm.id,
         },
         "startsAt": alarm.opened.isoformat(),

@@ -18,7 +18,7 @@ from tocsin.types import Delivery, Notification
 class Apprise(Responder):
     """Sends each notification to all ``urls``, secrets that apprise understands (slack://…).
 
-    Needs ``pip install "tocsin[notify]"``. If one of them fails, all are told again: give each
+    Needs ``pip install "tocsin[notify]"``. If one of them fails, all are notified again: give each
     that must be reached a responder of its own.
     """
 
@@ -53,7 +53,7 @@ class Apprise(Responder):
 
 
 def _service(url: Secret, seconds: float) -> Any:
-    """Return what sends to a URL in about so many seconds.
+    """Return what sends to a URL within about ``timeout`` seconds.
 
     Raises MissingExtra, and ParameterError for a useless URL.
     """
@@ -61,13 +61,13 @@ def _service(url: Secret, seconds: float) -> Any:
         import apprise
     except ImportError as error:
         raise MissingExtra("apprise", extra="notify") from error
-    # Both would log addresses with what is secret in them.
+    # Both would log addresses with the secrets in them.
     for name in ("apprise", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     asset = apprise.AppriseAsset(async_mode=False, storage_mode="memory")
     service = apprise.Apprise(asset=asset)
     if not service.add(url.reveal()):
-        raise ParameterError(f"The secret in {url} is no URL that apprise knows.")
+        raise ParameterError(f"The secret in {url} is not a URL that apprise knows.")
     for plugin in service:
         for name in ("socket_connect_timeout", "socket_read_timeout"):
             setattr(plugin, name, min(getattr(plugin, name), seconds / 2))

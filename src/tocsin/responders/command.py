@@ -30,11 +30,11 @@ class Command(Sender):
     """Runs a program with the notification as JSON, as the webhook posts it, on its standard input.
 
     ``command``: the program and its arguments, as they are; there is no shell, and nothing of an
-    alarm is among them. The program is named by an absolute path that is also in ``allow``, and
-    nobody but its owner, the root or Tocsin's own user, may write it or put another in its place.
-    Its environment is ``PATH``, ``LANG`` and ``TOCSIN_KEY``. The exit status 0 is delivered, 75
-    (EX_TEMPFAIL) is tried again, others are rejected with what it wrote on standard error. After
-    ``timeout`` it is killed, with what it started: then nobody knows.
+    alarm is among them. The program is an absolute path that is also in ``allow``, and nobody but
+    its owner, root or Tocsin's own user, may write or replace it. Its environment is ``PATH``,
+    ``LANG`` and ``TOCSIN_KEY``. Exit status 0 is delivered, 75 (EX_TEMPFAIL) is tried again,
+    others are rejected with what it wrote to standard error. After ``timeout`` it is killed with
+    all that it started: whether it was delivered is then unknown.
     """
 
     repeatable: ClassVar[bool] = False
@@ -47,9 +47,9 @@ class Command(Sender):
     def _allowed(self) -> Self:
         program = Path(self.command[0])
         if not program.is_absolute() or program not in self.allow:
-            raise ValueError(f"{program} has to be an absolute path, and to be named in allow")
+            raise ValueError(f"{program} must be an absolute path, and be named in allow")
         if any("\0" in argument for argument in self.command):
-            raise ValueError("an argument holds no NUL")
+            raise ValueError("an argument must not hold NUL")
         return self
 
     def check(self) -> str | None:
@@ -68,7 +68,7 @@ class Command(Sender):
             given.seek(0)
             environment = {"PATH": _PATH, "LANG": "C.UTF-8", "TOCSIN_KEY": line(key)}
             try:
-                # What was looked at is started, whatever a link leads to by now.
+                # The program that was checked is started, wherever a link leads by now.
                 process = subprocess.Popen(  # noqa: S603  no shell, an allowed program
                     self.command,
                     executable=Path(self.command[0]).resolve(strict=True),
@@ -84,8 +84,8 @@ class Command(Sender):
         return self._outcome(process)
 
     def _outcome(self, process: subprocess.Popen[bytes]) -> Delivery:
-        said: list[bytes] = []
-        reader = threading.Thread(target=_drain, args=(process.stderr, said), daemon=True)
+        written: list[bytes] = []
+        reader = threading.Thread(target=_drain, args=(process.stderr, written), daemon=True)
         reader.start()
         try:
             status = process.wait(self.timeout)
@@ -97,7 +97,7 @@ class Command(Sender):
         # What the program left behind may hold its standard error open for longer.
         reader.join(0.5)
         reason = f"{self.command[0]} ended with {status}"
-        if text := b"".join(said).decode(errors="replace").strip():
+        if text := b"".join(written).decode(errors="replace").strip():
             reason += f": {line(text)}"
         if status < 0:
             return Delivery("unknown", f"{reason}, a signal")
@@ -114,19 +114,19 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _drain(stream: IO[bytes] | None, said: list[bytes]) -> None:
+def _drain(stream: IO[bytes] | None, written: list[bytes]) -> None:
     """Keep the first bytes of a stream and read on, so that its writer is not held up."""
     if stream is not None:
         with stream:
-            said.append(stream.read(_SHOWN))
+            written.append(stream.read(_SHOWN))
             while stream.read(65_536):
                 pass
 
 
 def _doubt(program: Path) -> str | None:
-    """Return why a program is not to be trusted; OSError when it cannot be looked at."""
+    """Return why a program must not be trusted, None if it may. Raises OSError."""
     if not program.is_file() or not os.access(program, os.X_OK):
-        return f"{program} is no program that may be run."
+        return f"{program} is not an executable program."
     for path in (program, *program.parents):
         found = path.stat()
         shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -33,7 +33,7 @@ _ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}"
 
 def _address(value: str) -> str:
     if not re.fullmatch(_ADDRESS, value):
-        raise ValueError(f"an address is a text such as ops@example.com, not {value!r}")
+        raise ValueError(f"an address is written like ops@example.com, not {value!r}")
     return value
 
 
@@ -131,7 +131,7 @@ class Email(Responder, CompleteLogin):
         try:
             answer = smtp.getreply()
         except (smtplib.SMTPServerDisconnected, OSError):
-            return Delivery("unknown", f"{self._place} said nothing after the text was sent")
+            return Delivery("unknown", f"{self._place} did not answer after the text was sent")
         _expect(answer, 250)
         return Delivery("delivered", _listed(refused))
 

@@ -20,8 +20,8 @@ from tocsin.types import Delivery, Notification
 class Kafka(Responder, CompleteLogin):
     """Publishes each alarm of a notification to ``topic``, acknowledged by all replicas.
 
-    A record's key is the alarm's fingerprint, so that what is said of one entity keeps its order;
-    its value is what the webhook posts, of that one alarm, at most ``largest`` bytes; its header
+    A record's key is the alarm's fingerprint, so that the records of one entity keep their order;
+    its value is what the webhook posts for that one alarm, at most ``largest`` bytes; its header
     ``tocsin-key`` is the notification's key, the same if it comes twice. Needs
     ``pip install "tocsin[kafka]"``.
     """

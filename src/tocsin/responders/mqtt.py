@@ -22,7 +22,7 @@ from tocsin.types import Delivery, DeliveryStatus
 
 def _topic(value: str) -> str:
     if not value.isprintable() or not 0 < len(value.encode()) < 65_536 or {*"+#"} & {*value}:
-        raise ValueError(f"a topic to publish to is a text without + and #, not {value!r}")
+        raise ValueError(f"a topic to publish to must not hold + or #; got {value!r}")
     return value
 
 

@@ -28,7 +28,7 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
 class Settings(BaseModel):
-    """Settings of one part; a name that it does not know is an error."""
+    """Settings of one part; an unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -42,23 +42,23 @@ def seconds(value: Any) -> Any:
     (300.0, 5400.0, 2.0)
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"a duration is a text such as 30s or 5m, not {value!r}")
+        raise ValueError(f"durations are written like 30s or 5m, not {value!r}")
     if isinstance(value, int | float):
         if value < 0:
-            raise ValueError(f"a duration is not below 0, as {value} is")
+            raise ValueError(f"a duration must not be negative; got {value}")
         return float(value)
     parts = _DURATION.findall(value)
     if not parts or _DURATION.sub("", value).strip():
-        raise ValueError(f'a duration is a text such as 30s, 5m, 4h or 7d, not "{value}"')
+        raise ValueError(f'durations are written like 30s, 5m, 4h or 7d, not "{value}"')
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 Duration = Annotated[float, BeforeValidator(seconds)]
-"""Seconds, written as a number or a text such as "5m"."""
+"""Seconds, written as a number or like "5m"."""
 
 
 class Secret(BaseModel):
-    """A secret by where it is found: ``{env: NAME}`` or ``{file: path}``, never the text itself.
+    """Where a secret is found: ``{env: NAME}`` or ``{file: path}``, never the text itself.
 
     >>> import os
     >>> os.environ["TOCSIN_EXAMPLE"] = "hush"
@@ -76,7 +76,7 @@ class Secret(BaseModel):
     @classmethod
     def _no_text(cls, value: Any) -> Any:
         if isinstance(value, str):
-            raise ValueError("a secret is written as {env: NAME} or {file: path}, never as a text")
+            raise ValueError("secrets are written as {env: NAME} or {file: path}, never as text")
         return value
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ class Secret(BaseModel):
         return f"env {self.env}" if self.env is not None else f"file {self.file}"
 
     def reveal(self) -> str:
-        """Return the secret. Raises ParameterError when it is not there or empty."""
+        """Return the secret. Raises ParameterError when it is missing or empty."""
         if self.env is not None:
             found = os.environ.get(self.env, "")
         else:

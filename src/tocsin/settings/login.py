@@ -1,4 +1,4 @@
-"""Usernames and passwords, as every source and responder that logs in takes them."""
+"""Usernames and passwords, for every source and responder that logs in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Login(Settings):
     password: Secret | None = None
 
     def revealed_password(self) -> str | None:
-        """Return the password, None for none. Raises ParameterError when it is not there."""
+        """Return the password, None for none. Raises ParameterError when it is missing."""
         return None if self.password is None else self.password.reveal()
 
 

@@ -1,4 +1,4 @@
-"""What can be set: the names, kinds and defaults of settings, read from their fields."""
+"""The reference of settings: their names, kinds and defaults, read from their fields."""
 
 from __future__ import annotations
 

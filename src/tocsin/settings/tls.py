@@ -1,4 +1,4 @@
-"""TLS to a server, as every source and responder that connects to one takes it."""
+"""TLS to a server, for every source and responder that connects to one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tocsin.settings import PathSetting, Settings
 
 
 class Tls(Settings):
-    """TLS: ``{}`` trusts what the machine trusts, ``ca`` only what that file holds.
+    """TLS: ``{}`` trusts what this machine trusts, ``ca`` only the certificates of that file.
 
-    ``certificate`` and ``key``: files by which the server knows this client.
+    ``certificate`` and ``key``: files by which this client authenticates itself.
     """
 
     ca: PathSetting | None = None

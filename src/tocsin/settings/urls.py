@@ -1,4 +1,4 @@
-"""URLs that may hold secrets, made fit to show."""
+"""URLs that may hold secrets, made safe to show."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 def _no_password(url: str) -> str:
     if urlsplit(url).password is not None:
-        raise ValueError("a password does not stand in the url; password: {env: NAME} gives it")
+        raise ValueError("give the password as password: {env: NAME}, not in the url")
     return url
 
 
 PlainUrl = Annotated[str, AfterValidator(_no_password)]
-"""A URL without a password, which would be shown with it."""
+"""A URL that holds no password, since URLs are shown."""
 
 
 def without_secrets(url: URL) -> str:

@@ -26,19 +26,19 @@ _SURE = 3  # the first names of times hold nothing else
 class Fields(Settings):
     """Which fields of an event hold its time, entity and id; all others are its values.
 
-    ``time`` and ``entity``: left out, they are found by their names as in files: a field that is
-    called time, timestamp, @timestamp, ts, date or the like and holds a time, and a text called
-    entity, host, hostname, machine, server, node, device, instance, sensor or the like (or a
-    number called so with _id). An event without a time takes that at which it came.
+    ``time`` and ``entity``: by default they are found by name as in files: a field called time,
+    timestamp, @timestamp, ts, date or similar that holds a time, and a text called entity, host,
+    hostname, machine, server, node, device, instance, sensor or similar (or a number with such a
+    name and _id). An event without a time gets that of its arrival.
 
-    A time is a number since 1970, in seconds, milli-, micro- or nanoseconds by its size, or text
-    or a number in one of the other ways of ``tocsin.readers.times`` and ``epochs`` that leaves
-    nothing open (03/04/2024 does), or an object such as {"$date": …}. ``time_format`` states the
-    way: as strptime has it, such as "%d/%m/%Y %H:%M", or "s", "ms", "us", "ns", "excel" or another
-    style of ``epochs``; ISO 8601 is read besides. ``time_zone``, such as Europe/Berlin or +02:00,
-    is that of times without one, UTC by default.
+    A time is a number since 1970, in seconds, milli-, micro- or nanoseconds by its size; or text
+    or a number in another format of ``tocsin.readers.times`` and ``epochs`` that is unambiguous
+    (03/04/2024 is not); or an object such as {"$date": …}. ``time_format`` states the format: as
+    for strptime, such as "%d/%m/%Y %H:%M", or "s", "ms", "us", "ns", "excel" or another style of
+    ``epochs``; ISO 8601 is read as well. ``time_zone``, such as Europe/Berlin or +02:00, is that
+    of times without one, UTC by default.
 
-    ``columns`` keeps only those. ``largest``: bytes of one event at most.
+    ``columns``: only these are kept. ``largest``: bytes per event at most.
     """
 
     time: str | None = None

@@ -6,7 +6,7 @@ from __future__ import annotations
 class LineSplitter:
     r"""Cuts bytes into lines as they come; a line longer than ``largest`` is cut to one byte more.
 
-    So whoever takes lines sees that it is too long, and the rest of it is never held.
+    So a caller sees that it is too long, and its rest is never held in memory.
 
     >>> splitter = LineSplitter(4)
     >>> splitter.feed(b"one\ntw"), splitter.feed(b"o\nseventeen"), splitter.feed(b"\nx\n")

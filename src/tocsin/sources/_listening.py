@@ -18,13 +18,13 @@ from tocsin.settings import Secret
 log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
-"""Seconds that a client has to say who it is, before it is let go."""
+"""Seconds that a client has to authenticate before it is disconnected."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class ListeningSource(Source):
-    """A server at ``host`` and ``port``; beyond the loopback it asks for a ``token``.
+    """A server at ``host`` and ``port``; beyond the loopback interface it requires a ``token``.
 
     At most ``connections`` clients are served at once; others are turned away.
     """
@@ -63,12 +63,12 @@ class ListeningSource(Source):
         try:
             return await asyncio.start_server(admit, self.host, self.port)
         except OSError as error:
-            raise self.taken(error) from error
+            raise self.unusable(error) from error
 
-    def taken(self, error: OSError) -> InputError:
-        """Return what to tell of an address that cannot be listened at."""
+    def unusable(self, error: OSError) -> InputError:
+        """Return the error for an address that it cannot listen on."""
         reason = error.strerror or error
-        return InputError(f"{self.describe()} cannot be listened at: {reason}.")
+        return InputError(f"{self.describe()} cannot be listened on: {reason}.")
 
     @classmethod
     def needs_token(cls) -> bool:
@@ -84,7 +84,7 @@ class ListeningSource(Source):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address is only reached from this machine.
+    """Return whether an address can be reached only from this machine.
 
     >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0"), is_loopback("localhost")
     (True, False, True)

@@ -1,4 +1,4 @@
-"""Pauses between attempts at a server that is away."""
+"""Pauses between attempts to reach a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 
 
 class Pauses:
-    """Pauses that double from ``first`` to ``longest`` seconds, each told in the log."""
+    """Pauses that double from ``first`` to ``longest`` seconds, each of them logged."""
 
     def __init__(self, log: logging.Logger, *, first: float = 0.5, longest: float = 30.0) -> None:
         self._log = log
@@ -15,12 +15,12 @@ class Pauses:
         self._next = first
 
     async def pause(self, what: str, error: object) -> None:
-        """Tell that something does not work, and wait."""
+        """Log that something does not work, and wait."""
         shown = str(error).encode("unicode_escape").decode()
-        self._log.warning("%s: %s Tried again in %.1f s.", what, shown, self._next)
+        self._log.warning("%s: %s Trying again in %.1f s.", what, shown, self._next)
         await asyncio.sleep(self._next)
         self._next = min(2 * self._next, self._longest)
 
     def reset(self) -> None:
-        """Begin anew: it worked."""
+        """Start from the first pause again, after a success."""
         self._next = self._first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,44 +39,27 @@ def batch_of(
     offset: Offset = None,
     acknowledge: Callable[[], Awaitable[None]] | None = None,
 ) -> Batch:
-    """Return JSON objects, one event each, as a batch; what is no such object is a Rejection.
+    """Return JSON objects, one event each, as a batch; anything else becomes a Rejection.
 
-    ``times``, ``entities``, ``ids`` and the columns ``known``: one for each of ``raw``, what the
-    source knows of events that do not say it themselves. Without, their time is that at which they
-    came, and ids count only if all have one. ``origins``: where each came from, named where it
-    is refused.
+    ``times``, ``entities``, ``ids`` and the columns ``known``: one value per item of ``raw``, for
+    events that lack their own. Without these, their time is that of arrival, and ids count only if
+    all have one. ``origins``: where each came from, named where it is rejected.
 
     >>> batch = batch_of([b'{"time": 0, "entity": "pump", "heat": 21.5}', b"oops"], Fields())
     >>> batch.frame.to_dict("records"), batch.entities, batch.rejected[0].kind
     ([{'heat': 21.5}], ('pump',), 'malformed')
     """
-    events: list[dict[str, Any]] = []
-    kept: list[int] = []
-    rejected: list[Rejection] = []
-
-    def refuse(i: int, rejection: Rejection) -> None:
-        if origins is not None:
-            rejection = replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
-        rejected.append(rejection)
-
-    for i, each in enumerate(raw):
-        event = _event(each, fields)
-        if isinstance(event, Rejection):
-            refuse(i, event)
-        else:
-            events.append(event)
-            kept.append(i)
-    columns = _columns(events)
+    events, rejected = _parsed(raw, fields)
+    kept = list(events)
+    columns = _columns(list(events.values()))
     for name, values in (known or {}).items():
         columns[name] = _own(columns.get(name), kept, values)
     found, unread = take_times(columns, fields, now(len(kept)) if times is None else times[kept])
     about = take_entities(columns, fields, len(kept))
-    for i, event in enumerate(events):
-        if len(event) <= _FEW and _holds_nothing(event, i, columns, fields):
-            unread[i] = "it holds no values"
+    unread |= _empty(list(events.values()), columns, fields)
     if unread:
         for i, reason in unread.items():
-            refuse(kept[i], Rejection("malformed", reason, shown(raw[kept[i]])))
+            rejected[kept[i]] = Rejection("malformed", reason, shown(raw[kept[i]]))
         good = [i for i in range(len(kept)) if i not in unread]
         kept, found = [kept[i] for i in good], found[good]
         columns = {name: [values[i] for i in good] for name, values in columns.items()}
@@ -90,9 +73,46 @@ def batch_of(
         tuple(map(str, own)) if own and None not in own else None,
         _texts(about),
         offset,
-        tuple(rejected),
+        tuple(_located(rejected, origins)),
         acknowledge,
     )
+
+
+def _parsed(
+    raw: Sequence[bytes], fields: Fields
+) -> tuple[dict[int, dict[str, Any]], dict[int, Rejection]]:
+    """Return the events and the rejections among raw ones, by their positions."""
+    events: dict[int, dict[str, Any]] = {}
+    rejected: dict[int, Rejection] = {}
+    for i, each in enumerate(raw):
+        event = _event(each, fields)
+        if isinstance(event, Rejection):
+            rejected[i] = event
+        else:
+            events[i] = event
+    return events, rejected
+
+
+def _empty(
+    events: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], fields: Fields
+) -> dict[int, str]:
+    """Return why events without values are rejected, by their positions."""
+    return {
+        i: "it holds no values"
+        for i, event in enumerate(events)
+        if len(event) <= _FEW and _holds_nothing(event, i, columns, fields)
+    }
+
+
+def _located(
+    rejected: Mapping[int, Rejection], origins: Sequence[str] | None
+) -> Iterator[Rejection]:
+    """Yield rejections whose reasons name where the events came from, if that is known."""
+    for i, rejection in rejected.items():
+        if origins is None:
+            yield rejection
+        else:
+            yield replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
 
 
 def rows_of(frame: pd.DataFrame, fields: Fields, *, offset: Offset = None) -> Batch:
@@ -144,7 +164,7 @@ def _texts(entities: Sequence[Any]) -> tuple[str, ...] | None:
 
 
 def _column(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return the values of a column as JSON has them, times as text; None for what is missing."""
+    """Return the values of a column as JSON has them: times as text, missing values as None."""
     if name not in frame.columns:
         return [None] * len(frame)
     column = frame[name]
@@ -165,7 +185,7 @@ def lines_of(
 ) -> Batch:
     """Return lines of a log as a batch; one that is empty is a Rejection.
 
-    What is not UTF-8 is replaced, what is too long cut.
+    Bytes that are not UTF-8 are replaced; lines that are too long are cut.
     """
     text = [each[:largest].decode("utf-8", errors="replace").rstrip("\r\n") for each in raw]
     times = now(len(text)) if times is None else times
@@ -201,7 +221,7 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"it is no JSON: {error}; expected an object such as {_EXAMPLE}"
+        reason = f"it is not JSON: {error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not isinstance(event, dict):
         kind = _KINDS.get(type(event), "nothing")

@@ -37,7 +37,9 @@ class Tail:
         self.is_copy = False
         self._is_gzipped = path.suffix == ".gz"
         self._path = path
-        self._file = cast("BinaryIO", gzip.open(path)) if self._is_gzipped else path.open("rb", 0)
+        # It stays open until ``close``.
+        file = gzip.open(path) if self._is_gzipped else path.open("rb", 0)  # noqa: SIM115
+        self._file = cast("BinaryIO", file)
         self._format = format
         self._fields = fields
         self._splitter = LineSplitter(fields.largest)

@@ -37,7 +37,7 @@ class EventTimes:
     format: str | None = None
 
     def read(self, values: Sequence[Any]) -> TimeArray:
-        """Return times (n,), datetime64[us] UTC; NaT for what is no time."""
+        """Return times (n,), datetime64[us] UTC; NaT for what is not a time."""
         if all(type(value) is float or type(value) is int for value in values):
             return self._of_numbers(np.asarray(values, dtype=np.float64))
         times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
@@ -65,8 +65,8 @@ class EventTimes:
                 f'fields.time_format, for instance "{style.style}"'
             )
         return (
-            f'its "{field}" is {given}, which is no time; expected ISO 8601, a number since 1970 '
-            "or another usual way, or what fields.time_format states"
+            f'its "{field}" is {given}, which is not a time; expected ISO 8601, a number since '
+            "1970 or another usual way, or what fields.time_format states"
         )
 
     def _of_texts(self, texts: list[str]) -> TimeArray:

@@ -25,13 +25,13 @@ _PACKED = (".bz2", ".xz", ".zst")
 class File(Source):
     """New lines of a file, from where reading stopped, also through rotation and truncation.
 
-    ``format``: "lines" of a log, "json" lines, or "csv" with a header whose quoted values hold no
-    line ends; by default what the name ends with, else lines. ``start``: whether the first
-    reading begins with the "beginning" or the "end" of the file. What was rotated away meanwhile
-    (``name.1``, ``name-20260301``, also gzipped) is read first; a file is known by its inode, its
-    first bytes and those before the place. Of one that is copied and truncated, what was not read
-    yet is read from the copy beside it; what is written between the two is in neither file, and
-    lost to every reader. A line counts once it has its end. It is looked at ``every`` so long.
+    ``format``: "lines" of a log, "json" lines, or "csv" with a header, whose quoted values hold no
+    line ends; by default by the ending of the name, else lines. ``start``: whether the first
+    reading starts at the "beginning" or the "end" of the file. A file that was rotated away
+    (``name.1``, ``name-20260301``, also gzipped) is read first; files are recognised by inode,
+    first bytes and those before the offset. The unread rest of one that is copied and truncated is
+    read from the copy beside it; what is written in between is in neither file, and lost to every
+    reader. A line counts once it is complete. ``every``: seconds between looks.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class File(Source):
     fields: Fields = Fields()
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield new lines; the offset says which file, and how many bytes of it are read."""
+        """Yield new lines; the offset holds which file, and how many bytes of it are read."""
         file = await self._opened(offset)
         try:
             while True:
@@ -53,7 +53,7 @@ class File(Source):
                 if after is None:
                     await asyncio.sleep(self.every)
                     continue
-                # Whoever writes may take a moment to change to the new file.
+                # The writer may take a moment to change to the new file.
                 await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch

@@ -93,7 +93,7 @@ class Folder(Source):
                     name = str(path.relative_to(self.path))
                     found.append((name, (status.st_mtime_ns, status.st_size)))
             except OSError as error:
-                log.warning("%s is passed over: %s", path, error.strerror)
+                log.warning("%s is skipped: %s", path, error.strerror)
         return sorted(found, key=lambda each: (each[1][0], each[0]))
 
     def _parts(self, path: Path, start: int) -> Iterator[Part]:
@@ -159,7 +159,7 @@ def _guessed(path: Path) -> Delivery:
 
 
 def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
-    """Yield the lines of a file, what is beyond ``largest`` bytes of one left out."""
+    """Yield the lines of a file, each cut to ``largest`` bytes."""
     while line := file.readline(largest):
         rest = line
         while rest and not rest.endswith(b"\n"):

@@ -28,7 +28,7 @@ _Devices = Mapping[Any, float]
 
 
 class Host(Source):
-    """The machine itself through psutil, which needs no setting: an event ``every`` so long.
+    """The machine itself, through psutil; needs no settings. ``every``: seconds between events.
 
     Columns: ``cpu_percent``, ``load`` (runnable tasks per core, of the last minute),
     ``memory_percent``, ``processes``, and per second: bytes ``disk_read``, ``disk_written`` and
@@ -36,9 +36,9 @@ class Host(Source):
     ``net_received`` and ``net_sent``, and ``context_switches``. Rates are those of each disk and
     each network interface, summed: one that appears or goes away in between adds nothing, and a
     counter that falls was reset and counts from 0. Slow levels, such as how full a disk is, are
-    left out: they drift beyond what any training has seen. What a system does not tell is 0. The
-    entity is the name of the machine. What happened while it did not run is not known: there is
-    no offset.
+    left out: they drift beyond what any training has seen. What a system does not report is 0. The
+    entity is the name of the machine. There is no offset: what happened while Tocsin did not run
+    is unknown.
     """
 
     ordered: ClassVar[bool] = True
@@ -47,14 +47,14 @@ class Host(Source):
     disk: str = "/"
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield one event at a time, for ever."""
+        """Yield one event at a time, without end."""
         import platform
 
         name = (platform.node() or "host",)
         before = _Sample.of(self.disk)
         due = before.at
         while True:
-            # After a sample that came late the next one is not taken at once.
+            # After a late sample the next one is not taken at once.
             due = max(due + self.every, before.at + _CLOSEST * self.every)
             await asyncio.sleep(due - time.monotonic())
             after = _Sample.of(self.disk)
@@ -68,7 +68,7 @@ class Host(Source):
             yield Batch(pd.DataFrame([row]), clock, entities=name)
 
     def describe(self) -> str:
-        """Return what is watched."""
+        """Return that it is this machine, and how often it is sampled."""
         return f"this machine, every {self.every:g} s"
 
 
@@ -89,7 +89,7 @@ class _Sample:
 
     @classmethod
     def of(cls, disk: str) -> _Sample:
-        """Return what is counted now."""
+        """Return the counters as they are now."""
         times = psutil.cpu_times()._asdict()
         spent = {key: value for key, value in times.items() if not key.startswith("guest")}
         return cls(
@@ -122,7 +122,7 @@ def _growth(before: _Devices, after: _Devices) -> float:
 
 
 def _counters() -> dict[str, _Devices]:
-    """Return the counters of each device, as the system tells them."""
+    """Return the counters of each device, as the system reports them."""
     disks, swap = _disks(), psutil.swap_memory()
     nics = psutil.net_io_counters(pernic=True, nowrap=False) or {}
     return {

@@ -31,12 +31,12 @@ _PATIENCE = 5.0
 class Kafka(Source, Login):
     """Records of ``topics``, each a JSON object or, with ``format: lines``, a line of a log.
 
-    Several processes with one ``group`` and one store share the partitions. Reading goes on from
-    the place in the store, else from the group's, else from the ``start``; the group's place is
-    told to the broker after each commit, so that its lag can be watched. An event without an id is
-    known by its topic, partition, offset and time, one without a time has that of its record. What
-    a topic's retention deleted before it was read is passed over. Records that are compressed by
-    snappy, lz4 or zstd need the package cramjam.
+    Several processes with one ``group`` and one store share the partitions. Reading continues from
+    the offset in the store, else from the group's, else from ``start``; the group's offset is
+    committed to the broker after each commit to the store, so that its lag can be watched. An
+    event without an id is identified by topic, partition, offset and time; one without a time has
+    that of its record. Records that retention deleted before they were read are skipped. Records
+    compressed by snappy, lz4 or zstd need the package cramjam.
     """
 
     servers: tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...] = Field(min_length=1)
@@ -91,7 +91,7 @@ class Kafka(Source, Login):
     async def _explain(self, error: Exception) -> None:
         """Raise ParameterError where no pause can mend an error.
 
-        The client says of each failed connection only that it failed, so one more is tried.
+        The client reports of each failed connection only that it failed, so one more is tried.
         """
         from aiokafka import errors
         from aiokafka.conn import create_conn
@@ -119,7 +119,7 @@ class Kafka(Source, Login):
 
 
 class _Group:
-    """A consumer's part in the group: what it holds, has read, and has yet to tell."""
+    """A consumer's part in the group: what it holds, has read, and has yet to commit."""
 
     def __init__(self, settings: Kafka, offset: Offset) -> None:
         self._settings = settings
@@ -139,7 +139,7 @@ class _Group:
 
         class Listener(ConsumerRebalanceListener):  # type: ignore[misc]
             async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-                await group.tell()
+                await group.commit()
                 group._held.clear()
 
             async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -157,19 +157,19 @@ class _Group:
         self._consumer.subscribe(list(self._settings.topics), listener=Listener())
         try:
             await self._consumer.start()
-        except (KeyError, ValueError) as error:  # so the client takes SCRAM's refusal
+        except (KeyError, ValueError) as error:  # how the client takes a refusal by SCRAM
             raise AuthenticationFailedError("the credentials are refused") from error
 
     async def more(self) -> Batch | None:
-        """Tell the broker what is kept, and return the next records, None if none come soon."""
+        """Commit what is stored, and return the next records, None if none come soon."""
         assert self._consumer is not None  # noqa: S101 - ``join`` comes first
-        await self.tell()
+        await self.commit()
         found = await self._consumer.getmany(timeout_ms=_LOOK)
         records = [record for part in found.values() for record in part]
         return self._batch(records) if records else None
 
-    async def tell(self) -> None:
-        """Tell the broker what is kept; the store knows it in any case."""
+    async def commit(self) -> None:
+        """Commit to the broker what is stored; the store knows it in any case."""
         from aiokafka.errors import KafkaError
 
         kept, self._kept = self._kept, {}
@@ -178,13 +178,15 @@ class _Group:
             try:
                 await asyncio.wait_for(self._consumer.commit(kept), _PATIENCE)
             except (KafkaError, TimeoutError) as error:
-                log.debug("%s: the group's place is not told: %s", self._settings.topics, error)
+                log.debug(
+                    "%s: the group's offset is not committed: %s", self._settings.topics, error
+                )
 
     async def leave(self) -> None:
-        """Tell what is kept, leave the group and disconnect, even from a broker that is away."""
+        """Commit what is stored, leave the group and disconnect, even from a lost broker."""
         consumer = self._consumer
         if consumer is not None:
-            await self.tell()
+            await self.commit()
             self._consumer = None
             with suppress(TimeoutError):
                 await asyncio.wait_for(consumer.stop(), _PATIENCE)

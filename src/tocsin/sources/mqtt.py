@@ -56,7 +56,7 @@ class Mqtt(Source, Login):
     tls: Tls | None = None
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield messages; the broker knows where to go on, so there is no offset."""
+        """Yield messages; the broker keeps the position, so there is no offset."""
         try:
             from aiomqtt import MqttError
         except ImportError as error:
@@ -115,7 +115,7 @@ class Mqtt(Source, Login):
 
 
 class _Session:
-    """One connection: what came by it, and what is not acknowledged yet."""
+    """One connection: what it received, and what is not acknowledged yet."""
 
     def __init__(self, settings: Mqtt) -> None:
         self._settings = settings
@@ -123,7 +123,7 @@ class _Session:
         self._unkept = 0
 
         class Inbox(asyncio.Queue["Message"]):
-            """Bounded: the broker holds messages of QoS 1 back, but none of QoS 0."""
+            """Bounded: the broker holds back messages of QoS 1, but not those of QoS 0."""
 
             def put_nowait(self, item: Message) -> None:
                 if item.qos or self.qsize() < _WAITING:
@@ -143,7 +143,7 @@ class _Session:
                 options = SubscribeOptions(qos=1, retainHandling=once)
                 (code,) = await self.client.subscribe(topic, options=options)
             except ValueError as error:
-                raise ParameterError(f'"{topic}" is no MQTT topic: {error}.') from error
+                raise ParameterError(f'"{topic}" is not an MQTT topic: {error}.') from error
             if (code if isinstance(code, int) else code.value) >= 128:
                 raise ParameterError(f'{self._settings.describe()}: "{topic}" is refused: {code}.')
 
@@ -155,7 +155,7 @@ class _Session:
         return self._batch(messages)
 
     async def drain(self) -> None:
-        """Wait a little for what is on its way into the store, so that it does not come again."""
+        """Wait a little for events on their way into the store, so that they do not come again."""
         from aiomqtt import MqttError
 
         with suppress(TimeoutError, MqttError):

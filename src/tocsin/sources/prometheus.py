@@ -41,12 +41,12 @@ _Values = dict[tuple[float, str], dict[str, float]]
 class Prometheus(Source, Login):
     """The results of PromQL ``queries``, by column, at every multiple of ``every``.
 
-    An event is what all queries say of an entity at a time. ``entity`` names the labels that tell
-    entities apart; without, there is one, and each query gives one series. A value that is not
-    there, not a number, or infinite is missing, and an entity without any value has no event. A
-    time is asked for once it is past by ``delay``; where a query fails, all are asked again. The
-    first reading begins ``history`` back, and later ones where the last one stopped. Warnings of
-    the server, as of partial data, are logged, and its data is taken.
+    An event holds the results of all queries for an entity at a time. ``entity`` names the labels
+    that identify an entity; without it there is one, and each query returns one series. A value
+    that is absent, not a number or infinite is missing, and an entity without any value has no
+    event. A time is queried once it is past by ``delay``; where a query fails, all are repeated.
+    The first reading starts ``history`` back, later ones where the last one stopped. Warnings of
+    the server, such as of partial data, are logged, and its data is used.
     """
 
     ordered: ClassVar[bool] = True
@@ -147,16 +147,16 @@ class Prometheus(Source, Login):
                     "fewer series, or raise largest."
                 )
             if time.monotonic() > until:
-                raise TimeoutError(f"the answer takes longer than {self.timeout:g} s")
+                raise TimeoutError(f"no complete answer within {self.timeout:g} s")
         return b"".join(parts)
 
     def _refuse(self, error: HTTPError) -> NoReturn:
         """Raise what an answer other than 200 means."""
         try:
-            told = msgspec.json.decode(error.read(_CHUNK), type=_Answer).error
+            reported = msgspec.json.decode(error.read(_CHUNK), type=_Answer).error
         except (msgspec.DecodeError, UnicodeDecodeError, OSError, HTTPException):
-            told = str(error.reason)
-        reason = f"HTTP {error.code}, {told}"
+            reported = str(error.reason)
+        reason = f"HTTP {error.code}, {reported}"
         if error.code in _LATER:
             raise ConnectionError(f"{reason}.") from error
         if error.code in (401, 403):
@@ -214,4 +214,4 @@ def _decoded(raw: bytes) -> _Answer:
     try:
         return msgspec.json.decode(raw, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConnectionError(f"its answer is none of Prometheus: {error}.") from error
+        raise ConnectionError(f"its answer is not one of Prometheus: {error}.") from error

@@ -41,11 +41,11 @@ class Redis(Source, Login):
     """Entries of ``streams`` at a ``url`` such as redis://host:6379/0, or rediss:// for TLS.
 
     Several consumers of one ``group`` share the entries; each needs a name of its own, by default
-    the machine's. An entry is acknowledged once it is kept; what a consumer that is gone has left
-    is taken over ``claim_after`` so long. An event is the entry's own fields, numbers as such, or
-    what its ``field`` holds: a JSON object, or with ``format: lines`` a line of a log. An event
-    without an id is known by its stream and entry, one without a time has that of its entry.
-    A group that is not there begins at the place in the store, else at the ``start``.
+    the machine's. An entry is acknowledged once it is stored; entries that a lost consumer left
+    are taken over ``claim_after`` this time. An event is the entry's own fields, numbers as such,
+    or what its ``field`` holds: a JSON object, or with ``format: lines`` a line of a log. An event
+    without an id is identified by stream and entry; one without a time has that of its entry. A
+    new group starts at the offset in the store, else at ``start``.
     """
 
     url: PlainUrl = Field("redis://127.0.0.1:6379/0", pattern=r"^rediss?://")
@@ -101,7 +101,7 @@ class Redis(Source, Login):
 
         more: dict[str, Any] = {}
         if self.tls is not None:
-            self.tls.context()  # tells of a file that cannot be used
+            self.tls.context()  # raises for a file that cannot be used
             found = {
                 "ssl_ca_certs": self.tls.ca,
                 "ssl_certfile": self.tls.certificate,
@@ -169,7 +169,7 @@ class _Reader:
         self._left = dict.fromkeys(self._settings.streams, "0")
 
     async def more(self) -> Batch | None:
-        """Acknowledge what is kept, and return the next entries, None if none come soon."""
+        """Acknowledge what is stored, and return the next entries, None if none come soon."""
         await self._tell()
         if self._left:
             return self._batch(await self._leftover())
@@ -183,7 +183,7 @@ class _Reader:
         return self._batch(entries)
 
     async def close(self) -> None:
-        """Acknowledge what is kept, and disconnect, even from a server that is away."""
+        """Acknowledge what is stored, and disconnect, even from a lost server."""
         from redis.exceptions import RedisError
 
         if self._client is not None:
@@ -195,7 +195,7 @@ class _Reader:
 
     async def _tell(self) -> None:
         assert self._client is not None  # noqa: S101 - ``open`` comes first
-        # What is not told is still pending: it comes again, and is known then.
+        # What is not acknowledged stays pending: it comes again, and is recognised then.
         kept, self._kept = self._kept, {}
         for stream, ids in kept.items():
             await self._client.xack(stream, self._settings.group, *ids)
@@ -265,7 +265,7 @@ def _text(raw: bytes) -> str:
 
 
 def _value(raw: bytes) -> Any:
-    """Return a number for what is written like one, else the text."""
+    """Return a number for a text that is written like one, else the text."""
     if len(raw) < 64:
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             number = msgspec.json.decode(raw)

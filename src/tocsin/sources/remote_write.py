@@ -37,12 +37,12 @@ _Pushed = tuple[_Values, threading.Event]
 class RemoteWrite(ListeningSource):
     """An HTTP server that Prometheus writes to: ``remote_write: [{url: http://HOST:PORT/}]``.
 
-    An event is what one request says of an entity at a time, in the columns ``metrics``; what it
-    does not say of them, and stale markers, are missing, and other metrics are left out.
-    ``entity`` names the labels that tell entities apart. A request is answered once its samples
-    are kept, with 204; one that cannot wait any longer is answered 503, upon which Prometheus
-    sends it again. Events are known by entity and time, so none counts twice. A ``token`` is
-    asked for as ``Authorization: Bearer``; beyond one machine put a TLS proxy before it.
+    An event holds what one request states about an entity at a time, in the columns ``metrics``;
+    absent ones and stale markers are missing values, and other metrics are left out. ``entity``
+    names the labels that identify an entity. A request is answered with 204 once its samples are
+    stored; one that can wait no longer is answered with 503, upon which Prometheus sends it
+    again. Events are identified by entity and time, so none counts twice. A ``token`` is required
+    as ``Authorization: Bearer``; beyond one machine put a TLS proxy in front.
 
     Prometheus Remote-Write 1.0 (snappy, protobuf); needs the package cramjam.
     """
@@ -55,16 +55,16 @@ class RemoteWrite(ListeningSource):
     timeout: Duration = Field(30.0, gt=0)
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield what is written, as it comes."""
+        """Yield samples as they are written."""
         try:
-            import cramjam  # noqa: F401 - so that it is missed before the first request
+            import cramjam  # noqa: F401 - so that a missing package is noticed before the first request
         except ImportError as error:
             raise MissingExtra("cramjam", extra="prometheus") from error
         pushed: asyncio.Queue[_Pushed] = asyncio.Queue(_WAITING)
         try:
             server = _Server(self, pushed, asyncio.get_running_loop())
         except OSError as error:
-            raise self.taken(error) from error
+            raise self.unusable(error) from error
         threading.Thread(target=server.serve_forever, daemon=True).start()
         log.info("listening for remote writes on %s:%d", *server.server_address[:2])
         try:
@@ -109,7 +109,7 @@ class RemoteWrite(ListeningSource):
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves each connection in a thread of its own, so many at once."""
+    """Serves each connection in a thread of its own, up to ``connections`` at once."""
 
     daemon_threads = True
 
@@ -151,12 +151,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60.0
 
     def handle_one_request(self) -> None:
-        """Read one request; a client that idles or takes too long over its headers is let go."""
+        """Read one request; disconnect a client that idles or takes too long over its headers."""
         with self._deadline() as self._headers:
             super().handle_one_request()
 
     def do_POST(self) -> None:
-        """Take a request: 204 once it is kept, 4xx for what is wrong, 503 for "again"."""
+        """Answer a request: 204 once it is stored, 4xx for a mistake, 503 for "try again"."""
         self._headers.cancel()
         settings = self.server.settings
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @contextmanager
     def _deadline(self) -> Iterator[threading.Timer]:
-        """End the connection unless what is within is done in time, however it is dripped in."""
+        """End the connection unless the block ends in time, however slowly data drips in."""
 
         def hang_up() -> None:
             with suppress(OSError):
@@ -233,7 +233,7 @@ def _decompressed(body: bytes, largest: int) -> bytes:
             raise InputError(f"the request unpacks to {length:,} bytes; at most {largest:,} are.")
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError as error:
-        raise InputError(f"the request is no snappy block: {error}.") from error
+        raise InputError(f"the request is not a snappy block: {error}.") from error
 
 
 def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
@@ -249,7 +249,7 @@ def _label(message: bytes) -> tuple[str, str]:
 
 
 def _sample(message: bytes) -> tuple[int, float]:
-    """Return milliseconds since 1970 and a value; protobuf leaves out what is 0."""
+    """Return milliseconds since 1970 and a value; protobuf leaves out zeros."""
     value, at = 0.0, 0
     for number, kind, raw in _parts(message):
         if (number, kind) == (1, _FIXED64):
@@ -275,7 +275,7 @@ def _parts(message: bytes) -> Iterator[tuple[int, int, bytes]]:
         if kind == _BYTES:
             size, at = _varint(message, at)
         if size < 0 or at + size > len(message):
-            raise InputError("the request is no remote write: its protobuf is broken.")
+            raise InputError("the request is not a remote write: its protobuf is broken.")
         yield key >> 3, kind, message[at : at + size]
         at += size
 
@@ -290,4 +290,4 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value & (2**64 - 1), at
-    raise InputError("the request is no remote write: a number in it does not end.")
+    raise InputError("the request is not a remote write: a number in it does not end.")

@@ -26,19 +26,19 @@ _HTTP = re.compile(rb"[A-Z]{3,7} \S+ HTTP/\d")
 
 
 class _Client:
-    """A client, and how many of its lines are kept."""
+    """A client, and how many of its lines are stored."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         self.kept = 0
 
-    def tell(self, n: int) -> None:
-        """Tell the client that so many more of its lines are kept; it may have left."""
+    def confirm(self, n: int) -> None:
+        """Tell the client that N more of its lines are stored; it may have left."""
         self.kept += n
         if self.writer.is_closing():
             return
         if self.writer.transport.get_write_buffer_size() > _CHUNK:
-            self.writer.close()  # it does not listen, and must not hold up the others
+            self.writer.close()  # it does not read, and must not delay the others
         with suppress(OSError):
             self.writer.write(b'{"kept": %d}\n' % self.kept)
 
@@ -47,19 +47,19 @@ _Pushed = tuple[list[bytes], _Client]
 
 
 class Socket(ListeningSource):
-    """A TCP server for JSON objects, one a line; port 0 takes a free one, told in the log.
+    """A TCP server for JSON objects, one per line; port 0 takes a free one, which is logged.
 
     After each commit a client is sent ``{"kept": n}``, how many of its lines are in the store or
     in quarantine by then; a client that sends its events again after a lost connection gives each
     an ``id``, so that none counts twice. With a ``token`` the first line is ``{"token": "…"}``.
-    A client that is faster than the monitor is held up. There is no encryption: beyond one
-    machine put a TLS proxy before it.
+    A client that is faster than the monitor has to wait. There is no encryption: beyond one
+    machine put a TLS proxy in front.
     """
 
     fields: Fields = Fields()
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
-        """Yield what clients send, as it comes."""
+        """Yield the events that clients send, as they come."""
         pushed: asyncio.Queue[_Pushed] = asyncio.Queue(_WAITING)
 
         serving: set[asyncio.Task[None]] = set()
@@ -80,7 +80,7 @@ class Socket(ListeningSource):
                 group = [await pushed.get()]
                 while sum(len(lines) for lines, _ in group) < _MOST and not pushed.empty():
                     group.append(pushed.get_nowait())
-                # A batch a client: one that sends no ids takes none from the others.
+                # One batch per client: one that sends no ids takes none from the others.
                 for client in dict.fromkeys(client for _, client in group):
                     lines = [line for lines, its in group if its is client for line in lines]
                     yield self._batch(lines, client)
@@ -139,7 +139,7 @@ class Socket(ListeningSource):
     def _refusal(self, data: bytes) -> bytes | None:
         """Return why a client that begins so is not served, None for one that is."""
         if _HTTP.match(data):
-            return b"this is no HTTP server; send JSON objects, one per line"
+            return b"this is not an HTTP server; send JSON objects, one per line"
         if self.token is not None and not self._permits(data.partition(b"\n")[0]):
             return b'the first line is no {\\"token\\": ...} known here'
         return None
@@ -153,6 +153,6 @@ class Socket(ListeningSource):
 
     def _batch(self, lines: list[bytes], client: _Client) -> Batch:
         async def acknowledge() -> None:
-            client.tell(len(lines))
+            client.confirm(len(lines))
 
         return batch_of(lines, self.fields, acknowledge=acknowledge)

@@ -37,12 +37,12 @@ class Sql(Source):
 
     ``watermark``: a column that only grows from row to row, such as a serial number or the time
     of insertion; where several rows can share a value, ``tie`` names a column that is unique among
-    those, by default the table's key. Where neither is there, rows of one value are read at once,
-    however many, and come again after a crash in their midst. A row that is added later with a
-    smaller watermark, or without a tie the same, is never seen: a time of insertion is only safe
-    where no transaction stays open for long. A row whose watermark is infinite or no number is
-    quarantined, once in each run. ``url`` may hold no password where
-    ``password`` gives it. Rows are looked for ``every`` so long, ``most`` at a time.
+    those, by default the table's key. Where there is neither, rows of one value are read at once,
+    however many, and come again after a crash in between. A row that is added later with a smaller
+    watermark, or without a tie the same one, is never seen: a time of insertion is safe only where
+    no transaction stays open for long. A row whose watermark is infinite or not a number is
+    quarantined, once per run. ``url`` must not hold a password where ``password`` gives it.
+    ``every``: seconds between queries, for ``most`` rows each.
     """
 
     url: str
@@ -295,7 +295,7 @@ def _mark(value: Any) -> Any:
 
 
 def _value(mark: Any) -> Any:
-    """Return a watermark as the database takes it."""
+    """Return a watermark as the database expects it."""
     if not isinstance(mark, dict):
         return mark
     ((kind, text),) = mark.items()

@@ -26,7 +26,7 @@ _HOST = re.compile(
 )
 _MOST = 1_000
 _WAITING = 20_000
-_BUFFER = 4_194_304  # bytes that the system keeps, if it allows so many
+_BUFFER = 4_194_304  # bytes that the system buffers, if it allows that many
 
 _Message = tuple[bytes, str]
 
@@ -34,14 +34,14 @@ _Message = tuple[bytes, str]
 class Syslog(ListeningSource):
     """A server for RFC 3164 and RFC 5424 messages, by UDP and TCP at one port.
 
-    An event is the message as a line, as it would stand in a file that keeps priorities, so that
-    models of logs read its level, host and structured data. By TCP a message is counted (RFC 6587)
-    or ends with a line feed or NUL, each by itself; a counted one may hold several lines. The
-    entity is the ``host`` that the message names, or the address of the ``sender``, also where it
-    names none; the time is that of arrival. Syslog knows no acknowledgement: by UDP, messages that
-    come faster than they are kept are dropped, and counted in quarantine unless the system dropped
-    them before; by TCP the sender is held up, and what is on the way at a crash is lost. It knows
-    no token either: beyond the loopback name the networks that may send in ``allow``.
+    An event is the message as a line, as in a file that keeps priorities, so that models of logs
+    read its level, host and structured data. By TCP each message is counted (RFC 6587) or ends
+    with a line feed or NUL; a counted one may hold several lines. The entity is the ``host`` that
+    the message names, or else the address of the ``sender``; the time is that of arrival. Syslog
+    has no acknowledgement: by UDP, messages that come faster than they are stored are dropped, and
+    counted in quarantine unless the system dropped them before; by TCP the sender has to wait, and
+    messages on the way at a crash are lost. It has no token either: beyond the loopback interface,
+    ``allow`` names the networks that may send.
     """
 
     allow: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class Syslog(ListeningSource):
             transport, _ = await loop.create_datagram_endpoint(lambda: inbox, (host, port))
         except OSError as error:
             server.close()
-            raise self.taken(error) from error
+            raise self.unusable(error) from error
         udp = transport.get_extra_info("socket")
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         log.info("listening for syslog on %s:%d", host, port)
@@ -103,8 +103,8 @@ class Syslog(ListeningSource):
         batch = lines_of([message for message, _ in group], self.largest, entities=entities)
         if not dropped:
             return batch
-        told = Rejection("dropped", f"{dropped:,} messages came faster than they were kept", "")
-        return replace(batch, rejected=(*batch.rejected, told))
+        lost = Rejection("dropped", f"{dropped:,} messages came faster than they were kept", "")
+        return replace(batch, rejected=(*batch.rejected, lost))
 
     def _entity(self, message: bytes, sender: str) -> str:
         named = _HOST.match(message) if self.entity == "host" else None

@@ -44,8 +44,9 @@ class ImageClassifier(ImageDetector):
     images, by the mean of the networks; ``predict_probability`` is the probability. ``parts`` are
     class activation maps: the log odds of cells of 32 × 32 pixels, whose mean is the score. A
     training image's score comes from the network that has not seen it; of a class with one image
-    the scores are too good. ``encoder`` is "efficientnet_lite0", "…1" or "…2"; ``device`` "auto",
-    "cuda", "mps" or "cpu". A saved detector needs neither torch nor the encoder's package.
+    the scores are too good. ``encoder``: a registered one that offers its stages, such as
+    "efficientnet_lite0", "…1" or "…2"; ``device``: "auto", "cuda", "mps" or "cpu". A saved
+    detector needs neither torch nor the encoder's package.
 
     Raises InputError when y has one class only, ParameterError for settings that cannot work,
     TrainingFailed when the loss is not finite, MissingExtra and ModelFolderError for an encoder
