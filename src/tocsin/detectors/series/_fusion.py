@@ -53,7 +53,7 @@ class FusedViews(SeriesDetector):
     ends_: Annotated[IntArray, Shape("stretches"), Within(1, "n", rising=True)]
     period_: Annotated[int, Within(1, "n")]
     scales_: Annotated[FloatArray, Shape("views", 2)]
-    limits_: Annotated[FloatArray, Shape("signs", "judged"), Within(0, inf)]
+    limits_: Annotated[FloatArray, Shape("signs", "judged", empty=True), Within(0, inf)]
     usual_: Annotated[FloatArray, Shape(2)]
     beyond_: Annotated[FloatArray, Shape("n")]
     channel_: Annotated[IntArray, Shape("n"), Within(0, "d-1")]

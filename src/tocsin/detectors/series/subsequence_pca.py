@@ -42,7 +42,7 @@ class SubsequencePca(SubsequenceDetector):
         also_known_as=("Sub-PCA",),
     )
 
-    components_: Annotated[FloatArray, Shape("kept_components", "cells")]
+    components_: Annotated[FloatArray, Shape("kept_components", "cells", empty=True)]
     middle_: Annotated[FloatArray, Shape("cells")]
 
     def __init__(
