@@ -12,7 +12,7 @@ import pytest
 from support.collecting import Monitored, collect, read, rows, taken
 from support.servers import HOST, Server, tansu
 from tocsin.errors import ParameterError
-from tocsin.sources.kafka import Kafka
+from tocsin.sources.kafka import Kafka, _Group
 from tocsin.types import Batch
 
 pytest.importorskip("aiokafka")
@@ -130,6 +130,63 @@ def found_twice(broker: Server) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+class Record:
+    """A record as the client gives it."""
+
+    topic, partition = "t", 0
+
+    def __init__(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        self.offset, self.key, self.value = offset, key, value
+        self.timestamp = 1_700_000_000_000 + offset
+
+
+RECORDS = [
+    Record(0, b"pump1", b'{"n": 1}'),
+    Record(1, b"pump2", b'{"n": 2, "entity": "own"}'),
+    Record(2, None, b"3"),
+    Record(3, b"gone", None),
+    Record(4, b"pump1", b"{"),
+]
+
+
+def decoded(**settings: Any) -> Batch:
+    """What becomes of the records; no broker is needed for that."""
+    kafka = Kafka(servers=("h:1",), topics=("t",), group="g", **settings)
+    return _Group(kafka, None)._decoded(RECORDS, {"t/0": 5}, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "entities", "columns"),
+    [
+        (None, ("", "own", ""), None),
+        ("entity", ("pump1", "own", ""), None),
+        ("machine_key", ("", "own", ""), ["pump1", "pump2", ""]),
+    ],
+)
+def test_keys_are_entities_or_a_column_where_asked(
+    key: str | None, entities: tuple[str, ...], columns: list[str | None] | None
+) -> None:
+    batch = decoded(key_as=key)
+    assert batch.entities == entities
+    assert columns is None or batch.frame["machine_key"].fillna("").tolist() == columns
+    assert [row.get("n") or row["value"] for row in batch.frame.to_dict("records")][:2] == [1, 2]
+    assert batch.frame["value"].tolist()[2] == 3
+
+
+def test_tombstones_are_counted_and_no_events() -> None:
+    batch = decoded()
+    assert len(batch) == 3
+    kinds = {rejection.kind: rejection for rejection in batch.rejected}
+    assert kinds["empty"].raw == "gone"
+    assert kinds["empty"].reason.endswith("; from offset 3 of t/0")
+    assert kinds["malformed"].reason.endswith("; from offset 4 of t/0")
+    lines = decoded(format="lines", key_as="entity")
+    assert lines.frame["line"].tolist() == ['{"n": 1}', '{"n": 2, "entity": "own"}', "3", "{"]
+    assert lines.entities == ("pump1", "pump2", "", "pump1")
+    with pytest.raises(ValueError, match="key_as: entity"):
+        decoded(format="lines", key_as="machine")
+
+
 def test_goes_on_from_the_offset_that_was_kept(found_twice: dict[str, Any]) -> None:
     first, rest = found_twice["resume"]
     assert sum(first[-1].offset.values()) == taken(first) < 2_500

@@ -104,7 +104,29 @@ def test_numbers_objects_and_what_is_refused(broker: Server) -> None:
     kinds = [rejection.kind for batch in batches for rejection in batch.rejected]
     assert [row["value"] for row in rows(batches)] == [21.5, 2]
     assert [e for batch in batches for e in batch.entities or ()] == ["mixed/b/c", "pump"]
-    assert sorted(kinds) == ["malformed"] * 6 + ["oversized"]
+    assert sorted(kinds) == ["empty"] + ["malformed"] * 5 + ["oversized"]
+    reasons = [rejection.reason for batch in batches for rejection in batch.rejected]
+    assert all(reason.endswith("; from the topic mixed/a") for reason in reasons)
+
+
+def test_the_topic_may_be_a_column(broker: Server) -> None:
+    """``topic_as: topic``: models tell temperatures from pressures."""
+    listening = source(broker, "hall/#", topic_as="topic")
+    send(broker, "hall/start", [b"1"], retain=True)
+    read(listening, 1)
+    send(broker, "hall/temp", [b"21.5", b'{"value": 2, "sensor": "north"}'])
+    send(broker, "hall/pressure", [b"990"])
+    batches = read(listening, 3)
+    assert rows(batches) == [
+        {"value": 21.5, "topic": "hall/temp"},
+        {"value": 2, "topic": "hall/temp"},
+        {"value": 990, "topic": "hall/pressure"},
+    ]
+    assert [e for batch in batches for e in batch.entities or ("",) * len(batch)] == [
+        "",
+        "north",
+        "",
+    ]
 
 
 def test_a_retained_message_counts_once(broker: Server) -> None:

@@ -54,13 +54,13 @@ class Batching(Settings):
 class Monitor(Settings):
     """What is watched: where events come from, the model that scores them, and its alarms.
 
-    ``late``: events older than the newest one by more than this are quarantined, ``future``: as
-    are those ahead of the clock by more than this; None for no limit. ``no_data``: silence for
-    this long raises an alarm; by default after two intervals, at least 10 s, of a source that
-    samples, and never for others. ``queue``: batches that may wait before the source has to.
-    ``context``: events before a batch that a model of series looks back on. ``model_key``: the key
-    that the model's folder must be signed with, 16 characters or more; models trained here are
-    signed with it.
+    ``late``: events older than the newest one of their entity by more than this are quarantined,
+    ``future``: as are those ahead of the clock by more than this; None for no limit. ``no_data``:
+    silence for this long raises an alarm; by default after two intervals, at least 10 s, of a
+    source that samples, and never for others. ``queue``: batches that may wait before the source
+    has to. ``context``: events before a batch that a model of series looks back on. ``model_key``:
+    the key that the model's folder must be signed with, 16 characters or more; models trained here
+    are signed with it.
     """
 
     source: SerializeAsAny[Source]

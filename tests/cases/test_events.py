@@ -149,6 +149,8 @@ def test_local_times_are_read_in_their_zone(zone: str, form: str) -> None:
         text = moment.astimezone(own).strftime(NAIVE[form])
         written = [text, moment.isoformat(), moment.timestamp(), moment.isoformat()[:-6] + "Z"]
         written += [int(text)] if text.isdigit() else []
+        written += [{"sec": int(moment.timestamp()), "nanosec": 0}, {"$date": moment.isoformat()}]
+        written += [{"$date": {"$numberLong": str(int(moment.timestamp() * 1e3))}}]
         batch = events(*({"time": each, "v": 1} for each in written), time_zone=zone)
         assert set(batch.times.tolist()) == {moment.replace(tzinfo=None)}, written
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from tocsin.types import Alarm, Batch, BatchDecision, BoolArray, Rejection, Reje
 
 EARLIEST, LATEST = np.datetime64("1900-01-01", "us"), np.datetime64("2200-01-01", "us")
 """Events of other times are malformed: no clock shows them, and few stores can hold them."""
+_MOST_ENTITIES = 100_000
 
 
 @dataclass
@@ -67,24 +68,58 @@ def drop_known(prepared: PreparedBatch, known: Callable[[Sequence[str]], set[str
     prepared.batch = chosen(prepared.batch, fresh)
 
 
+class NewestTimes:
+    """The newest event time of each entity, beside which its older events are late.
+
+    Entities beyond 100,000 are forgotten, those first that were not heard of for longest.
+    """
+
+    def __init__(self, batches: Iterable[Batch] = ()) -> None:
+        self._newest: dict[str, int] = {}
+        for batch in batches:
+            self.late(batch, 0)
+
+    def late(self, batch: Batch, limit: int) -> BoolArray:
+        """Return which events (n,) are older than their entity's newest by more than ``limit`` µs.
+
+        From now on the newest are those of this batch, where they are newer.
+        """
+        newest = self._newest
+        late = np.zeros(len(batch), dtype=np.bool_)
+        times = batch.times.astype("datetime64[us]").astype(np.int64).tolist()
+        entities = batch.entities if batch.entities is not None else ("",) * len(batch)
+        for i, (entity, time) in enumerate(zip(entities, times, strict=True)):
+            last = newest.pop(entity, time)
+            late[i] = time < last - limit
+            newest[entity] = max(last, time)
+        while len(newest) > _MOST_ENTITIES:
+            del newest[next(iter(newest))]
+        return late
+
+
 def reject_by_time(
     prepared: PreparedBatch,
     settings: config.Monitor,
-    newest: np.datetime64,
+    newest: NewestTimes,
     now: datetime | None,
 ) -> None:
     """Reject events that are too old, too far ahead of the clock, or of no time at all.
 
-    ``newest``: the newest event time so far. ``now``: the clock, None for history.
+    ``now``: the clock, None for history.
     """
     prepared.reject(np.isnat(prepared.batch.times), "malformed", "the event has no time")
     outside = (prepared.batch.times < EARLIEST) | (prepared.batch.times >= LATEST)
     prepared.reject(outside, "malformed", "its time lies outside 1900 to 2200")
     if now is not None and settings.future is not None:
         limit = as_datetime64(now + timedelta(seconds=settings.future))
-        prepared.reject(prepared.batch.times > limit, "future", "its time is ahead of the clock")
+        reason = (
+            f"its time is ahead of the clock by more than {settings.future:g} s; state "
+            "fields.time_zone of the source if it is a local time, else set the sender's clock"
+        )
+        prepared.reject(prepared.batch.times > limit, "future", reason)
     if settings.late is not None and len(prepared.batch):
-        micros = np.concatenate(([newest], prepared.batch.times)).astype(np.int64)
-        before = np.maximum.accumulate(micros)[:-1]
-        late = micros[1:] < before - int(settings.late * 1e6)
-        prepared.reject(late, "late", "it is too much older than the newest event")
+        late = newest.late(prepared.batch, int(settings.late * 1e6))
+        reason = (
+            f"it is older than its entity's newest event by more than late, {settings.late:g} s"
+        )
+        prepared.reject(late, "late", reason)

@@ -20,14 +20,14 @@ from tocsin.alarms.routing import Router
 from tocsin.alarms.storm import StormControl
 from tocsin.alarms.tracks import as_time
 from tocsin.errors import NotAllowed, StoreUnavailable
-from tocsin.monitor.admission import PreparedBatch, drop_known, reject_by_time
+from tocsin.monitor.admission import NewestTimes, PreparedBatch, drop_known, reject_by_time
 from tocsin.monitor.batches import bounded, nothing, plain, typed
 from tocsin.monitor.health import Health
 from tocsin.monitor.judging import judge
 from tocsin.monitor.models import scorer_class
 from tocsin.monitor.notifications import enqueue_notifications
 from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
-from tocsin.monitor.reading import read_context
+from tocsin.monitor.reading import read_context, read_store
 from tocsin.monitor.scorers import Description, Scorer
 from tocsin.monitor.stores import Stores
 from tocsin.types import Alarm, Batch, BatchDecision
@@ -41,6 +41,7 @@ _FEWEST_MOVED = 20
 """Fewer events can lie elsewhere by chance."""
 
 _STORM, _PROGRESS = "storm", "progress"
+_RECENT = 20_000  # stored events whose times are remembered at a start
 
 
 class _Rehearsed(Exception):
@@ -84,7 +85,9 @@ class EventProcessor:
         )
         self.storm = StormControl(name, self._storm_settings, alarms.labels)
         self.health = Health(name, alarms.labels, self.stores.alarms.open(name))
-        self._newest = np.datetime64(0, "us")
+        self._newest = NewestTimes()
+        if self.settings.late is not None:
+            self._newest = NewestTimes(read_store(self.stores, name, newest=_RECENT))
         self._commit: str | None = None
         self._storm: dict[str, Any] | None = None
         states = self.stores.alarms.states(name)
@@ -94,7 +97,6 @@ class EventProcessor:
         if _PROGRESS in states:
             progress = states[_PROGRESS]
             self._commit = progress["commit"]
-            self._newest = np.datetime64(progress["newest"], "us")
             self.health.restore(progress["health"])
 
     def use_model(self, scorer: Scorer) -> None:
@@ -152,7 +154,6 @@ class EventProcessor:
         if scorer is not None and len(prepared.batch):
             self._score(prepared, scorer)
         if len(prepared.batch):
-            self._newest = max(self._newest, prepared.batch.times.max())
             prepared.states = self.episodes.state()
             if (storm := self.storm.state()) != self._storm:
                 self._storm = prepared.states[_STORM] = storm
@@ -267,8 +268,7 @@ class EventProcessor:
         return alarms
 
     def _progress(self, prepared: PreparedBatch) -> dict[str, Any]:
-        newest = int(self._newest.astype(np.int64))
-        return {"commit": prepared.commit, "newest": newest, "health": self.health.state()}
+        return {"commit": prepared.commit, "health": self.health.state()}
 
     def _is_next_commit(self, c: Connection, prepared: PreparedBatch) -> bool:
         """Return whether a batch is next: False if it is stored already and its answer was lost."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing
 from datetime import datetime
 from typing import cast
 
@@ -19,9 +18,10 @@ from tocsin.progress import report
 from tocsin.types import Batch
 
 MOST_READ = 200_000
-"""Events at most that are read at once, the newest ones of a store, the first of a source."""
+"""Events at most that a model learns from, unless training.after asks for more."""
 
 _LONGEST_WAIT, _PAUSE, _ENOUGH = 30.0, 1.0, 10.0
+_FEW = 100
 
 
 def read_store(
@@ -46,12 +46,48 @@ def read_context(stores: Stores, name: str, context: int) -> list[Batch]:
     return list(read_store(stores, name, newest=min(context * len(entities), MOST_READ)))
 
 
-def read_source(monitor: config.Monitor) -> list[Batch]:
-    """Return the first events of a source, those that it gives without a pause or within seconds.
+def read_source(
+    monitor: config.Monitor, *, most: int | None = None, enough: int = 0
+) -> Iterator[Batch]:
+    """Yield the events of a source from its beginning, at most so many, None for no limit.
 
-    Raises InputError for a source that cannot be read.
+    A live source ends when it has caught up: after a pause of a second, or 10 seconds spent on
+    waiting for few events once there are ``enough``. Raises InputError for a source that cannot
+    be read.
     """
-    return asyncio.run(_first_batches(monitor))
+    with asyncio.Runner() as runner:
+        batches = cast("AsyncGenerator[Batch, None]", monitor.source.read(None))
+        n, waited = 0, 0.0
+        try:
+            while (most is None or n < most) and (waited < _ENOUGH or n < enough):
+                started = time.monotonic()
+                batch = runner.run(_next(batches, monitor, _PAUSE if n else _LONGEST_WAIT))
+                if batch is None:
+                    return
+                if monitor.source.live and len(batch) < _FEW:
+                    waited += time.monotonic() - started
+                n += len(batch)
+                if most is not None:
+                    report("reading", n, most)
+                yield batch
+        finally:
+            runner.run(batches.aclose())
+
+
+async def _next(
+    batches: AsyncGenerator[Batch, None], monitor: config.Monitor, patience: float
+) -> Batch | None:
+    """Return the next batch, None where none comes in time. Raises InputError."""
+    try:
+        async with asyncio.timeout(patience):
+            return await anext(batches)
+    except (StopAsyncIteration, TimeoutError):
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{monitor.source.describe()} cannot be read: {error}. If `tocsin up` reads "
+            "it, wait until there are enough events in the store."
+        ) from error
 
 
 def within(
@@ -65,29 +101,3 @@ def within(
         if until is not None:
             wanted &= batch.times < as_datetime64(until)
         yield chosen(batch, wanted)
-
-
-async def _first_batches(monitor: config.Monitor) -> list[Batch]:
-    found: list[Batch] = []
-    n, started = 0, time.monotonic()
-    batches = cast("AsyncGenerator[Batch, None]", monitor.source.read(None))
-    async with aclosing(batches):
-        while n < MOST_READ:
-            # A live source never ends: once there is enough to train on, no longer than that.
-            long = time.monotonic() - started > _ENOUGH
-            if long and monitor.source.live and n >= monitor.training.after:
-                break
-            try:
-                async with asyncio.timeout(_PAUSE if n else _LONGEST_WAIT):
-                    batch = await anext(batches)
-            except (StopAsyncIteration, TimeoutError):
-                break
-            except OSError as error:
-                raise InputError(
-                    f"{monitor.source.describe()} cannot be read: {error}. If `tocsin up` reads "
-                    "it, wait until there are enough events in the store."
-                ) from error
-            found.append(batch)
-            n += len(batch)
-            report("reading", n, MOST_READ)
-    return found

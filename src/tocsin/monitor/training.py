@@ -45,9 +45,11 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     training = monitor.training
     pipeline = untrained(monitor)
     with Stores.opened(settings.store) as stores:
-        batches = list(read_store(stores, name, newest=MOST_READ))
+        most = max(MOST_READ, training.after)
+        batches = list(read_store(stores, name, newest=most))
     if _count(batches) < training.after:
-        batches = max(batches, read_source(monitor), key=_count)
+        found = read_source(monitor, most=most, enough=training.after)
+        batches = max(batches, list(found), key=_count)
     n = _count(batches)
     if n < training.after:
         raise InputError(

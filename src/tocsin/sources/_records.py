@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tocsin.sources._fields import Fields, take_entities, take_times
 from tocsin.sources._times import now, times_of
 from tocsin.types import LINE_COLUMN, Batch, Offset, Rejection, TimeArray
 
-__all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of"]
+__all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of", "with_value"]
 
 _SHOWN = 2_000
 _DEEPEST = 4
@@ -192,9 +193,7 @@ def lines_of(
     rejected: tuple[Rejection, ...] = ()
     if not all(text):
         kept = [i for i, each in enumerate(text) if each]
-        rejected = (Rejection("malformed", "it is empty, and no line", ""),) * (
-            len(text) - len(kept)
-        )
+        rejected = (Rejection("empty", "it is empty, and no line", ""),) * (len(text) - len(kept))
         text, times = [text[i] for i in kept], times[kept]
         entities = None if entities is None else [entities[i] for i in kept]
         ids = None if ids is None else [ids[i] for i in kept]
@@ -209,12 +208,28 @@ def lines_of(
     )
 
 
+def with_value(payload: bytes) -> bytes:
+    """Return the JSON of an event: a bare number is its ``value``.
+
+    >>> with_value(b"21.5"), with_value(b'{"heat": 21.5}')
+    (b'{"value":21.5}', b'{"heat": 21.5}')
+    """
+    if len(payload) < 64:
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            value = _decode(payload)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return msgspec.json.encode({"value": value})
+    return payload
+
+
 def shown(raw: bytes) -> str:
     """Return the beginning of what came, as text."""
     return raw[:_SHOWN].decode("utf-8", errors="backslashreplace")
 
 
 def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
+    if not raw:
+        return Rejection("empty", "it is empty, and no event", "")
     if len(raw) > fields.largest:
         reason = f"it has {len(raw):,} bytes; at most {fields.largest:,} are taken"
         return Rejection("oversized", reason, shown(raw))
@@ -259,6 +274,8 @@ def _flat(
         name = prefix + key
         if isinstance(value, dict):
             time = time_of_object(value) if "$date" in value or fields.is_time(name) else None
+            if time is not None and time is not value.get("$date"):
+                time = f"{time}Z"  # it counts from 1970
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
             if time is not None:

@@ -6,17 +6,18 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
 from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._records import Fields, batch_of, lines_of, times_of
-from tocsin.types import Batch, Offset
+from tocsin.sources._records import Fields, batch_of, lines_of, shown, times_of, with_value
+from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -35,8 +36,11 @@ class Kafka(Source, Login):
     the offset in the store, else from the group's, else from ``start``; the group's offset is
     committed to the broker after each commit to the store, so that its lag can be watched. An
     event without an id is identified by topic, partition, offset and time; one without a time has
-    that of its record. Records that retention deleted before they were read are skipped. Records
-    compressed by snappy, lz4 or zstd need the package cramjam.
+    that of its record. ``key_as`` is what a record's key becomes where its event does not say it:
+    the ``entity``, or a column of another name; by default keys are not read. A record without a
+    value (a tombstone) is not an event: it is counted, and quarantined with its key. Records that
+    retention deleted before they were read are skipped. Records compressed by snappy, lz4 or zstd
+    need the package cramjam.
     """
 
     servers: tuple[Annotated[str, Field(pattern=r"^.+:\d+$")], ...] = Field(min_length=1)
@@ -44,9 +48,16 @@ class Kafka(Source, Login):
     group: str = Field(min_length=1)
     start: Literal["beginning", "end"] = "beginning"
     format: Literal["json", "lines"] = "json"
+    key_as: str | None = Field(None, min_length=1)
     fields: Fields = Fields()
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _names_entities(self) -> Self:
+        if self.format == "lines" and self.key_as not in (None, "entity"):
+            raise ValueError("a key of lines is their entity: write key_as: entity")
+        return self
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield records; the offset is the next one of each partition that is held."""
@@ -226,16 +237,44 @@ class _Group:
             for part, next_ in place.items():
                 self._kept[part] = max(next_, self._kept.get(part, 0))
 
-        raw = [record.value or b"" for record in records]
+        batch = self._events([record for record in records if record.value is not None])
+        tombstones = [_tombstone(record) for record in records if record.value is None]
+        return replace(
+            batch,
+            offset=offset,
+            rejected=(*batch.rejected, *tombstones),
+            acknowledge=acknowledge,
+        )
+
+    def _events(self, records: Sequence[ConsumerRecord]) -> Batch:
         times = times_of([record.timestamp for record in records])
         ids = [f"{r.topic}-{r.partition}-{r.offset}-{r.timestamp}" for r in records]
         settings = self._settings
-        if settings.format == "json":
-            return batch_of(
-                raw, settings.fields, times=times, ids=ids, offset=offset, acknowledge=acknowledge
-            )
-        largest = settings.fields.largest
-        return lines_of(raw, largest, times=times, ids=ids, offset=offset, acknowledge=acknowledge)
+        is_entity = settings.key_as in ("entity", settings.fields.entity)
+        keys = None if settings.key_as is None else [_text(record.key) for record in records]
+        if settings.format == "lines":
+            entities = None if keys is None else [key or "" for key in keys]
+            raw = [record.value for record in records]
+            return lines_of(raw, settings.fields.largest, times=times, ids=ids, entities=entities)
+        return batch_of(
+            [with_value(record.value) for record in records],
+            settings.fields,
+            times=times,
+            ids=ids,
+            entities=keys if is_entity else None,
+            known={settings.key_as: keys} if settings.key_as and keys and not is_entity else None,
+            origins=[f"offset {r.offset} of {r.topic}/{r.partition}" for r in records],
+        )
+
+
+def _tombstone(record: ConsumerRecord) -> Rejection:
+    where = f"offset {record.offset} of {record.topic}/{record.partition}"
+    reason = f"it has no value (a tombstone), and is no event; from {where}"
+    return Rejection("empty", reason, _text(record.key) or "")
+
+
+def _text(key: bytes | None) -> str | None:
+    return None if key is None else shown(key)
 
 
 def _key(part: TopicPartition) -> str:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from pydantic import Field
 
 from tocsin.base.source import Source
@@ -18,7 +17,7 @@ from tocsin.settings import Duration
 from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._records import Fields, batch_of
+from tocsin.sources._records import Fields, batch_of, with_value
 from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:
@@ -43,8 +42,9 @@ class Mqtt(Source, Login):
     max_inflight_messages, 20), which bounds the rate. Messages of QoS 0 that come while this is
     away, or faster than they are kept, are lost.
 
-    An event is a JSON object, or a bare number, its ``value``; its entity, if it names none, is
-    the topic; its time, if it names none, that of arrival. A retained message counts once.
+    An event is a JSON object, or a bare number, its ``value``; its time, if it names none, is
+    that of arrival. ``topic_as`` is what a message's topic becomes where its event does not say it:
+    the entity, or a column of another name. A retained message counts once.
     """
 
     host: str
@@ -52,6 +52,7 @@ class Mqtt(Source, Login):
     topics: tuple[str, ...] = Field(min_length=1)
     client_id: str = Field(min_length=1)
     session_expiry: Duration = Field(7 * 86_400.0, le=4_294_967_295)
+    topic_as: str = Field("entity", min_length=1)
     fields: Fields = Fields()
     tls: Tls | None = None
 
@@ -173,10 +174,15 @@ class _Session:
             for message in messages:
                 self.client._client.ack(message.mid, message.qos)
 
+        settings = self._settings
+        topics = [str(message.topic) for message in messages]
+        is_entity = settings.topic_as in ("entity", settings.fields.entity)
         batch = batch_of(
             [_raw(message.payload) for message in messages],
-            self._settings.fields,
-            entities=[str(message.topic) for message in messages],
+            settings.fields,
+            entities=topics if is_entity else None,
+            known=None if is_entity else {settings.topic_as: topics},
+            origins=[f"the topic {topic}" for topic in topics],
             acknowledge=acknowledge,
         )
         if not self._dropped[0]:
@@ -188,10 +194,4 @@ class _Session:
 
 def _raw(payload: Any) -> bytes:
     """Return a payload as the JSON of an event."""
-    raw: bytes = payload if isinstance(payload, bytes) else bytes(payload or b"")
-    if len(raw) < 64:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            value = msgspec.json.decode(raw)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return msgspec.json.encode({"value": value})
-    return raw
+    return with_value(payload if isinstance(payload, bytes) else bytes(payload or b""))

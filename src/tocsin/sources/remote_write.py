@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
-import struct
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import TimeoutError as NotInTime
 from contextlib import contextmanager, suppress
@@ -21,30 +20,36 @@ from pydantic import Field
 
 from tocsin.errors import InputError, MissingExtra
 from tocsin.settings import Duration
+from tocsin.sources._gathering import Gathered, Gathering
 from tocsin.sources._listening import ListeningSource
-from tocsin.types import Batch, Offset
+from tocsin.sources._protobuf import varint
+from tocsin.sources._samples import PROTOCOLS, Request, request_of
+from tocsin.types import Batch, Offset, Rejection
 
 log = logging.getLogger(__name__)
 
 _WAITING = 16
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-_Values = dict[tuple[int, str], dict[str, float]]
-"""By milliseconds and entity the values of metrics."""
-_Pushed = tuple[_Values, threading.Event]
+_Pushed = tuple[Request, threading.Event]
 
 
 class RemoteWrite(ListeningSource):
     """An HTTP server that Prometheus writes to: ``remote_write: [{url: http://HOST:PORT/}]``.
 
-    An event holds what one request states about an entity at a time, in the columns ``metrics``;
-    absent ones and stale markers are missing values, and other metrics are left out. ``entity``
-    names the labels that identify an entity. A request is answered with 204 once its samples are
-    stored; one that can wait no longer is answered with 503, upon which Prometheus sends it
-    again. Events are identified by entity and time, so none counts twice. A ``token`` is required
-    as ``Authorization: Bearer``; beyond one machine put a TLS proxy in front.
+    An event holds what is written about an entity at a time, in the columns ``metrics``; absent
+    ones and stale markers are missing values, and other metrics are left out. ``entity`` names the
+    labels that identify an entity. Several series of one metric and entity are a column each,
+    named with the labels by which they differ: lat_bucket{le="0.5"}. A native histogram is its
+    count and sum, in columns that end in _count and _sum.
 
-    Prometheus Remote-Write 1.0 (snappy, protobuf); needs the package cramjam.
+    The samples of a scrape may come in several requests: those of one entity and time are gathered
+    until all series of its earlier events are there, or for ``gather``; later ones are
+    quarantined. A request is answered with 204 once its samples are stored; one that can wait no
+    longer is answered with 503, upon which Prometheus sends it again. Events are identified by
+    entity and time, so none counts twice. A ``token`` is required as ``Authorization: Bearer``;
+    beyond one machine put a TLS proxy in front.
+
+    Prometheus Remote-Write 1.0 and 2.0 (snappy, protobuf); needs the package cramjam.
     """
 
     ordered: ClassVar[bool] = True
@@ -53,11 +58,12 @@ class RemoteWrite(ListeningSource):
     entity: tuple[str, ...] = ("instance",)
     largest: int = Field(32_000_000, ge=1_000)
     timeout: Duration = Field(30.0, gt=0)
+    gather: Duration = Field(5.0, ge=0.01)
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield samples as they are written."""
         try:
-            import cramjam  # noqa: F401 - so that a missing package is noticed before the first request
+            import cramjam  # noqa: F401 - so that it is missed before the first request
         except ImportError as error:
             raise MissingExtra("cramjam", extra="prometheus") from error
         pushed: asyncio.Queue[_Pushed] = asyncio.Queue(_WAITING)
@@ -67,9 +73,16 @@ class RemoteWrite(ListeningSource):
             raise self.unusable(error) from error
         threading.Thread(target=server.serve_forever, daemon=True).start()
         log.info("listening for remote writes on %s:%d", *server.server_address[:2])
+        gathering = Gathering(self.gather, offset)
         try:
             while True:
-                yield self._batch(*await pushed.get())
+                request = done = None
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(gathering.due(time.monotonic())):
+                        request, done = await pushed.get()
+                now = time.monotonic()
+                refused = [] if request is None else gathering.add(request.samples, now)
+                yield self._batch(gathering, gathering.taken(now), refused, done)
         finally:
             await asyncio.to_thread(server.shutdown)
             server.server_close()
@@ -78,33 +91,34 @@ class RemoteWrite(ListeningSource):
         """Return where it listens."""
         return f"remote writes at {self.host}:{self.port}"
 
-    def taken_of(self, body: bytes) -> _Values:
-        """Return the values that a request holds. Raises InputError for one that is malformed."""
-        found: _Values = {}
-        for series in _fields(_decompressed(body, self.largest), 1):
-            labels = dict(_label(label) for label in _fields(series, 1))
-            metric = labels.get("__name__", "")
-            if metric not in self.metrics:
-                continue
-            about = "/".join(labels.get(name, "") for name in self.entity)
-            for sample in _fields(series, 2):
-                at, value = _sample(sample)
-                if math.isfinite(value):
-                    found.setdefault((at, about), {})[metric] = value
-        return found
+    def request(self, body: bytes, version: int = 1) -> Request:
+        """Return what a request holds. Raises InputError for one that is malformed."""
+        message = _decompressed(body, self.largest)
+        return request_of(message, version, self.metrics, self.entity)
 
-    def _batch(self, values: _Values, done: threading.Event) -> Batch:
+    def _batch(
+        self,
+        gathering: Gathering,
+        events: list[Gathered],
+        refused: list[Rejection],
+        done: threading.Event | None,
+    ) -> Batch:
         async def acknowledge() -> None:
-            done.set()
+            if done is not None:
+                done.set()
 
-        keys = sorted(values)
-        columns = {name: [values[key].get(name, np.nan) for key in keys] for name in self.metrics}
+        columns = {
+            name: [event.values.get(name, np.nan) for event in events]
+            for name in gathering.columns(self.metrics, events)
+        }
         return Batch(
             pd.DataFrame(columns, dtype=np.float64),
-            np.array([at * 1_000 for at, _ in keys], dtype="datetime64[us]"),
-            tuple(f"{at}-{entity}-{','.join(sorted(values[at, entity]))}" for at, entity in keys),
-            tuple(entity for _, entity in keys),
-            acknowledge=acknowledge,
+            np.array([event.at * 1_000 for event in events], dtype="datetime64[us]"),
+            tuple(f"{event.at}-{event.entity}" for event in events),
+            tuple(event.entity for event in events),
+            gathering.offset(),
+            tuple(refused),
+            acknowledge,
         )
 
 
@@ -162,24 +176,29 @@ class _Handler(BaseHTTPRequestHandler):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         length = self.headers.get("Content-Length") or ""
         kinds = (self.headers.get("Content-Encoding"), self.headers.get_content_type())
+        protocol = self.headers.get_param("proto")
         if "Origin" in self.headers:
             self._answer(403, "web pages may not write here")
         elif not settings.permits(token):
             self._answer(401, "the token is not the right one")
-        elif kinds != ("snappy", "application/x-protobuf"):
-            self._answer(415, "a remote write is application/x-protobuf in snappy encoding")
+        elif kinds != ("snappy", "application/x-protobuf") or protocol not in PROTOCOLS:
+            self._answer(
+                415, "a remote write 1.0 or 2.0 is application/x-protobuf in snappy encoding"
+            )
         elif not (length.isascii() and length.isdigit()) or int(length) > settings.largest:
             self._answer(413, f"a request has at most {settings.largest:,} bytes")
         else:
             try:
                 with self._deadline():
                     body = self.rfile.read(int(length))
-                values = settings.taken_of(body)
+                request = settings.request(body, PROTOCOLS[protocol])
             except InputError as error:
                 self._answer(400, str(error))
                 return
-            kept = not values or self._kept(values)
-            self._answer(204 if kept else 503, "" if kept else "not kept in time; send it again")
+            if request.samples and not self._kept(request):
+                self._answer(503, "not kept in time; send it again")
+            else:
+                self._answer(204, request=request)
 
     @contextmanager
     def _deadline(self) -> Iterator[threading.Timer]:
@@ -200,10 +219,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing of each request."""
 
-    def _kept(self, values: _Values) -> bool:
+    def _kept(self, request: Request) -> bool:
         done, limit = threading.Event(), self.server.settings.timeout
         put = asyncio.run_coroutine_threadsafe(
-            self.server.pushed.put((values, done)), self.server.loop
+            self.server.pushed.put((request, done)), self.server.loop
         )
         try:
             put.result(limit)
@@ -212,9 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return done.wait(limit)
 
-    def _answer(self, status: int, reason: str) -> None:
+    def _answer(self, status: int, reason: str = "", *, request: Request | None = None) -> None:
         body = reason.encode()
         self.send_response(status)
+        if request is not None:  # else a sender of 2.0 takes its samples for lost
+            counts = {"Samples": request.floats, "Histograms": request.histograms, "Exemplars": 0}
+            for what, count in counts.items():
+                self.send_header(f"X-Prometheus-Remote-Write-{what}-Written", str(count))
         if status != 204:
             self.send_header("Content-Length", str(len(body)))
         if status in (401, 403, 413, 415):
@@ -228,66 +251,9 @@ def _decompressed(body: bytes, largest: int) -> bytes:
     import cramjam
 
     try:
-        length, _ = _varint(body, 0)
+        length, _ = varint(body, 0)
         if length > largest:
             raise InputError(f"the request unpacks to {length:,} bytes; at most {largest:,} are.")
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError as error:
         raise InputError(f"the request is not a snappy block: {error}.") from error
-
-
-def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
-    """Yield the values of a field of bytes in a protobuf message."""
-    for number, kind, value in _parts(message):
-        if number == wanted and kind == _BYTES:
-            yield value
-
-
-def _label(message: bytes) -> tuple[str, str]:
-    name, value = next(_fields(message, 1), b""), next(_fields(message, 2), b"")
-    return name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
-
-
-def _sample(message: bytes) -> tuple[int, float]:
-    """Return milliseconds since 1970 and a value; protobuf leaves out zeros."""
-    value, at = 0.0, 0
-    for number, kind, raw in _parts(message):
-        if (number, kind) == (1, _FIXED64):
-            value = struct.unpack("<d", raw)[0]
-        elif (number, kind) == (2, _VARINT):
-            at = int.from_bytes(raw, "little", signed=True)
-    if abs(at) > 2**53:
-        raise InputError(f"the request holds the time {at}, which is none.")
-    return at, value
-
-
-def _parts(message: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield number, wire type and value of each field; a varint as 8 bytes, little-endian."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield key >> 3, kind, value.to_bytes(8, "little")
-            continue
-        size = {_FIXED64: 8, _FIXED32: 4}.get(kind, -1)
-        if kind == _BYTES:
-            size, at = _varint(message, at)
-        if size < 0 or at + size > len(message):
-            raise InputError("the request is not a remote write: its protobuf is broken.")
-        yield key >> 3, kind, message[at : at + size]
-        at += size
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value & (2**64 - 1), at
-    raise InputError("the request is not a remote write: a number in it does not end.")

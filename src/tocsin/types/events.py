@@ -25,7 +25,7 @@ LINE_COLUMN, PATH_COLUMN = "line", "path"
 """The columns of events that are lines of text, and of those that are files."""
 
 RejectionKind = Literal[
-    "malformed", "oversized", "late", "future", "duplicate", "unknown entity", "dropped"
+    "malformed", "oversized", "empty", "late", "future", "duplicate", "unknown entity", "dropped"
 ]
 
 
