@@ -35,9 +35,9 @@ since the recording began, the last values in a row not believed, and the peaks 
 
 WARM_UP = 16
 LIMIT = 1e3
-"""Values count as at most so many scales away from the mean."""
+"""Values count as at most this many scales away from the mean."""
 GLITCH = 2
-"""So many values in a row, far off and then back again, are a glitch and no change."""
+"""This many values in a row, far off and then back again, are a glitch and no change."""
 FAR_OFF = 10.0
 """Scales from the mean: what is further off may be a glitch."""
 SLOWEST = 1 / 20_000
@@ -48,7 +48,7 @@ class RecordStream(Stateful, ABC):
     """A streaming detector whose whole state is ``states_``, one record for each entity.
 
     ``score`` takes a stretch whose place in time is that of the next event as what comes next;
-    any other begins anew: scales and all that was learned stay, but its first events are not
+    any other begins again: scales and all that was learned stay, but its first events are not
     compared with what came last.
 
     It stands before ``StreamingDetector`` among the bases of a detector, which says what a record
@@ -70,7 +70,7 @@ class RecordStream(Stateful, ABC):
 
     @abstractmethod
     def _begin(self, states: Records) -> None:
-        """Let a new recording begin: what was seen last tells nothing of what comes next."""
+        """Begin a new recording: what was seen last says nothing of what comes next."""
 
     @abstractmethod
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
@@ -193,7 +193,7 @@ class RecordStream(Stateful, ABC):
         return join_scores(scores)
 
     def _score(self, stretch: Stretch) -> Scores:
-        """Return the scores of what comes next, or of a recording that begins anew."""
+        """Return the scores of what comes next, or of a new recording."""
         states = self.states_[:1].copy()
         if stretch.at is None or stretch.at != self.begun_ + states["count"].flat[0]:
             self._begin(states)
