@@ -37,7 +37,7 @@ class FaultAware(Stateful, ABC):
     A *glitch* is a value, or two, much further from the median of the five around it than
     training values usually are; what the model sees, and learns from, is that median in its
     place. Values *stuck* at one another and, in stretches too short to have neighbours, values
-    *far out* of the training range are told by the same simple means. Each has a severity, the
+    *far out* of the training range are recognised by equally simple means. Each has a severity, the
     logarithm (base 2) of how far it exceeds its limit. To the model's score a fault adds the
     highest usual training score, 1 + severity times: it stands out at its very point, whatever
     the model averages over.

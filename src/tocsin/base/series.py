@@ -183,8 +183,8 @@ class StreamingDetector(SeriesDetector):
     """A series detector that scores each event before it learns from it, and never looks ahead.
 
     The state has a fixed size for each entity that is tracked, whatever the number of events.
-    ``fit`` starts anew and runs through a series; ``training_scores_`` are the scores on the
-    way. ``score`` tells what the events X would score if they came now, and leaves the state
+    ``fit`` starts again and runs through a series; ``training_scores_`` are the scores on the
+    way. ``score`` returns what the events X would score if they came now, and leaves the state
     as it is: the first k scores of X are those of its first k events. A stretch whose place in
     time is that of the next event goes on; any other is a new recording, whose first events are
     not compared with what came last. ``score_together`` runs through series from the start.

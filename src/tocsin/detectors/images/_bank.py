@@ -37,7 +37,7 @@ class PatchBank(Stateful):
         self._kept: list[Features] = []
 
     def expect(self, images: int) -> Self:
-        """Prepare for so many images."""
+        """Prepare for this number of images."""
         self._random = np.random.default_rng(self.seed)
         self._share = _SAMPLE / images
         return self

@@ -13,7 +13,7 @@ from tocsin.detectors.images._bank import Features
 from tocsin.types import MapArray
 
 _BLOCKS = 16  # a side, at most
-_SAMPLES = 500  # patches at least that a covariance is learned from, where there are so many
+_SAMPLES = 500  # patches at least that a covariance is learned from, where there are as many
 
 
 class PositionGaussian(Stateful):
@@ -31,7 +31,7 @@ class PositionGaussian(Stateful):
         self.shrinkage = shrinkage
 
     def expect(self, images: int) -> Self:
-        """Prepare for so many images."""
+        """Prepare for this number of images."""
         self._images = images
         self._sum: Any = None
         return self

@@ -31,7 +31,7 @@ _MOST_WEIGHT = 2.0
 """A view whose peak is twice as high as its second one counts twice; more counts no more."""
 
 _INDEPENDENT = (8, 16)
-"""The training series of one channel, or of several, is at least so many windows long, so that it
+"""The training series of one channel, or of several, is at least this many windows long, so that it
 tells how they vary."""
 
 

@@ -43,9 +43,9 @@ FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
 STRANGE, OUTLANDISH = 10.0, 12.0
-"""An error so many times the usual one, so many scales from the mean, may be that of a glitch."""
+"""An error this many times the usual one, this many scales from the mean, may be a glitch."""
 LONG, STUCK = 3, 10.0
-"""Equal values are stuck when they last so many times longer than any did before."""
+"""Equal values are stuck when they last this many times longer than any did before."""
 PEAK_FADES, SMOOTHING = 0.99, 0.7
 PEAK_WEIGHT, LEVEL_WEIGHT, RAW_WEIGHT = 2.0, 0.5, 0.25
 
@@ -230,7 +230,7 @@ def _learn(s, inputs, error):  # type: ignore[no-untyped-def]
         coefficients[i] += gain[i] * error * share
         for j in range(COEFFICIENTS):
             covariance[i, j] -= gain[i] * gain[j] * share
-    if not along >= 0:  # rounding has spoilt the matrix: start it anew, keep the coefficients
+    if not along >= 0:  # rounding has spoilt the matrix: start it again, keep the coefficients
         for i in range(COEFFICIENTS):
             _forget(covariance, i)
     s.error += (size - s.error) * max(3 / (s.known + 3), SLOWEST_ERROR)

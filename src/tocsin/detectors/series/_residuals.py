@@ -19,7 +19,7 @@ _RARE = 0.002
 """This share of the training residuals, and at least one, says nothing of what is usual."""
 
 _BEYOND = 1.5
-"""A residual so many times above any usual one in training is a fault of that very point."""
+"""A residual this many times above any usual one in training is a fault of that very point."""
 
 _NEIGHBOURS = 5
 
@@ -67,7 +67,7 @@ class ResidualDetector(StandardisedChannels, SeriesDetector):
 
     @property
     def _guessed(self) -> int:
-        """At so many points of a stretch, its first, what is expected is hardly known."""
+        """How many of the first points of a stretch have an expected value that is hardly known."""
         return 0
 
     def _learn_residuals(self, residuals: FloatArray, size: FloatArray) -> None:

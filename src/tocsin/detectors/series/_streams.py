@@ -35,9 +35,9 @@ CHANNEL_FIELDS = [
 since the recording began, the last values in a row not believed, and the peaks before them."""
 
 GLITCH = 2
-"""So many values in a row, far off and then back again, are a glitch and no change."""
+"""This many values in a row, far off and then back again, are a glitch and no change."""
 MOST_EVENTS = 2**53
-"""So many can be counted without rounding."""
+"""Counts up to this have no rounding as floats."""
 
 COUNT = Within(0, MOST_EVENTS)
 CHANNEL_RANGES = {
@@ -51,7 +51,7 @@ CHANNEL_RANGES = {
 
 WARM_UP = 16
 LIMIT = 1e3
-"""Values count as at most so many scales away from the mean."""
+"""Values count as at most this many scales away from the mean."""
 FAR_OFF = 10.0
 """Scales from the mean: what is further off may be a glitch."""
 SLOWEST = 1 / 20_000
@@ -62,7 +62,7 @@ class RecordStream(Stateful, ABC):
     """A streaming detector whose whole state is ``states_``, one record for each entity.
 
     ``score`` takes a stretch whose place in time is that of the next event as what comes next;
-    any other begins anew: scales and all that was learned stay, but its first events are not
+    any other begins again: scales and all that was learned stay, but its first events are not
     compared with what came last.
 
     It stands before ``StreamingDetector`` among the bases of a detector, which says what a record
@@ -85,7 +85,7 @@ class RecordStream(Stateful, ABC):
 
     @abstractmethod
     def _begin(self, states: Records) -> None:
-        """Let a new recording begin: what was seen last tells nothing of what comes next."""
+        """Begin a new recording: what was seen last says nothing of what comes next."""
 
     @abstractmethod
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
@@ -210,7 +210,7 @@ class RecordStream(Stateful, ABC):
         return join_scores(scores)
 
     def _score(self, stretch: Stretch) -> Scores:
-        """Return the scores of what comes next, or of a recording that begins anew."""
+        """Return the scores of what comes next, or of a new recording."""
         states = self.states_[:1].copy()
         if stretch.at is None or stretch.at != self.begun_ + states["count"].flat[0]:
             self._begin(states)

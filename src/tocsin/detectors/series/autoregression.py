@@ -118,7 +118,7 @@ class Autoregression(ResidualDetector):
         return values
 
     def _weights(self, gram: FloatArray, target: FloatArray, points: int) -> FloatArray:
-        """Return the weights (1 + lags × channels, scored) that forecast so many points."""
+        """Return the weights (1 + lags × channels, scored) that forecast ``points`` points."""
         ridge = (self.ridge * points + 1e-9) * np.eye(len(gram))
         return np.asarray(np.linalg.solve(gram + ridge, target), dtype=np.float64)
 

@@ -252,5 +252,5 @@ def _check_forecasts(forecaster: Forecaster, model: str) -> None:
     if not error < 0.5 * np.abs(past[:, -1:] - future).mean():
         raise ModelFolderError(
             f"The forecaster {model!r} cannot forecast a sine: its weights do not look trained. "
-            "Give another model, or load its weights anew."
+            "Give another model, or load its weights again."
         )

@@ -31,7 +31,7 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
     left out: "mean" keeps its amplitude, "scale" divides by its deviation too, as is usual for
     matrix profiles, "nothing" keeps its level. The training series stands before the one that
     is scored, so that its windows can be neighbours; longer series than ``max_points``, less
-    for several channels, are averaged down to that. Profiles are exact and one a channel:
+    for several channels, are averaged down to that. Profiles are exact and one per channel:
     ``parts`` (n, channels), the mean over the windows that cover a point; their mean is the
     score; ``expected`` (n, channels) is the mean of the nearest windows, moved to the level of
     those that they are compared with. Raises ParameterError for another ``normalize``, or fewer

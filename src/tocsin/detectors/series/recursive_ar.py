@@ -29,7 +29,7 @@ class RecursiveAr(RecordStream, StreamingDetector):
     1 % an event after a peak; the error and the distance from the slow mean, smoothed over about
     three events; and, for four window lengths (a quarter, one and three periods, and 100), the
     distance from the latest window to the nearest of 128 earlier ones, each of eight points,
-    asked anew at each eighth of the length. An event's score is the mean over the channels with
+    asked again at each eighth of the length. An event's score is the mean over the channels with
     more than two values; those with less, as commands and flags, count only where there are no
     others, and have zero ``parts``.
 

@@ -143,7 +143,7 @@ class Seasonal(ResidualDetector):
 
 
 class Wave(NamedTuple):
-    """A season: its values (bins,) over a period of so many points."""
+    """A season: its values (bins,) over a ``period`` in points."""
 
     profile: FloatArray
     period: float

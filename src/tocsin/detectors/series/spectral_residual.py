@@ -16,7 +16,7 @@ from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray, Scores
 
 _SHORTEST, _LONGEST = 64, 512
-"""Spectra are of windows of four periods, but of so many points."""
+"""Spectra are of windows of four periods, within these numbers of points."""
 
 _AT_ONCE = 4_096
 """Windows."""

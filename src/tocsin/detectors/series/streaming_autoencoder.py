@@ -29,9 +29,9 @@ _FORGETTING = 0.9995
 _FADES, _PEAK_FADES = 0.9, 0.99
 _FLOOR = 1e-3
 _SETTLED = 256
-"""From so many events on, alarms are not learned from."""
+"""From this many events on, alarms are not learned from."""
 _LIMIT = 20.0
-"""Values count as at most so many scales away from the mean."""
+"""Values count as at most this many scales away from the mean."""
 _SLOWEST_ERROR = 1 / 2000
 _ALARM_RATE, _MARGIN = 0.02, 1.5
 

@@ -37,7 +37,7 @@ class NgramRegression(Stateful):
         return self
 
     def fit(self, texts: TextArray, y: IntArray, weight: float) -> Self:
-        """Learn from texts (n,) of both classes, an anomaly weighing so many normal ones."""
+        """Learn from texts (n,) of both classes, an anomaly weighing ``weight`` normal ones."""
         from sklearn.linear_model import LogisticRegression
 
         read = _cut(texts)

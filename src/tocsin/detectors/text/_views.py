@@ -69,7 +69,7 @@ class TextView(Stateful):
 
 
 class Tokens(Tfidf):
-    """Rows of words of any length and of marks, each a token: "I", "?" and "£" tell much."""
+    """Rows of words of any length and of marks, each a token: "I", "?" and "£" say much."""
 
     def _counts(self, texts: TextArray | list[str]) -> csr_array:
         hashing = HashingVectorizer(token_pattern=_PIECE, alternate_sign=False, norm=None)

@@ -24,7 +24,7 @@ _BLOCK = 1024  # texts
 class TextNeighbours(EncodedDetector):
     """Mean distance to the ``k`` nearest training texts among embeddings of length 1.
 
-    ``max_reference``: compare with at most so many training texts, drawn at random by ``seed``.
+    ``max_reference``: compare with at most this many training texts, drawn at random by ``seed``.
     Training texts are scored without themselves. ``encoder`` and ``device``: see
     ``EncodedDetector``. Raises ParameterError for a k or max_reference below 1, MissingExtra
     and ModelFolderError for an encoder that is not there.
