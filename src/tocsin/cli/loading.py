@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Loaded:
     """Data as the pipeline of their modality takes them, and their labels (n,) if they are known.
 
-    ``guessed``: no option said what the data are.
+    ``guessed``: no option stated what the data are.
     """
 
     source: Input

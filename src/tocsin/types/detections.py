@@ -38,7 +38,7 @@ class Card:
     """What a detector is: shown by ``tocsin detectors`` and written into every saved model.
 
     ``also_known_as``: names, as their papers spell them, of methods that it implements or comes
-    closest to; whoever asks for one of them is told of this detector.
+    closest to; errors and listings lead from these names to this detector.
     """
 
     name: str
