@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import inf
+from typing import Annotated
 
 import numpy as np
 from scipy.ndimage import median_filter
 
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import Stretch, Stretches, join_scores
 from tocsin.base.state import Stateful
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
@@ -43,11 +46,11 @@ class FaultAware(Stateful, ABC):
     ``_judge_training`` and ``_judge`` what it does with a series without glitches.
     """
 
-    held_out_: BoolArray
-    median_: FloatArray
-    far_: FloatArray
-    wild_: FloatArray
-    stuck_: FloatArray
+    held_out_: Annotated[BoolArray, Shape("n")]
+    median_: Annotated[FloatArray, Shape("d")]
+    far_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
+    wild_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
+    stuck_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
     unit_: float
 
     @abstractmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import State, Stateful
+from tocsin.base.declared import Shape
 from tocsin.detectors.images._bank import Features
 from tocsin.types import MapArray
 
@@ -23,8 +24,8 @@ class PositionGaussian(Stateful):
     Modeling Framework, ICPR Workshops 2021.
     """
 
-    mean_: Features
-    whitening_: NDArray[np.float16]
+    mean_: Annotated[Features, Shape("rows", "columns", "c")]
+    whitening_: Annotated[NDArray[np.float16], Shape("q", "c", "c")]
 
     def __init__(self, shrinkage: float = 1.0) -> None:
         self.shrinkage = shrinkage

@@ -24,7 +24,7 @@ from tocsin.detectors.images._maps import (
     scores_of_all,
     variants,
 )
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import KeywordParameters, seeded
@@ -146,6 +146,9 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
             self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
             kept = state["calibrations_"]
             self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
+            given = {f"{name}{m}" for name in self.maps for m in range(self.members)}
+            if given != set(self.graph_.outputs_) or len(kept) != len(self.maps):
+                raise CorruptModel(f"The graph of {self.card.name} does not give its maps.")
         return self
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tocsin.base import LogDetector, assign_folds
+from tocsin.base.declared import Shape, Within
 from tocsin.base.parameters import check_positive
 from tocsin.detectors.logs._counts import find
 from tocsin.errors import ParameterError
@@ -58,8 +59,8 @@ class NeuralLogDetector(NetworkDetector, LogDetector):
     of sessions of one length.
     """
 
-    templates_: IntArray
-    lines_: int
+    templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]
+    lines_: Annotated[int, Within(0)]
 
     def __init__(
         self,

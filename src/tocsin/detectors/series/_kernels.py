@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from tocsin.base.declared import Within
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    CHANNEL_RANGES,
+    COUNT,
     GLITCH,
     LIMIT,
     WARM_UP,
@@ -45,6 +48,16 @@ LONG, STUCK = 3, 10.0
 """Equal values are stuck when they last this many times longer than any did before."""
 PEAK_FADES, SMOOTHING = 0.99, 0.7
 PEAK_WEIGHT, LEVEL_WEIGHT, RAW_WEIGHT = 2.0, 0.5, 0.25
+
+RECORD_RANGES = {
+    **CHANNEL_RANGES,
+    "run": COUNT,
+    "longest": COUNT,
+    "period": Within(SHORT_LAGS + 2, LONGEST),
+    "length": Within(0, LONGEST),
+    "asked": COUNT,
+    "asked_at": COUNT,
+}
 
 SURPRISE, PEAK, CURRENT, SMOOTHED, FIRST_VIEW = 0, 1, 2, 3, 4
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import out_of_block_scores
 from tocsin.detectors.series._channels import StandardisedChannels
 from tocsin.features.windows import smooth_among
@@ -46,10 +47,10 @@ class ResidualDetector(StandardisedChannels, SeriesDetector):
     no peak is moved or drowned.
     """
 
-    width_: int
-    usual_: FloatArray
-    limit_: FloatArray
-    mean_residual_: FloatArray
+    width_: Annotated[int, Within(1)]
+    usual_: Annotated[FloatArray, Shape("s")]
+    limit_: Annotated[FloatArray, Shape("s")]
+    mean_residual_: Annotated[FloatArray, Shape("s+1")]
 
     @abstractmethod
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray | None]:

@@ -6,7 +6,14 @@ import numpy as np
 from numba import njit
 
 from tocsin.base import StreamingDetector
-from tocsin.detectors.series._kernels import LONGEST_DELAY, begin, new_channels, score_at, update
+from tocsin.detectors.series._kernels import (
+    LONGEST_DELAY,
+    RECORD_RANGES,
+    begin,
+    new_channels,
+    score_at,
+    update,
+)
 from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -54,6 +61,8 @@ class RecursiveAr(RecordStream, StreamingDetector):
         cost="O(1) per event and channel; 16 KB of state per entity and channel",
         also_known_as=("RLS", "recursive least squares"),
     )
+
+    record_ranges = RECORD_RANGES
 
     def __init__(self, delay: int = 0, seed: int = 0) -> None:
         self.delay = delay

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.features.windows import smooth
@@ -64,9 +66,9 @@ class SpectralResidual(ResidualDetector):
         self.width = width
         self.seed = seed
 
-    window_: int
-    learned_: int
-    filters_: FloatArray
+    window_: Annotated[int, Within(1)]
+    learned_: Annotated[int, Within(1)]
+    filters_: Annotated[FloatArray, Shape("s", "window_")]
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "neighbours", "width")

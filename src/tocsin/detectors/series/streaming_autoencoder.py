@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numba import njit
 
 from tocsin.base import StreamingDetector
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    CHANNEL_RANGES,
+    COUNT,
     FAR_OFF,
     WARM_UP,
     Records,
@@ -83,6 +87,8 @@ class StreamingAutoencoder(RecordStream, StreamingDetector):
         cost="O(1) per event and channel; 3 KB of state per entity and channel",
         also_known_as=("PAST", "subspace tracking"),
     )
+
+    record_ranges: ClassVar = {**CHANNEL_RANGES, "alarms": COUNT, "settled": COUNT}
 
     def __init__(self, patience: int = 1000, seed: int = 0) -> None:
         self.patience = patience
