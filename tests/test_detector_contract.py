@@ -137,7 +137,7 @@ def test_a_right_detector_passes() -> None:
         (Impure, "check_scoring_is_pure"),
         (Batched, "check_items_are_scored_alone"),
         (Upside, "check_anomalies_score_higher"),
-        (Optimistic, "check_training_scores_are_honest"),
+        (Optimistic, "check_training_scores_are_out_of_sample"),
         (Forgetful, "check_save_and_load"),
         (Overwriting, "check_fit"),
         (Random, "check_fit"),

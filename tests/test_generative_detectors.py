@@ -102,7 +102,7 @@ def test_few_rows_constant_columns_and_extremes_give_finite_scores(detector, way
 
 
 @pytest.mark.parametrize(("detector", "way"), WAYS)
-def test_training_scores_are_honest(detector, way):
+def test_training_scores_are_out_of_sample(detector, way):
     fitted = trained(detector, way)
     threshold = np.quantile(fitted.training_scores_, 0.9)
     rate = (fitted.score(normal_rows(2000, seed=9)).values > threshold).mean()

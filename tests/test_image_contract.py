@@ -206,7 +206,7 @@ def test_right_detectors_pass(right: type[ImageDetector]) -> None:
     [
         (Batched, "check_items_are_scored_alone"),
         (Upside, "check_anomalies_score_higher"),
-        (Optimistic, "check_training_scores_are_honest"),
+        (Optimistic, "check_training_scores_are_out_of_sample"),
         (Forgetful, "check_save_and_load"),
         (Overwriting, "check_fit"),
         (Wide, "check_maps"),

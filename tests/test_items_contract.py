@@ -216,7 +216,7 @@ def test_right_detectors_pass(right: type[Detector]) -> None:
         (Batched, "check_items_are_scored_alone"),
         (Ordered, "check_items_are_scored_alone"),
         (Upside, "check_anomalies_score_higher"),
-        (Optimistic, "check_training_scores_are_honest"),
+        (Optimistic, "check_training_scores_are_out_of_sample"),
         (Forgetful, "check_save_and_load"),
         (Overwriting, "check_fit"),
         (Impure, "check_scoring_is_pure"),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from support.monitors import START, batch, configured, events, process
 from tocsin import config
 from tocsin.monitor import reading, training
 from tocsin.monitor.replay import replay
+from tocsin.sources._records import Fields, batch_of
 
 
 def test_training_that_asks_for_more_than_usual_gets_it(
@@ -73,3 +75,17 @@ def test_events_without_entities_are_late_beside_each_other(tmp_path: Path) -> N
     times = START + np.array([0, 60, 49], dtype="timedelta64[m]")
     one.process(replace(some, times=times, entities=None), None)
     assert one.stores.counters.read()["m"]["late"] == 1
+
+
+def test_a_local_time_ahead_of_the_clock_says_what_to_set(tmp_path: Path) -> None:
+    """As east of Greenwich: quarantined without the zone, taken with it."""
+    one = process(configured(tmp_path, "{type: host}"), scores=False)
+    local = datetime.now(timezone(timedelta(hours=8)))
+    event = {"timestamp": local.strftime("%Y-%m-%d %H:%M:%S"), "host": "a", "heat": 21.5}
+    raw = [json.dumps(event).encode()]
+    one.process(batch_of(raw, Fields()), datetime.now(UTC))
+    (held,) = one.stores.quarantine.list("m")
+    assert held.kind == "future"
+    assert "fields.time_zone" in held.reason
+    one.process(batch_of(raw, Fields(time_zone="+08:00")), datetime.now(UTC))
+    assert one.stores.counters.read()["m"]["events"] == 1

@@ -224,6 +224,18 @@ def test_logrotate_that_copies_and_truncates(tmp_path: Path, compress: str) -> N
     assert [row["n"] for row in rows(batches)] == list(range(many))
 
 
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t")])
+def test_rows_are_read_by_the_mark_between_their_values(
+    tmp_path: Path, name: str, mark: str
+) -> None:
+    """Semicolons and tabs too; codes such as 001 and 1E5 stay what they are."""
+    path = tmp_path / name
+    append(path, *(mark.join(row) for row in (["lot", "n"], ["001", "1"], ["1E5", "2"], ["", "3"])))
+    batches = read(source(path), 3)
+    assert [row["lot"] for row in rows(batches)] == ["001", "1E5", ""]
+    assert [row["n"] for row in rows(batches)] == [1, 2, 3]
+
+
 def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read(source(tmp_path), 1)

@@ -99,7 +99,7 @@ def test_bad_entries_are_refused_and_stop_nothing(server: Server) -> None:
     kinds = [rejection.kind for batch in batches for rejection in batch.rejected]
     assert numbers(batches) == [7]
     assert batches[-1].ids == ("own",)
-    assert sorted(kinds) == ["malformed"] * 6 + ["oversized"]
+    assert sorted(kinds) == ["empty"] * 2 + ["malformed"] * 4 + ["oversized"]
     assert pending(server, "poison") == 0
 
 

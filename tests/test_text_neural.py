@@ -11,12 +11,13 @@ from sklearn.metrics import f1_score, roc_auc_score
 from support.encoders import needed, tiny_bert, tiny_gpt2
 from tocsin import registry
 from tocsin.detectors.text.embedded import Embedded
-from tocsin.detectors.text.text_classifier import TextClassifier, _held_out, _shown
+from tocsin.detectors.text.text_classifier import TextClassifier, _held_out
 from tocsin.detectors.text.text_few_labels import TextFewLabels
 from tocsin.detectors.text.text_likelihood import TextLikelihood, _worst
 from tocsin.detectors.text.text_neighbours import TextNeighbours
 from tocsin.encoders import language, text
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch, UnknownName
+from tocsin.nn.classifier import shown, times_shown
 from tocsin.store.folder import load_state, save_state
 
 NAMES = ["node", "disk", "user", "memory", "service", "address", "queue", "worker"]
@@ -314,9 +315,10 @@ def test_n_grams_tell_what_the_encoder_cannot_read(models):
 
 def test_rare_anomalies_are_shown_several_times_an_epoch():
     y = np.repeat([0, 1], [100, 2])
-    assert np.bincount(y[_shown(y, np.arange(102))]).tolist() == [100, 10]
-    assert np.bincount(y[_shown(y, np.arange(101))]).tolist() == [100, 5]
-    assert len(_shown(np.repeat([0, 1], 5), np.arange(10))) == 10
+    assert np.bincount(y[shown(y, np.arange(102), times_shown(y))]).tolist() == [100, 10]
+    assert np.bincount(y[shown(y, np.arange(101), times_shown(y))]).tolist() == [100, 5]
+    even = np.repeat([0, 1], 5)
+    assert len(shown(even, np.arange(10), times_shown(even))) == 10
 
 
 def test_probabilities_hold_whatever_the_weight_of_the_classes(models):

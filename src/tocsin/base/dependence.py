@@ -17,14 +17,14 @@ from scipy.stats import binom, rankdata
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 FEWEST_ITEMS = 50
-"""Fewer items tell nothing about their order."""
+"""Fewer items say nothing about their order."""
 
 _SURE = 5.0
 """Standard errors by which an autocorrelation must exceed that of shuffled items."""
 _LEAST = 0.1
 """Autocorrelations below this are of no consequence, and end the gap."""
 _RARE = 0.05
-"""Columns that leave their most frequent value in a smaller share of the rows tell little."""
+"""Columns that leave their most frequent value in a smaller share of the rows say little."""
 _MOST_ROWS, _MOST_COLUMNS = 20_000, 200
 _BLOCKS = (5, 10)
 _LENGTHS_PER_BLOCK = 4
@@ -49,7 +49,7 @@ def correlation_length(items: FloatArray) -> int:
     or where the nearest neighbours of items are their neighbours in time, beyond what shuffled
     items show. It reaches to the first lag at which no column's autocorrelation exceeds 0.1. Of
     groups of rows (see ``group_starts``) only what depends within them counts. In a table that is
-    sorted by a column of many values the order is no time, and says nothing.
+    sorted by a column of many values the order is not time, and says nothing.
 
     >>> rng = np.random.default_rng(0)
     >>> correlation_length(rng.normal(size=(500, 3)))
@@ -96,7 +96,7 @@ def independent_count(scores: FloatArray) -> float:
 def group_starts(items: FloatArray) -> list[int]:
     """Return where groups of rows (n, d) begin that stand one after the other, the first at 0.
 
-    They are told by a column each of whose values stands in one run of rows, as the name of a
+    They are recognised by a column each of whose values stands in one run of rows, as the name of a
     machine does, or by one that grows and seldom falls back, as the seconds of a recording do.
 
     >>> group_starts(np.repeat([[8.0], [10.0]], 60, axis=0))

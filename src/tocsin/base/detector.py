@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
+from tocsin.base.declared import Shape, check_parameters
 from tocsin.base.state import State, Stateful
-from tocsin.errors import InputError, NotFitted, ParameterError
+from tocsin.errors import CorruptModel, InputError, NotFitted, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
 
@@ -33,7 +34,7 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
     slow_to_check: ClassVar[bool] = False
     """Whether each check of the contract takes seconds, even with ``test_parameters``."""
 
-    training_scores_: FloatArray
+    training_scores_: Annotated[FloatArray, Shape("n")]
     reason_: str = ""
     """Why the detector learned as it did, as a sentence; empty where there is no choice."""
     warnings_: Sequence[str] = ()
@@ -84,6 +85,21 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before score.")
         return self._score(self._check_scoring(X))
 
+    def set_state(self, state: Mapping[str, Any]) -> Self:
+        """Restore what ``get_state`` returned and return self.
+
+        Raises CorruptModel for parameters that ``fit`` would refuse, and for what is not as the
+        fitted attributes are declared.
+        """
+        try:
+            check_parameters(self, self.parameter_names())
+            self._check_parameters()
+        except (ParameterError, TypeError) as error:
+            raise CorruptModel(
+                f"{self.card.name} was saved with a parameter that cannot work: {error}"
+            ) from error
+        return super().set_state(state)
+
     def as_state(self) -> State:
         """Return the state together with what it takes to build the detector again."""
         return {
@@ -112,6 +128,12 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         """Learn from items and return their training scores (n,)."""
         own = self._fit(X, y)
         return self._score_training(X, y) if own is None else own
+
+    def _learns(self, name: str) -> bool:
+        return name != "training_scores_"  # a part of another detector does without, and score asks
+
+    def _check_parameters(self) -> None:
+        """Raise ParameterError for parameters that cannot work, before learning and on loading."""
 
     def _fit(self, X: Any, y: IntArray | None) -> FloatArray | None:
         """Learn from items; return their training scores (n,) if they come with it."""

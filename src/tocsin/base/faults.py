@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import inf
+from typing import Annotated
 
 import numpy as np
 from scipy.ndimage import median_filter
 
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import Stretch, Stretches, join_scores
 from tocsin.base.state import Stateful
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
@@ -34,7 +37,7 @@ class FaultAware(Stateful, ABC):
     A *glitch* is a value, or two, much further from the median of the five around it than
     training values usually are; what the model sees, and learns from, is that median in its
     place. Values *stuck* at one another and, in stretches too short to have neighbours, values
-    *far out* of the training range are told by the same simple means. Each has a severity, the
+    *far out* of the training range are recognised by equally simple means. Each has a severity, the
     logarithm (base 2) of how far it exceeds its limit. To the model's score a fault adds the
     highest usual training score, 1 + severity times: it stands out at its very point, whatever
     the model averages over.
@@ -43,11 +46,11 @@ class FaultAware(Stateful, ABC):
     ``_judge_training`` and ``_judge`` what it does with a series without glitches.
     """
 
-    held_out_: BoolArray
-    median_: FloatArray
-    far_: FloatArray
-    wild_: FloatArray
-    stuck_: FloatArray
+    held_out_: Annotated[BoolArray, Shape("n")]
+    median_: Annotated[FloatArray, Shape("d")]
+    far_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
+    wild_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
+    stuck_: Annotated[FloatArray, Shape("d"), Within(0, inf)]
     unit_: float
 
     @abstractmethod

@@ -19,7 +19,7 @@ from tocsin.base.detector import Detector
 from tocsin.types import FloatArray, IntArray
 
 Relearn = Callable[[IntArray, IntArray], FloatArray]
-"""Learns anew from the items of some positions, and returns the scores of those of others."""
+"""Learns from scratch from the items at some positions; returns the scores of those at others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ def held_out_scores(
 
     ``own`` (n,) are the detector's scores of them, each left out by itself. Where items depend
     on those before them, by the columns of a matrix or by these scores, contiguous blocks are
-    left out instead, with a gap. ``relearn`` learns anew, by default a copy of the detector;
-    detectors that hold out blocks by themselves need no more, unless the items are ``novel``,
-    prepared by what a preparation of all of them knows.
+    left out instead, with a gap. ``relearn`` learns from scratch, by default a copy of the
+    detector; detectors that hold out blocks by themselves need no more, unless the items are
+    ``novel``, prepared by what a preparation of all of them knows.
     """
     length, starts = 0, [0]
     if isinstance(items, np.ndarray) and items.dtype != object:

@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
+from tocsin.base.declared import Shape, Within
 from tocsin.base.detector import Detector, check_labels
 from tocsin.base.tables import check_matrix
 from tocsin.errors import CorruptModel, InputError, NotFitted, SchemaMismatch
@@ -67,8 +68,8 @@ class SeriesDetector(Detector):
     bridged by straight lines before learning.
     """
 
-    n_features_in_: int
-    held_out_: BoolArray
+    n_features_in_: Annotated[int, Within(1)]
+    held_out_: Annotated[BoolArray, Shape("n")]
 
     least_points: ClassVar[int] = 16
     """What is learned from has at least this many points in all; windows shrink to fit."""
@@ -182,8 +183,8 @@ class StreamingDetector(SeriesDetector):
     """A series detector that scores each event before it learns from it, and never looks ahead.
 
     The state has a fixed size for each entity that is tracked, whatever the number of events.
-    ``fit`` starts anew and runs through a series; ``training_scores_`` are the scores on the
-    way. ``score`` tells what the events X would score if they came now, and leaves the state
+    ``fit`` starts again and runs through a series; ``training_scores_`` are the scores on the
+    way. ``score`` returns what the events X would score if they came now, and leaves the state
     as it is: the first k scores of X are those of its first k events. A stretch whose place in
     time is that of the next event goes on; any other is a new recording, whose first events are
     not compared with what came last. ``score_together`` runs through series from the start.

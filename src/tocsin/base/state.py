@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from tocsin import registry
+from tocsin.base.declared import check_fitted
+from tocsin.errors import CorruptModel
 
 State = dict[str, Any]
 """Fitted values by name: arrays, JSON values, and nested states. Never code."""
 
-_OF_A_DETECTOR = {"detector", "modality", "parameters", "state"}
+_FITTED = re.compile("[a-zA-Z][a-zA-Z0-9_]*_")
+_DETECTOR_KEYS = {"detector", "modality", "parameters", "state"}
 
 
 class Stateful:
@@ -32,11 +36,21 @@ class Stateful:
         }
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
-        """Restore what ``get_state`` returned and return self."""
+        """Restore what ``get_state`` returned and return self.
+
+        Raises CorruptModel for what is not as the attributes are declared; see ``base.declared``.
+        """
         for name, value in state.items():
+            if not _FITTED.fullmatch(name) or callable(getattr(type(self), name, None)):
+                raise CorruptModel(f"{name[:80]!r} is not what a {type(self).__name__} learns.")
             setattr(self, name, restored(value))
+        check_fitted(self, list(state))
         self._derive()
         return self
+
+    def _learns(self, name: str) -> bool:
+        """Return whether an attribute that is declared has to be in the state."""
+        return True
 
     def _derive(self) -> None:
         """Derive from restored attributes what is not part of the state."""
@@ -51,7 +65,7 @@ def restored(value: Any) -> Any:
 
     Raises UnknownName for a detector that is not registered.
     """
-    if isinstance(value, dict) and set(value) == _OF_A_DETECTOR:
+    if isinstance(value, dict) and set(value) == _DETECTOR_KEYS:
         detector = registry.create(value["detector"], value["modality"], **value["parameters"])
         return detector.set_state(value["state"])
     return value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tocsin.base.declared import Within
 from tocsin.base.detector import Detector
 from tocsin.errors import InputError, SchemaMismatch
 from tocsin.types import FloatArray
@@ -15,7 +16,7 @@ from tocsin.types import FloatArray
 class TableDetector(Detector):
     """A detector over a numeric matrix (n, d), float64, without missing values."""
 
-    n_features_in_: int
+    n_features_in_: Annotated[int, Within(1)]
 
     def _check_training(self, X: Any) -> FloatArray:
         matrix = check_matrix(X)

@@ -1,8 +1,9 @@
-"""What checks say when a detector breaks the contract, and what they compare with."""
+"""How checks report that a detector breaks the contract, and how they compare values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector, State
 from tocsin.errors import NotSavable
-from tocsin.types import FloatArray, IntArray, LogSession, Scores
+from tocsin.types import FloatArray, IntArray, Scores
 
 
 class CheckFailed(AssertionError):
-    """A detector breaks the contract; the message says which part of it, and how."""
+    """A detector breaks the contract; the message states which part, and how."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -71,7 +72,7 @@ def scored(detector: Detector, X: NDArray[Any]) -> Scores:
 
 
 def require_training_scores(detector: Detector, n: int) -> None:
-    """Raise CheckFailed unless there is one finite training score an item."""
+    """Raise CheckFailed unless there is one finite training score per item."""
     own = detector.training_scores_
     require(own.shape == (n,), f"training_scores_ has the shape {own.shape}, not ({n},)")
     require(bool(np.isfinite(own).all()), "training_scores_ are not all finite")
@@ -87,15 +88,20 @@ def state_or_nothing(detector: Detector) -> State:
 
 def equal(a: Any, b: Any) -> bool:
     """Return whether two values hold the same; a list equals a tuple, as after JSON."""
-    if isinstance(a, LogSession) and isinstance(b, LogSession):
-        return all(equal(getattr(a, name), getattr(b, name)) for name in LogSession.__slots__)
-    if isinstance(a, np.ndarray) and a.dtype == object:
-        return equal(a.tolist(), b.tolist())
+    if is_dataclass(a) and type(a) is type(b):
+        return all(equal(getattr(a, each.name), getattr(b, each.name)) for each in fields(a))
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        numbers = all(np.asarray(each).dtype.kind == "f" for each in (a, b))
-        return bool(np.array_equal(a, b, equal_nan=numbers))  # NaN may stand for "not yet seen"
+        return _equal_arrays(a, b)
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(equal, a, b))
     return bool(a == b)
+
+
+def _equal_arrays(a: Any, b: Any) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype == object:
+        return equal(a.tolist(), b.tolist())
+    numbers = a.dtype.kind == b.dtype.kind == "f"
+    return bool(np.array_equal(a, b, equal_nan=numbers))  # NaN may stand for "not yet seen"

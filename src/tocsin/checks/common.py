@@ -81,7 +81,7 @@ def check_not_fitted(subject: Subject) -> None:
 def check_anomalies_score_higher(subject: Subject) -> None:
     """Check that scores are (n,) float64 and higher for anomalies, by the ROC AUC.
 
-    A detector that learns nothing from rows need not find odd what is odd among them.
+    A zero-shot detector learns nothing from items, so it need not find what is unusual among them.
     """
     rows, labels = subject.testing
     scores = scored(subject.fitted, rows)
@@ -90,7 +90,7 @@ def check_anomalies_score_higher(subject: Subject) -> None:
         require_area(subject.least_area, labels, scores.values, "on easy data")
 
 
-def check_training_scores_are_honest(subject: Subject) -> None:
+def check_training_scores_are_out_of_sample(subject: Subject) -> None:
     """Check that about a tenth of unseen normal items exceed the training scores' 90 % quantile."""
     training, unseen = subject.calibration
     share = float((unseen > np.quantile(training, 0.9)).mean())
@@ -133,7 +133,7 @@ def check_save_and_load(subject: Subject) -> None:
 
 
 def check_bad_input(subject: Subject) -> None:
-    """Check that what are no items of the modality, or too few of them, raise InputError."""
+    """Check that anything but items of the modality, or too few of them, raises InputError."""
     for what, X in subject.bad.items():
         require_raises(InputError, f"fitting {what}", subject.fit, X)
         require_raises(InputError, f"scoring {what}", subject.fitted.score, X)

@@ -80,7 +80,7 @@ def check_single_lines(subject: Subject) -> None:
 
 
 def check_unknown_templates(subject: LogSubject) -> None:
-    """Check that lines of no known kind are learned from, also where there are no others."""
+    """Check that lines of unknown kinds are learned from, also where there are no others."""
     X = subject.normal[:40].copy()
     X[::7] = subject.anomalies[:6]
     subject.fits(X)

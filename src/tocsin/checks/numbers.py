@@ -28,13 +28,13 @@ def check_other_width(subject: MatrixSubject) -> None:
 
 
 def check_expected(subject: MatrixSubject) -> None:
-    """Check that what was expected is nearer to normal items than their median is."""
+    """Check that expected values are nearer to normal items than their median is."""
     X = subject.unseen
     expected = scored(subject.fitted, X).expected
     if expected is not None:
         error = np.median(np.abs(X - expected).sum(axis=1))
         usual = np.median(np.abs(X - np.median(X, axis=0)).sum(axis=1))
-        require(error < usual, "expected is no nearer to normal items than their median")
+        require(error < usual, "expected is not nearer to normal items than their median")
 
 
 def check_parts(subject: MatrixSubject) -> None:

@@ -161,7 +161,7 @@ def _require_close(given: FloatArray, wanted: FloatArray) -> None:
 def _together(subject: Subject, X: FloatArray) -> FloatArray:
     """Return the scores (n,) of a series that begins with the training series, all in view."""
     detector = subject.fitted
-    require(isinstance(detector, SeriesDetector), "it is no detector of series")
+    require(isinstance(detector, SeriesDetector), "it is not a detector of series")
     values = cast("SeriesDetector", detector).score_together(X).values
     require(values.shape == (len(X),), f"scores have the shape {values.shape}")
     return values

@@ -37,7 +37,7 @@ class Subject:
     shares: ClassVar[tuple[float, float]]
     """The least and the largest share of unseen items above 90 % of the training scores."""
     least: ClassVar[int] = 2
-    """So many items are enough to learn from."""
+    """The fewest items to learn from."""
 
     normal: Items
     unseen: Items

@@ -133,9 +133,9 @@ class DataOptions(OptionGroup):
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="A file of labels (.npy or CSV): one label per row, or two columns, a name and "
-            "its label; for images, one per image in name order, or the name of each; for logs, "
-            "one per session, or the key of a session, a line or file:line."
+            help="A file of labels, .npy or CSV: one label per row; for images, one per image in "
+            "name order, or two columns, name and label; for logs, one per session, or two "
+            "columns, the key of a session (or a line, or file:line) and its label."
         ),
     ] = None
 

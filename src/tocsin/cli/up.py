@@ -20,7 +20,7 @@ def up(
 ) -> None:
     """Watch: collect, score, decide, raise alarms and respond, until stopped by Ctrl-C.
 
-    Without a tocsin.yaml one is written that watches this machine. SIGHUP reads the file again.
+    Without a tocsin.yaml, writes one that watches this machine. SIGHUP makes it reread the file.
     """
     import asyncio
 

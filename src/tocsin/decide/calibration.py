@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tocsin.base.declared import Shape, Within
 from tocsin.base.state import Stateful
 from tocsin.decide.budget import check_rate
 from tocsin.errors import InputError, NotFitted
@@ -33,10 +34,10 @@ class Calibration(Stateful, ABC):
     (n − 50,000)/50,000 counts.
     """
 
-    scores_: FloatArray
-    at_or_below_: IntArray
-    n_: int
-    independent_: float
+    scores_: Annotated[FloatArray, Shape("m"), Within(rising=True)]
+    at_or_below_: Annotated[IntArray, Shape("m"), Within(0, "n_", rising=True)]
+    n_: Annotated[int, Within(1)]
+    independent_: Annotated[float, Within(0)]
 
     def fit(self, scores: ArrayLike, independent: float | None = None) -> Self:
         """Keep the scores (n,) of normal items that the model has not been trained on.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 from itertools import pairwise
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.explain.log_lines import (
     Line,
     count_kinds,
@@ -39,9 +40,9 @@ class SessionBackground(Stateful):
     [0, 1]
     """
 
-    starts_: IntArray
-    templates_: IntArray
-    text_: IntArray
+    starts_: Annotated[IntArray, Shape("m+1"), Within(0, "lines", rising=True)]
+    templates_: Annotated[IntArray, Shape("lines", empty=True)]
+    text_: Annotated[IntArray, Shape("lines", empty=True), Within(0)]
     texts_: list[list[str]]
     """The distinct messages with their levels and components."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape
 from tocsin.types import FloatArray, Reason, Scores
 
 COVERED = 0.99
@@ -28,10 +30,10 @@ class Band(Stateful):
     (True, True)
     """
 
-    below_: FloatArray
-    above_: FloatArray
-    middle_: FloatArray
-    usual_: FloatArray
+    below_: Annotated[FloatArray, Shape("d")]
+    above_: Annotated[FloatArray, Shape("d")]
+    middle_: Annotated[FloatArray, Shape("d")]
+    usual_: Annotated[FloatArray, Shape("d")]
 
     def fit(self, X: FloatArray, scores: Scores) -> Band:
         """Learn from the training series (n, channels) and the scores of its points."""

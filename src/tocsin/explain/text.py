@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from tocsin.base import Detector, Stateful
 from tocsin.base.abilities import ScoresByToken, ScoresByView
+from tocsin.base.declared import Shape
 from tocsin.features.text_statistics import STATISTICS, text_statistics
 from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, Reason, TextArray, TextMark
@@ -64,7 +65,7 @@ class TextBackground(Stateful):
     """
 
     texts_: list[str]
-    statistics_: FloatArray
+    statistics_: Annotated[FloatArray, Shape("m", "statistics")]
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.features.hashing import Keys, mix_bits
 from tocsin.features.texts import LONGEST
 from tocsin.types import FloatArray, IntArray, TextArray
@@ -65,12 +66,12 @@ class CharModel(Stateful):
     True
     """
 
-    alphabet_: int
-    grams_: Keys
-    gram_counts_: IntArray
-    contexts_: Keys
-    context_counts_: IntArray
-    followers_: IntArray
+    alphabet_: Annotated[int, Within(1)]
+    grams_: Annotated[Keys, Shape("grams"), Within(rising=True)]
+    gram_counts_: Annotated[IntArray, Shape("grams"), Within(1)]
+    contexts_: Annotated[Keys, Shape("contexts"), Within(rising=True)]
+    context_counts_: Annotated[IntArray, Shape("contexts"), Within(1)]
+    followers_: Annotated[IntArray, Shape("contexts"), Within(1)]
 
     def __init__(self, order: int = 5) -> None:
         self.order = order

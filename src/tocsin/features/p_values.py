@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.types import FloatArray
 
 _TAIL = 0.05  # of the scores are its tail, but at least 10 scores, and at most a quarter
@@ -26,8 +27,8 @@ class MidRankPValues(Stateful):
     [0.5, 0.042, 0.0003]
     """
 
-    scores_: FloatArray
-    p_values_: FloatArray
+    scores_: Annotated[FloatArray, Shape("m"), Within(rising=True)]
+    p_values_: Annotated[FloatArray, Shape("m"), Within(0, 1)]
     tail_: float
     rate_: float
 

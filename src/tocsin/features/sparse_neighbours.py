@@ -24,6 +24,7 @@ class SparseSearch:
     """
 
     def __init__(self, reference: csr_array) -> None:
+        reference.check_format(full_check=True)  # compiled code takes indices as they are
         self.reference = reference
         self._transposed = reference.T.tocsr()
         self._squared = _row_sums(reference.power(2))

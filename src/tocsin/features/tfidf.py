@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.features.texts import cut_text
 from tocsin.types import FloatArray, IntArray, TextArray
 
@@ -28,8 +29,8 @@ class Tfidf(Stateful):
     [[1.0, 0.34, 0.0], [0.34, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
 
-    buckets_: IntArray
-    weights_: FloatArray
+    buckets_: Annotated[IntArray, Shape("grams", empty=True), Within(0, _BUCKETS - 1, rising=True)]
+    weights_: Annotated[FloatArray, Shape("grams", empty=True)]
 
     def __init__(
         self, unit: Literal["word", "char"] = "word", shortest: int = 1, longest: int = 1

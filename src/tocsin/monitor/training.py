@@ -48,8 +48,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
         most = max(MOST_READ, training.after)
         batches = list(read_store(stores, name, newest=most))
     if _count(batches) < training.after:
-        found = read_source(monitor, most=most, enough=training.after)
-        batches = max(batches, list(found), key=_count)
+        batches = max(batches, _of_source(monitor, most, _count(batches)), key=_count)
     n = _count(batches)
     if n < training.after:
         raise InputError(
@@ -66,6 +65,16 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     learned = _count(batches)
     pipeline.save(monitor.model, metrics={"trained_events": learned}, key=monitor.signing_key)
     return Trained(monitor.model, pipeline.detector_name, learned, tuple(pipeline.notes_))
+
+
+def _of_source(monitor: config.Monitor, most: int, stored: int) -> list[Batch]:
+    """Return the events of a source, none where it cannot be read and some are ``stored``."""
+    try:
+        return list(read_source(monitor, most=most, enough=monitor.training.after))
+    except InputError:
+        if not stored:
+            raise
+        return []  # `tocsin up` reads it, so that a second reader cannot listen
 
 
 def _count(batches: Sequence[Batch]) -> int:

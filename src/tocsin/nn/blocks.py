@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class MemberLinear(nn.Module):
-    """An affine layer a member: (members, batch, inputs) to (members, batch, outputs).
+    """An affine layer per member: (members, batch, inputs) to (members, batch, outputs).
 
     Weights start uniform in ±1/√inputs, as in ``torch.nn.Linear``. Without ``bias`` the layer
     is linear.

@@ -6,7 +6,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tocsin.base import Detector, State
+from tocsin.base.declared import Within
+from tocsin.errors import CorruptModel
 from tocsin.nn.device import pick_device
 from tocsin.types import FloatArray
 
@@ -34,7 +36,7 @@ class NetworkDetector(KeywordParameters, Detector):
     """A detector that keeps a network ``net_``, which is rebuilt from its parameters."""
 
     net_: nn.Module
-    n_features_in_: int
+    n_features_in_: Annotated[int, Within(1)]
     device: str
 
     scores_in: ClassVar[torch.dtype] = torch.float64
@@ -62,10 +64,21 @@ class NetworkDetector(KeywordParameters, Detector):
         if "net_" not in state:
             return self
         weights = {name: torch.from_numpy(value.copy()) for name, value in state["net_"].items()}
+        self._check_weights({name: tuple(value.shape) for name, value in weights.items()})
         self.net_ = self._built()
         self.net_.load_state_dict(weights)
         self.net_ = self._ready(self.net_, pick_device(self.device))
         return self
+
+    def _check_weights(self, given: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise CorruptModel unless weights are those of the network; allocates none of them."""
+        with torch.device("meta"):
+            wanted = {name: tuple(w.shape) for name, w in self._built().state_dict().items()}
+        if given != wanted:
+            raise CorruptModel(
+                f"The weights of {self.card.name} are not those of a network with its parameters. "
+                "Restore the model from a copy, or train and save it again."
+            )
 
     def _ready(self, net: nn.Module, device: torch.device) -> nn.Module:
         """Return the network as it scores: on the device, in the precision of scoring."""

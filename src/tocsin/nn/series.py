@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict, cast
+from typing import Annotated, Any, ClassVar, TypedDict, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
 from tocsin.base.parameters import check_positive
@@ -85,14 +86,14 @@ class NeuralSeriesDetector(FaultAware, NetworkDetector, SeriesDetector):
     most_held_out: ClassVar[int] = 1024
     """Windows that the held-out loss is taken on, at most."""
 
-    mean_: FloatArray
-    scale_: FloatArray
-    scored_: IntArray
-    window_: int
-    period_: int
-    usual_: FloatArray
-    mean_residual_: FloatArray
-    remembered_: FloatArray
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    scored_: Annotated[IntArray, Shape("s"), Within(0, "d-1", rising=True)]
+    window_: Annotated[int, Within(1)]
+    period_: Annotated[int, Within(1)]
+    usual_: Annotated[FloatArray, Shape("members_", "s")]
+    mean_residual_: Annotated[FloatArray, Shape("members_", "s")]
+    remembered_: Annotated[FloatArray, Shape("kept", "d")]
     net_: nn.ModuleList
 
     def __init__(

@@ -1,14 +1,20 @@
-"""A network of any kind, trained by itself."""
+"""A network of any kind, trained by itself: on batches, or on items by their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tocsin.nn.training import Objective
+from tocsin.nn.training import MemberBatches, Objective, Schedule, train
+from tocsin.types import IntArray
+
+ItemLoss = Callable[[Tensor], Tensor]
+"""A scalar from the numbers of items (k,), int64 on the CPU."""
 
 
 class SingleMember(nn.Module):
@@ -58,3 +64,37 @@ class _LossModule(nn.Module):
 
 def _flat(name: str) -> str:
     return name.replace(".", "/")
+
+
+def train_by_number(
+    net: nn.Module,
+    objectives: Sequence[tuple[nn.Module, ItemLoss]],
+    validate: ItemLoss,
+    inside: IntArray,
+    outside: IntArray,
+    schedule: Schedule,
+    device: torch.device,
+    seed: int,
+) -> None:
+    """Train a network in place on items that are looked up by their numbers.
+
+    ``objectives``: parts of the network and the losses that they minimise; ``validate``: the loss
+    of held-out items. ``inside`` and ``outside``: the numbers of the items to learn from, each as
+    often as it is shown in an epoch, and of those held out. Raises TrainingFailed when a loss is
+    not finite.
+    """
+    # The loop takes rows of numbers: here each row is the number of an item.
+    rows = np.concatenate([inside, outside]).astype(np.float64)[:, None]
+    fold = np.repeat([1, 0], [len(inside), len(outside)])
+    single = SingleMember(net)
+    train(
+        single,
+        [single.objective(part, _of_rows(loss)) for part, loss in objectives],
+        MemberBatches(rows, fold, 1, lambda x: x, device, seed),
+        lambda rows: _of_rows(validate)(rows[0])[None],
+        schedule,
+    )
+
+
+def _of_rows(loss: ItemLoss) -> Callable[[Tensor], Tensor]:
+    return lambda rows: loss(rows[:, 0].long().cpu())

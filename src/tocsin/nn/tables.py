@@ -6,7 +6,7 @@ import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from tocsin.base import (
     correlation_length,
 )
 from tocsin.base.abilities import Exports
+from tocsin.base.declared import Shape
 from tocsin.base.parameters import check_positive
 from tocsin.errors import NotFitted, NotSavable
 from tocsin.nn.device import pick_device
@@ -61,8 +62,8 @@ class NeuralTableDetector(NetworkDetector, TableDetector, Exports):
     ``_row_scores`` of a batch (members, batch, d).
     """
 
-    mean_: FloatArray
-    scale_: FloatArray
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from tocsin import registry
 from tocsin._version import __version__
 from tocsin.base import Detector
+from tocsin.base.declared import check_parameters, check_whole
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, NewerFormat, ParameterError, UnknownName
 from tocsin.pipeline.decisions import DecidesByBudget
@@ -178,7 +179,9 @@ class BasePipeline(DecidesByBudget):
         if not isinstance(detector, Detector):
             detector = _known_detector(about["card"], parameters)
         pipeline = cls(**{**settings, "detector": detector})
+        check_parameters(pipeline, cls.parameter_names())
         pipeline._restore(state, about)
+        check_whole([value for name, value in vars(pipeline).items() if name.endswith("_")])
         return pipeline
 
     @classmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape
 from tocsin.errors import InputError
 from tocsin.prepare import schema
 from tocsin.prepare.frames import Table, as_frame, quote_columns
@@ -48,6 +49,14 @@ def frame_of(table: Table) -> pd.DataFrame:
     return as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
 
 
+class Reading(TypedDict):
+    """How the texts of a channel read: its style of numbers, what is missing, or two levels."""
+
+    style: str
+    missing: list[str]
+    levels: list[str]
+
+
 class Channels(Stateful):
     """The columns that are channels of a series, and how each reads as numbers.
 
@@ -55,8 +64,8 @@ class Channels(Stateful):
     read. Other text, dates, row numbers and columns without a finite value are not channels.
     """
 
-    names_: list[str]
-    readings_: list[dict[str, Any]]
+    names_: Annotated[list[str], Shape("channels")]
+    readings_: Annotated[list[Reading], Shape("channels")]
 
     def fit(self, frame: pd.DataFrame, remarks: Remarks) -> None:
         """Settle which columns of a frame are channels; raises InputError if there is none."""

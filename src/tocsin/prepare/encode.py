@@ -6,13 +6,14 @@ standardised number, so that none outweighs the others by the way it is written.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 Scale = Literal["standard", "robust", "minmax", "none"]
@@ -37,6 +38,18 @@ class Numbers(Stateful):
     missing values, then a column for each constant that shows whether a value differs.
     ``groups_`` (m,) int64 is the input column of each.
     """
+
+    center_: Annotated[FloatArray, Shape("p", empty=True)]
+    varying_: Annotated[IntArray, Shape("v", empty=True), Within(0, "p-1", rising=True)]
+    indicated_: Annotated[IntArray, Shape("i", empty=True), Within(0, "p-1", rising=True)]
+    constant_: Annotated[IntArray, Shape("c", empty=True), Within(0, "p-1", rising=True)]
+    indicator_weight_: Annotated[FloatArray, Shape("i", empty=True)]
+    constant_weight_: float
+    groups_: Annotated[IntArray, Shape("g", empty=True), Within(0, "p-1")]
+    scale_: Annotated[FloatArray, Shape("v", empty=True)]
+    shift_: Annotated[FloatArray, Shape("v", empty=True)]
+    low_: Annotated[FloatArray, Shape("v", empty=True)]
+    high_: Annotated[FloatArray, Shape("v", empty=True)]
 
     def fit(self, values: FloatArray, scale: Scale) -> Numbers:
         """Learn from values (n, p), NaN where missing, with a finite value in every column."""
@@ -121,6 +134,16 @@ class Categories(Stateful):
     """
 
     once_is_unseen_: bool = False
+    values_: list[str]
+    counts_: Annotated[IntArray, Shape("distinct", empty=True), Within(0)]
+    missing_count_: Annotated[int, Within(0)]
+    kept_: Annotated[int, Within(0, "distinct")]
+    missing_kept_: bool
+    rare_: bool
+    by_frequency_: bool
+    varies_: bool
+    unseen_weight_: float
+    weight_: float
 
     def fit(
         self, texts: NDArray[np.object_], scale: Scale, rare: float, max_categories: int

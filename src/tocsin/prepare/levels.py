@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape
 from tocsin.prepare.series import PreparedSeries
 from tocsin.types import BoolArray, FloatArray
 
@@ -65,10 +67,10 @@ class Levels(Stateful):
     """
 
     entities_: list[str]
-    locations_: FloatArray
-    scales_: FloatArray
-    between_: FloatArray
-    typical_: FloatArray
+    locations_: Annotated[FloatArray, Shape("entities", "c")]
+    scales_: Annotated[FloatArray, Shape("entities", "c")]
+    between_: Annotated[FloatArray, Shape(2, "c")]
+    typical_: Annotated[FloatArray, Shape(2, "c")]
 
     def fit(self, series: Sequence[PreparedSeries]) -> Levels:
         """Learn from the series of all entities."""

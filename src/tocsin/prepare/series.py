@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import InputError, NotFitted, SchemaMismatch
 from tocsin.prepare import grid, schema
 from tocsin.prepare.channels import (
@@ -120,6 +121,14 @@ class SeriesPreparer(Stateful):
     notes_: list[str]
     when_: TimeColumn | None
     channels_: Channels
+    counters_: list[int]
+    entities_: Annotated[int, Within(1)]
+    named_: bool
+    origin_: int | None
+    pace_: float | None
+    source_: list[str]
+    typical_: Annotated[FloatArray, Shape("c")]
+    usual_gap_: float | None
 
     def __init__(
         self,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, Self, TypeGuard
+from typing import Annotated, Any, Self, TypeGuard
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.base import State, Stateful
-from tocsin.errors import NotFitted, SchemaMismatch
+from tocsin.base.declared import Shape, Within
+from tocsin.errors import CorruptModel, NotFitted, SchemaMismatch
 from tocsin.prepare import schema
 from tocsin.prepare.encode import Categories, Cell, Dates, Numbers
 from tocsin.prepare.frames import Table, as_frame, holds_complex, quote_columns
@@ -25,13 +26,13 @@ class TableEncoder(Stateful):
     """Turns rows into a matrix as ``TablePreparer``, which derives from it, has learned to."""
 
     named_: bool
-    columns_: list[str]
-    kinds_: list[schema.Kind]
-    styles_: list[str]
-    odd_words_: list[list[str]]
-    numeric_: IntArray
-    groups_: IntArray
-    typical_: list[Cell]
+    columns_: Annotated[list[str], Shape("columns")]
+    kinds_: Annotated[list[schema.Kind], Shape("columns")]
+    styles_: Annotated[list[str], Shape("columns")]
+    odd_words_: Annotated[list[list[str]], Shape("columns")]
+    numeric_: Annotated[IntArray, Shape("numbers", empty=True), Within(0, "columns-1", rising=True)]
+    groups_: Annotated[IntArray, Shape("width"), Within(0, "columns-1")]
+    typical_: Annotated[list[Cell], Shape("columns")]
     numbers_: Numbers
     encoders_: dict[str, Categories | Dates]
 
@@ -144,6 +145,8 @@ class TableEncoder(Stateful):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         self.numbers_ = Numbers().set_state(state["numbers_"])
+        if self.numbers_.center_.size != self.numeric_.size:
+            raise CorruptModel("The numeric columns of a table are not those that were learned.")
         self.encoders_ = {
             key: self._encoder(int(key)).set_state(value)
             for key, value in state.get("encoders_", {}).items()

@@ -44,6 +44,11 @@ class TimeColumn(Stateful):
     it could be. ``clock_``: the column of texts such as 14:30:00 that go with the days, or None.
     """
 
+    name_: str
+    style_: str
+    clock_: str | None
+    remark_: str
+
     def __init__(self, name: str = "") -> None:
         self.name_ = name
         self.style_ = ""

@@ -78,7 +78,13 @@ def take_times(
     times = np.full(n, np.datetime64("NaT"), dtype="datetime64[us]")
     left = np.ones(n, dtype=np.bool_)
     refused: dict[int, str] = {}
-    for name in _time_names(columns, fields):
+    names = _time_names(columns, fields)
+    if names[:1] in (["time"], [fields.time]) and None not in columns[names[0]]:
+        found = reader.read(columns[names[0]])
+        if not np.isnat(found).any():  # as nearly always
+            del columns[names[0]]
+            return found, refused
+    for name in names:
         values = columns[name]
         at = [i for i in np.flatnonzero(left).tolist() if values[i] is not None]
         found = reader.read([values[i] for i in at])
@@ -105,7 +111,10 @@ def take_times(
 def take_entities(columns: dict[str, list[Any]], fields: Fields, n: int) -> list[Any]:
     """Return the entities of n events, None for those that name none; they leave the columns."""
     found: list[Any] = [None] * n
-    for name in _entity_names(columns, fields):
+    names = _entity_names(columns, fields)
+    if names[:1] in (["entity"], [fields.entity]) and None not in columns[names[0]]:
+        return columns.pop(names[0])
+    for name in names:
         values = columns[name]
         taken = [
             i

@@ -98,6 +98,8 @@ def _empty(
     events: Sequence[Mapping[str, Any]], columns: Mapping[str, Any], fields: Fields
 ) -> dict[int, str]:
     """Return why events without values are rejected, by their positions."""
+    if not events or min(map(len, events)) > _FEW:
+        return {}
     return {
         i: "it holds no values"
         for i, event in enumerate(events)

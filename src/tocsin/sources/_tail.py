@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tocsin.types import Batch, Offset, Rejection
 _CHUNK = 262_144
 _HEAD = 256
 _SEEN = 64  # bytes before the place that tell whether they are still there
+
+_CODE = re.compile(r"0\d+|\d+[eE]\d+")
 
 Format = Literal["lines", "json", "csv"]
 
@@ -165,10 +168,12 @@ class Tail:
         return lines_of(lines, self._fields.largest, offset=offset)
 
     def _rows(self, lines: list[bytes], offset: Offset) -> Batch:
-        names = _values(self._header.removeprefix(codecs.BOM_UTF8))
+        header = self._header.removeprefix(codecs.BOM_UTF8)
+        delimiter = max(",;\t|", key=lambda mark: header.count(mark.encode()))
+        names = _values(header, delimiter)
         good, rejected = [], []
         for raw in lines:
-            row = _values(raw)
+            row = _values(raw, delimiter)
             if len(row) == len(names):
                 good.append(row)
             else:
@@ -178,6 +183,9 @@ class Tail:
         csv.writer(text).writerows([names, *good])
         text.seek(0)
         frame = pd.read_csv(text) if good else pd.DataFrame(columns=names)
+        for name, values in zip(frame.columns, zip(*good, strict=True), strict=False):
+            if frame[name].dtype.kind in "iuf" and any(map(_CODE.fullmatch, values)):
+                frame[name] = pd.Series(values, dtype=object)  # 001 is no 1
         batch = rows_of(frame, self._fields, offset=offset)
         return replace(batch, rejected=(*rejected, *batch.rejected))
 
@@ -200,9 +208,9 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _values(line: bytes) -> list[str]:
+def _values(line: bytes, delimiter: str) -> list[str]:
     """Return the values of one CSV line, none for one that is too odd; a quote ends with it."""
     try:
-        return next(csv.reader([line.decode("utf-8", "replace")]), [])
+        return next(csv.reader([line.decode("utf-8", "replace")], delimiter=delimiter), [])
     except csv.Error:
         return []

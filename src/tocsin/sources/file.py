@@ -153,7 +153,10 @@ class File(Source):
         return [*aged, *([self.path] if self.path.exists() else [])]
 
     def _tail(self, path: Path) -> Tail:
-        endings: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
+        endings: dict[str, Format] = {
+            **dict.fromkeys((".csv", ".tsv"), "csv"),
+            **dict.fromkeys((".jsonl", ".ndjson"), "json"),
+        }
         return Tail(path, self.format or endings.get(self.path.suffix, "lines"), self.fields)
 
 

@@ -22,7 +22,7 @@ from tocsin.settings.login import Login
 from tocsin.settings.tls import Tls
 from tocsin.settings.urls import PlainUrl
 from tocsin.sources._pauses import Pauses
-from tocsin.sources._records import Fields, batch_of, lines_of, times_of
+from tocsin.sources._records import Fields, batch_of, lines_of, shown, times_of
 from tocsin.types import Batch, Offset, Rejection
 
 if TYPE_CHECKING:
@@ -242,21 +242,44 @@ class _Reader:
             for s, id_, fields in entries
             if not fields
         ]
+        there, without = self._with_field(there)
         millis = [int(id_.partition("-")[0]) for _, id_, _ in there]
         times = times_of(millis)
         ids = [f"{stream} {id_}" for stream, id_, _ in there]
         raw = [self._raw(fields) for _, _, fields in there]
+        origins = [f"entry {id_} of {stream}" for stream, id_, _ in there]
         settings, offset = self._settings, dict(self._last) or None
         if settings.format == "lines":
             batch = lines_of(raw, settings.fields.largest, times=times, ids=ids, offset=offset)
         else:
-            batch = batch_of(raw, settings.fields, times=times, ids=ids, offset=offset)
-        return replace(batch, rejected=(*trimmed, *batch.rejected), acknowledge=acknowledge)
+            batch = batch_of(
+                raw, settings.fields, times=times, ids=ids, origins=origins, offset=offset
+            )
+        return replace(
+            batch, rejected=(*trimmed, *without, *batch.rejected), acknowledge=acknowledge
+        )
+
+    def _with_field(self, entries: list[_Entry]) -> tuple[list[_Entry], list[Rejection]]:
+        """Return the entries that have the field asked for, and why the others are no events."""
+        field = self._settings.field
+        if field is None:
+            return entries, []
+        without = [
+            Rejection(
+                "empty",
+                f'it has no field "{field}", only {", ".join(map(_text, fields))}; '
+                f"from entry {id_} of {stream}",
+                shown(msgspec.json.encode({_text(n): _text(v) for n, v in fields.items()})),
+            )
+            for stream, id_, fields in entries
+            if field.encode() not in fields
+        ]
+        return [entry for entry in entries if field.encode() in entry[2]], without
 
     def _raw(self, fields: Mapping[bytes, bytes]) -> bytes:
         """Return the event of an entry as JSON, or as a line."""
         if self._settings.field is not None:
-            return fields.get(self._settings.field.encode(), b"")
+            return fields[self._settings.field.encode()]
         return msgspec.json.encode({_text(name): _value(v) for name, v in fields.items()})
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape
 from tocsin.types import IntArray, MapArray
 
 Features = NDArray[np.float32]
@@ -27,7 +28,7 @@ class PatchBank(Stateful):
     projection). Roth et al., Towards Total Recall in Industrial Anomaly Detection, CVPR 2022.
     """
 
-    bank_: Features
+    bank_: Annotated[Features, Shape("m", "c")]
 
     def __init__(self, size: int = 2000, k: int = 3, seed: int = 0) -> None:
         self.size = size
@@ -36,7 +37,7 @@ class PatchBank(Stateful):
         self._kept: list[Features] = []
 
     def expect(self, images: int) -> Self:
-        """Prepare for so many images."""
+        """Prepare for this number of images."""
         self._random = np.random.default_rng(self.seed)
         self._share = _SAMPLE / images
         return self

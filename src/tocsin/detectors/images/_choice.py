@@ -54,8 +54,8 @@ def choose(X: ImageArray, encoder: str, device: str, seed: int) -> tuple[dict[st
     best = int(np.argmax(quality))
     if quality[best] < quality[0] + _MARGIN:
         best = 0
-    told = "; ".join(f"{c.name} {q:.3f}" for c, q in zip(candidates, quality, strict=True))
-    reason = f"{candidates[best].name}: by {len(drawn)} defects drawn into good images ({told})"
+    measured = "; ".join(f"{c.name} {q:.3f}" for c, q in zip(candidates, quality, strict=True))
+    reason = f"{candidates[best].name}: by {len(drawn)} defects drawn into good images ({measured})"
     return candidates[best].parameters | common, reason
 
 

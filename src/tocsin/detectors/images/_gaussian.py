@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import State, Stateful
+from tocsin.base.declared import Shape
 from tocsin.detectors.images._bank import Features
 from tocsin.types import MapArray
 
 _BLOCKS = 16  # a side, at most
-_SAMPLES = 500  # patches at least that a covariance is learned from, where there are so many
+_SAMPLES = 500  # patches at least that a covariance is learned from, where there are as many
 
 
 class PositionGaussian(Stateful):
@@ -23,14 +24,14 @@ class PositionGaussian(Stateful):
     Modeling Framework, ICPR Workshops 2021.
     """
 
-    mean_: Features
-    whitening_: NDArray[np.float16]
+    mean_: Annotated[Features, Shape("rows", "columns", "c")]
+    whitening_: Annotated[NDArray[np.float16], Shape("q", "c", "c")]
 
     def __init__(self, shrinkage: float = 1.0) -> None:
         self.shrinkage = shrinkage
 
     def expect(self, images: int) -> Self:
-        """Prepare for so many images."""
+        """Prepare for this number of images."""
         self._images = images
         self._sum: Any = None
         return self

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.progress import report
 from tocsin.readers.image import read_image, resize_image
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray, Scores
@@ -55,8 +56,8 @@ class PositionCalibration(Stateful):
     ``by_position`` all positions are alike.
     """
 
-    mean_: MapArray
-    spread_: MapArray
+    mean_: Annotated[MapArray, Shape("rows", "columns")]
+    spread_: Annotated[MapArray, Shape("rows", "columns"), Within(0)]
 
     def __init__(self, by_position: bool = True) -> None:
         self.by_position = by_position

@@ -24,21 +24,21 @@ from tocsin.detectors.images._maps import (
     scores_of_all,
     variants,
 )
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import KeywordParameters, seeded
 from tocsin.nn.onnx.graph import OnnxGraph, export_graph
-from tocsin.nn.single import SingleMember
-from tocsin.nn.training import MemberBatches, Objective, Schedule, train
+from tocsin.nn.single import ItemLoss, train_by_number
+from tocsin.nn.training import Schedule
 from tocsin.types import BoolArray, FloatArray, ImageArray, IntArray, MapArray
 
 _CHECKS = 8  # of the held-out loss while a network is trained
 _HELD_OUT = 32  # pictures that it is taken on, at most
 _LEAST_SIZE = 64
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""A scalar from pictures (k, size, size, 3), 0 to 255, and their targets (k, …)."""
+PictureLoss = Callable[[Any, Tensor, Tensor], Tensor]
+"""A scalar from a network, pictures (k, size, size, 3), 0 to 255, and their targets (k, …)."""
 
 
 class ImageTraining(TypedDict, total=False):
@@ -128,11 +128,9 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
         """Return what all networks look at, once for each picture: nothing by default."""
         return nn.Identity()
 
-    def _objectives(
-        self, single: SingleMember, net: Any, loss: Callable[..., Any]
-    ) -> list[Objective]:
-        """Return who trains what; ``loss`` makes an objective from a loss of the detector's."""
-        return [single.objective(net, loss(self._loss))]
+    def _objectives(self, net: Any) -> list[tuple[nn.Module, PictureLoss]]:
+        """Return the parts of a network that learn, and their losses."""
+        return [(net, self._loss)]
 
     def get_state(self) -> State:
         """Return the graph and the calibrations."""
@@ -148,6 +146,9 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
             self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
             kept = state["calibrations_"]
             self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
+            given = {f"{name}{m}" for name in self.maps for m in range(self.members)}
+            if given != set(self.graph_.outputs_) or len(kept) != len(self.maps):
+                raise CorruptModel(f"The graph of {self.card.name} does not give its maps.")
         return self
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
@@ -179,25 +180,22 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
         device: torch.device,
     ) -> nn.Module:
         """Return a network when it has learned from the pictures that are ``inside``."""
-        single = SingleMember(net)
 
-        def objective(loss: Callable[[Any, Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-            def of(numbers: Tensor) -> Tensor:
-                at = numbers[:, 0].long().cpu()
+        def of_numbers(loss: PictureLoss) -> ItemLoss:
+            def value(at: Tensor) -> Tensor:
                 return loss(net, images[at].to(device).float(), targets[at].to(device).float())
 
-            return of
+            return value
 
-        held_out = objective(self._validate)
-        # The loop takes rows of numbers: here each is the number of a picture.
-        numbers = np.arange(len(images), dtype=float)[:, None]
-        rows = MemberBatches(numbers, inside.astype(int), 1, lambda x: x, device, self.seed)
-        train(
-            single,
-            self._objectives(single, net, objective),
-            rows,
-            lambda x: held_out(x[0])[None],
+        train_by_number(
+            net,
+            [(part, of_numbers(loss)) for part, loss in self._objectives(net)],
+            of_numbers(self._validate),
+            np.flatnonzero(inside),
+            np.flatnonzero(~inside),
             self._schedule(),
+            device,
+            self.seed,
         )
         return net.cpu().eval()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 
 from tocsin.base import ImageDetector, State, Stateful
+from tocsin.base.declared import Shape
 from tocsin.base.parameters import check_least
 from tocsin.detectors.images._bank import Features, PatchBank
 from tocsin.detectors.images._gaussian import PositionGaussian
@@ -58,7 +59,7 @@ class PatchDetector(ScoresByMap, ImageDetector):
 
     graph_: OnnxGraph
     encoder_hash_: str
-    scale_: Features
+    scale_: Annotated[Features, Shape("c")]
     views_: list[FittedView]
 
     def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
@@ -162,6 +163,9 @@ class FittedView(Stateful):
     """A trained view: the model, and what its heat is on good images."""
 
     calibration_: PositionCalibration
+    kind_: str
+    layers_: list[str]
+    model_: PatchBank | PositionGaussian
 
     def __init__(
         self, view: PatchView | None = None, model: Any = None, calibration: Any = None

@@ -17,15 +17,15 @@ from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.images import DEFAULT, StagedEncoder, open_staged
 from tocsin.errors import InputError, ParameterError
 from tocsin.features.sampling import subsample
+from tocsin.nn.classifier import shown, times_shown
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded
 from tocsin.nn.onnx.graph import OnnxGraph, export_graph
-from tocsin.nn.single import SingleMember
-from tocsin.nn.training import MemberBatches, Schedule, train
+from tocsin.nn.single import train_by_number
+from tocsin.nn.training import Schedule
 from tocsin.types import BoolArray, Card, FloatArray, ImageArray, IntArray, MapArray, Scores
 
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (1, size, size, 3)
-_SHARE = 0.25  # of anomalies to normal images in an epoch: rarer ones are shown more than once
 _CHECKS = 8  # of the held-out loss while a network is trained
 
 
@@ -176,13 +176,8 @@ class ImageClassifier(ImageDetector):
         inside, outside = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         if not len(outside) or len(np.unique(y[inside])) < 2:  # too few to leave any out
             inside = outside = np.arange(len(y))
-        times = max(1, int(_SHARE * self.weight_))
-        shown = np.repeat(inside, np.where(y[inside] == 1, times, 1))
+        times = times_shown(y)
         loss = self._loss(net, seen, torch.from_numpy(y).float(), self.weight_ / times)
-        # The loop takes rows of numbers: here each is the number of an image.
-        numbers = np.concatenate([shown, outside]).astype(float)[:, None]
-        fold = np.repeat([1, 0], [len(shown), len(outside)])
-        rows = MemberBatches(numbers, fold, 1, lambda x: x, device, self.seed)
         schedule = Schedule(
             steps=self.steps,
             batch_size=self.batch_size,
@@ -191,21 +186,28 @@ class ImageClassifier(ImageDetector):
             patience=_CHECKS,
             max_held_out=256,
         )
-        single = SingleMember(net)
-        player = single.objective(net, lambda x: loss(x, len(_FLIPS)))
-        train(single, [player], rows, lambda x: loss(x[0], 1)[None], schedule)
+        train_by_number(
+            net,
+            [(net, lambda numbers: loss(numbers, len(_FLIPS)))],
+            lambda numbers: loss(numbers, 1),
+            shown(y, inside, times),
+            outside,
+            schedule,
+            device,
+            self.seed,
+        )
         return net.cpu().eval()
 
     def _loss(
         self, net: nn.Module, seen: Tensor, y: Tensor, weight: float
     ) -> Callable[[Tensor, int], Tensor]:
-        """Return the mean loss, a scalar, of images by their numbers (k, 1) and of mirrorings."""
+        """Return the mean loss, a scalar, of images by their numbers (k,) and of mirrorings."""
+        device = next(net.parameters()).device
 
-        def loss(numbers: Tensor, mirrorings: int) -> Tensor:
-            at = numbers[:, 0].long().cpu()
+        def loss(at: Tensor, mirrorings: int) -> Tensor:
             way = torch.randint(mirrorings, (len(at),))
-            labels = y[at].to(numbers.device)
-            logits = net(seen[at, way].to(numbers.device).float()).mean((1, 2))
+            labels = y[at].to(device)
+            logits = net(seen[at, way].to(device).float()).mean((1, 2))
             weights = torch.where(labels == 1, weight, 1.0)
             total = binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
             return total / weights.sum()

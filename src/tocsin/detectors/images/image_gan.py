@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from tocsin.base.parameters import check_least
-from tocsin.detectors.images._networks import ImageTraining, NeuralMapDetector
+from tocsin.detectors.images._networks import ImageTraining, NeuralMapDetector, PictureLoss
 from tocsin.detectors.images._reconstruction import (
     Reconstruction,
     Standardised,
@@ -19,8 +19,6 @@ from tocsin.detectors.images._reconstruction import (
     encoder,
     error_map,
 )
-from tocsin.nn.single import SingleMember
-from tocsin.nn.training import Objective
 from tocsin.types import Card
 
 
@@ -77,13 +75,8 @@ class ImageGan(Reconstruction, NeuralMapDetector):
     def _network(self, basis: Standards) -> nn.Module:
         return _Gan(self.width, self.latent, *basis)
 
-    def _objectives(
-        self, single: SingleMember, net: Any, loss: Callable[..., Any]
-    ) -> list[Objective]:
-        return [
-            single.objective(net.generator, loss(self._loss)),
-            single.objective(net.discriminator, loss(self._judge)),
-        ]
+    def _objectives(self, net: Any) -> list[tuple[nn.Module, PictureLoss]]:
+        return [(net.generator, self._loss), (net.discriminator, self._judge)]
 
     def _loss(self, net: Any, images: Tensor, targets: Tensor) -> Tensor:
         x = net.standardise(targets)

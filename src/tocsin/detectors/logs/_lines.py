@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple, Self, TypeVar
+from typing import Annotated, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.logs._counts import find
 from tocsin.types import BoolArray, FloatArray, IntArray, SessionArray
 
@@ -101,10 +102,10 @@ class Rarity(Stateful):
     Surprises are −log p over log(n + 2) of n training lines: 1 is what was never seen.
     """
 
-    templates_: IntArray
-    counts_: IntArray
+    templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]
+    counts_: Annotated[IntArray, Shape("kinds", empty=True), Within(0)]
     levels_: list[str]
-    level_counts_: FloatArray
+    level_counts_: Annotated[FloatArray, Shape("kinds+1", "levels"), Within(0)]
     """(templates + 1, levels): lines of each template at each level; the last row: of any."""
 
     def fit(self, lines: Lines) -> Self:
@@ -160,9 +161,9 @@ class Rarity(Stateful):
 class Ranges(Stateful):
     """The range of each number among the parameters of a template, in log units."""
 
-    keys_: IntArray
-    low_: FloatArray
-    high_: FloatArray
+    keys_: Annotated[IntArray, Shape("keys", empty=True), Within(rising=True)]
+    low_: Annotated[FloatArray, Shape("keys", empty=True)]
+    high_: Annotated[FloatArray, Shape("keys", empty=True)]
 
     def fit(self, lines: Lines) -> Self:
         """Learn the ranges from lines."""

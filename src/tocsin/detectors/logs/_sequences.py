@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tocsin.base import LogDetector, assign_folds
+from tocsin.base.declared import Shape, Within
+from tocsin.base.parameters import check_positive
 from tocsin.detectors.logs._counts import find
 from tocsin.errors import ParameterError
 from tocsin.nn.device import pick_device
@@ -26,7 +28,7 @@ PAD, START, END, HIDDEN = range(4)
 _CELLS = 2**13  # tokens scored at once
 
 
-class SequenceTraining(TypedDict, total=False):
+class LogTraining(TypedDict, total=False):
     """How networks are trained: keywords that every neural detector of log sessions takes."""
 
     length: int
@@ -38,8 +40,8 @@ class SequenceTraining(TypedDict, total=False):
     seed: int
 
 
-class SequenceDetector(NetworkDetector, LogDetector):
-    """A detector that trains networks to foretell the templates of a session.
+class NeuralLogDetector(NetworkDetector, LogDetector):
+    """A detector that trains networks to predict the templates of a session.
 
     A session scores the surprise of its most surprising line: −log of the probability p of its
     template, or of the session's end, by the network; more exactly of p + 1/(lines + 2), lines
@@ -57,8 +59,8 @@ class SequenceDetector(NetworkDetector, LogDetector):
     of sessions of one length.
     """
 
-    templates_: IntArray
-    lines_: int
+    templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]
+    lines_: Annotated[int, Within(0)]
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class SequenceDetector(NetworkDetector, LogDetector):
 
     @abstractmethod
     def _member(self, n_tokens: int) -> nn.Module:
-        """Return a new network over so many kinds of tokens."""
+        """Return a new network over this many kinds of tokens."""
 
     @abstractmethod
     def _loss(self, net: Any, tokens: Tensor) -> Tensor:
@@ -179,9 +181,12 @@ class SequenceDetector(NetworkDetector, LogDetector):
         return pieces, np.array(owner)
 
     def _check_parameters(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "length"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name} must be above 0; got {getattr(self, name)}.")
+        check_positive(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            length=self.length,
+        )
         if self.members < 2:
             raise ParameterError(f"members must be 2 or more; got {self.members}.")
 

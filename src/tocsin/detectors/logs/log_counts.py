@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from tocsin.base import LogDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.logs._counts import Counts, find
 from tocsin.errors import ParameterError
 from tocsin.features.sparse_neighbours import SparseSearch
@@ -48,11 +49,11 @@ class LogCounts(LogDetector):
         also_known_as=("LogCluster",),
     )
 
-    templates_: IntArray
-    reference_templates_: IntArray
-    reference_logs_: FloatArray
-    reference_starts_: IntArray
-    reference_sessions_: IntArray
+    templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]
+    reference_templates_: Annotated[IntArray, Shape("cells", empty=True), Within(0, "kinds")]
+    reference_logs_: Annotated[FloatArray, Shape("cells", empty=True)]
+    reference_starts_: Annotated[IntArray, Shape("m+1"), Within(0, "cells", rising=True)]
+    reference_sessions_: Annotated[IntArray, Shape("m"), Within(0)]
 
     def __init__(self, new_weight: float = 3.0, max_reference: int = 10_000, seed: int = 0) -> None:
         self.new_weight = new_weight

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from tocsin.base import LogDetector, assign_folds
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.logs._lines import Lines, Ranges, Rarity
 from tocsin.errors import ParameterError
 from tocsin.features.char_model import CharModel
@@ -63,9 +64,9 @@ class LogLines(LogDetector):
     ranges_: Ranges
     words_: Tfidf
     chars_: CharModel
-    reference_values_: FloatArray
-    reference_words_: IntArray
-    reference_starts_: IntArray
+    reference_values_: Annotated[FloatArray, Shape("cells")]
+    reference_words_: Annotated[IntArray, Shape("cells"), Within(0)]
+    reference_starts_: Annotated[IntArray, Shape("m+1"), Within(0, "cells", rising=True)]
 
     def __init__(self, window: int = 8, max_reference: int = 5_000, seed: int = 0) -> None:
         self.window = window

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tocsin.detectors.logs._sequences import HIDDEN, PAD, SequenceDetector, SequenceTraining
+from tocsin.detectors.logs._sequences import HIDDEN, PAD, LogTraining, NeuralLogDetector
 from tocsin.types import Card
 
 _HIDDEN_SHARE = 0.02
 
 
-class LogLstm(SequenceDetector):
+class LogLstm(NeuralLogDetector):
     """Foretell each template, and the end of the session, from all lines before it.
 
     An LSTM with ``units`` units reads the session; the score is the surprise of the most
@@ -34,7 +34,7 @@ class LogLstm(SequenceDetector):
         also_known_as=("DeepLog",),
     )
 
-    def __init__(self, *, units: int = 64, **training: Unpack[SequenceTraining]) -> None:
+    def __init__(self, *, units: int = 64, **training: Unpack[LogTraining]) -> None:
         super().__init__(**training)
         self.units = units
 

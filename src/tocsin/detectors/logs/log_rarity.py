@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tocsin.base import LogDetector
 from tocsin.base.abilities import FindsThreshold
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.logs._counts import Counts, find
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray
@@ -49,8 +52,8 @@ class LogRarity(FindsThreshold, LogDetector):
         cost="O(lines)",
     )
 
-    templates_: IntArray
-    sessions_with_: IntArray
+    templates_: Annotated[IntArray, Shape("kinds", empty=True), Within(rising=True)]
+    sessions_with_: Annotated[IntArray, Shape("kinds", empty=True), Within(0)]
     n_: int
     flagged_: int
     """How many training sessions score above ``detector_threshold_``."""

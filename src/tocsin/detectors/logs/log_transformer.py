@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tocsin.detectors.logs._sequences import HIDDEN, PAD, SequenceDetector, SequenceTraining
+from tocsin.detectors.logs._sequences import HIDDEN, PAD, LogTraining, NeuralLogDetector
 from tocsin.types import Card
 
 _HIDDEN_SHARE = 0.3
@@ -16,7 +16,7 @@ _PASSES = 4
 """A session is scored so often, each time with every fourth line hidden."""
 
 
-class LogTransformer(SequenceDetector):
+class LogTransformer(NeuralLogDetector):
     """Fill in hidden templates from the lines before and after them.
 
     A transformer encoder of ``layers`` layers, ``width`` wide, learns to foretell lines that
@@ -43,7 +43,7 @@ class LogTransformer(SequenceDetector):
         width: int = 32,
         heads: int = 4,
         layers: int = 2,
-        **training: Unpack[SequenceTraining],
+        **training: Unpack[LogTraining],
     ) -> None:
         super().__init__(**training)
         self.width = width

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from sklearn.base import clone
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
 from tocsin.base.series import blocks_of
@@ -36,11 +37,11 @@ class StandardisedChannels(FaultAware):
     blocks have the former in common.
     """
 
-    n_features_in_: int
-    scored_: IntArray
-    mean_: FloatArray
-    scale_: FloatArray
-    remembered_: FloatArray
+    n_features_in_: Annotated[int, Within(1)]
+    scored_: Annotated[IntArray, Shape("s"), Within(0, "d-1", rising=True)]
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    remembered_: Annotated[FloatArray, Shape("kept", "d")]
 
     @abstractmethod
     def _choose(self, stretches: Stretches) -> None:

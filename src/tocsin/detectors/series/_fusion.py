@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from math import inf
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._learned import Learned, training_context
 from tocsin.detectors.series._memory import rise, scale_of
 from tocsin.detectors.series._signs import Excess, limits_of
@@ -29,7 +31,7 @@ _MOST_WEIGHT = 2.0
 """A view whose peak is twice as high as its second one counts twice; more counts no more."""
 
 _INDEPENDENT = (8, 16)
-"""The training series of one channel, or of several, is at least so many windows long, so that it
+"""The training series of one channel, or of several, is at least this many windows long, so that it
 tells how they vary."""
 
 
@@ -47,14 +49,14 @@ class FusedViews(SeriesDetector):
     own 99 % quantile of the training series.
     """
 
-    series_: FloatArray
-    ends_: IntArray
-    period_: int
-    scales_: FloatArray
-    limits_: FloatArray
-    usual_: FloatArray
-    beyond_: FloatArray
-    channel_: IntArray
+    series_: Annotated[FloatArray, Shape("n", "d")]
+    ends_: Annotated[IntArray, Shape("stretches"), Within(1, "n", rising=True)]
+    period_: Annotated[int, Within(1, "n")]
+    scales_: Annotated[FloatArray, Shape("views", 2)]
+    limits_: Annotated[FloatArray, Shape("signs", "judged", empty=True), Within(0, inf)]
+    usual_: Annotated[FloatArray, Shape(2)]
+    beyond_: Annotated[FloatArray, Shape("n")]
+    channel_: Annotated[IntArray, Shape("n"), Within(0, "d-1")]
 
     _known: Learned | None = None
 

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from tocsin.base.declared import Within
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    CHANNEL_RANGES,
+    COUNT,
     GLITCH,
     LIMIT,
     WARM_UP,
@@ -40,11 +43,21 @@ FIRST_ESTIMATE, LAST_ESTIMATE = 64, 8192
 FLOOR = 1e-3
 HUBER, LEVERAGE = 3.0, 4.0
 STRANGE, OUTLANDISH = 10.0, 12.0
-"""An error so many times the usual one, so many scales from the mean, may be that of a glitch."""
+"""An error this many times the usual one, this many scales from the mean, may be a glitch."""
 LONG, STUCK = 3, 10.0
-"""Equal values are stuck when they last so many times longer than any did before."""
+"""Equal values are stuck when they last this many times longer than any did before."""
 PEAK_FADES, SMOOTHING = 0.99, 0.7
 PEAK_WEIGHT, LEVEL_WEIGHT, RAW_WEIGHT = 2.0, 0.5, 0.25
+
+RECORD_RANGES = {
+    **CHANNEL_RANGES,
+    "run": COUNT,
+    "longest": COUNT,
+    "period": Within(SHORT_LAGS + 2, LONGEST),
+    "length": Within(0, LONGEST),
+    "asked": COUNT,
+    "asked_at": COUNT,
+}
 
 SURPRISE, PEAK, CURRENT, SMOOTHED, FIRST_VIEW = 0, 1, 2, 3, 4
 
@@ -217,7 +230,7 @@ def _learn(s, inputs, error):  # type: ignore[no-untyped-def]
         coefficients[i] += gain[i] * error * share
         for j in range(COEFFICIENTS):
             covariance[i, j] -= gain[i] * gain[j] * share
-    if not along >= 0:  # rounding has spoilt the matrix: start it anew, keep the coefficients
+    if not along >= 0:  # rounding has spoilt the matrix: start it again, keep the coefficients
         for i in range(COEFFICIENTS):
             _forget(covariance, i)
     s.error += (size - s.error) * max(3 / (s.known + 3), SLOWEST_ERROR)

@@ -25,7 +25,7 @@ _LEAST_CUT = 80
 """Of several stretches a shorter one is held out as a whole."""
 
 _MOST_WINDOWS = 4000
-"""Of the training series each view looks at so many windows, to learn what is usual."""
+"""Of the training series each view looks at this many windows, to learn what is usual."""
 
 
 class Learned:

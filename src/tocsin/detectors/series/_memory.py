@@ -21,7 +21,7 @@ from tocsin.features.windows import average_over_windows, smooth, starts
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 _LIMIT = 20.0
-"""Windows are compared within so many spreads of the middle."""
+"""Windows are compared within this many spreads of the middle."""
 
 _SAMPLE = 300
 """So many training windows tell what is usual for a stretch shorter than a window."""
@@ -84,7 +84,7 @@ class WindowMemory:
     def look(self, X: FloatArray, most: int | None = None) -> ViewScores | None:
         """Return the distances in a stretch (n, channels), averaged over covering windows.
 
-        ``most``: look at so many windows at most; by default at all of them, so that a point's
+        ``most``: windows to look at, at most; by default at all of them, so that a point's
         distance does not depend on the stretch's length. None where no window fits.
         """
         length, n = self.view.length, len(X)
@@ -167,4 +167,4 @@ def rise(values: FloatArray, scale: FloatArray) -> FloatArray:
 
 
 BEND = 3.0
-"""From so many units on, a view's scores grow by their logarithm."""
+"""From this many units on, a view's scores grow by their logarithm."""

@@ -14,10 +14,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tocsin.types import FloatArray
 
 NEIGHBOURS = 3
-"""A point is compared with the median of so many points on either side."""
+"""A point is compared with the median of this many points on either side."""
 
 STEP = 12
-"""The means of so many points before and after a point tell whether the level steps there."""
+"""The means of this many points before and after a point tell whether the level steps there."""
 
 _SORTING = [(0, 5), (1, 3), (2, 4), (1, 2), (3, 4), (0, 3), (2, 5), (0, 1), (2, 3), (4, 5)]
 _SORTING += [(1, 2), (3, 4)]
@@ -96,6 +96,6 @@ def _median_beside(X: FloatArray) -> FloatArray:
 
 
 def _padded(X: FloatArray, reach: int) -> FloatArray:
-    """Return a series mirrored at both ends, so that each point has so many on either side."""
+    """Return a series mirrored at both ends, so that each point has neighbours on either side."""
     around = ((reach, reach), (0, 0))
     return np.pad(X, around, mode="reflect") if len(X) > 1 else np.pad(X, around, mode="edge")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tocsin.base.declared import Within
 from tocsin.errors import ParameterError
 from tocsin.features.windows import dominant_period, smooth_among
 from tocsin.nn.series import ResidualRule, overlapped
@@ -41,7 +42,7 @@ class WindowReconstruction(ABC):
     latent: int | None
     width: int | None
 
-    window_: int
+    window_: Annotated[int, Within(1)]
     scored_: IntArray
 
     @classmethod

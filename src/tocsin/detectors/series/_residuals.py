@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import out_of_block_scores
 from tocsin.detectors.series._channels import StandardisedChannels
 from tocsin.features.windows import smooth_among
@@ -18,7 +19,7 @@ _RARE = 0.002
 """This share of the training residuals, and at least one, says nothing of what is usual."""
 
 _BEYOND = 1.5
-"""A residual so many times above any usual one in training is a fault of that very point."""
+"""A residual this many times above any usual one in training is a fault of that very point."""
 
 _NEIGHBOURS = 5
 
@@ -46,10 +47,10 @@ class ResidualDetector(StandardisedChannels, SeriesDetector):
     no peak is moved or drowned.
     """
 
-    width_: int
-    usual_: FloatArray
-    limit_: FloatArray
-    mean_residual_: FloatArray
+    width_: Annotated[int, Within(1)]
+    usual_: Annotated[FloatArray, Shape("s")]
+    limit_: Annotated[FloatArray, Shape("s")]
+    mean_residual_: Annotated[FloatArray, Shape("s+1")]
 
     @abstractmethod
     def _residuals(self, stretch: Stretch) -> tuple[FloatArray, FloatArray | None]:
@@ -66,7 +67,7 @@ class ResidualDetector(StandardisedChannels, SeriesDetector):
 
     @property
     def _guessed(self) -> int:
-        """At so many points of a stretch, its first, what is expected is hardly known."""
+        """How many of the first points of a stretch have an expected value that is hardly known."""
         return 0
 
     def _learn_residuals(self, residuals: FloatArray, size: FloatArray) -> None:

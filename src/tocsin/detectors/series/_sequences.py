@@ -20,7 +20,7 @@ _AT_ONCE = 2**18  # values that a network sees in one call
 
 
 SEQUENCE_TRAINING = SeriesTraining(steps=180, batch_size=32, learning_rate=4e-3)
-"""How networks that run along a series are trained, unless told otherwise."""
+"""How networks that run along a series are trained by default."""
 
 MOST_HELD_OUT = 256
 """Checks on more windows would cost as much as the steps between them."""

@@ -29,19 +29,19 @@ NAMES = (
 )
 
 _MOST = np.log([np.inf, np.inf, np.inf, 2.0, 4.0, 2.0, 2.0, 2.0])
-"""Signs of stretches count no more than at so many times their limits, by their logarithms."""
+"""Signs of stretches count no more than at this many times their limits, by their logarithms."""
 
 _MOST_UNSEEN = np.log(4.0)
 """So does a value that a command, a flag or a constant never had."""
 
 DAMPED = (20, 50)
-"""Damped sensors are looked for over so many steps."""
+"""Damped sensors are looked for over this many steps."""
 
 _AROUND, _CROWD = 601, 2 / 3
-"""Where so many of the points around show a sign, it is another regime, for windows to judge."""
+"""Where this share of the points around show a sign, it is another regime, for windows to judge."""
 
 _SPIKE = 2.5
-"""Values so many limits from their neighbours are taken out before others are compared."""
+"""Values this many limits from their neighbours are taken out before others are compared."""
 
 _MARGIN = np.array([1.25, 1.25, 1.25, 1.25, 2.0, 1.25, 1.25, 1.6])
 """A sign is what exceeds the highest of training by a quarter. Values that are held for a while
@@ -60,8 +60,8 @@ class Signs:
 
     ``spike`` (channels,): how far from its neighbours a value is taken out before the values
     beside it are judged. ``between`` and ``across``: weights of residuals. ``still``
-    (channels,): what is no change at all. ``moving`` (channels,): 1 for those that change at most
-    steps; others hold their values, and a few equal ones are no sign of being stuck.
+    (channels,): what does not count as a change. ``moving`` (channels,): 1 for those that
+    change at most steps; others hold their values, and a few equal ones are no sign of being stuck.
     """
 
     spike: FloatArray

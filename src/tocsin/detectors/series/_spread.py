@@ -13,10 +13,10 @@ from tocsin.features.windows import smooth
 from tocsin.types import FloatArray
 
 STUCK = 5
-"""A value that does not change for so many steps may be stuck."""
+"""A value that does not change for this many steps may be stuck."""
 
 SAME = 20
-"""Rounded values are looked for over so many points."""
+"""Rounded values are looked for over this many points."""
 
 
 def stuck(X: FloatArray, floor: FloatArray) -> FloatArray:
@@ -32,7 +32,7 @@ def stuck(X: FloatArray, floor: FloatArray) -> FloatArray:
 
 
 def damped(X: FloatArray, width: int, floor: FloatArray) -> FloatArray:
-    """Return how little each point's channel moves over so many steps around it.
+    """Return how little each point's channel moves over ``width`` steps around it.
 
     The inverse of the mean absolute change, give or take a ``floor`` (channels,).
     """
@@ -59,7 +59,7 @@ def _centred(spans: FloatArray, n: int) -> FloatArray:
 
 
 def _widest(spans: FloatArray, width: int, n: int) -> FloatArray:
-    """Return for each of n points the highest of the spans of so many points that cover it."""
+    """Return for each of n points the highest of the spans of ``width`` points that cover it."""
     padded = np.pad(spans, ((width - 1, width - 1), (0, 0)))
     # The span that begins at b covers b … b + width − 1: a point's begin at p − width + 1 … p.
     highest = maximum_filter1d(padded, width, axis=0, origin=-((width - 1) // 2) - (width - 1) % 2)

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from math import isnan
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base import State, Stateful, Stretch, Stretches, join_scores
+from tocsin.base.declared import Shape, Within, check_records
 from tocsin.errors import InputError, NotFitted, ParameterError, SchemaMismatch
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
 
@@ -33,11 +34,24 @@ CHANNEL_FIELDS = [
 """Of each channel: events, those not missing, slow mean and scale, the first two values, events
 since the recording began, the last values in a row not believed, and the peaks before them."""
 
+GLITCH = 2
+"""This many values in a row, far off and then back again, are a glitch and no change."""
+MOST_EVENTS = 2**53
+"""Counts up to this have no rounding as floats."""
+
+COUNT = Within(0, MOST_EVENTS)
+CHANNEL_RANGES = {
+    "count": COUNT,
+    "known": COUNT,
+    "distinct": Within(0, 3),
+    "fresh": COUNT,
+    "doubted": Within(0, GLITCH + 1),
+}
+"""What the fields of records may hold that compiled code counts by or takes as an index."""
+
 WARM_UP = 16
 LIMIT = 1e3
-"""Values count as at most so many scales away from the mean."""
-GLITCH = 2
-"""So many values in a row, far off and then back again, are a glitch and no change."""
+"""Values count as at most this many scales away from the mean."""
 FAR_OFF = 10.0
 """Scales from the mean: what is further off may be a glitch."""
 SLOWEST = 1 / 20_000
@@ -48,7 +62,7 @@ class RecordStream(Stateful, ABC):
     """A streaming detector whose whole state is ``states_``, one record for each entity.
 
     ``score`` takes a stretch whose place in time is that of the next event as what comes next;
-    any other begins anew: scales and all that was learned stay, but its first events are not
+    any other begins again: scales and all that was learned stay, but its first events are not
     compared with what came last.
 
     It stands before ``StreamingDetector`` among the bases of a detector, which says what a record
@@ -58,11 +72,12 @@ class RecordStream(Stateful, ABC):
 
     card: ClassVar[Card]
 
-    n_features_in_: int
-    held_out_: BoolArray
-    entities_: int
+    n_features_in_: Annotated[int, Within(1)]
+    held_out_: Annotated[BoolArray, Shape("n")]
+    entities_: Annotated[int, Within(1)]
     states_: Records
-    begun_: int
+    record_ranges: ClassVar[Mapping[str, Within]] = CHANNEL_RANGES
+    begun_: Annotated[int, Within(-MOST_EVENTS, MOST_EVENTS)]
 
     @abstractmethod
     def _new_states(self, entities: int, channels: int) -> Records:
@@ -70,7 +85,7 @@ class RecordStream(Stateful, ABC):
 
     @abstractmethod
     def _begin(self, states: Records) -> None:
-        """Let a new recording begin: what was seen last tells nothing of what comes next."""
+        """Begin a new recording: what was seen last says nothing of what comes next."""
 
     @abstractmethod
     def _step(self, states: Records, entity: int, event: FloatArray) -> float:
@@ -164,10 +179,12 @@ class RecordStream(Stateful, ABC):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
         super().set_state({name: value for name, value in state.items() if name != "states_"})
-        records = self._new_states(self.entities_, self.n_features_in_)
-        for name, values in state["states_"].items():
-            records[name] = values
-        self.states_ = records
+        fields = state["states_"]
+        form = self._new_states(1, 1).dtype
+        check_records(fields, form, (self.entities_, self.n_features_in_), self.record_ranges)
+        self.states_ = np.empty((self.entities_, self.n_features_in_), form)
+        for name, values in fields.items():
+            self.states_[name] = values
         return self
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
@@ -193,7 +210,7 @@ class RecordStream(Stateful, ABC):
         return join_scores(scores)
 
     def _score(self, stretch: Stretch) -> Scores:
-        """Return the scores of what comes next, or of a recording that begins anew."""
+        """Return the scores of what comes next, or of a new recording."""
         states = self.states_[:1].copy()
         if stretch.at is None or stretch.at != self.begun_ + states["count"].flat[0]:
             self._begin(states)

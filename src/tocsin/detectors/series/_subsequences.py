@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Annotated
 
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Within
 from tocsin.base.series import out_of_block_scores
 from tocsin.detectors.series._channels import StandardisedChannels, check_counts
 from tocsin.features.windows import average_over_windows, smooth, starts
@@ -31,8 +33,8 @@ class SubsequenceDetector(StandardisedChannels, SeriesDetector):
 
     most_windows = 5_000
 
-    window_: int
-    points_: int
+    window_: Annotated[int, Within(1)]
+    points_: Annotated[int, Within(1)]
     middle_score_: float | None
 
     @abstractmethod

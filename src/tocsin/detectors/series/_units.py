@@ -12,16 +12,16 @@ FAR = 1000.0
 """Scaled values are clipped here, so that squares of them stay finite."""
 
 REACH = 10.0
-"""Values count as at most so many usual ranges away from the usual range."""
+"""Values count as at most this many usual ranges away from the usual range."""
 
 _GLITCH = 0.5
-"""Single values further than so many usual ranges from the usual range are glitches."""
+"""Single values further than this many usual ranges from the usual range are glitches."""
 
 _UNSEEN = 1e-3
 """A channel that was constant takes another value where it is off by a thousandth."""
 
 _COUNTED = 2.0
-"""Training values count up to so many usual ranges beyond the usual range."""
+"""Training values count up to this many usual ranges beyond the usual range."""
 
 
 @dataclass(frozen=True)

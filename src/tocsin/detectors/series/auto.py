@@ -54,6 +54,11 @@ class Auto(FusedViews):
         self.delay = delay
         self.seed = seed
 
+    def _learns(self, name: str) -> bool:
+        if self.mode == "streaming":
+            return name not in FusedViews.__annotations__
+        return name != "chosen_" and super()._learns(name)
+
     @property
     def chosen(self) -> Detector:
         """The detector that scores: this one, or as a stream the one that it chose."""

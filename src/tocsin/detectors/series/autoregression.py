@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numba import njit
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import BLOCKS, blocks_of
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
@@ -59,8 +62,8 @@ class Autoregression(ResidualDetector):
         self.ridge = ridge
         self.seed = seed
 
-    lags_: IntArray
-    weights_: FloatArray
+    lags_: Annotated[IntArray, Shape("places"), Within(1, rising=True)]
+    weights_: Annotated[FloatArray, Shape("places*d+1", "s")]
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "lags", "width")
@@ -115,7 +118,7 @@ class Autoregression(ResidualDetector):
         return values
 
     def _weights(self, gram: FloatArray, target: FloatArray, points: int) -> FloatArray:
-        """Return the weights (1 + lags × channels, scored) that forecast so many points."""
+        """Return the weights (1 + lags × channels, scored) that forecast ``points`` points."""
         ridge = (self.ridge * points + 1e-9) * np.eye(len(gram))
         return np.asarray(np.linalg.solve(gram + ridge, target), dtype=np.float64)
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.declared import Within
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.encoders.hub import folder_of, pinned
@@ -93,7 +94,7 @@ class Foundation(ResidualDetector):
         """Return parameters under which the checks' series are not averaged down."""
         return {"max_contexts": 26}
 
-    step_: int
+    step_: Annotated[int, Within(1)]
     model_source_: str | None = None
     """The model's name with its revision; None for detectors saved until 2026."""
 
@@ -251,5 +252,5 @@ def _check_forecasts(forecaster: Forecaster, model: str) -> None:
     if not error < 0.5 * np.abs(past[:, -1:] - future).mean():
         raise ModelFolderError(
             f"The forecaster {model!r} cannot forecast a sine: its weights do not look trained. "
-            "Give another model, or load its weights anew."
+            "Give another model, or load its weights again."
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Annotated
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from tocsin.base.declared import Shape
 from tocsin.detectors.series._subsequences import SubsequenceDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -46,6 +48,8 @@ class KmeansWindows(SubsequenceDetector):
         cost="fit O(w k d) for w ≤ 5,000 windows of d ≤ 32 points per channel, score O(k d) each",
         also_known_as=("KMeansAD", "k-means"),
     )
+
+    centres_: Annotated[FloatArray, Shape("clusters_found", "cells")]
 
     def __init__(
         self, clusters: int = 50, window: int | None = None, centre: bool = True, seed: int = 0

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numba import njit
 
 from tocsin.base import SeriesDetector, Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.base.series import out_of_block_scores
 from tocsin.detectors.series._channels import StandardisedChannels, check_counts
 from tocsin.detectors.series._subsequences import overlay
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.windows import average_over_windows, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -29,7 +31,7 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
     left out: "mean" keeps its amplitude, "scale" divides by its deviation too, as is usual for
     matrix profiles, "nothing" keeps its level. The training series stands before the one that
     is scored, so that its windows can be neighbours; longer series than ``max_points``, less
-    for several channels, are averaged down to that. Profiles are exact and one a channel:
+    for several channels, are averaged down to that. Profiles are exact and one per channel:
     ``parts`` (n, channels), the mean over the windows that cover a point; their mean is the
     score; ``expected`` (n, channels) is the mean of the nearest windows, moved to the level of
     those that they are compared with. Raises ParameterError for another ``normalize``, or fewer
@@ -67,8 +69,10 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
         self.max_points = max_points
         self.seed = seed
 
-    history_: FloatArray
-    lengths_: IntArray
+    history_: Annotated[FloatArray, Shape("kept_points", "s")]
+    lengths_: Annotated[IntArray, Shape("stretches"), Within(1, "kept_points")]
+    step_: Annotated[int, Within(1)]
+    window_: Annotated[int, Within(1)]
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "window", "max_points", least=2)
@@ -83,6 +87,10 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
         coarse = [self._coarse(stretch.values, self.step_) for stretch in stretches]
         self.history_ = np.concatenate(coarse)
         self.lengths_ = np.array([len(each) for each in coarse])
+
+    def _derive(self) -> None:
+        if self.lengths_.sum() != len(self.history_):
+            raise CorruptModel("The stretches of a matrix profile are not those of its history.")
 
     def _judge_training(self, stretches: Stretches) -> FloatArray:
         values = out_of_block_scores(self, stretches)

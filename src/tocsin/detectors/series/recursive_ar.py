@@ -6,7 +6,14 @@ import numpy as np
 from numba import njit
 
 from tocsin.base import StreamingDetector
-from tocsin.detectors.series._kernels import LONGEST_DELAY, begin, new_channels, score_at, update
+from tocsin.detectors.series._kernels import (
+    LONGEST_DELAY,
+    RECORD_RANGES,
+    begin,
+    new_channels,
+    score_at,
+    update,
+)
 from tocsin.detectors.series._streams import Records, RecordStream, is_used
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -22,7 +29,7 @@ class RecursiveAr(RecordStream, StreamingDetector):
     1 % an event after a peak; the error and the distance from the slow mean, smoothed over about
     three events; and, for four window lengths (a quarter, one and three periods, and 100), the
     distance from the latest window to the nearest of 128 earlier ones, each of eight points,
-    asked anew at each eighth of the length. An event's score is the mean over the channels with
+    asked again at each eighth of the length. An event's score is the mean over the channels with
     more than two values; those with less, as commands and flags, count only where there are no
     others, and have zero ``parts``.
 
@@ -54,6 +61,8 @@ class RecursiveAr(RecordStream, StreamingDetector):
         cost="O(1) per event and channel; 16 KB of state per entity and channel",
         also_known_as=("RLS", "recursive least squares"),
     )
+
+    record_ranges = RECORD_RANGES
 
     def __init__(self, delay: int = 0, seed: int = 0) -> None:
         self.delay = delay

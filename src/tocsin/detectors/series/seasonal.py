@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.features.windows import autocorrelation, dominant_period, smooth
@@ -58,12 +59,12 @@ class Seasonal(ResidualDetector):
         self.width = width
         self.seed = seed
 
-    periods_: IntArray
-    exact_: FloatArray
+    periods_: Annotated[IntArray, Shape("s"), Within(0)]
+    exact_: Annotated[FloatArray, Shape("s"), Within(0)]
     profiles_: list[FloatArray]
-    levels_: FloatArray
+    levels_: Annotated[FloatArray, Shape("ends", "s")]
     timed_: bool
-    learned_: int
+    learned_: Annotated[int, Within(1)]
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "width")
@@ -142,7 +143,7 @@ class Seasonal(ResidualDetector):
 
 
 class Wave(NamedTuple):
-    """A season: its values (bins,) over a period of so many points."""
+    """A season: its values (bins,) over a ``period`` in points."""
 
     profile: FloatArray
     period: float

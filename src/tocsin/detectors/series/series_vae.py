@@ -31,7 +31,7 @@ class SeriesVae(WindowReconstruction, NeuralSeriesDetector):
     """A β-variational autoencoder of windows with a Gaussian decoder.
 
     Series (n, channels) in any units, standardised inside. The decoder's deviation is learned,
-    one a channel, and balances errors with what a code may hold, of which a larger ``beta``
+    one per channel, and balances errors with what a code may hold, of which a larger ``beta``
     leaves less; the decoder sees the mean code when scoring, so nothing about a score is
     random. The score of a point is the
     largest of its ``parts`` (n, channels): the mean absolute error of the windows over it,
@@ -103,7 +103,7 @@ class SeriesVae(WindowReconstruction, NeuralSeriesDetector):
 
 
 class _Vae(nn.Module):
-    """Encoder, decoder, and the decoder's deviation a channel."""
+    """Encoder, decoder, and the decoder's deviation per channel."""
 
     def __init__(self, inputs: int, width: int, latent: int, channels: int) -> None:
         super().__init__()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tocsin.base import Stretch, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.features.windows import smooth
 from tocsin.types import Card, FloatArray, Scores
 
 _SHORTEST, _LONGEST = 64, 512
-"""Spectra are of windows of four periods, but of so many points."""
+"""Spectra are of windows of four periods, within these numbers of points."""
 
 _AT_ONCE = 4_096
 """Windows."""
@@ -64,9 +66,9 @@ class SpectralResidual(ResidualDetector):
         self.width = width
         self.seed = seed
 
-    window_: int
-    learned_: int
-    filters_: FloatArray
+    window_: Annotated[int, Within(1)]
+    learned_: Annotated[int, Within(1)]
+    filters_: Annotated[FloatArray, Shape("s", "window_")]
 
     def _choose(self, stretches: Stretches) -> None:
         check_counts(self, "neighbours", "width")

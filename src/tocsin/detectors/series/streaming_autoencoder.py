@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numba import njit
 
 from tocsin.base import StreamingDetector
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
+    CHANNEL_RANGES,
+    COUNT,
     FAR_OFF,
     WARM_UP,
     Records,
@@ -25,9 +29,9 @@ _FORGETTING = 0.9995
 _FADES, _PEAK_FADES = 0.9, 0.99
 _FLOOR = 1e-3
 _SETTLED = 256
-"""From so many events on, alarms are not learned from."""
+"""From this many events on, alarms are not learned from."""
 _LIMIT = 20.0
-"""Values count as at most so many scales away from the mean."""
+"""Values count as at most this many scales away from the mean."""
 _SLOWEST_ERROR = 1 / 2000
 _ALARM_RATE, _MARGIN = 0.02, 1.5
 
@@ -83,6 +87,8 @@ class StreamingAutoencoder(RecordStream, StreamingDetector):
         cost="O(1) per event and channel; 3 KB of state per entity and channel",
         also_known_as=("PAST", "subspace tracking"),
     )
+
+    record_ranges: ClassVar = {**CHANNEL_RANGES, "alarms": COUNT, "settled": COUNT}
 
     def __init__(self, patience: int = 1000, seed: int = 0) -> None:
         self.patience = patience

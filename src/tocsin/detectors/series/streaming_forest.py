@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numba import njit
 
-from tocsin.base import StreamingDetector
+from tocsin.base import StreamingDetector, Stretches
+from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._streams import (
     CHANNEL_FIELDS,
     FAR_OFF,
@@ -75,8 +76,8 @@ class StreamingForest(RecordStream, StreamingDetector):
         also_known_as=("half-space trees", "HST"),
     )
 
-    cuts_: FloatArray
-    features_: IntArray
+    cuts_: Annotated[FloatArray, Shape(_TREES, _NODES // 2)]
+    features_: Annotated[IntArray, Shape(_TREES, _NODES // 2), Within(0, _FEATURES - 1)]
 
     def __init__(self, memory: int = 2000, seed: int = 0) -> None:
         self.memory = memory
@@ -85,7 +86,10 @@ class StreamingForest(RecordStream, StreamingDetector):
     def _check_parameters(self) -> None:
         if self.memory < WARM_UP:
             raise ParameterError(f"memory is {self.memory}; it must be at least {WARM_UP} events.")
+
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         self.features_, self.cuts_ = _random_trees(self.seed)
+        return super()._fit(stretches, y)
 
     def _new_states(self, entities: int, channels: int) -> Records:
         return np.zeros((entities, channels), _RECORD)

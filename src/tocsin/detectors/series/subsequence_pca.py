@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
+from tocsin.base.declared import Shape
 from tocsin.detectors.series._subsequences import SubsequenceDetector
 from tocsin.errors import ParameterError
 from tocsin.types import Card, FloatArray, Scores
@@ -38,6 +41,9 @@ class SubsequencePca(SubsequenceDetector):
         cost="fit O(w d min(w, d)) for w ≤ 5,000 windows of d ≤ 32 points per channel",
         also_known_as=("Sub-PCA",),
     )
+
+    components_: Annotated[FloatArray, Shape("kept_components", "cells", empty=True)]
+    middle_: Annotated[FloatArray, Shape("cells")]
 
     def __init__(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.types import FloatArray, IntArray, Scores
@@ -21,8 +24,8 @@ class ReferenceDetector(TableDetector):
     max_reference: int
     seed: int
 
-    reference_: FloatArray
-    reference_rows_: IntArray
+    reference_: Annotated[FloatArray, Shape("m", "d")]
+    reference_rows_: Annotated[IntArray, Shape("m"), Within(0)]
 
     def _derive(self) -> None:
         """Derive from ``reference_`` what scoring needs."""

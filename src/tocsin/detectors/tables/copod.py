@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
+from tocsin.base.declared import Shape
 from tocsin.detectors.tables.ecod import Ecod
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray
@@ -32,6 +35,10 @@ class Copod(Ecod):
         paper="Li et al., COPOD: Copula-Based Outlier Detection, ICDM 2020",
         cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) per row",
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    moments_: Annotated[FloatArray, Shape(2, "d")]
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         super()._fit(X, y)

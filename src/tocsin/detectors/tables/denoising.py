@@ -21,12 +21,12 @@ _LEAST = 1e-9
 
 
 class Denoising(NeuralTableDetector):
-    """An ensemble of denoisers for noise of several scales, told the scale.
+    """An ensemble of denoisers for noise of several scales, given the scale.
 
     Rows (n, d) in any units, standardised inside. TableTraining adds Gaussian noise of a standard
     deviation σ drawn log-uniformly from ``[low, high]``, in standard deviations of a column,
     and learns to undo it. The score is how far the networks move a row itself, to which
-    nothing is added, when told each of ``scales`` values of σ: the mean over these of the
+    nothing is added, when given each of ``scales`` values of σ: the mean over these of the
     logarithm of the mean squared residual relative to that on held-out rows. So scoring
     draws nothing at random. ``expected`` (n, d) is the mean denoised row, ``parts`` (n, d)
     are each column's relative squared residuals. Raises ParameterError for settings that cannot

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.features.scaling import beyond
@@ -42,6 +43,8 @@ class Ecod(TableDetector):
         paper="Li et al., ECOD, TKDE 2022",
         cost="fit O(m d log m) on at most 100,000 rows m; score O(d log m) per row",
     )
+
+    sorted_: Annotated[FloatArray, Shape("d", "m"), Within(rising=True)]
 
     def __init__(self, max_rows: int = 100_000, seed: int = 0) -> None:
         self.max_rows = max_rows

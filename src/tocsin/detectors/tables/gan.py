@@ -45,7 +45,7 @@ class Gan(NeuralTableDetector, Embeds, Samples):
     its code from pairs of a generated row and the random code it was made from, with the
     hinge loss, spectral normalisation and noise that fades; generator and encoder learn above
     all to reconstruct rows and codes, and their averaged weights score. ``score_by`` is
-    ``"reconstruction"``, the squared residual a column over its error on held-out rows, or
+    ``"reconstruction"``, the squared residual per column over its error on held-out rows, or
     ``"discriminator_features"``, the same of the discriminator's last hidden features of the
     row and of its reconstruction. ``parts`` (n, d), for the first, add up to the score;
     ``expected`` (n, d) is the reconstruction in the units of the rows. ``latent`` is the size
@@ -257,7 +257,7 @@ class _Gan(nn.Module):
 
 
 class _SpectralLinear(MemberLinear):
-    """An affine layer a member whose weight is divided by its largest singular value."""
+    """An affine layer per member, whose weight is divided by its largest singular value."""
 
     bias: nn.Parameter
     direction: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Annotated
 
 import numpy as np
 from scipy.special import logsumexp
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from tocsin.base import TableDetector, out_of_fold_scores
+from tocsin.base.declared import Shape
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.features.scaling import location_and_scale, standardise
@@ -46,6 +48,12 @@ class GaussianMixture(TableDetector):
         cost="fit O(m k d² + k d³) per step on at most 10,000 rows m; score O(k d²) per row",
         also_known_as=("GMM",),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    centres_: Annotated[FloatArray, Shape("clouds", "d")]
+    whitenings_: Annotated[FloatArray, Shape("clouds", "d", "d")]
+    log_weights_: Annotated[FloatArray, Shape("clouds")]
 
     def __init__(
         self,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import beyond
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -37,6 +40,11 @@ class Hbos(TableDetector):
         cost="fit O(n d), score O(d) per row",
         also_known_as=("histograms",),
     )
+
+    low_: Annotated[FloatArray, Shape("d")]
+    high_: Annotated[FloatArray, Shape("d")]
+    counts_: Annotated[IntArray, Shape("d", "n_bins"), Within(0, "rows_")]
+    rows_: Annotated[int, Within(1)]
 
     def __init__(self, n_bins: int = 10) -> None:
         self.n_bins = n_bins

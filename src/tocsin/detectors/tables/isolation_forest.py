@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from sklearn.ensemble import IsolationForest as ScikitForest
 from sklearn.tree import BaseDecisionTree
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -43,6 +44,16 @@ class IsolationForest(TableDetector):
         cost="fit O(trees · 256 log 256) whatever n; score O(trees · 8) per row",
         also_known_as=("iForest",),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    roots_: Annotated[IntArray, Shape("n_estimators"), Within(0, "nodes-1")]
+    children_: Annotated[IntArray, Shape("nodes*2"), Within(0, "nodes-1")]
+    feature_: Annotated[IntArray, Shape("nodes"), Within(0, "d-1")]
+    threshold_: Annotated[FloatArray, Shape("nodes")]
+    path_: Annotated[FloatArray, Shape("nodes")]
+    depth_: Annotated[int, Within(0, "nodes")]
+    expected_path_: float
 
     def __init__(self, n_estimators: int = 100, max_samples: int = 256, seed: int = 0) -> None:
         self.n_estimators = n_estimators

@@ -32,7 +32,7 @@ class LocalGeometry(ReferenceDetector):
     the training rows. The score is the log of the root of the summed squares of the three
     ratios: the scaling in which a row looks most unusual decides.
 
-    ``max_reference``: compare with at most so many training rows, drawn at random by ``seed``.
+    ``max_reference``: compare with at most this many training rows, drawn at random by ``seed``.
     On five large sets 2,500 gave AUC-ROC 92.9 and average precision 68.2, 10,000 gave 92.4 and
     72.7, and 40,000 gave 91.9 and 73.7 (benchmarks/reference_size.py).
 

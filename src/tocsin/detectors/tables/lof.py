@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape
 from tocsin.errors import ParameterError
 from tocsin.features.neighbour_search import NeighbourSearch
 from tocsin.features.sampling import subsample
@@ -44,6 +45,13 @@ class Lof(TableDetector):
         cost="fit O(m² d) on at most 20,000 rows m; score O(m d) per row",
         also_known_as=("local outlier factor",),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    reference_: Annotated[FloatArray, Shape("m", "d")]
+    reach_: Annotated[FloatArray, Shape("m")]
+    density_: Annotated[FloatArray, Shape("m")]
+    smooth_: float
 
     def __init__(
         self, k: int = 20, smoothing: float = 1.0, max_rows: int = 20_000, seed: int = 0

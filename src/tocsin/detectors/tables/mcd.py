@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from scipy.linalg import eigh
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.features.scaling import location_and_scale, standardise
@@ -45,6 +48,11 @@ class Mcd(TableDetector):
         cost="fit O(m d² + d³) per step on at most 50,000 rows m; score O(d²) per row",
         also_known_as=("elliptic envelope", "FAST-MCD"),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    centre_: Annotated[FloatArray, Shape("d")]
+    whitening_: Annotated[FloatArray, Shape("d", "d")]
 
     def __init__(
         self, support: float = 0.5, ridge: float = 0.1, max_rows: int = 50_000, seed: int = 0

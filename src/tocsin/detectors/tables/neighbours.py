@@ -15,7 +15,7 @@ class Neighbours(ReferenceDetector):
     """Mean distance to the k nearest training rows, in standardised columns.
 
     ``aggregate``: "mean", "max" (the distance to the k-th) or "median" of the k distances.
-    ``max_reference``: compare with at most so many training rows, drawn at random by ``seed``.
+    ``max_reference``: compare with at most this many training rows, drawn at random by ``seed``.
 
     ``parts`` (n, d) are the squared differences to the centroid of the neighbours in
     standardised units, ``expected`` (n, d) is that centroid. Raises ParameterError for a k

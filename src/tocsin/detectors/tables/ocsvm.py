@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.svm import OneClassSVM
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape
 from tocsin.errors import ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.features.scaling import location_and_scale, standardise
@@ -45,6 +48,13 @@ class Ocsvm(TableDetector):
         cost="fit O(m² d) on at most 3,000 rows m; score O(s d) per row for s ≥ nu·m vectors",
         also_known_as=("one-class SVM",),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    support_vectors_: Annotated[FloatArray, Shape("m", "d")]
+    log_weights_: Annotated[FloatArray, Shape("m")]
+    log_boundary_: float
+    kernel_gamma_: float
 
     def __init__(
         self, nu: float = 0.1, gamma: float = 10.0, max_rows: int = 3_000, seed: int = 0

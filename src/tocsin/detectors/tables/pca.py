@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from sklearn import decomposition
 
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape
 from tocsin.errors import ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.types import Card, FloatArray, IntArray, Scores
@@ -40,6 +43,12 @@ class Pca(TableDetector):
         cost="fit O(n d min(n, d)), score O(d k) per row for k ≤ 256 components",
         also_known_as=("PPCA", "principal components"),
     )
+
+    mean_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    components_: Annotated[FloatArray, Shape("kept", "d")]
+    deviations_: Annotated[FloatArray, Shape("kept")]
+    residual_deviation_: float
 
     def __init__(self, explained: float = 0.9, seed: int = 0) -> None:
         self.explained = explained

@@ -142,11 +142,11 @@ class Pyod(TableDetector):
         return values
 
     def _asked(self, ask: Callable[[], Any], what: str) -> Any:
-        """Return what PyOD answers; what it raises is told as its own."""
+        """Return what PyOD answers; what it raises is reported as its own."""
         name = type(self._model).__name__
         try:
             # Some print their epochs, which belong to no output of ours. Warnings are of divisions
-            # by 0: scores that are NaN are told.
+            # by 0: scores that are NaN are reported.
             with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)
                 return ask()

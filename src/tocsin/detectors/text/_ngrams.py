@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array, hstack
 
 from tocsin.base import Stateful
+from tocsin.base.declared import Shape
 from tocsin.encoders.pretrained import LONGEST
 from tocsin.features.texts import cut_text
 from tocsin.features.tfidf import Tfidf
@@ -23,8 +24,10 @@ class NgramRegression(Stateful):
     Wang & Manning, Baselines and Bigrams, ACL 2012.
     """
 
-    coefficients_: FloatArray
+    coefficients_: Annotated[FloatArray, Shape("grams")]
     intercept_: float
+    characters_: Tfidf
+    words_: Tfidf
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
@@ -34,7 +37,7 @@ class NgramRegression(Stateful):
         return self
 
     def fit(self, texts: TextArray, y: IntArray, weight: float) -> Self:
-        """Learn from texts (n,) of both classes, an anomaly weighing so many normal ones."""
+        """Learn from texts (n,) of both classes, an anomaly weighing ``weight`` normal ones."""
         from sklearn.linear_model import LogisticRegression
 
         read = _cut(texts)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -14,6 +14,7 @@ from sklearn.covariance import ledoit_wolf
 from sklearn.feature_extraction.text import HashingVectorizer
 
 from tocsin.base import Stateful, assign_folds
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import MissingExtra
 from tocsin.features.char_model import CharModel
 from tocsin.features.column_scalings import MidRankScaling
@@ -68,7 +69,7 @@ class TextView(Stateful):
 
 
 class Tokens(Tfidf):
-    """Rows of words of any length and of marks, each a token: "I", "?" and "£" tell much."""
+    """Rows of words of any length and of marks, each a token: "I", "?" and "£" say much."""
 
     def _counts(self, texts: TextArray | list[str]) -> csr_array:
         hashing = HashingVectorizer(token_pattern=_PIECE, alternate_sign=False, norm=None)
@@ -79,9 +80,10 @@ class NgramNeighbours(TextView):
     """Mean TF-IDF distance to the k nearest texts: words nobody used, or not together."""
 
     words_: Tfidf
-    values_: FloatArray
-    columns_: IntArray
-    starts_: IntArray
+    values_: Annotated[FloatArray, Shape("cells")]
+    columns_: Annotated[IntArray, Shape("cells"), Within(0)]
+    starts_: Annotated[IntArray, Shape("m+1"), Within(0, "cells", rising=True)]
+    k_: Annotated[int, Within(1)]
 
     def __init__(self, words: Tfidf, k: int) -> None:
         self.words_ = words
@@ -182,7 +184,7 @@ class Style(TextView):
 
     reads = "style"
 
-    reference_: FloatArray
+    reference_: Annotated[FloatArray, Shape("m", "statistics")]
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""

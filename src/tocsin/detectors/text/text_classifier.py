@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -22,10 +23,11 @@ from tocsin.encoders import pinned_encoder
 from tocsin.encoders.pretrained import Pretrained, batches, mean_pooled
 from tocsin.encoders.text import DEFAULT, open_network
 from tocsin.errors import ParameterError
+from tocsin.nn.classifier import shown, times_shown
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded, to_numpy
-from tocsin.nn.single import SingleMember
-from tocsin.nn.training import MemberBatches, Schedule, train
+from tocsin.nn.single import train_by_number
+from tocsin.nn.training import Schedule
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray
 
 _HELD_OUT = 0.1
@@ -34,14 +36,13 @@ _PIECES = 4  # that a training batch of ordinary texts is cut into, each of simi
 _CHECKS = 3  # an epoch
 _RARELY = 10  # steps from check to check at the least
 _STEPS = 100  # that a network is given to adapt, however few the texts
-_SHARE = 0.1  # of anomalies to normal texts in an epoch: rarer ones are shown more than once
 
 
 class TextClassifier(TextDetector):
     """A BERT-like network fine-tuned on labelled texts, and a regression on their n-grams.
 
     y (n,), 1 = anomaly, both classes present; a class counts by its ``weight``: an anomaly's
-    loss so many times a normal text's, None for as much in all as the normal ones. The head
+    loss as a multiple of a normal text's, None for as much in all as the normal ones. The head
     begins as a logistic regression on the untrained embeddings; then it learns together with
     the upper ``layers`` of the network (None: all; the table of word embeddings never), for at
     most ``epochs`` (None: one, or as many as make 100 steps) in batches of ``batch_size`` at
@@ -196,13 +197,10 @@ class TextClassifier(TextDetector):
         device = net.head.weight.device
         inside = np.flatnonzero(~held_out)
         outside = np.flatnonzero(held_out) if held_out.any() else inside
-        shown = _shown(y, inside)
-        # The loop takes rows of numbers: here each is the number of a text.
-        numbers = np.concatenate([shown, outside]).astype(float)[:, None]
-        fold = np.repeat([1, 0], [len(shown), len(outside)])
-        rows = MemberBatches(numbers, fold, 1, lambda x: x, device, self.seed)
-        labelled = _Labelled(net.model.tokenize(X)["input_ids"], y, self.weight_ / _times(y))
-        epoch = -(-len(shown) // self.batch_size)
+        times = times_shown(y)
+        epoch_of = shown(y, inside, times)
+        labelled = _Labelled(net.model.tokenize(X)["input_ids"], y, self.weight_ / times)
+        epoch = -(-len(epoch_of) // self.batch_size)
         epochs = -(-_STEPS // epoch) if self.epochs is None else self.epochs
         schedule = Schedule(
             steps=epoch * epochs,
@@ -212,9 +210,8 @@ class TextClassifier(TextDetector):
             check_every=max(_RARELY, -(-epoch // _CHECKS)),
             patience=_CHECKS,
         )
-        single = SingleMember(net)
-        player = single.objective(part, lambda x: labelled.loss(net, x))
-        train(single, [player], rows, lambda x: labelled.loss(net, x[0])[None], schedule)
+        loss = partial(labelled.loss, net)
+        train_by_number(net, [(part, loss)], loss, epoch_of, outside, schedule, device, self.seed)
 
     def _network(self) -> _Classifier:
         """Return the network, put together again after loading."""
@@ -258,7 +255,7 @@ class _Classifier(nn.Module):
         return logits
 
     def upper(self, layers: int | None) -> nn.ModuleList:
-        """Return the head and so many of the encoder's layers, from the top."""
+        """Return the head and the upper layers of the encoder, all by default."""
         lists = [each for each in self.encoder.modules() if isinstance(each, nn.ModuleList)]
         stack = list(max(lists, key=len, default=[]))
         return nn.ModuleList([*stack[-(layers or len(stack)) :], self.head])
@@ -274,9 +271,9 @@ class _Labelled:
         self.weights = torch.where(self.y == 1, weight, 1.0)
 
     def loss(self, net: _Classifier, numbers: Tensor) -> Tensor:
-        """Return the mean loss, a scalar, of texts of these numbers (k, 1), by their weights."""
-        device = numbers.device
-        at = numbers[:, 0].long().cpu().numpy()
+        """Return the mean loss, a scalar, of texts of these numbers (k,), by their weights."""
+        device = net.head.weight.device
+        at = numbers.numpy()
         total = torch.zeros((), device=device)
         for some in batches(self.lengths[at], _TOKENS // _PIECES):
             own = at[some]
@@ -290,16 +287,6 @@ class _Labelled:
                 reduction="sum",
             )
         return total / self.weights[at].sum().to(device)
-
-
-def _times(y: IntArray) -> int:
-    """Return how often an epoch shows an anomaly."""
-    return max(1, int(_SHARE * (y == 0).sum() / (y == 1).sum()))
-
-
-def _shown(y: IntArray, rows: IntArray) -> IntArray:
-    """Return the rows that an epoch shows, anomalies so often that few steps lack one."""
-    return np.repeat(rows, np.where(y[rows] == 1, _times(y), 1))
 
 
 def _held_out(y: IntArray, seed: int) -> BoolArray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, hstack
 
 from tocsin.base import assign_folds
+from tocsin.base.declared import Shape
 from tocsin.detectors.text._views import ViewInput
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.encoders.text import DEFAULT
@@ -62,8 +63,9 @@ class TextFewLabels(TextViews):
     )
     needs_labels = True
 
-    coefficients_: FloatArray
+    coefficients_: Annotated[FloatArray, Shape("grams")]
     intercept_: float
+    grams_: Tfidf
 
     def __init__(
         self,

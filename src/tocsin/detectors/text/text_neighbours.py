@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.base import check_texts
+from tocsin.base.declared import Shape, Within
 from tocsin.base.parameters import check_count
 from tocsin.detectors.text._encoded import EncodedDetector
 from tocsin.encoders.text import DEFAULT
@@ -23,7 +24,7 @@ _BLOCK = 1024  # texts
 class TextNeighbours(EncodedDetector):
     """Mean distance to the ``k`` nearest training texts among embeddings of length 1.
 
-    ``max_reference``: compare with at most so many training texts, drawn at random by ``seed``.
+    ``max_reference``: compare with at most this many training texts, drawn at random by ``seed``.
     Training texts are scored without themselves. ``encoder`` and ``device``: see
     ``EncodedDetector``. Raises ParameterError for a k or max_reference below 1, MissingExtra
     and ModelFolderError for an encoder that is not there.
@@ -44,8 +45,8 @@ class TextNeighbours(EncodedDetector):
     )
     slow_to_check = True
 
-    reference_: NDArray[np.float32]
-    reference_rows_: IntArray
+    reference_: Annotated[NDArray[np.float32], Shape("m", "c")]
+    reference_rows_: Annotated[IntArray, Shape("m"), Within(0)]
 
     def __init__(
         self,

@@ -35,10 +35,10 @@ from tocsin.features.tfidf import Tfidf
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores, TextArray, Training
 
 _FEW = 5
-_FEWER = 12  # of few unlabelled texts, one in so many
-_SHARE = 50  # of unlabelled texts, one in so many is a neighbour: clumps grow with the data
+_FEWER = 12  # of few unlabelled texts, one in this many
+_SHARE = 50  # of unlabelled texts, one in this many is a neighbour: clumps grow with the data
 _TEMPLATES = 3  # groups or more
-_MOST_IN_GROUPS = 3  # groups of more than one text in so many are what the texts are like
+_MOST_IN_GROUPS = 3  # groups of more than one text in this many are what the texts are like
 
 
 class TextViews(TextDetector, ScoresByView):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.base.declared import Shape, Within
 from tocsin.base.state import State, Stateful
 from tocsin.nn.onnx.session import Session, open_session
 
@@ -21,6 +22,10 @@ class OnnxGraph(Stateful):
     ``content``: the ONNX model. ``size``: the side of the image in pixels. ``outputs``: the names
     of what it gives, each an array with a leading 1. ``device``: "auto", "cuda", "mps" or "cpu".
     """
+
+    content_: Annotated[NDArray[np.uint8], Shape("bytes")]
+    size_: Annotated[int, Within(1, 8192)]
+    outputs_: list[str]
 
     def __init__(
         self,
