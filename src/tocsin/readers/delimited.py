@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.numbers import are_thousands, mark_of
+from tocsin.readers.numbers import are_thousands, is_written, mark_of
 from tocsin.readers.preamble import (
     Head,
     Uncommented,
@@ -33,6 +34,8 @@ from tocsin.readers.preamble import (
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
+_NO_SEPARATOR = "\x1f"  # of one column of texts, in which commas and semicolons may stand
+_ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _SAMPLE = 1 << 16
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
@@ -287,10 +290,23 @@ def _separate(
     rows, ends = parsed[best]
     if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
         _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
-        rows, ends = parsed[";"]
-        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
-        best = ";" if decimals else ","
+        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
+        best = ";" if decimals else "," if _are_fields(parsed) else _NO_SEPARATOR
+        rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)
     return best, rows, ends
+
+
+def _are_fields(parsed: dict[str, tuple[list[list[str]], list[int]]]) -> bool:
+    """Return whether rows below a single name are numbers or fields, not texts with marks."""
+    for separator in _SEPARATORS:
+        rows = parsed[separator][0][1:]
+        several = [row for row in rows if len(row) > 1]
+        numbers = sum(2 * sum(map(is_written, row)) >= len(row) for row in several or rows)
+        widths = Counter(len(row) for row in rows).most_common(1)
+        alike = widths and widths[0][0] > 1 and widths[0][1] >= _ALIKE * len(rows)
+        if alike or 2 * numbers >= len(several or rows):
+            return True
+    return False
 
 
 def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
