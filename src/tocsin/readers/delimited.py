@@ -47,10 +47,12 @@ class Known:
 
     ``texts``: columns whose cells stay as they are written, even if they look like numbers.
     ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
+    ``columns``: all that it learned from.
     """
 
     texts: frozenset[str] = frozenset()
     commas: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
