@@ -11,7 +11,8 @@ from PIL import Image
 
 from support.commands import invoke
 from support.walls import fill, wall
-from tocsin.cli.inputs import Input, guess_modality
+from tocsin.cli.inputs import Input
+from tocsin.cli.loading import guess_modality
 from tocsin.cli.options import DataOptions
 from tocsin.errors import InputError, ParameterError
 from tocsin.report.plots.images import safe_name, write_overlays

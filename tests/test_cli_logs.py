@@ -9,7 +9,8 @@ import pytest
 
 from support.commands import run
 from support.jobs import day, fault, job
-from tocsin.cli.inputs import Input, guess_modality
+from tocsin.cli.inputs import Input
+from tocsin.cli.loading import guess_modality
 from tocsin.cli.modalities.logs import LogCli
 from tocsin.cli.models import build_pipeline
 from tocsin.cli.options import DataOptions, ModelOptions

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from tocsin import registry
 from tocsin.cli import app
-from tocsin.cli.inputs import Input, guess_modality, modality_cli, modality_clis, reject_options
+from tocsin.cli.inputs import Input
+from tocsin.cli.loading import guess_modality, modality_cli, modality_clis, reject_options
 from tocsin.cli.options import DataOptions, ModelOptions, OutputOptions, modality_names
 from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError, UnknownName

@@ -12,7 +12,7 @@ from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError
 
 if TYPE_CHECKING:
-    from tocsin.cli.inputs import Loaded
+    from tocsin.cli.loading import Loaded
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
 
@@ -39,9 +39,9 @@ def detect(
     logs are logs: lines, or sessions of lines. --text names the column of texts to score.
     """
     from tocsin.cli import outputs, printing
-    from tocsin.cli.inputs import load_input
+    from tocsin.cli.assumptions import describe_run
+    from tocsin.cli.loading import load_input
     from tocsin.cli.models import build_pipeline, read_key
-    from tocsin.cli.promise import describe_run
 
     apart, key = bool(training.given()), read_key(sign_key)
     loaded = load_input(data, model, more=[*files.given(), *["adapt"] * adapt])

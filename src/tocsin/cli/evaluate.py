@@ -15,7 +15,7 @@ from tocsin.errors import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tocsin.cli.inputs import Loaded
+    from tocsin.cli.loading import Loaded
     from tocsin.evaluate.results import Result, SeriesResult
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray
@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Measure detectors on labelled data that they have not learned from."""
     from tocsin.cli import printing
-    from tocsin.cli.inputs import load_input
+    from tocsin.cli.loading import load_input
 
     trained = None if model is None else _load(model, given, false_alarms, sign_key)
     loaded = load_input(data, given, more=protocol.given(), pipeline=trained)

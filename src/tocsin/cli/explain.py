@@ -31,7 +31,8 @@ def explain(
     Without --row and --key, the anomalies. For series, --row finds the intervals that hold it.
     """
     from tocsin.cli import printing
-    from tocsin.cli.inputs import Input, modality_cli
+    from tocsin.cli.inputs import Input
+    from tocsin.cli.loading import modality_cli
     from tocsin.cli.models import blaming, load_model
 
     pipeline = load_model(model, sign_key=sign_key)

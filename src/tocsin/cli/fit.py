@@ -22,7 +22,7 @@ def fit(
 ) -> None:
     """Learn what is normal from a table, series, logs, texts or images; save it in a folder."""
     from tocsin.cli import printing
-    from tocsin.cli.inputs import load_input
+    from tocsin.cli.loading import load_input
     from tocsin.cli.models import build_pipeline, read_key
 
     key = read_key(sign_key)

@@ -10,7 +10,7 @@ from tocsin import registry
 from tocsin.cli.writer import score_writer
 
 if TYPE_CHECKING:
-    from tocsin.cli.inputs import Loaded
+    from tocsin.cli.loading import Loaded
     from tocsin.cli.options import OutputOptions
     from tocsin.pipeline import BasePipeline
     from tocsin.types import Detection, IntArray

@@ -30,7 +30,8 @@ def score(
     read at once.
     """
     from tocsin.cli import printing
-    from tocsin.cli.inputs import Input, modality_cli, reject_options
+    from tocsin.cli.inputs import Input
+    from tocsin.cli.loading import modality_cli, reject_options
     from tocsin.cli.models import blaming, load_model
     from tocsin.cli.writer import score_writer
 

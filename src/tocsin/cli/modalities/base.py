@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from tocsin import registry
-from tocsin.cli import printing, promise
+from tocsin.cli import printing
+from tocsin.cli.guarantee import describe_guarantee
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ class ModalityCli(Generic[D]):
 
     def guarantee(self, pipeline: BasePipeline, detection: D) -> str:
         """Return what the false-alarm budget means for the items of a detection."""
-        return promise.guarantee(pipeline, detection)
+        return describe_guarantee(pipeline, detection)
 
     def measures(self, detection: D, labels: IntArray) -> dict[str, float | None]:
         """Return measures that only this modality has, of a detection against its labels (n,)."""
