@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Annotated
 
 import numpy as np
 import pytest
 
 from tocsin import registry
 from tocsin.base import TableDetector
+from tocsin.base.declared import Shape
 from tocsin.checks import (
     CheckFailed,
     Subject,
@@ -50,6 +52,9 @@ class Distance(TableDetector):
     """A detector that is right; its children each break one part of the contract."""
 
     card = Card("distance", "tables", "density", ("one-class",), "Distance", "None", "O(n d)")
+
+    scale_: Annotated[FloatArray, Shape("d")]
+    middle_: Annotated[FloatArray, Shape("d")]
 
     def __init__(self, power: float = 2.0) -> None:
         self.power = power

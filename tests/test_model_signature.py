@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import tocsin
 from tocsin import config
+from tocsin.cli import app
 from tocsin.errors import ParameterError, WrongSignature
 from tocsin.monitor.models import open_model
 from tocsin.monitor.training import train as train_monitor
@@ -92,3 +94,40 @@ def test_a_monitor_signs_what_it_trains_and_takes_nothing_else(
     pipeline.save(monitor.model)
     with pytest.raises(WrongSignature):
         open_model(monitor.model, 10, monitor.source, monitor.signing_key)
+
+
+def test_the_command_line_signs_and_asks_for_the_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(120, 2))
+    data, key, model = tmp_path / "rows.csv", tmp_path / "key", str(tmp_path / "model")
+    np.savetxt(data, rows, delimiter=",", header="a,b", comments="")
+    key.write_bytes(KEY + b"\n")
+    (tmp_path / "other").write_bytes(KEY[::-1])
+    run = CliRunner().invoke
+    fitted = run(
+        app,
+        [
+            "fit",
+            str(data),
+            "--out",
+            model,
+            "--set",
+            "n_bins=5",
+            "--detector",
+            "hbos",
+            "--sign-key",
+            str(key),
+        ],
+    )
+    assert fitted.exit_code == 0, fitted.output
+    assert tocsin.load(model, key=KEY)
+    for command in ("score", "explain"):
+        wrong = run(app, [command, model, str(data), "--sign-key", str(tmp_path / "other")])
+        assert isinstance(wrong.exception, WrongSignature)
+        assert run(app, [command, model, str(data), "--sign-key", str(key)]).exit_code == 0
+    monkeypatch.setenv("TOCSIN_MODEL_KEY", str(tmp_path / "other"))
+    assert isinstance(run(app, ["score", model, str(data)]).exception, WrongSignature)
+    saved = ["detect", str(data), "--detector", "hbos", "--save", model]
+    assert run(app, saved).exit_code == 0
+    assert tocsin.load(model, key=KEY[::-1])

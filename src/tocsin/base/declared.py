@@ -64,12 +64,19 @@ class _Declared:
     shape: Shape | None = None
     within: Within = Within()
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether a size is a product."""
+        return self.shape is not None and any("*" in str(size) for size in self.shape.sizes)
+
 
 def check_fitted(owner: Any, names: Sequence[str]) -> None:
     """Raise CorruptModel unless the fitted attributes of these names are as they are declared."""
     declared = _declared_attributes(owner.__class__)
     sizes = _Sizes(owner)
-    for check in (_kind_problem, _shape_problem, _range_problem):  # ranges may name any size
+    # Products and ranges name sizes that others bind.
+    names = sorted(names, key=lambda name: declared.get(name, _Declared()).multiplies)
+    for check in (_kind_problem, _shape_problem, _range_problem):
         for name in names:
             problem = check(getattr(owner, name), declared.get(name, _Declared()), sizes)
             if problem:

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector
 from tocsin.base.items import check_images as as_images
-from tocsin.checks import common, items
+from tocsin.checks import common, hostile, items
 from tocsin.checks.asserting import require, require_raises, require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.detectors.images._maps import ScoresByMap, image_scores
@@ -36,7 +36,7 @@ class ImageSubject(ItemSubject):
     """
 
     modality = "images"
-    shared = (common, items)
+    shared = (common, hostile, items)
     least_area = 0.75
     # Of 24 unseen images 13 % are above the 90 % quantile of 24 training scores, give or take 9.5 %
     # (both are draws): the bound is three of these above. None is fair: training scores come from

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
-from tocsin.checks import common, items
+from tocsin.checks import common, hostile, items
 from tocsin.checks.asserting import require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.types import LogSession, SessionArray
@@ -34,7 +34,7 @@ class LogSubject(ItemSubject):
     """Sessions from login to logout; some with lines of new kinds, or rare ones many times."""
 
     modality = "logs"
-    shared = (common, items)
+    shared = (common, hostile, items)
     least_area = 0.75
     shares = (0.0, 0.35)
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from tocsin.base import Detector, SeriesDetector, StreamingDetector, Stretch
-from tocsin.checks import common, numbers, streaming
+from tocsin.checks import common, hostile, numbers, streaming
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import MatrixSubject, Subject
@@ -19,7 +19,7 @@ class SeriesSubject(MatrixSubject):
     """Two correlated noisy sines; spikes, a level shift, a quicker stretch and a flat one."""
 
     modality = "series"
-    shared = (common, numbers, streaming)
+    shared = (common, hostile, numbers, streaming)
     least_area = 0.75
     shares = (0.01, 0.35)
     least = 16

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tocsin.base import Detector
-from tocsin.checks import common, items, numbers
+from tocsin.checks import common, hostile, items, numbers
 from tocsin.checks.asserting import require, scored
 from tocsin.checks.numbers import HUGE
 from tocsin.checks.subject import ItemSubject, MatrixSubject
@@ -18,7 +18,7 @@ class TableSubject(MatrixSubject, ItemSubject):
     """Three clusters of correlated columns, and rows scattered far around them."""
 
     modality = "tables"
-    shared = (common, numbers, items)
+    shared = (common, hostile, numbers, items)
     least_area = 0.8
     shares = (0.03, 0.25)
     columns: ClassVar[int] = 5

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tocsin.base import Detector
-from tocsin.checks import common, items
+from tocsin.checks import common, hostile, items
 from tocsin.checks.asserting import require, require_same, scored
 from tocsin.checks.subject import Items, ItemSubject, Subject
 from tocsin.types import TextArray
@@ -48,7 +48,7 @@ class TextSubject(ItemSubject):
     """Everyday messages of four kinds; advertisements, garbled letters and error messages."""
 
     modality = "text"
-    shared = (common, items)
+    shared = (common, hostile, items)
     least_area = 0.75
     shares = (0.0, 0.35)
 

@@ -25,6 +25,7 @@ def detect(
     model: options.ModelOptions,
     adapt: options.Adapt = False,
     files: options.OutputOptions,
+    sign_key: options.SignKey = None,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
@@ -40,9 +41,9 @@ def detect(
     from tocsin.cli import outputs, printing
     from tocsin.cli.assumptions import describe_run
     from tocsin.cli.loading import load_input
-    from tocsin.cli.models import build_pipeline
+    from tocsin.cli.models import build_pipeline, read_key
 
-    apart = bool(training.given())
+    apart, key = bool(training.given()), read_key(sign_key)
     loaded = load_input(data, model, more=[*files.given(), *["adapt"] * adapt])
     _check_adapt(adapt, apart=apart)
     model = _state_training(model, loaded, training)
@@ -55,7 +56,7 @@ def detect(
         else:
             detection = pipeline.fit_detect(loaded.data, labels=labels)
     known = None if loaded.labels is None else detection.labels(loaded.labels)
-    outputs.write(files, loaded, pipeline, detection, known)
+    outputs.write(files, loaded, pipeline, detection, known, key=key)
     outcome, name = loaded.cli.outcome(detection), pipeline.detector_name
     if as_json:
         printing.print_json(loaded.cli.as_dict(outcome, name))

@@ -55,13 +55,14 @@ def evaluate(
     plots: Annotated[
         Path | None, typer.Option(help="A folder for ROC, PR and score plots (SVG).")
     ] = None,
+    sign_key: options.SignKey = None,
     as_json: options.Json = False,
 ) -> None:
     """Measure detectors on labelled data that they have not learned from."""
     from tocsin.cli import printing
     from tocsin.cli.loading import load_input
 
-    trained = None if model is None else _load(model, given, false_alarms)
+    trained = None if model is None else _load(model, given, false_alarms, sign_key)
     loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
     with printing.progress("Evaluating"):
         if trained is not None:
@@ -80,11 +81,13 @@ def evaluate(
         typer.echo(f"Wrote the plots into {plots}")
 
 
-def _load(model: Path, given: options.DataOptions, false_alarms: float) -> BasePipeline:
+def _load(
+    model: Path, given: options.DataOptions, false_alarms: float, sign_key: Path | None
+) -> BasePipeline:
     """Return a trained model with this budget. Raises ParameterError for other data than its."""
     from tocsin.cli.models import load_model
 
-    trained = load_model(model, false_alarms)
+    trained = load_model(model, false_alarms, sign_key)
     if given.kind not in (None, trained.modality):
         raise ParameterError(
             f"{model} is a model of {trained.modality}; leave out --as {given.kind}."

@@ -23,6 +23,7 @@ def explain(
         list[str] | None,
         typer.Option(help="Logs: the key of a session, or file:line. May be repeated."),
     ] = None,
+    sign_key: options.SignKey = None,
     as_json: options.Json = False,
 ) -> None:
     """Explain rows of a table, intervals of series, sessions of logs, texts, or images.
@@ -32,13 +33,13 @@ def explain(
     from tocsin.cli import printing
     from tocsin.cli.inputs import Input
     from tocsin.cli.loading import modality_cli
-    from tocsin.cli.models import load_model
+    from tocsin.cli.models import blaming, load_model
 
-    pipeline = load_model(model)
+    pipeline = load_model(model, sign_key=sign_key)
     items = _choose_items(pipeline, row, key)
     cli = modality_cli(pipeline.modality)
-    given, _ = cli.load(Input(data, options.DataOptions(), pipeline))
-    with printing.progress("Explaining"):
+    with blaming(model), printing.progress("Explaining"):
+        given, _ = cli.load(Input(data, options.DataOptions(), pipeline))
         detection = pipeline.explain(given, items)
     explained = cli.explained(detection)
     if as_json:

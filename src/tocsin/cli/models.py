@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tocsin import registry
 from tocsin.cli.parsing import parse_parameter
+from tocsin.errors import CorruptModel, TocsinError
 
 if TYPE_CHECKING:
     from tocsin.base import Detector
@@ -45,12 +48,40 @@ def _build_detector(modality: str, options: ModelOptions) -> str | Detector:
     return detector
 
 
-def load_model(folder: Path, false_alarms: float | None = None) -> BasePipeline:
+def read_key(path: Path | None) -> bytes | None:
+    """Return the key in a file, None without one. Raises ParameterError if it cannot be read."""
+    from tocsin.settings import Secret
+
+    return None if path is None else Secret(file=path).reveal().encode()
+
+
+@contextmanager
+def blaming(folder: Path) -> Iterator[None]:
+    """Raise CorruptModel for what goes wrong inside Tocsin while a saved model scores.
+
+    What is in a folder is checked when it is loaded; what that misses is not a fault of Tocsin
+    alone.
+    """
+    try:
+        yield
+    except (TocsinError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise CorruptModel(
+            f"{folder} cannot score this ({type(error).__name__}: {error}). Restore it from a "
+            "copy, or train and save it again; if that does not help, please report it."
+        ) from error
+
+
+def load_model(
+    folder: Path, false_alarms: float | None = None, sign_key: Path | None = None
+) -> BasePipeline:
     """Return a trained pipeline, which decides by this share of normal items if one is given.
 
-    Raises ModelFolderError and ParameterError.
+    ``sign_key``: the file of the key that the folder has to be signed by, if any. Raises
+    ModelFolderError and ParameterError.
     """
     from tocsin.pipeline import load
 
-    pipeline = load(folder)
+    pipeline = load(folder, key=read_key(sign_key))
     return pipeline if false_alarms is None else pipeline.restate_budget(false_alarms)

@@ -25,6 +25,14 @@ Data = Annotated[
     ),
 ]
 Model = Annotated[Path, typer.Argument(help="A model folder, written by 'tocsin fit'.")]
+SignKey = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="TOCSIN_MODEL_KEY",
+        help="A file with a key of 16 characters or more: models are signed by it when they are "
+        "saved, and taken only if they are.",
+    ),
+]
 Top = Annotated[int, typer.Option(help="Anomalies to print.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Parameters = Annotated[

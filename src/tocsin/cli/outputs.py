@@ -22,14 +22,16 @@ def write(
     pipeline: BasePipeline,
     detection: Detection,
     labels: IntArray | None,
+    *,
+    key: bytes | None = None,
 ) -> None:
     """Write the files that were asked for.
 
-    ``labels``: those of what was scored (n,), 1 = anomaly. Raises ParameterError when a file
-    cannot be written.
+    ``labels``: those of what was scored (n,), 1 = anomaly. ``key`` signs a saved model. Raises
+    ParameterError when a file cannot be written.
     """
     if files.save is not None:
-        pipeline.save(files.save)
+        pipeline.save(files.save, key=key)
     with score_writer(files.out) as write_scores:
         write_scores(loaded.cli.columns(detection))
     if files.given() <= {"save", "out"}:

@@ -20,6 +20,7 @@ def score(
     chunk_rows: Annotated[
         int, typer.Option(help="Tables: rows in memory at a time.", show_default=True, min=1)
     ] = 50_000,
+    sign_key: options.SignKey = None,
     top: options.Top = 10,
     as_json: options.Json = False,
 ) -> None:
@@ -31,14 +32,14 @@ def score(
     from tocsin.cli import printing
     from tocsin.cli.inputs import Input
     from tocsin.cli.loading import modality_cli, reject_options
-    from tocsin.cli.models import load_model
+    from tocsin.cli.models import blaming, load_model
     from tocsin.cli.writer import score_writer
 
-    pipeline = load_model(model, false_alarms)
+    pipeline = load_model(model, false_alarms, sign_key)
     cli, name = modality_cli(pipeline.modality), pipeline.detector_name
     reject_options(cli, ["adapt"] * adapt)
     source = Input(data, options.DataOptions(), pipeline)
-    with printing.progress("Scoring"), score_writer(out) as write:
+    with printing.progress("Scoring"), score_writer(out) as write, blaming(model):
         outcome = cli.score(pipeline, source, write, top=top, chunk_rows=chunk_rows, adapt=adapt)
     if as_json:
         printing.print_json(cli.as_dict(outcome, name))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tocsin.base import Stateful
 from tocsin.base.declared import Shape, Within
-from tocsin.errors import InputError, NotFitted, SchemaMismatch
+from tocsin.errors import CorruptModel, InputError, NotFitted, SchemaMismatch
 from tocsin.prepare import grid, schema
 from tocsin.prepare.channels import (
     Channels,
@@ -205,6 +205,8 @@ class SeriesPreparer(Stateful):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         self.channels_ = Channels().set_state(state["channels_"])
+        if not set(self.channels_.names_) <= set(self.source_):
+            raise CorruptModel("The channels of a series are not among its columns.")
         self.when_ = TimeColumn().set_state(state["when_"]) if state["when_"] else None
         return self
 

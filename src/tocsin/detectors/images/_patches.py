@@ -23,7 +23,7 @@ from tocsin.detectors.images._maps import (
     variants,
 )
 from tocsin.encoders.images import export_layers, open_encoder
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.onnx.graph import OnnxGraph
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
@@ -121,9 +121,12 @@ class PatchDetector(ScoresByMap, ImageDetector):
         return every_score[::copies]
 
     def _heat(self, picture: Picture) -> MapArray:
-        features = self._patches(picture)
-        heat: MapArray = np.mean([view.heat(features) for view in self.views_], axis=0)
-        return heat.astype(np.float32)
+        try:
+            features = self._patches(picture)
+            heat: MapArray = np.mean([view.heat(features) for view in self.views_], axis=0)
+            return heat.astype(np.float32)
+        except ValueError as error:  # pictures are all of one size: what was learned does not fit
+            raise CorruptModel(f"The parts of {self.card.name} do not fit: {error}.") from error
 
     def _patches(self, picture: Picture) -> dict[str, Features]:
         """Return the features by layer, in units of their spread over good images."""

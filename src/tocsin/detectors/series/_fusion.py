@@ -14,7 +14,7 @@ from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._learned import Learned, training_context
 from tocsin.detectors.series._memory import rise, scale_of
-from tocsin.detectors.series._signs import Excess, limits_of
+from tocsin.detectors.series._signs import SIGNS, Excess, limits_of
 from tocsin.detectors.series._units import Units
 from tocsin.detectors.series._views import (
     NearestWindows,
@@ -24,6 +24,7 @@ from tocsin.detectors.series._views import (
     WindowView,
     clipped,
 )
+from tocsin.errors import CorruptModel
 from tocsin.features.windows import dominant_period, smooth
 from tocsin.types import BoolArray, FloatArray, IntArray, Scores
 
@@ -53,7 +54,7 @@ class FusedViews(SeriesDetector):
     ends_: Annotated[IntArray, Shape("stretches"), Within(1, "n", rising=True)]
     period_: Annotated[int, Within(1, "n")]
     scales_: Annotated[FloatArray, Shape("views", 2)]
-    limits_: Annotated[FloatArray, Shape("signs", "judged", empty=True), Within(0, inf)]
+    limits_: Annotated[FloatArray, Shape(SIGNS, "judged+1", empty=True), Within(0, inf)]
     usual_: Annotated[FloatArray, Shape(2)]
     beyond_: Annotated[FloatArray, Shape("n")]
     channel_: Annotated[IntArray, Shape("n"), Within(0, "d-1")]
@@ -91,6 +92,8 @@ class FusedViews(SeriesDetector):
 
     def _score(self, stretch: Stretch) -> Scores:
         X, learned = stretch.values, self._learned()
+        if len(self.scales_) != len(learned.memories):
+            raise CorruptModel(f"{self.card.name} has no scale for each of its views.")
         seen = learned.scored(X, self.scales_, self.usual_[0])
         rises = np.stack(
             [np.zeros(len(X)) if s is None else rise(s.values, scale) for s, scale in seen]
@@ -105,7 +108,12 @@ class FusedViews(SeriesDetector):
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""
         self._known = None
-        return super().set_state(state)
+        super().set_state(state)
+        if "ends_" in state:
+            lengths = np.diff(self.ends_, prepend=0)
+            if lengths.min() < 1 or lengths.sum() != len(self.series_):
+                raise CorruptModel(f"The stretches of {self.card.name} are not its series.")
+        return self
 
     def _score_together(self, stretches: Stretches) -> Scores:
         values = [stretch.values for stretch in stretches]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tocsin.base.declared import Within
+from tocsin.base.declared import Shape, Within
 from tocsin.errors import ParameterError
 from tocsin.features.windows import dominant_period, smooth_among
 from tocsin.nn.series import ResidualRule, overlapped
@@ -43,7 +43,7 @@ class WindowReconstruction(ABC):
     width: int | None
 
     window_: Annotated[int, Within(1)]
-    scored_: IntArray
+    scored_: Annotated[IntArray, Shape("s"), Within(0, "d-1", rising=True)]
 
     @classmethod
     def test_parameters(cls) -> dict[str, Any]:

@@ -47,6 +47,8 @@ _MARGIN = np.array([1.25, 1.25, 1.25, 1.25, 2.0, 1.25, 1.25, 1.6])
 """A sign is what exceeds the highest of training by a quarter. Values that are held for a while
 (analysers, slow sensors) are equal by chance: stuck and rounded ones take more."""
 
+SIGNS = len(_MARGIN)
+
 _JUMP, _GROWTH = 0.5, 2.0
 """What a sign adds at its limit, and for each factor of e beyond."""
 

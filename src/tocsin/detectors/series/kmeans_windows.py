@@ -49,7 +49,7 @@ class KmeansWindows(SubsequenceDetector):
         also_known_as=("KMeansAD", "k-means"),
     )
 
-    centres_: Annotated[FloatArray, Shape("clusters_found", "cells")]
+    centres_: Annotated[FloatArray, Shape("clusters_found", "points_*s")]
 
     def __init__(
         self, clusters: int = 50, window: int | None = None, centre: bool = True, seed: int = 0

@@ -13,6 +13,7 @@ from tocsin.base import Stretch, Stretches
 from tocsin.base.declared import Shape, Within
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
+from tocsin.errors import CorruptModel
 from tocsin.features.windows import autocorrelation, dominant_period, smooth
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -61,8 +62,8 @@ class Seasonal(ResidualDetector):
 
     periods_: Annotated[IntArray, Shape("s"), Within(0)]
     exact_: Annotated[FloatArray, Shape("s"), Within(0)]
-    profiles_: list[FloatArray]
-    levels_: Annotated[FloatArray, Shape("ends", "s")]
+    profiles_: Annotated[list[FloatArray], Shape("s")]
+    levels_: Annotated[FloatArray, Shape("s", 2)]
     timed_: bool
     learned_: Annotated[int, Within(1)]
 
@@ -120,6 +121,10 @@ class Seasonal(ResidualDetector):
         size = self._usual_of(known, np.median(known, axis=0) / 0.6745 + _LEAST_SCALE)
         each = zip(residuals, expected, stretches, severities, strict=True)
         return [self._scores(r, usual, size, stretch, sev) for r, usual, stretch, sev in each]
+
+    def _derive(self) -> None:
+        if [each.shape for each in self.profiles_] != [(n,) for n in self.periods_.tolist()]:
+            raise CorruptModel("The profiles of a season are not as long as its periods.")
 
     def _expected(self, stretch: Stretch) -> FloatArray:
         """Return trend and season (n, scored) of a standardised stretch."""

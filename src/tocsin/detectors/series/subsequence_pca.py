@@ -42,8 +42,8 @@ class SubsequencePca(SubsequenceDetector):
         also_known_as=("Sub-PCA",),
     )
 
-    components_: Annotated[FloatArray, Shape("kept_components", "cells", empty=True)]
-    middle_: Annotated[FloatArray, Shape("cells")]
+    components_: Annotated[FloatArray, Shape("kept_components", "points_*s", empty=True)]
+    middle_: Annotated[FloatArray, Shape("points_*s")]
 
     def __init__(
         self,

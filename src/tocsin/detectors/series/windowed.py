@@ -7,7 +7,7 @@ from typing import Any
 from tocsin import registry
 from tocsin.base import TableDetector
 from tocsin.detectors.series._subsequences import SubsequenceDetector
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.types import Card, FloatArray, Scores
 
 
@@ -76,6 +76,10 @@ class Windowed(SubsequenceDetector):
         self.rows_ = registry.create(self.model, "tables", **parameters)
         # Not fit: the scores that it would give to its own rows, by folds, are not needed.
         self.rows_._fit(self.rows_._check_training(V), None)
+
+    def _derive(self) -> None:
+        if self.rows_.n_features_in_ != self.points_ * len(self.scored_):
+            raise CorruptModel("The detector of windows was trained on windows of another size.")
 
     def _compare(self, V: FloatArray) -> Scores:
         return self.rows_._score(V)

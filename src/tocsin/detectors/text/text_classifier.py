@@ -22,7 +22,7 @@ from tocsin.detectors.text.text_few_labels import check_classes
 from tocsin.encoders import pinned_encoder
 from tocsin.encoders.pretrained import Pretrained, batches, mean_pooled
 from tocsin.encoders.text import DEFAULT, open_network
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.nn.classifier import shown, times_shown
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded, to_numpy
@@ -220,7 +220,10 @@ class TextClassifier(TextDetector):
             check_same(self.encoder, model.fingerprint, self.encoder_hash_)
             net = _Classifier(model)
             weights = {name: torch.from_numpy(w.copy()) for name, w in self.weights_.items()}
-            net.load_state_dict(weights, strict=False)
+            try:
+                net.load_state_dict(weights, strict=False)
+            except RuntimeError as error:
+                raise CorruptModel(f"The weights of a network do not fit it: {error}") from error
             self._live = net.to(pick_device(self.device)).eval()
         return self._live
 

@@ -14,7 +14,7 @@ from tocsin.base.declared import Shape
 from tocsin.detectors.text._views import ViewInput
 from tocsin.detectors.text.text_views import TextViews
 from tocsin.encoders.text import DEFAULT
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import CorruptModel, InputError, ParameterError
 from tocsin.features.texts import cut_texts
 from tocsin.features.tfidf import Tfidf
 from tocsin.types import Card, FloatArray, IntArray, Scores, TextArray
@@ -85,6 +85,10 @@ class TextFewLabels(TextViews):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         self.grams_ = _grams().set_state(state["grams_"])
+        least = len(self.grams_.buckets_) + 1 + len(self.views_)
+        wanted = len(self.coefficients_) if self.encoder_hash_ else least
+        if not least <= wanted == len(self.coefficients_):
+            raise CorruptModel("The coefficients of a regression are not those of its n-grams.")
         return self
 
     def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
