@@ -169,3 +169,73 @@ def test_structs_of_parquet_are_columns_as_objects_of_json_are(tmp_path):
     expected = read_table(tmp_path / "a.jsonl")
     assert expected.columns.tolist() == ["v", "gps.lat", "gps.lon.deg"]
     pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet"), expected)
+
+
+HEADLESS = {
+    "times": lambda i, v: f"2024-01-01 {i // 60:02d}:{i % 60:02d}:00,{v},7",
+    "days": lambda i, v: f"{1 + i % 28:02d}.{1 + i // 28:02d}.2024,{v},ok",
+    "words": lambda i, v: f"{'north' if i % 3 else 'south'},{v},{i % 7}",
+    "a constant word": lambda i, v: f"SENSOR,{v},1.0,{i % 7}",
+}
+
+
+@pytest.mark.parametrize("name", HEADLESS)
+def test_a_first_row_of_values_is_a_row(tmp_path, name):
+    """Files without names: no row is lost to them, and the note says so."""
+    frame, _ = rows()
+    path = tmp_path / "a.csv"
+    path.write_text("".join(HEADLESS[name](i, v) + "\n" for i, v in enumerate(frame["a"])))
+    found = read_table(path)
+    assert len(found) == N
+    assert found["x1"].tolist() == frame["a"].tolist()
+    assert "not names" in "".join(found.attrs["notes"])
+    pd.testing.assert_frame_equal(pd.concat(iter_table(path, 7), ignore_index=True), found)
+    assert tocsin.detect(path, modality="tables").anomalies[0] == PLANTED
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["region,2019,2020", "sample,400.5,401.0", "id,1,2", "region,2024-01-01,2024-02-01", "a,b,c"],
+)
+def test_names_that_look_like_values_stay_names(tmp_path, names):
+    """Years, wavelengths and days above numbers are names."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{names}\n" + "".join(f"r{i % 9},{i}.5,{i % 4}\n" for i in range(30)))
+    assert ",".join(read_table(path).columns) == names
+
+
+@pytest.mark.parametrize(
+    "line", ["weather,station=st{i} temp=20.{i},ok=t 17673552{i}0", "level=info,count={i},x=1"]
+)
+def test_fields_that_are_pairs_are_refused(tmp_path, line):
+    """key=value in every field: no row of values becomes the names."""
+    path = tmp_path / "a.csv"
+    path.write_text("".join(line.format(i=10 + i) + "\n" for i in range(30)))
+    with pytest.raises(UnreadableFile, match="pairs such as"):
+        read_table(path)
+
+
+TEXTS = ["the pump, the valve; both fine", "checked", 'the "old" one, again', "a; b", "all well"]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_one_column_of_texts(tmp_path, quoted):
+    """Commas and semicolons in texts separate nothing where the names are one."""
+    texts = [f"{TEXTS[i % 5]} {'on' if i % 2 else 'off'}" for i in range(N)]
+    path = tmp_path / "a.csv"
+    cells = [f'"{text}"'.replace('old"', 'old""').replace('"old', '""old') for text in texts]
+    path.write_text("remark\n" + "".join(f"{x}\n" for x in (cells if quoted else texts)))
+    assert read_table(path)["remark"].tolist() == texts
+    chunks = pd.concat(iter_table(path, 7), ignore_index=True)
+    assert chunks["remark"].tolist() == texts
+
+
+@pytest.mark.parametrize(
+    "text", ["Report\na,b,c\n1,2,3\n4,5\n", "x\n1,2\n3,4,5\n", "x\na;b\nc;d\n"]
+)
+def test_fields_below_one_name_are_refused(tmp_path, text):
+    """Rows of several fields are no texts."""
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(UnreadableFile, match="fields where the first has 1"):
+        read_table(path)

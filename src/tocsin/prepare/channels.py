@@ -110,6 +110,7 @@ class Channels(Stateful):
         return Known(
             frozenset([*texts, *(name for name, reading in about if reading["levels"])]),
             frozenset(name for name, reading in about if reading["style"].startswith("comma")),
+            frozenset([*texts, *self.names_]),
         )
 
     def _read_levels(

@@ -168,6 +168,7 @@ def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) 
     return Known(
         frozenset(written.union(name for name, kind, _ in about if kind == "category")),
         frozenset(name for name, _, style in about if style.startswith("comma")),
+        frozenset(columns),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,11 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.numbers import are_thousands, mark_of
+from tocsin.readers.numbers import are_thousands, is_written, mark_of
 from tocsin.readers.preamble import (
     Head,
     Uncommented,
+    begins_with_data,
     count_titles,
     count_unit_rows,
     is_number,
@@ -33,9 +35,12 @@ from tocsin.readers.preamble import (
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
+_NO_SEPARATOR = "\x1f"  # of one column of texts, in which commas and semicolons may stand
+_ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _SAMPLE = 1 << 16
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
+_KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
 _LOOKED_AT = 150  # records that are looked at cell by cell
@@ -47,10 +52,12 @@ class Known:
 
     ``texts``: columns whose cells stay as they are written, even if they look like numbers.
     ``commas``: columns of numbers with a decimal comma, as those of a file that shows no mark.
+    ``columns``: all that it learned from.
     """
 
     texts: frozenset[str] = frozenset()
     commas: frozenset[str] = frozenset()
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +180,22 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     _refuse_uneven(path, rows, len(head.names))
     names = head.names or tuple(rows[0])
     columns = _columns(names, rows[1:_LOOKED_AT])
+    _refuse_pairs(path, rows)
     marks = _marks(columns, separator, known)
     header = not head.names and _holds_names(rows[0], marks.decimal)
+    unnamed = header and begins_with_data(rows[:_LOOKED_AT])
+    if unnamed:
+        header = False
+        columns = _columns(tuple(numbered_names(len(rows[0]))), rows[:_LOOKED_AT])
+        marks = _marks(columns, separator, known)
     between = count_unit_rows(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
         f'the line "{separator.join(row)}" under the names left out'
         for row in rows[1 : 1 + between]
     ]
+    if unnamed:
+        notes.append("the first row holds values, not names: the columns are x0, x1, …")
     skipped = [*range(begin), *range(ends[0], ends[between])]
     return _Dialect(
         separator,
@@ -285,10 +300,23 @@ def _separate(
     rows, ends = parsed[best]
     if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
         _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
-        rows, ends = parsed[";"]
-        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in rows[1:])
-        best = ";" if decimals else ","
+        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
+        best = ";" if decimals else _fields_by(parsed) or _NO_SEPARATOR
+        rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)
     return best, rows, ends
+
+
+def _fields_by(parsed: dict[str, tuple[list[list[str]], list[int]]]) -> str:
+    """Return what separates numbers or fields below a single name, "" if they are texts."""
+    for separator in _SEPARATORS:
+        rows = parsed[separator][0][1:]
+        several = [row for row in rows if len(row) > 1] or rows
+        numbers = sum(2 * sum(map(is_written, row)) >= len(row) for row in several)
+        widths = Counter(len(row) for row in rows).most_common(1)
+        alike = widths and widths[0][0] > 1 and widths[0][1] >= _ALIKE * len(rows)
+        if alike or 2 * numbers >= len(several):
+            return separator
+    return ""
 
 
 def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
@@ -300,6 +328,21 @@ def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
                 f"record {number} has {len(row)} fields where the first has {width}",
                 "The first holds the names. A field that contains the separator needs quotes; "
                 "a missing value is an empty field.",
+            )
+
+
+def _refuse_pairs(path: Path, rows: list[list[str]]) -> None:
+    """Raise UnreadableFile if a field is key=value with one key in nearly all records."""
+    for place, cell in enumerate(rows[0]):
+        key = _KEY.search(cell)
+        below = [row[place] for row in rows[1:_LOOKED_AT] if place < len(row)]
+        if not key or len(below) < _LEAST:
+            continue
+        if sum(key[0] in other for other in below) >= _ALIKE * len(below):
+            raise unreadable(
+                path,
+                f'its fields are pairs such as "{cell[:60]}", without a row of names',
+                "Write names in the first row and values below, or read its lines: --as logs.",
             )
 
 

@@ -5,6 +5,8 @@ if the file begins with one; the last of them holds the names if the rows below 
 fields and it has no number, and so does ``#fields`` (Zeek) and ``#Fields:`` (W3C). Titles are
 lines of another number of fields, or of one field among many, above the names. Lines of units
 or the like stand between the names and the rows: they have no number where all rows have one.
+A first row with a time above times, or with a number above numbers and a word that recurs below,
+holds no names.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
+from tocsin.readers import times
 from tocsin.readers.numbers import is_written
 from tocsin.readers.units import UNITS
 
@@ -125,6 +130,33 @@ def count_unit_rows(rows: list[list[str]]) -> int:
         if known or len(words) > 1:
             found = i
     return found
+
+
+def begins_with_data(rows: list[list[str]]) -> bool:
+    """Return whether the first row holds values: a time, or a number and a word that recurs.
+
+    Numbers above numbers alone may be names, such as years or wavelengths.
+    """
+    first, below = rows[0], [row for row in rows[1:] if row != rows[0]]
+    if len(below) < _LEAST_ROWS:
+        return False
+    columns = [[row[i] for row in below if i < len(row)] for i in range(len(first))]
+    if any(_is_time(cell, cells) for cell, cells in zip(first, columns, strict=True)):
+        return True
+    numbers = any(is_written(cell) and _is_measured(below, i) for i, cell in enumerate(first))
+    words = zip(first, columns, strict=True)
+    return numbers and any(
+        cell.strip() and not is_written(cell) and cell in cells for cell, cells in words
+    )
+
+
+def _is_time(cell: str, cells: list[str]) -> bool:
+    """Return whether a cell with the cells below it reads as times."""
+    if not any(mark.isdigit() for mark in cell) or is_written(cell):
+        return False
+    texts = np.array([cell, *cells], dtype=object)
+    found = times.find(texts)
+    return found is not None and not np.isnat(times.read(texts, found.style)).any()
 
 
 def _is_measured(rows: list[list[str]], place: int) -> bool:

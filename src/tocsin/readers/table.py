@@ -8,8 +8,8 @@ of it is numbers: then the columns are x0, x1, … What stands above the rows: s
 ``tocsin.readers.preamble``. Repeated names get .1, .2, … Encoding: a byte order mark decides;
 else zero bytes mean UTF-16; else UTF-8 if the whole file is valid UTF-8; else Windows-1252 if
 it is valid; else Latin-1. A row with fewer fields than names is refused among the first rows and
-filled with missing values after them; a row with more is refused everywhere. Objects become
-columns a.b, lists of one length columns a_0, a_1, …, and objects that are times become times.
+filled with missing values after them; a row with more is refused everywhere. JSON and its
+containers: see ``tocsin.readers.json_tables``; objects, maps and lists: ``tocsin.readers.nested``.
 Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz`` holds them as X, and
 labels as y.
 
@@ -20,7 +20,6 @@ such as 001 and 1E5 stay text where they were text.
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import warnings
 import zipfile
@@ -38,14 +37,15 @@ from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.readers.delimited import Known, numbered_names, read_delimited
-from tocsin.readers.encoding import open_text, text_encoding, unreadable
+from tocsin.readers.encoding import unreadable
+from tocsin.readers.foreign import advise
+from tocsin.readers.json_tables import read_json, read_json_lines
 from tocsin.readers.labels import parse_labels, split_label
-from tocsin.readers.time_objects import time_of_object
-from tocsin.types import FloatArray, IntArray
+from tocsin.readers.nested import frame_of_arrow, unique_names
+from tocsin.types import IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
 
-_WIDEST = 10_000  # the longest lists that become columns
 _BROKEN = (
     pa.ArrowException,
     pd.errors.EmptyDataError,
@@ -124,9 +124,7 @@ def read_labels(path: str | Path) -> IntArray:
 
 
 def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator[pd.DataFrame]:
-    reader = _READERS[_format(path)]
-    delimited = reader is read_delimited
-    frames = read_delimited(path, chunk_rows, known) if delimited else reader(path, chunk_rows)
+    frames = _READERS[_format(path)](path, chunk_rows, known)
     rows = 0
     while True:
         with _reporting(path):
@@ -135,7 +133,7 @@ def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator
             break
         if len(frame):
             rows += len(frame)
-            yield frame.set_axis(_unique([str(name) for name in frame.columns]), axis=1)
+            yield frame.set_axis(unique_names(map(str, frame.columns)), axis=1)
     if not rows:
         raise unreadable(path, "it has no rows", "Give a file with at least one row of data.")
 
@@ -155,7 +153,7 @@ def _format(path: Path) -> str:
         raise unreadable(
             path,
             f'"{ending}" is not a format that can be read',
-            f"Known: {', '.join(_READERS)}; text also with .gz.",
+            advise(suffix) or f"Known: {', '.join(_READERS)}; text also with .gz.",
         )
     return suffix
 
@@ -177,117 +175,19 @@ def _reporting(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _json_lines(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
-    encoding = text_encoding(path)
-    with open_text(path, encoding) as lines:
-        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        while batch := list(itertools.islice(numbered, chunk_rows)):
-            yield _records([_record(path, number, line) for number, line in batch])
-
-
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise unreadable(
-            path, f"line {number} is not JSON ({error})", "Each line holds one JSON object."
-        ) from error
-    if not isinstance(record, dict):
-        raise unreadable(
-            path,
-            f"line {number} holds a {type(record).__name__}, not an object",
-            'Each line is an object such as {"watts": 3.5, "mode": "idle"}.',
-        )
-    return record
-
-
-def _json(path: Path, _chunk_rows: int | None) -> Iterator[pd.DataFrame]:
-    with open_text(path, text_encoding(path)) as file:
-        text = file.read()
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        hint = "If each line is an object of its own, name the file .jsonl."
-        raise unreadable(path, f"it is not JSON ({error})", hint) from error
-    if isinstance(content, dict) and all(isinstance(value, list) for value in content.values()):
-        lengths = {name: len(value) for name, value in content.items()}
-        if len(set(lengths.values())) > 1:
-            raise unreadable(path, f"its columns differ in length: {lengths}", "Make them equal.")
-        yield pd.DataFrame(content)
-    elif isinstance(content, list) and all(isinstance(record, dict) for record in content):
-        yield _records(content)
-    else:
-        raise unreadable(
-            path, "it is not a list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
-        )
-
-
-def _records(records: list[dict[str, Any]]) -> pd.DataFrame:
-    nested = {
-        name
-        for record in records
-        for name, value in record.items()
-        if isinstance(value, dict | list)
-    }
-    for name in nested:
-        for record in records:
-            if isinstance(value := record.get(name), dict):
-                moment = time_of_object(value)
-                record[name] = value if moment is None else moment
-    objects = any(isinstance(record.get(name), dict) for record in records for name in nested)
-    frame = pd.json_normalize(records) if objects else pd.DataFrame(records)
-    return _without_lists(frame) if nested else frame
-
-
-def _without_lists(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose lists of numbers, of one length in a column, are columns a_0, a_1 …."""
-    parts: list[pd.DataFrame] = []
-    for name in frame.columns:
-        values = _stacked(frame[name])
-        if values is None:
-            parts.append(frame[[name]])
-        else:
-            names = [f"{name}_{i}" for i in range(values.shape[1])]
-            parts.append(pd.DataFrame(values, columns=names, index=frame.index))
-    return pd.concat(parts, axis=1)
-
-
-def _stacked(cells: pd.Series[Any]) -> FloatArray | None:
-    """Return the lists of a column as numbers (n, length), None for other cells."""
-    if cells.dtype != object:
-        return None
-    given = cells[cells.notna()]
-    widths = {len(each) if isinstance(each, list | np.ndarray) else 0 for each in given}
-    width = widths.pop() if len(widths) == 1 else 0
-    if not 0 < width <= _WIDEST:
-        return None
-    values = np.full((len(cells), width), np.nan)
-    try:
-        values[cells.notna().to_numpy()] = np.array(given.tolist(), dtype=np.float64)
-    except (TypeError, ValueError):  # lists of texts, or of lists
-        return None
-    return values
-
-
-def _parquet(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+def _parquet(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         size = chunk_rows or max(1, file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=size):
-            table = pa.Table.from_batches([batch])
-            while any(pa.types.is_struct(kind) for kind in table.schema.types):
-                table = table.flatten()
-            names = _unique(table.schema.names)
-            frame = table.rename_columns(names).to_pandas(ignore_metadata=True)
-            if any(pa.types.is_nested(kind) for kind in table.schema.types):
-                frame = _without_lists(frame)
+            frame = frame_of_arrow(pa.Table.from_batches([batch]))
             yield frame[[name for name in frame if not str(name).startswith("__index_level_")]]
 
 
-def _npy(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+def _npy(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
     return _rows(path, _load_array(path, mapped=True), chunk_rows)
 
 
-def _npz(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+def _npz(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
     return _rows(path, _load_array(path, name="X"), chunk_rows)
 
 
@@ -334,21 +234,16 @@ def _load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray
         raise unreadable(path, f"it is not a plain NumPy array ({reason})", remedy) from error
 
 
-def _unique(names: list[str]) -> list[str]:
-    taken: dict[str, None] = {}
-    for name in names:
-        candidates = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(1)))
-        taken[next(other for other in candidates if other not in taken)] = None
-    return list(taken)
-
-
-_TEXTUAL: dict[str, Callable[[Path, int | None], Iterator[pd.DataFrame]]] = {
+_Reader = Callable[[Path, int | None, Known | None], Iterator[pd.DataFrame]]
+_TEXTUAL: dict[str, _Reader] = {
     ".csv": read_delimited,
     ".tsv": read_delimited,
     ".txt": read_delimited,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".json": _json,
+    ".dat": read_delimited,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".geojson": read_json,
 }
 ARRAYS = (".npy", ".npz")
 """Endings of files that hold arrays."""

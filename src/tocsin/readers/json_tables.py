@@ -1,0 +1,237 @@
+"""Tables in JSON: a list of records, one record per line, columns, or one of these inside objects.
+
+The table of a container such as {"Records": [...]} is its one list of records (or its one object
+of columns, or its one pair of names and rows), however deep it lies; what stands beside it is
+left out, with a note. A list of one object counts as that object. A .json file may hold an object
+per line as well. Half a surrogate pair in a text is read as the replacement character.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from tocsin.readers.delimited import Known
+from tocsin.readers.encoding import open_text, text_encoding, unreadable
+from tocsin.readers.nested import frame_of_records, pairs_as_object, unique_names
+
+_HALF = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_NAMES, _ROWS = ("columns", "cols", "fields", "header"), ("data", "values", "rows")
+_LEAST = 2  # rows of what counts as a table inside an object
+
+
+class _Table(NamedTuple):
+    """A table inside JSON: where it lies, such as data.stations, its kind, and what holds it."""
+
+    path: str
+    kind: Literal["records", "columns", "rows"]
+    content: Any
+    rows: int
+
+
+def read_json_lines(
+    path: Path, chunk_rows: int | None, known: Known | None = None
+) -> Iterator[pd.DataFrame]:
+    """Yield the table of a file with one JSON object per line, whole or in chunks.
+
+    A key that the ``known`` columns have and a chunk lacks is missing there if it occurs in
+    another line of the file: the rows do not depend on where the file is cut.
+    """
+    wanted = known.columns if known and chunk_rows else frozenset()
+
+    @cache
+    def elsewhere() -> frozenset[str]:
+        frames = _line_frames(path, 50_000)
+        return frozenset(str(name) for frame in frames for name in frame.columns)
+
+    for frame in _line_frames(path, chunk_rows):
+        absent = wanted.difference(map(str, frame.columns))
+        if absent:
+            absent = absent.intersection(elsewhere())
+        yield frame.reindex(columns=[*frame.columns, *sorted(absent)]) if absent else frame
+
+
+def read_json(
+    path: Path, chunk_rows: int | None, known: Known | None = None
+) -> Iterator[pd.DataFrame]:
+    """Yield the table of a JSON file: whole, or in chunks if it holds one object per line."""
+    if _holds_lines(path):
+        yield from read_json_lines(path, chunk_rows, known)
+        return
+    with open_text(path, text_encoding(path)) as file:
+        text = file.read()
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = "Write one list of records, or one object per line."
+        raise unreadable(path, f"it is not JSON ({error})", hint) from error
+    halves = 0
+    if _ESCAPED_HALF.search(text):
+        content, halves = _without_halves(content)
+    frame = _frame(path, content)
+    _note_halves(frame, halves)
+    yield frame
+
+
+def _holds_lines(path: Path) -> bool:
+    """Return whether the first line is an object of its own, with another line below."""
+    with open_text(path, text_encoding(path)) as lines:
+        first = next((line for line in lines if line.strip()), "")
+        if not any(line.strip() for line in lines):
+            return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
+    with open_text(path, text_encoding(path)) as lines:
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        while batch := list(itertools.islice(numbered, chunk_rows)):
+            records: list[Any] = []
+            halves = 0
+            for number, line in batch:
+                record = _record(path, number, line)
+                if _ESCAPED_HALF.search(line):
+                    record, found = _without_halves(record)
+                    halves += found
+                records += _unpacked(record)
+            frame = frame_of_records(records)
+            _note_halves(frame, halves)
+            yield frame
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise unreadable(
+            path, f"line {number} is not JSON ({error})", "Each line holds one JSON object."
+        ) from error
+    if not isinstance(record, dict):
+        raise unreadable(
+            path,
+            f"line {number} holds a {type(record).__name__}, not an object",
+            'Each line is an object such as {"watts": 3.5, "mode": "idle"}.',
+        )
+    return record
+
+
+def _unpacked(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a line: those of its one list if it holds nothing else."""
+    if len(record) == 1 and _are_records(next(iter(record.values()))):
+        found = list(_tables(record, ""))
+        if len(found) == 1 and found[0].kind == "records":
+            records: list[dict[str, Any]] = found[0].content
+            return records
+    return [record]
+
+
+def _frame(path: Path, content: Any) -> pd.DataFrame:
+    """Return the table that JSON holds, at the top or inside objects."""
+    if isinstance(content, dict) and content and all(isinstance(x, list) for x in content.values()):
+        lengths = {name: len(value) for name, value in content.items()}
+        if len(lengths) > 1 and len(set(lengths.values())) > 1 and not list(_tables(content, "")):
+            raise unreadable(path, f"its columns differ in length: {lengths}", "Make them equal.")
+    if content == []:
+        return pd.DataFrame()
+    found = list(_tables(content, ""))
+    longer = [table for table in found if table.rows >= _LEAST] or found
+    if not longer:
+        raise unreadable(
+            path, "it is not a list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
+        )
+    if len(longer) > 1:
+        held = ", ".join(f'"{table.path}" ({table.rows:,} rows)' for table in longer[:5])
+        raise unreadable(
+            path, f"it holds several tables: {held}", "Write the one that is meant as its own file."
+        )
+    frame = _made(longer[0])
+    if longer[0].path:
+        _add_note(frame, f'rows are those of "{longer[0].path}", what stands beside it is left out')
+    return frame
+
+
+def _tables(value: Any, path: str) -> Iterator[_Table]:
+    """Yield the tables inside a value; a list of one object that holds some is that object."""
+    if isinstance(value, list):
+        inner = _tables(value[0], path) if path and len(value) == 1 else ()
+        if found := [table for table in inner if table.kind != "columns"]:
+            yield from found
+        elif _are_records(value):
+            if not pairs_as_object(value):
+                yield _Table(path, "records", value, len(value))
+        elif _are_named_rows(value):
+            yield _Table(path, "rows", (value[0], value[1:]), len(value) - 1)
+    elif isinstance(value, dict):
+        if table := _table_of_object(value, path):
+            yield table
+            return
+        for name, each in value.items():
+            yield from _tables(each, f"{path}.{name}" if path else name)
+
+
+def _table_of_object(value: dict[str, Any], path: str) -> _Table | None:
+    """Return the table that an object is itself: names and rows, or a list per column."""
+    names = next((value[name] for name in _NAMES if name in value), None)
+    rows = next((value[name] for name in _ROWS if name in value), None)
+    if isinstance(names, list) and isinstance(rows, list) and _are_named_rows([names, *rows]):
+        return _Table(path, "rows", (names, rows), len(rows))
+    lists = [each for each in value.values() if isinstance(each, list)]
+    lengths = {len(each) for each in lists}
+    if not lists or len(lists) < len(value) or len(lengths) > 1 or any(map(_are_records, lists)):
+        return None
+    return _Table(path, "columns", value, lengths.pop())
+
+
+def _made(table: _Table) -> pd.DataFrame:
+    if table.kind == "records":
+        return frame_of_records(table.content)
+    if table.kind == "columns":
+        return pd.DataFrame(table.content)
+    names, rows = table.content
+    return pd.DataFrame(rows, columns=unique_names(names))
+
+
+def _are_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(x, dict) for x in value)
+
+
+def _are_named_rows(value: list[Any]) -> bool:
+    """Return whether this is a list of names and then of rows as long."""
+    if len(value) < 1 + _LEAST or not all(isinstance(row, list) for row in value):
+        return False
+    names, *rows = value
+    width = len(names)
+    return (
+        width > 0
+        and all(isinstance(name, str) for name in names)
+        and all(len(row) == width for row in rows)
+    )
+
+
+def _without_halves(value: Any) -> tuple[Any, int]:
+    """Return JSON with the replacement character for halves of surrogate pairs, and how many."""
+    text = json.dumps(value, ensure_ascii=False)
+    whole, count = _HALF.subn("\ufffd", text)
+    return (json.loads(whole), count) if count else (value, 0)
+
+
+def _note_halves(frame: pd.DataFrame, count: int) -> None:
+    if count:
+        pairs = "pair" if count == 1 else "pairs"
+        _add_note(frame, f"{count:,} half surrogate {pairs} read as the replacement character")
+
+
+def _add_note(frame: pd.DataFrame, note: str) -> None:
+    """Note what was done when a table was read."""
+    frame.attrs["notes"] = (*frame.attrs.get("notes", ()), note)
