@@ -209,3 +209,19 @@ def test_half_a_surrogate_pair_is_read(tmp_path, ending):
     assert "1 half surrogate pair " in "".join(found.attrs["notes"])
     assert "surrogate" in "".join(TablePreparer().fit(found).notes_)
     assert found["v"].tolist() == [row["v"] for row in rows]
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("far", ["9999-12-31", "2300-01-01", "1600-01-01"])
+def test_open_ends_of_parquet(tmp_path, old, far):
+    """INT96 and microseconds alike: a day beyond nanoseconds is itself, never 1816."""
+    times = pd.date_range("2026-01-02", periods=N, freq="h").to_numpy().astype("datetime64[us]")
+    ends = np.where(np.arange(N) % 10, times, np.datetime64(far, "us"))
+    table = pa.table({"v": [row["v"] for row in records()], "end": ends})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, use_deprecated_int96_timestamps=old)
+    found = read_table(path)
+    assert found["end"].to_numpy().astype("datetime64[us]").tolist() == ends.tolist()
+    preparer = TablePreparer().fit(found)
+    assert preparer.kinds_ == ["numeric", "date"]
+    assert tocsin.detect(path, modality="tables").anomalies[0] == PLANTED

@@ -340,3 +340,15 @@ def test_each_cell_reads_by_itself_where_it_says_all():
     texts = np.array(["1.234,5", "1,234.5", "1.031"], dtype=object)
     assert read(texts, Style(".")).tolist() == [1234.5, 1234.5, 1.031]
     assert read(texts, Style(",")).tolist() == [1234.5, 1234.5, 1031.0]
+
+
+@pytest.mark.parametrize("sides", ["SH", "DC", ("Dr", "Cr"), ("debit", "credit")])
+def test_amounts_with_a_mark_of_their_side(sides):
+    """Debit and credit in a column of their own: the note says that the amounts have no sign."""
+    rng = np.random.default_rng(0)
+    amounts = rng.normal(1500, 200, 120).round(2)
+    amounts[70] = 900_000.0
+    frame = pd.DataFrame({"amount": amounts, "side": [sides[i % 2] for i in range(120)]})
+    detection = tocsin.detect(frame)
+    assert detection.anomalies[0] == 70
+    assert any('"side" marks debit and credit' in note for note in detection.notes)

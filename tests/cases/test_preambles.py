@@ -1,5 +1,6 @@
 """What stands above the rows, and cells of more than one value: columns as a person sees them."""
 
+import gzip
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 import tocsin
+from support.commands import invoke
 from tocsin.errors import UnreadableFile
 from tocsin.pipeline import Pipeline
 from tocsin.prepare.series import SeriesPreparer
@@ -169,6 +171,21 @@ def test_structs_of_parquet_are_columns_as_objects_of_json_are(tmp_path):
     expected = read_table(tmp_path / "a.jsonl")
     assert expected.columns.tolist() == ["v", "gps.lat", "gps.lon.deg"]
     pd.testing.assert_frame_equal(read_table(tmp_path / "a.parquet"), expected)
+
+
+@pytest.mark.parametrize("name", ["conn.log", "conn.log.gz", "conn.tsv"])
+def test_a_log_that_is_a_table(tmp_path, name):
+    """Zeek's conn.log: columns by its #fields, whatever the ending."""
+    text = "#separator \\x09\n#path\tconn\n#fields\tts\tproto\tbytes\n"
+    for i in range(N):
+        size = 90_000_000 if i == PLANTED else "-" if i % 9 == 0 else 100 + i * 7 % 31
+        text += f"{1.7e9 + 60 * i:.6f}\t{'tcp' if i % 3 else 'udp'}\t{size}\n"
+    path = tmp_path / name
+    with gzip.open(path, "wt") if name.endswith("gz") else path.open("w") as file:
+        file.write(text)
+    assert len(read_table(path)) == N
+    (found,) = json.loads(invoke("detect", path, "--json").output)["anomalies"]
+    assert found["row"] == PLANTED
 
 
 HEADLESS = {

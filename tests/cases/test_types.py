@@ -133,11 +133,11 @@ CELLS = {
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.fixed_dictionaries(CELLS), min_size=30, max_size=60), st.integers(4, 20))
 def test_any_table_is_the_same_in_every_format_and_chunk(tmp_path_factory, rows, chunk):
-    """Random tables: kinds of columns and scores of CSV, Parquet and JSON lines agree."""
+    """Random tables: kinds of columns and scores of CSV, Parquet, JSON and JSON lines agree."""
     folder = tmp_path_factory.mktemp("formats")
     frame = pd.DataFrame(rows)
     kinds, scores = [], []
-    for ending in ("csv", "parquet", "jsonl"):
+    for ending in ("csv", "parquet", "jsonl", "json"):
         path = save(frame, folder / f"a.{ending}")
         pipeline = Pipeline("ecod")
         try:
@@ -149,6 +149,6 @@ def test_any_table_is_the_same_in_every_format_and_chunk(tmp_path_factory, rows,
         scores.append(np.concatenate([pipeline.score(part).values for part in parts]))
         whole = pipeline.score(read_table(path, known=pipeline.preparer_.known)).values
         np.testing.assert_allclose(scores[-1], whole, rtol=1e-9)
-    assert kinds[0] == kinds[1] == kinds[2]
-    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-9)
-    np.testing.assert_allclose(scores[0], scores[2], rtol=1e-9)
+    for kind, values in zip(kinds, scores, strict=True):
+        assert kind == kinds[0]
+        np.testing.assert_allclose(values, scores[0], rtol=1e-9)

@@ -126,10 +126,16 @@ def check_whole(owner: Any) -> None:
     elif isinstance(owner, dict):
         check_whole(list(owner.values()))
     elif hasattr(owner, "set_state"):
-        for name in _declared_attributes(owner.__class__):
-            if owner._learns(name) and not hasattr(owner, name):
+        for name, declared in _declared_attributes(owner.__class__).items():
+            if owner._learns(name) and not _is_there(owner, name, declared.kind):
                 raise CorruptModel(f"{type(owner).__name__}.{name} is missing. {_ADVICE}")
         check_whole([value for name, value in vars(owner).items() if name.endswith("_")])
+
+
+def _is_there(owner: Any, name: str, kind: Any) -> bool:
+    """Return whether an object has an attribute, and one with a state has been restored."""
+    has_state = isinstance(kind, type) and hasattr(kind, "set_state")
+    return hasattr(owner, name) and not (has_state and isinstance(getattr(owner, name), dict))
 
 
 @cache

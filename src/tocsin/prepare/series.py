@@ -115,7 +115,7 @@ class SeriesPreparer(Stateful):
     """
 
     columns_: list[str]
-    step_: float | None
+    step_: Annotated[float | None, Within(1e-9)]
     time_: str | None
     entity_: str | None
     notes_: list[str]

@@ -18,6 +18,8 @@ from tocsin.prepare.schema import Column
 from tocsin.prepare.table_encoder import TableEncoder, in_words
 from tocsin.types import BoolArray, FloatArray, IntArray
 
+_SIDES = ({"s", "h"}, {"d", "c"}, {"dr", "cr"}, {"debit", "credit"}, {"soll", "haben"})
+
 
 class TablePreparer(TableEncoder):
     """Turns a table (n rows) into a float64 matrix (n, m) that is finite and C-contiguous.
@@ -177,6 +179,8 @@ class TablePreparer(TableEncoder):
                 self.kinds_[column] = "dropped"
             else:
                 self.encoders_[str(column)] = encoder
+            if kind == "category" and {text.lower() for text in set(cells) - {None}} in _SIDES:
+                remark = remark or "marks debit and credit: amounts beside it have no sign"
             if remark:
                 remarks[remark].append(self.columns_[column])
 

@@ -1,17 +1,17 @@
 """Tables in files: CSV, TSV, Parquet, JSON lines, JSON and NumPy, whole or in chunks.
 
-The rules. The format follows the name of the file; CSV and JSON lines may be compressed
-(``.gz``). In delimited text, the separator is comma, semicolon, tab or |, as the first rows show;
-numbers that a computer writes come as numbers, all else as text; a decimal comma that the file
-shows is taken as one unless the separator is a comma. The first row holds the names, unless all
-of it is numbers: then the columns are x0, x1, … What stands above the rows: see
-``tocsin.readers.preamble``. Repeated names get .1, .2, … Encoding: a byte order mark decides;
-else zero bytes mean UTF-16; else UTF-8 if the whole file is valid UTF-8; else Windows-1252 if
-it is valid; else Latin-1. A row with fewer fields than names is refused among the first rows and
-filled with missing values after them; a row with more is refused everywhere. JSON and its
-containers: see ``tocsin.readers.json_tables``; objects, maps and lists: ``tocsin.readers.nested``.
-Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz`` holds them as X, and
-labels as y.
+The rules. The format follows the name of the file; CSV and JSON lines may be compressed (``.gz``).
+A .log file whose comments name #fields is a table too. In delimited text, the separator is comma,
+semicolon, tab or |, as the first rows show; numbers that a computer writes come as numbers, all
+else as text; a decimal comma that the file shows is taken as one unless the separator is a comma.
+The first row holds the names, unless all of it is numbers: then the columns are x0, x1, … What
+stands above the rows: see ``tocsin.readers.preamble``. Repeated names get .1, .2, … Encoding: a
+byte order mark decides; else zero bytes mean UTF-16; else UTF-8 if the whole file is valid UTF-8;
+else Windows-1252 if it is valid; else Latin-1. A row with fewer fields than names is refused among
+the first rows and filled with missing values after them; a row with more is refused everywhere.
+JSON and its containers: see ``tocsin.readers.json_tables``; objects, maps and lists:
+``tocsin.readers.nested``. Arrays of any rank are rows flattened to columns x0, x1, …; an ``.npz``
+holds them as X, and labels as y.
 
 What a model knows of its columns (``known``) makes new files read as those it learned from: codes
 such as 001 and 1E5 stay text where they were text.
@@ -20,6 +20,7 @@ such as 001 and 1E5 stay text where they were text.
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import warnings
 import zipfile
@@ -37,7 +38,7 @@ from numpy.typing import NDArray
 
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.readers.delimited import Known, numbered_names, read_delimited
-from tocsin.readers.encoding import unreadable
+from tocsin.readers.encoding import open_text, unreadable
 from tocsin.readers.foreign import advise
 from tocsin.readers.json_tables import read_json, read_json_lines
 from tocsin.readers.labels import parse_labels, split_label
@@ -46,6 +47,7 @@ from tocsin.types import IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
 
+_HEAD = 20  # lines that may stand above #fields
 _BROKEN = (
     pa.ArrowException,
     pd.errors.EmptyDataError,
@@ -148,6 +150,8 @@ def _format(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
     packed = bool(suffixes) and suffixes[-1] == ".gz"
+    if suffix == ".log" and is_table_log(path):
+        return ".tsv"
     if suffix not in _READERS or (packed and suffix not in _TEXTUAL):
         ending = "".join(suffixes[-2:] if packed else suffixes[-1:])
         raise unreadable(
@@ -156,6 +160,15 @@ def _format(path: Path) -> str:
             advise(suffix) or f"Known: {', '.join(_READERS)}; text also with .gz.",
         )
     return suffix
+
+
+def is_table_log(path: Path) -> bool:
+    """Return whether a .log file is a table: a comment at its head names fields set by tabs."""
+    try:
+        with open_text(path, "latin-1") as file:
+            return any(line.startswith("#fields\t") for line in itertools.islice(file, _HEAD))
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 @contextmanager

@@ -35,13 +35,13 @@ class LogCli(ModalityCli[LogDetection]):
 
     def recognises(self, source: Input) -> bool:
         """Return whether this is a folder, or a file that its name or its lines show as a log."""
-        from tocsin.readers.table import ENDINGS
+        from tocsin.readers.table import ENDINGS, is_table_log
 
         path = source.path
         if not path.is_file():  # looking into a pipe would consume it
             return path.is_dir()
         if ".log" in path.name.lower():
-            return True
+            return not is_table_log(path)
         ending = next((each for each in reversed(path.suffixes) if each != ".gz"), "").lower()
         return ending not in ENDINGS and _has_known_format(path)
 

@@ -72,12 +72,15 @@ class Lof(TableDetector):
         self._search = NeighbourSearch(self.reference_)
         return self
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.k < 1 or self.max_rows < 2 or self.smoothing < 0:
             raise ParameterError(
                 "lof needs k ≥ 1, max_rows ≥ 2 and smoothing ≥ 0; "
                 f"got {self.k}, {self.max_rows} and {self.smoothing}."
             )
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        self._check_parameters()
         self._rows = subsample(len(X), self.max_rows, self.seed)
         self.mean_, self.scale_ = location_and_scale(X[self._rows])
         self.reference_ = standardise(X[self._rows], self.mean_, self.scale_)

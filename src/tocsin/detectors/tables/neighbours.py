@@ -55,8 +55,11 @@ class Neighbours(ReferenceDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"max_reference": 500}
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         check_neighbours(self.k, self.aggregate)
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+        self._check_parameters()
         super()._fit(X, y)
 
     def _derive(self) -> None:
