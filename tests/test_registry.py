@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -87,9 +88,9 @@ def test_private_files_are_no_detectors() -> None:
         registry.find("_scaling")
 
 
-def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_registers_by_entry_point(register: Callable[[EntryPoint], None]) -> None:
     point = EntryPoint("theirs", "tocsin.detectors.tables.hbos:Hbos", "tocsin.detectors.tables")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    register(point)
     assert "theirs" in registry.names("tables")
     assert registry.find("theirs").card.name == "hbos"
 
@@ -103,7 +104,9 @@ def test_a_floor_without_a_part_for_a_modality_says_so() -> None:
         registry.of_modality("pipeline", "tables.sub")
 
 
-def test_another_package_cannot_take_the_place_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_cannot_take_the_place_of_our_own(
+    register: Callable[[EntryPoint], None],
+) -> None:
     point = EntryPoint("text", "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    register(point)
     assert registry.of_modality("pipeline", "text").__name__ == "TextPipeline"

@@ -17,6 +17,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,8 +204,9 @@ def _unknown(message: str, name: str, known: list[str]) -> UnknownName:
     return UnknownName(f"{message}{hint} Known: {', '.join(known)}.")
 
 
+@cache
 def _entry_points(floor: str) -> dict[str, EntryPoint]:
-    """Return what other packages register on a floor, by name."""
+    """Return what other packages register on a floor, by name; they are looked at once."""
     from importlib.metadata import entry_points  # 60 modules, which fitted state does without
 
     return {point.name: point for point in entry_points(group=f"tocsin.{floor}")}
