@@ -12,7 +12,7 @@ import pytest
 
 import tocsin
 from tocsin import registry
-from tocsin.errors import ParameterError, UnknownName
+from tocsin.errors import ParameterError, UnknownName, UnusablePart
 
 
 @pytest.mark.parametrize("name", registry.names("tables"))
@@ -110,3 +110,40 @@ def test_another_package_cannot_take_the_place_of_our_own(
     point = EntryPoint("text", "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
     register(point)
     assert registry.of_modality("pipeline", "text").__name__ == "TextPipeline"
+
+
+def test_another_package_cannot_take_the_place_of_our_detector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("hbos", "tocsin.detectors.tables.pca:Pca", "tocsin.detectors.tables")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    assert registry.find("hbos").card.name == "hbos"
+
+
+@pytest.mark.parametrize("name", ["../x", "a.b", "base", "common", ""])
+def test_a_modality_of_any_name_leaves_the_others_usable(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    point = EntryPoint(name, "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
+    found = {"tocsin.pipeline": [point]}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found.get(group, []))
+    assert name in registry.modalities()
+    assert name not in registry.modalities_of("cli.modalities") + registry.modalities_of("report")
+    with pytest.raises(UnknownName, match=r'nothing for.*group "tocsin\.report"'):
+        registry.of_modality("report", name)
+
+
+def test_a_part_that_cannot_be_imported_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = EntryPoint("theirs", "no_such_package:Part", "tocsin.pipeline")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    message = r'"theirs" in tocsin.pipeline.*cannot be imported \(ModuleNotFound.*uninstall it'
+    for use in (
+        lambda: registry.of_modality("pipeline", "theirs"),
+        lambda: registry.find("theirs"),
+        lambda: registry.find_part("sources", "theirs"),
+    ):
+        with pytest.raises(UnusablePart, match=message):
+            use()
+    assert [card.name for card in registry.closest_to("PaDiM")] == ["patch_gaussian"]
