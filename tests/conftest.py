@@ -18,12 +18,13 @@ __all__ = ["browser"]
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[EntryPoint], None]]:
-    """Register a part as another package does, by an entry point."""
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Register parts as another package does, by entry points."""
 
-    def register(point: EntryPoint) -> None:
+    def register(*points: EntryPoint) -> None:
         monkeypatch.setattr(
-            "importlib.metadata.entry_points", lambda group: [point] * (group == point.group)
+            "importlib.metadata.entry_points",
+            lambda group: [point for point in points if point.group == group],
         )
         registry._entry_points.cache_clear()
 

@@ -1,6 +1,7 @@
 """What the command line asks of each modality: options, and JSON in one shape."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from inspect import signature
@@ -162,19 +163,11 @@ def test_what_was_given_is_known_by_name() -> None:
 
 
 def test_a_package_that_cannot_be_imported_leaves_the_other_modalities_usable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, register: Callable[..., None]
 ) -> None:
-    found = {
-        group: [EntryPoint("theirs", "no_such_package:Part", group)]
-        for group in (
-            "tocsin.pipeline",
-            "tocsin.cli.modalities",
-            "tocsin.cli.bench",
-            "tocsin.detectors.theirs",
-            "tocsin.detectors.tables",
-        )
-    }
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found.get(group, []))
+    groups = ("pipeline", "cli.modalities", "cli.bench", "detectors.theirs", "detectors.tables")
+    points = [EntryPoint("theirs", "no_such_package:Part", f"tocsin.{each}") for each in groups]
+    register(*points)
     data = tmp_path / "a.csv"
     np.savetxt(data, np.random.default_rng(0).normal(size=(60, 2)), delimiter=",", header="a,b")
     done = CliRunner().invoke(app, ["detect", str(data), "--detector", "neighbours", "--json"])

@@ -88,7 +88,7 @@ def test_private_files_are_no_detectors() -> None:
         registry.find("_scaling")
 
 
-def test_another_package_registers_by_entry_point(register: Callable[[EntryPoint], None]) -> None:
+def test_another_package_registers_by_entry_point(register: Callable[..., None]) -> None:
     point = EntryPoint("theirs", "tocsin.detectors.tables.hbos:Hbos", "tocsin.detectors.tables")
     register(point)
     assert "theirs" in registry.names("tables")
@@ -105,7 +105,7 @@ def test_a_floor_without_a_part_for_a_modality_says_so() -> None:
 
 
 def test_another_package_cannot_take_the_place_of_our_own(
-    register: Callable[[EntryPoint], None],
+    register: Callable[..., None],
 ) -> None:
     point = EntryPoint("text", "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
     register(point)
@@ -113,20 +113,18 @@ def test_another_package_cannot_take_the_place_of_our_own(
 
 
 def test_another_package_cannot_take_the_place_of_our_detector(
-    monkeypatch: pytest.MonkeyPatch,
+    register: Callable[..., None],
 ) -> None:
-    point = EntryPoint("hbos", "tocsin.detectors.tables.pca:Pca", "tocsin.detectors.tables")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    register(EntryPoint("hbos", "tocsin.detectors.tables.pca:Pca", "tocsin.detectors.tables"))
     assert registry.find("hbos").card.name == "hbos"
 
 
 @pytest.mark.parametrize("name", ["../x", "a.b", "base", "common", ""])
 def test_a_modality_of_any_name_leaves_the_others_usable(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    register: Callable[..., None], name: str
 ) -> None:
     point = EntryPoint(name, "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
-    found = {"tocsin.pipeline": [point]}
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found.get(group, []))
+    register(point)
     assert name in registry.modalities()
     assert name not in registry.modalities_of("cli.modalities") + registry.modalities_of("report")
     with pytest.raises(UnknownName, match=r'nothing for.*group "tocsin\.report"'):
@@ -134,11 +132,13 @@ def test_a_modality_of_any_name_leaves_the_others_usable(
 
 
 def test_a_part_that_cannot_be_imported_is_named_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+    register: Callable[..., None],
 ) -> None:
-    point = EntryPoint("theirs", "no_such_package:Part", "tocsin.pipeline")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
-    message = r'"theirs" in tocsin.pipeline.*cannot be imported \(ModuleNotFound.*uninstall it'
+    groups = ("tocsin.pipeline", "tocsin.detectors.tables", "tocsin.sources")
+    register(*(EntryPoint("theirs", "no_such_package:Part", group) for group in groups))
+    message = (
+        r'"theirs" in tocsin\.[a-z.]+, but .*cannot be imported \(ModuleNotFound.*uninstall it'
+    )
     for use in (
         lambda: registry.of_modality("pipeline", "theirs"),
         lambda: registry.find("theirs"),
