@@ -179,3 +179,11 @@ def test_a_package_that_cannot_be_imported_leaves_the_other_modalities_usable(
         assert done.exit_code == 0, done.exception
     refused = CliRunner().invoke(app, ["bench", "theirs", "--data", str(tmp_path)])
     assert isinstance(refused.exception, UnusablePart)
+
+
+def test_what_one_modality_cannot_read_may_be_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.log").write_text("2026-01-01 00:00:00 INFO started\n" * 9)
+    monkeypatch.setattr(modality_clis()[0].__class__, "recognises", lambda _, source: source.table)
+    assert guess_modality(Input(tmp_path / "a.log", DataOptions())).modality == "logs"

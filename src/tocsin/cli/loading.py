@@ -14,7 +14,7 @@ from tocsin.cli.inputs import Input
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.models import build_pipeline
 from tocsin.cli.options import DataOptions, ModelOptions
-from tocsin.errors import ParameterError, UnusablePart
+from tocsin.errors import InputError, ParameterError, UnusablePart
 
 if TYPE_CHECKING:
     from tocsin.pipeline import BasePipeline
@@ -113,7 +113,14 @@ def guess_modality(source: Input) -> ModalityCli[Any]:
     for cli in known:
         if cli.is_decided_by(source.options):
             return cli
-    return next(cli for cli in known if cli.recognises(source))
+    return next(cli for cli in known if _recognises(cli, source))
+
+
+def _recognises(cli: ModalityCli[Any], source: Input) -> bool:
+    try:
+        return cli.recognises(source)
+    except InputError:  # what one modality cannot read may be of another
+        return False
 
 
 def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") -> None:
