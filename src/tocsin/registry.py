@@ -114,14 +114,14 @@ def find(name: str, modality: str = "tables") -> type[Any]:
 def closest_to(method: str) -> list[Any]:
     """Return the cards of detectors that implement a method known by another name, or come close.
 
-    Case, blanks and hyphens do not matter. Detectors of all modalities are imported; those of
-    another package that cannot be are left out.
+    Case, blanks and hyphens do not matter. Only detectors whose file mentions the method are
+    imported, and all of other packages but those that cannot be.
 
     >>> [card.name for card in closest_to("Half Space Trees")]
     ['streaming_forest']
     """
     wanted = _spelled(method)
-    cards = (card for modality in modalities() for card in _usable_cards(modality))
+    cards = (card for modality in modalities() for card in _cards_that_mention(wanted, modality))
     return [card for card in cards if wanted in map(_spelled, (card.name, *card.also_known_as))]
 
 
@@ -182,8 +182,11 @@ def _is_own(floor: str, modality: str) -> bool:
     return importlib.util.find_spec(f"tocsin.{floor}.{modality}") is not None
 
 
-def _usable_cards(modality: str) -> Iterator[Any]:
+def _cards_that_mention(method: str, modality: str) -> Iterator[Any]:
     for name in names(modality):
+        file = _FOLDER / modality / f"{name}.py"
+        if file.exists() and method not in _spelled(file.read_text(encoding="utf-8")):
+            continue
         with contextlib.suppress(UnusablePart):
             yield find(name, modality).card
 
