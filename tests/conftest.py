@@ -1,6 +1,7 @@
 """Fixtures of several test modules."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,25 @@ pytest.register_assert_rewrite("support")
 from support import postgres  # noqa: E402
 from support.browser import browser  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
+from tocsin import registry  # noqa: E402
 from tocsin.store.database import Database  # noqa: E402
 
 __all__ = ["browser"]
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Register parts as another package does, by entry points."""
+
+    def register(*points: EntryPoint) -> None:
+        monkeypatch.setattr(
+            "importlib.metadata.entry_points",
+            lambda group: [point for point in points if point.group == group],
+        )
+        registry._entry_points.cache_clear()
+
+    yield register
+    registry._entry_points.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,9 @@
 """What the command line asks of each modality: options, and JSON in one shape."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +19,7 @@ from tocsin.cli.inputs import Input
 from tocsin.cli.loading import guess_modality, modality_cli, modality_clis, reject_options
 from tocsin.cli.options import DataOptions, ModelOptions, OutputOptions, modality_names
 from tocsin.cli.taking import takes_options
-from tocsin.errors import ParameterError, UnknownName
+from tocsin.errors import ParameterError, UnknownName, UnusablePart
 from tocsin.types import (
     Decision,
     Detection,
@@ -157,3 +160,30 @@ def test_what_was_given_is_known_by_name() -> None:
     assert ModelOptions(clean=False, seed=3, scale="robust").given() == {"clean", "seed", "scale"}
     files = OutputOptions(report=Path("r.html"), out=Path("s.csv"))
     assert files.paths() == [Path("r.html"), Path("s.csv")]
+
+
+def test_a_package_that_cannot_be_imported_leaves_the_other_modalities_usable(
+    tmp_path: Path, register: Callable[..., None]
+) -> None:
+    groups = ("pipeline", "cli.modalities", "cli.bench", "detectors.theirs", "detectors.tables")
+    points = [EntryPoint("theirs", "no_such_package:Part", f"tocsin.{each}") for each in groups]
+    register(*points)
+    data = tmp_path / "a.csv"
+    np.savetxt(data, np.random.default_rng(0).normal(size=(60, 2)), delimiter=",", header="a,b")
+    done = CliRunner().invoke(app, ["detect", str(data), "--detector", "neighbours", "--json"])
+    assert done.exit_code == 0, done.exception
+    assert 'left out: A package registers "theirs" in tocsin.cli.modalities' in done.stderr
+    assert json.loads(done.stdout)["rows"] == 60
+    for listed in (["detectors"], ["detectors", "padim"], ["bench", "--help"]):
+        done = CliRunner().invoke(app, listed)
+        assert done.exit_code == 0, done.exception
+    refused = CliRunner().invoke(app, ["bench", "theirs", "--data", str(tmp_path)])
+    assert isinstance(refused.exception, UnusablePart)
+
+
+def test_what_one_modality_cannot_read_may_be_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.log").write_text("2026-01-01 00:00:00 INFO started\n" * 9)
+    monkeypatch.setattr(modality_clis()[0].__class__, "recognises", lambda _, source: source.table)
+    assert guess_modality(Input(tmp_path / "a.log", DataOptions())).modality == "logs"

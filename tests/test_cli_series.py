@@ -49,6 +49,8 @@ def test_fit_score_and_explain(folder: Path) -> None:
     assert first["reasons"][0]["name"] == "pressure"
     rows = run("explain", folder / "model", folder / "new.csv", "--row", 1205, "--json")
     assert json.loads(rows.stdout)[0]["start"] == first["start"]
+    nothing = run("explain", folder / "model", folder / "new.csv", "--row", 20)
+    assert nothing.stdout == "no anomaly holds these rows\n"
 
 
 def test_the_first_rows_to_learn_from(folder: Path) -> None:

@@ -13,6 +13,7 @@ from tocsin import registry
 from tocsin.cli import app
 from tocsin.errors import InputError, ParameterError, TocsinError
 from tocsin.evaluate.holdout import hold_out
+from tocsin.evaluate.items import Items
 from tocsin.evaluate.items.logs import LogItems
 from tocsin.evaluate.splits import halves
 from tocsin.pipeline import LogPipeline, TextPipeline
@@ -194,3 +195,8 @@ def test_the_command_measures_a_trained_model_of_texts(tmp_path: Path):
     shown = evaluate(mails(tmp_path), "--label", "spam", "--model", model)
     assert "trained model" in shown
     assert "…" not in shown
+
+
+def test_data_without_an_index_need_items_of_their_own() -> None:
+    with pytest.raises(InputError, match=r"a set, which has no index.*evaluate\.items"):
+        Items({1, 2, 3}).take(np.array([0]))

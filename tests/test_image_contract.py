@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 
 from tocsin.base import ImageDetector
+from tocsin.base.declared import Shape
 from tocsin.checks import CheckFailed, check_detector, subject_for
 from tocsin.detectors.images._maps import Picture, ScoresByMap, pictures
 from tocsin.errors import InputError, UnreadableFile
@@ -20,6 +21,8 @@ class Mean(ScoresByMap, ImageDetector):
 
     card = Card("mean", "images", "density", ("one-class",), "Distance", "None", "O(n)")
     size = 32
+
+    mean_: Annotated[MapArray, Shape(32, 32, 3)]
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

@@ -241,12 +241,10 @@ class Channels(torch.nn.Module):
         return images.permute(0, 3, 1, 2) / 255
 
 
-def test_an_encoder_of_another_package_that_offers_stages_is_fine_tuned(monkeypatch):
+def test_an_encoder_of_another_package_that_offers_stages_is_fine_tuned(register):
     group = "tocsin.encoders.images"
     point = EntryPoint("tiny", f"{__name__}:Tiny", group)
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points", lambda group: [point] * (group == point.group)
-    )
+    register(point)
     images = [*bricks(8), *scratched(4)[0]]
     detector = small("image_classifier", encoder="tiny", size=64, steps=5)
     scores = detector.fit(images, [0] * 8 + [1] * 4).score(images)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
 
 from tocsin.base import Detector, LogDetector, TextDetector
+from tocsin.base.declared import Shape, Within
 from tocsin.checks import CheckFailed, check_detector, subject_for
 from tocsin.errors import InputError
 from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray, TextArray
@@ -17,6 +18,9 @@ from tocsin.types import Card, FloatArray, IntArray, Scores, SessionArray, TextA
 
 class Rarest:
     """Items by the pieces they consist of: the mean surprise; known by counts."""
+
+    codes_: Annotated[list[str], Shape("codes")]
+    counts_: Annotated[IntArray, Shape("codes"), Within(1)]
 
     def __init__(self, prior: float = 0.5, seed: int = 0) -> None:
         self.prior = prior

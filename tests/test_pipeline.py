@@ -18,8 +18,10 @@ from tocsin.errors import (
     UnknownName,
 )
 from tocsin.pipeline import Pipeline
+from tocsin.pipeline.base import check_rows
 from tocsin.registry import create
 from tocsin.store import folder
+from tocsin.types import Decision, Detection, Scores, SeriesDetection
 
 
 @parametrize_with_checks([Pipeline()])
@@ -194,3 +196,23 @@ def test_a_model_of_what_is_not_known_asks_for_an_update(
     folder.save_state(tmp_path / "newer", state, about)
     with pytest.raises(NewerFormat, match=r"'smells'.*Update it"):
         tocsin.load(tmp_path / "newer")
+
+
+@pytest.mark.parametrize("rows", [3, "3", ["x"], [1.7], [True], [[1]], [None]])
+def test_what_is_no_list_of_rows_is_not_explained(rows: object) -> None:
+    with pytest.raises(InputError, match="list of whole numbers"):
+        check_rows(rows, 9)  # type: ignore[arg-type]
+    assert check_rows([], 9).tolist() == []
+
+
+def test_labels_of_another_length_are_refused() -> None:
+    decision = Decision(np.ones(3), 1.0, np.zeros(3, dtype=bool), 0.01)
+    about = (Scores(np.zeros(3)), decision)
+    for rows, kind in (([0, 1, 2], Detection), ([0, -1, 4], SeriesDetection)):
+        detection = kind(*about, np.array(rows))
+        size = max(rows) + 1
+        assert len(detection.labels([0] * size)) == 3
+        with pytest.raises(InputError, match=f"{size} or more"):
+            detection.labels([0] * (size - 1))
+    with pytest.raises(InputError, match="4 labels for 3 items"):
+        Detection(*about, np.arange(3)).labels(np.zeros(4, dtype=int))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 import tocsin
 from tocsin import registry
-from tocsin.errors import ParameterError, UnknownName
+from tocsin.errors import ParameterError, UnknownName, UnusablePart
 
 
 @pytest.mark.parametrize("name", registry.names("tables"))
@@ -87,9 +88,9 @@ def test_private_files_are_no_detectors() -> None:
         registry.find("_scaling")
 
 
-def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_registers_by_entry_point(register: Callable[..., None]) -> None:
     point = EntryPoint("theirs", "tocsin.detectors.tables.hbos:Hbos", "tocsin.detectors.tables")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    register(point)
     assert "theirs" in registry.names("tables")
     assert registry.find("theirs").card.name == "hbos"
 
@@ -103,7 +104,46 @@ def test_a_floor_without_a_part_for_a_modality_says_so() -> None:
         registry.of_modality("pipeline", "tables.sub")
 
 
-def test_another_package_cannot_take_the_place_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_cannot_take_the_place_of_our_own(
+    register: Callable[..., None],
+) -> None:
     point = EntryPoint("text", "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    register(point)
     assert registry.of_modality("pipeline", "text").__name__ == "TextPipeline"
+
+
+def test_another_package_cannot_take_the_place_of_our_detector(
+    register: Callable[..., None],
+) -> None:
+    register(EntryPoint("hbos", "tocsin.detectors.tables.pca:Pca", "tocsin.detectors.tables"))
+    assert registry.find("hbos").card.name == "hbos"
+
+
+@pytest.mark.parametrize("name", ["../x", "a.b", "base", "common", ""])
+def test_a_modality_of_any_name_leaves_the_others_usable(
+    register: Callable[..., None], name: str
+) -> None:
+    point = EntryPoint(name, "tocsin.pipeline.tables:Pipeline", "tocsin.pipeline")
+    register(point)
+    assert name in registry.modalities()
+    assert name not in registry.modalities_of("cli.modalities") + registry.modalities_of("report")
+    with pytest.raises(UnknownName, match=r'nothing for.*group "tocsin\.report"'):
+        registry.of_modality("report", name)
+
+
+def test_a_part_that_cannot_be_imported_is_named_with_what_to_do(
+    register: Callable[..., None],
+) -> None:
+    groups = ("tocsin.pipeline", "tocsin.detectors.tables", "tocsin.sources")
+    register(*(EntryPoint("theirs", "no_such_package:Part", group) for group in groups))
+    message = (
+        r'"theirs" in tocsin\.[a-z.]+, but .*cannot be imported \(ModuleNotFound.*uninstall it'
+    )
+    for use in (
+        lambda: registry.of_modality("pipeline", "theirs"),
+        lambda: registry.find("theirs"),
+        lambda: registry.find_part("sources", "theirs"),
+    ):
+        with pytest.raises(UnusablePart, match=message):
+            use()
+    assert [card.name for card in registry.closest_to("PaDiM")] == ["patch_gaussian"]

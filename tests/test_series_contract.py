@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
 from tocsin.base import SeriesDetector, StreamingDetector, Stretch, Stretches
+from tocsin.base.declared import Shape
 from tocsin.checks import CheckFailed, check_detector, checks_for, subject_for
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -40,6 +41,10 @@ class Lagged(SeriesDetector):
     """A linear forecast from the last points of each channel; it is right."""
 
     card = Card("lagged", "series", "forecast", ("one-class",), "Lags", "None", "O(n c)")
+
+    middle_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    weights_: Annotated[FloatArray, Shape("d", LAGS)]
 
     def __init__(self, cap: float = 100.0) -> None:
         self.cap = cap
@@ -195,6 +200,11 @@ class Recursive(StreamingDetector):
     """A linear forecast that goes on learning, by normalised least mean squares; it is right."""
 
     card = Card("recursive", "series", "forecast", ("streaming",), "NLMS", "None", "O(c) an event")
+
+    middle_: Annotated[FloatArray, Shape("d")]
+    scale_: Annotated[FloatArray, Shape("d")]
+    weights_: Annotated[FloatArray, Shape("e", "d", LAGS)]
+    recent_: Annotated[FloatArray, Shape("e", "d", LAGS)]
 
     def __init__(self, rate: float = 0.01, delay: int = 0) -> None:
         self.rate = rate

@@ -255,12 +255,10 @@ class Letters:
         return shares / np.linalg.norm(shares, axis=1, keepdims=True)
 
 
-def test_an_encoder_of_another_package_is_found_by_its_name(monkeypatch):
+def test_an_encoder_of_another_package_is_found_by_its_name(register):
     group = "tocsin.encoders.text"
     point = EntryPoint("letters", f"{__name__}:Letters", group)
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points", lambda group: [point] * (group == point.group)
-    )
+    register(point)
     detector = registry.create("text_neighbours", "text", encoder="letters", k=1).fit(SENTENCES)
     assert detector.encoder_hash_ == "letters 1"
     known, strange = detector.score([SENTENCES[0], "zzz zzz"]).values

@@ -8,6 +8,7 @@
     │   └── SchemaMismatch               columns or shapes differ from those of training
     ├── ParameterError (ValueError)      a setting that cannot work
     ├── UnknownName (LookupError)        no detector, metric … of that name
+    ├── UnusablePart (ImportError)       another package registers what cannot be imported
     ├── NotFitted                        scored before it was trained
     ├── TrainingFailed (RuntimeError)    training did not reach a usable model
     ├── MissingExtra (ImportError)       an optional package is not installed
@@ -51,6 +52,10 @@ class ParameterError(TocsinError, ValueError):
 
 class UnknownName(TocsinError, LookupError):
     """A name that no registered part answers to."""
+
+
+class UnusablePart(TocsinError, ImportError):
+    """What another package registers cannot be imported."""
 
 
 class NotFitted(TocsinError):

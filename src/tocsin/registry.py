@@ -12,17 +12,20 @@ the group ``tocsin.<floor>``, such as ``tocsin.pipeline`` or ``tocsin.cli.modali
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.util
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tocsin.errors import ParameterError, UnknownName
+from tocsin.errors import ParameterError, UnknownName, UnusablePart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.metadata import EntryPoint
 
 _PACKAGE = Path(__file__).parent
@@ -35,29 +38,30 @@ def modalities() -> list[str]:
     >>> "tables" in modalities()
     True
     """
-    folders = {path.name for path in _FOLDER.iterdir() if (path / "__init__.py").exists()}
-    return sorted(folders | set(_entry_points("pipeline")))
+    return sorted(_own_modalities() | set(_entry_points("pipeline")))
 
 
 def of_modality(floor: str, modality: str) -> type[Any]:
     """Return the class that a floor, such as "pipeline" or "cli.modalities", has for a modality.
 
-    Raises UnknownName for a modality that there is none of, or that this floor has nothing for.
+    Raises UnknownName for a modality that there is none of, or that this floor has nothing for,
+    UnusablePart for what another package registers and cannot be imported.
 
     >>> of_modality("pipeline", "text").__name__
     'TextPipeline'
     """
-    name = f"tocsin.{floor}.{modality}"
-    if modality.isidentifier() and importlib.util.find_spec(name) is not None:
-        for found in _classes(name):
+    if _is_own(floor, modality):
+        for found in _classes(f"tocsin.{floor}.{modality}"):
             if getattr(found, "modality", None) == modality:
                 return found
     if modality in (points := _entry_points(floor)):
-        loaded: type[Any] = points[modality].load()
-        return loaded
+        return _load(points[modality])
     if modality not in modalities():
         raise _unknown(f'There is no modality "{modality}".', modality, modalities())
-    raise UnknownName(f"tocsin.{floor} has nothing for {modality}.")
+    raise UnknownName(
+        f"tocsin.{floor} has nothing for {modality}: the package that adds {modality} registers "
+        f'it by an entry point of that name in the group "tocsin.{floor}".'
+    )
 
 
 def modalities_of(floor: str) -> list[str]:
@@ -69,11 +73,7 @@ def modalities_of(floor: str) -> list[str]:
     True
     """
     points = _entry_points(floor)
-    return [
-        name
-        for name in modalities()
-        if name in points or importlib.util.find_spec(f"tocsin.{floor}.{name}") is not None
-    ]
+    return [name for name in modalities() if name in points or _is_own(floor, name)]
 
 
 def names(modality: str = "tables") -> list[str]:
@@ -95,15 +95,14 @@ def names(modality: str = "tables") -> list[str]:
 def find(name: str, modality: str = "tables") -> type[Any]:
     """Return the class of a detector, a ``base.Detector``; ``pyod:KNN`` gives that of ``pyod``.
 
-    Raises UnknownName, with the nearest names, when there is none.
+    Raises UnknownName, with the nearest names, when there is none, and UnusablePart for that of
+    another package which cannot be imported.
     """
     stem = name.partition(":")[0]
-    points = _entry_points(f"detectors.{modality}")
-    if stem in points:
-        loaded: type[Any] = points[stem].load()
-        return loaded
     if stem not in names(modality):
         raise _unknown_detector(name, modality)
+    if stem not in _modules(_FOLDER / modality):
+        return _load(_entry_points(f"detectors.{modality}")[stem])
     module = f"tocsin.detectors.{modality}.{stem}"
     for found in _classes(module):
         card = getattr(found, "card", None)
@@ -115,13 +114,14 @@ def find(name: str, modality: str = "tables") -> type[Any]:
 def closest_to(method: str) -> list[Any]:
     """Return the cards of detectors that implement a method known by another name, or come close.
 
-    Case, blanks and hyphens do not matter. Detectors of all modalities are imported.
+    Case, blanks and hyphens do not matter. Only detectors whose file mentions the method are
+    imported, and all of other packages but those that cannot be.
 
     >>> [card.name for card in closest_to("Half Space Trees")]
     ['streaming_forest']
     """
     wanted = _spelled(method)
-    cards = (find(name, modality).card for modality in modalities() for name in names(modality))
+    cards = (card for modality in modalities() for card in _cards_that_mention(wanted, modality))
     return [card for card in cards if wanted in map(_spelled, (card.name, *card.also_known_as))]
 
 
@@ -160,16 +160,48 @@ def part_names(kind: str) -> list[str]:
 def find_part(kind: str, name: str) -> type[Any]:
     """Return the class of a source, a responder or an encoder.
 
-    Raises UnknownName, with the nearest names.
+    Raises UnknownName, with the nearest names, and UnusablePart.
     """
-    if name in (points := _entry_points(kind)):
-        loaded: type[Any] = points[name].load()
-        return loaded
     if name not in part_names(kind):
         raise _unknown(f'{kind.capitalize()} have no "{name}".', name, part_names(kind))
+    if name not in _modules(_PACKAGE.joinpath(*kind.split("."))):
+        return _load(_entry_points(kind)[name])
     module = importlib.import_module(f"tocsin.{kind}.{name}")
     found: type[Any] = getattr(module, "".join(word.capitalize() for word in name.split("_")))
     return found
+
+
+def _own_modalities() -> set[str]:
+    return {path.name for path in _FOLDER.iterdir() if (path / "__init__.py").exists()}
+
+
+def _is_own(floor: str, modality: str) -> bool:
+    """Return whether a floor has a file of ours for a modality."""
+    if modality not in _own_modalities():  # another's name may be that of any file, or of none
+        return False
+    return importlib.util.find_spec(f"tocsin.{floor}.{modality}") is not None
+
+
+def _cards_that_mention(method: str, modality: str) -> Iterator[Any]:
+    for name in names(modality):
+        file = _FOLDER / modality / f"{name}.py"
+        if file.exists() and method not in _spelled(file.read_text(encoding="utf-8")):
+            continue
+        with contextlib.suppress(UnusablePart):
+            yield find(name, modality).card
+
+
+def _load(point: EntryPoint) -> type[Any]:
+    """Return what another package registers. Raises UnusablePart."""
+    try:
+        loaded: type[Any] = point.load()
+    except Exception as error:
+        package = f'The package "{point.dist.name}"' if point.dist else "A package"
+        raise UnusablePart(
+            f'{package} registers "{point.name}" in {point.group}, but {point.value} cannot be '
+            f"imported ({type(error).__name__}: {error}). Repair the package or uninstall it."
+        ) from error
+    return loaded
 
 
 def _classes(module: str) -> list[type[Any]]:
@@ -203,8 +235,9 @@ def _unknown(message: str, name: str, known: list[str]) -> UnknownName:
     return UnknownName(f"{message}{hint} Known: {', '.join(known)}.")
 
 
+@cache
 def _entry_points(floor: str) -> dict[str, EntryPoint]:
-    """Return what other packages register on a floor, by name."""
+    """Return what other packages register on a floor, by name; they are looked at once."""
     from importlib.metadata import entry_points  # 60 modules, which fitted state does without
 
     return {point.name: point for point in entry_points(group=f"tocsin.{floor}")}

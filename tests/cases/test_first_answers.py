@@ -42,9 +42,9 @@ def log(n: int, seed: int) -> str:
             500,
             ("taken as a table; learned from these rows", "1.00% of 500", "about 5 false"),
         ),
-        (table, 36, ("taken as a table; learned from these rows", "too few to promise 1.00%")),
-        (series, 480, ("taken as time series; say --as tables", "learned from these points")),
-        (log, 240, ("taken as logs; say --as tables", "learned from these sessions")),
+        (table, 36, ("taken as a table; learned from these rows", "too few to guarantee 1.00%")),
+        (series, 480, ("taken as time series; pass --as tables", "learned from these points")),
+        (log, 240, ("taken as logs; pass --as tables", "learned from these sessions")),
     ],
 )
 def test_one_sentence(make, n: int, told: tuple[str, ...], tmp_path: Path) -> None:

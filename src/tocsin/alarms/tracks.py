@@ -63,5 +63,5 @@ class Track(msgspec.Struct):
 
 
 def as_time(microseconds: int) -> datetime:
-    """Return the UTC time so many microseconds after 1970."""
+    """Return the UTC time this many microseconds after 1970."""
     return _EPOCH + timedelta(0, 0, microseconds)

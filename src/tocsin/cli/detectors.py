@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tocsin.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tocsin.types import Card
 
 
 def detectors(
@@ -23,7 +28,6 @@ def detectors(
     as_json: options.Json = False,
 ) -> None:
     """List the detectors, or show one with its parameters."""
-    from tocsin import registry
     from tocsin.cli import printing
 
     if name is not None:
@@ -33,7 +37,7 @@ def detectors(
         else:
             _print_details(details)
         return
-    cards = [registry.find(known, modality).card for known in registry.names(modality)]
+    cards = list(_cards(modality))
     if as_json:
         printing.print_json([asdict(card) for card in cards])
         return
@@ -48,6 +52,20 @@ def detectors(
             for card in cards
         ]
     )
+
+
+def _cards(modality: str) -> Iterator[Card]:
+    """Yield the cards of a modality's detectors; say on stderr which cannot be imported."""
+    from tocsin import registry
+    from tocsin.errors import UnusablePart
+
+    for name in registry.names(modality):
+        try:
+            card: Card = registry.find(name, modality).card
+        except UnusablePart as unusable:
+            typer.echo(f"tocsin: left out: {unusable}", err=True)
+            continue
+        yield card
 
 
 def _found(name: str, modality: str) -> tuple[str, str]:

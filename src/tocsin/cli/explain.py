@@ -44,8 +44,10 @@ def explain(
     explained = cli.explained(detection)
     if as_json:
         printing.print_json(cli.as_dicts(detection, explained))
-    else:
+    elif explained:
         cli.print_items(detection, explained)
+    else:
+        printing.print_line("no anomalies" if items is None else "no anomaly holds these rows")
 
 
 def _choose_items(

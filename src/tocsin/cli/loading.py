@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from tocsin import registry
 from tocsin.cli.inputs import Input
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.models import build_pipeline
 from tocsin.cli.options import DataOptions, ModelOptions
-from tocsin.errors import ParameterError
+from tocsin.errors import InputError, ParameterError, UnusablePart
 
 if TYPE_CHECKING:
     from tocsin.pipeline import BasePipeline
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 class Loaded:
     """Data as the pipeline of their modality takes them, and their labels (n,) if they are known.
 
-    ``guessed``: no option said what the data are.
+    ``guessed``: no option stated what the data are.
     """
 
     source: Input
@@ -92,9 +94,17 @@ def modality_cli(modality: str) -> ModalityCli[Any]:
 
 
 def modality_clis() -> list[ModalityCli[Any]]:
-    """Return what the command line knows of every modality, in the order in which it asks them."""
-    names = registry.modalities_of("cli.modalities")
-    return sorted(map(modality_cli, names), key=lambda cli: cli.order)
+    """Return what the command line knows of every modality, in the order in which it asks them.
+
+    Says on stderr what another package registers and cannot be imported, and leaves it out.
+    """
+    found = []
+    for name in registry.modalities_of("cli.modalities"):
+        try:
+            found.append(modality_cli(name))
+        except UnusablePart as unusable:
+            typer.echo(f"tocsin: left out: {unusable}", err=True)
+    return sorted(found, key=lambda cli: cli.order)
 
 
 def guess_modality(source: Input) -> ModalityCli[Any]:
@@ -103,7 +113,14 @@ def guess_modality(source: Input) -> ModalityCli[Any]:
     for cli in known:
         if cli.is_decided_by(source.options):
             return cli
-    return next(cli for cli in known if cli.recognises(source))
+    return next(cli for cli in known if _recognises(cli, source))
+
+
+def _recognises(cli: ModalityCli[Any], source: Input) -> bool:
+    try:
+        return cli.recognises(source)
+    except InputError:  # what one modality cannot read may be of another
+        return False
 
 
 def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Detectors: one folder a modality, one file a detector.
+"""Detectors: one folder per modality, one file per detector.
 
 >>> from tocsin import detectors
 >>> "vae" in detectors.names("tables")

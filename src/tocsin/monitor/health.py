@@ -76,7 +76,7 @@ class Health:
             share, columns = self._flagged / self._events, moved()
             why = "something has changed for good, or the model no longer fits"
             if columns:
-                why = f"this is drift rather than so many anomalies; moved: {', '.join(columns)}"
+                why = f"this is drift rather than single anomalies; moved: {', '.join(columns)}"
             summary = (
                 f"{self.monitor}: {share:.2%} of the last events are anomalies, and the budget is "
                 f"{budget:.2%}: {why}"

@@ -240,12 +240,17 @@ class BasePipeline(DecidesByBudget):
 
 
 def check_rows(items: Sequence[int] | IntArray, n: int) -> IntArray:
-    """Return row numbers as an array. Raises InputError for one that is not among n rows.
+    """Return row numbers as an array.
+
+    Raises InputError for one that is not among n rows, and for what is no list of row numbers.
 
     >>> check_rows([2, 0], 3)
     array([2, 0])
     """
-    rows: IntArray = np.asarray(items, dtype=np.int64)
+    given = np.asarray(items)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise InputError(f"The rows to explain are a list of whole numbers; got {items!r:.60}.")
+    rows: IntArray = given.astype(np.int64)
     if (beyond := rows[(rows < 0) | (rows >= n)]).size:
         raise InputError(f"There are rows 0 to {n - 1:,}; there is no row {beyond[0]:,}.")
     return rows

@@ -188,7 +188,8 @@ class ItemPipeline(BasePipeline, Generic[P, D]):
 
     def _places(self, prepared: P, items: Sequence[Any] | IntArray) -> list[int]:
         """Return where the items that people name stand among those prepared."""
-        return list(check_rows(items, len(prepared.items)))
+        places: list[int] = check_rows(items, len(prepared.items)).tolist()
+        return places
 
     def _known(self, prepared: P, labels: ArrayLike) -> IntArray:
         """Return the labels of the prepared items, from those of all that were given."""

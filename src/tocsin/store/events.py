@@ -1,4 +1,4 @@
-"""Events with what a model said of them: one row a batch, and each event once."""
+"""Events with their scores and decisions: one row per batch, and each event once."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tocsin.errors import InputError
 
@@ -38,7 +38,7 @@ class Card:
     """What a detector is: shown by ``tocsin detectors`` and written into every saved model.
 
     ``also_known_as``: names, as their papers spell them, of methods that it implements or comes
-    closest to; whoever asks for one of them is told of this detector.
+    closest to; errors and listings lead from these names to this detector.
     """
 
     name: str
@@ -188,6 +188,27 @@ class Detection:
         found = np.flatnonzero(self.decision.is_anomaly)
         return self.rows[found[np.argsort(-self.scores.values[found], kind="stable")]]
 
-    def labels(self, given: IntArray) -> IntArray:
-        """Return the labels (n,) of what was scored, from those of everything that was given."""
-        return given
+    def labels(self, given: ArrayLike) -> IntArray:
+        """Return the labels (n,) of what was scored, from those of everything that was given.
+
+        Raises InputError where these are fewer or more than what was given.
+        """
+        labels = given_labels(given, len(self))
+        if len(labels) > len(self):
+            raise InputError(f"There are {len(labels):,} labels for {len(self):,} items.")
+        return labels
+
+
+def given_labels(given: ArrayLike, fewest: int) -> IntArray:
+    """Return the labels of all that was given as an array. Raises InputError for fewer.
+
+    >>> given_labels([0, 1], 2)
+    array([0, 1])
+    """
+    labels: IntArray = np.asarray(given)
+    if labels.ndim != 1 or len(labels) < fewest:
+        raise InputError(
+            f"Labels are one per item that was given, {fewest:,} or more; got an array of shape "
+            f"{labels.shape}."
+        )
+    return labels

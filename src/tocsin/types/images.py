@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tocsin.types.detections import Detection, IntArray
+from tocsin.types.detections import Detection, IntArray, given_labels
 
 ImageArray = NDArray[np.object_]
 """Images (n,), each the path of a file or an array of pixels; see ``readers.image.read_image``."""
@@ -60,6 +60,6 @@ class ImageDetection(Detection):
     regions: Mapping[int, tuple[Region, ...]] = field(default_factory=dict)
     skipped: tuple[SkippedImage, ...] = ()
 
-    def labels(self, given: IntArray) -> IntArray:
+    def labels(self, given: ArrayLike) -> IntArray:
         """Return the labels (n,) of the images that could be read, from those of all given."""
-        return given[self.rows]
+        return given_labels(given, int(self.rows.max()) + 1)[self.rows]

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tocsin.types.detections import Detection, FloatArray, IntArray, Reason
+from tocsin.types.detections import Detection, FloatArray, IntArray, Reason, given_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class SeriesDetection(Detection):
     entities: NDArray[Any] | None = None
     intervals: tuple[Interval, ...] = ()
 
-    def labels(self, given: IntArray) -> IntArray:
+    def labels(self, given: ArrayLike) -> IntArray:
         """Return the label (n,) of each point from those of the rows; 0 where it was filled in."""
-        return np.where(self.rows >= 0, given[self.rows], 0)
+        labels = given_labels(given, int(self.rows.max()) + 1)
+        return np.where(self.rows >= 0, labels[self.rows], 0)

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from tocsin import registry
+from tocsin.errors import UnusablePart
 
 _FLOOR = "cli.bench"
 _FALSE_ALARMS = "false-alarms"
@@ -26,7 +27,11 @@ class _Suites(TyperGroup):
         if cmd_name not in self.list_commands(ctx):
             return None
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name)(_function(cmd_name))
+        try:
+            alone.command(cmd_name)(_function(cmd_name))
+        except UnusablePart as unusable:
+            taken = {"allow_extra_args": True, "ignore_unknown_options": True}
+            alone.command(cmd_name, context_settings=taken)(_refusal(unusable))
         return typer.main.get_command(alone)
 
 
@@ -41,6 +46,16 @@ app = typer.Typer(
 @app.callback()
 def _suites() -> None:
     pass
+
+
+def _refusal(error: UnusablePart) -> Callable[..., None]:
+    """Return a command that raises the error, so that the other suites can be listed and run."""
+
+    def refuse() -> None:
+        raise error
+
+    refuse.__doc__ = str(error)
+    return refuse
 
 
 def _function(name: str) -> Callable[..., None]:

@@ -76,7 +76,7 @@ class TextCli(ModalityCli[TextDetection]):
         yield Text("  ") + _highlight(detection.texts[place], marks)
 
     def format_reason(self, detection: TextDetection, place: int, reason: Reason) -> str:
-        """Return a marked word in quotes, or what is said about the text as a whole."""
+        """Return a marked word in quotes, or a statistic of the whole text."""
         if self._is_marked(detection, place, reason):
             return f'"{cut(reason.name)}"'
         return format_reason(reason)

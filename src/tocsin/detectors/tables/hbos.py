@@ -16,7 +16,7 @@ _CHUNK = 65_536  # rows
 
 
 class Hbos(TableDetector):
-    """One histogram of equal-width bins a column; the score adds up −log of the bins' shares.
+    """One histogram of equal-width bins per column; the score adds up −log of the bins' shares.
 
     Rows (n, d) in any units; constant columns are ignored as long as they stay constant. A value
     outside the training range falls into an empty bin and adds log(1 + its distance from the

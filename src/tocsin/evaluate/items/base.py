@@ -49,6 +49,11 @@ class Items:
             return self.data.iloc[positions]
         if isinstance(self.data, np.ndarray):
             return self.data[positions]
+        if not hasattr(self.data, "__getitem__"):
+            raise InputError(
+                f"Items cannot be taken from a {type(self.data).__name__}, which has no index: the "
+                'package that adds this modality registers a part in "tocsin.evaluate.items".'
+            )
         return [self.data[position] for position in positions.tolist()]
 
     def pick(self, detection: Detection, positions: IntArray) -> Detection:

@@ -37,7 +37,7 @@ class PixelMetrics:
 
 
 def pixel_metrics(maps: MapArray, masks: Iterable[BoolArray]) -> PixelMetrics:
-    """Return how well maps (n, rows, columns) fit n masks, True = anomalous, one an image.
+    """Return how well maps (n, rows, columns) fit n masks, True = anomalous, one per image.
 
     A mask has the size of its image, to which the map is brought bilinearly; one without anything
     True is that of a good image, and its pixels count as normal ones. Regions are 8-connected.
