@@ -17,6 +17,7 @@ from tocsin import registry
 from tocsin.cli import app
 from tocsin.cli.inputs import Input
 from tocsin.cli.loading import guess_modality, modality_cli, modality_clis, reject_options
+from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.options import DataOptions, ModelOptions, OutputOptions, modality_names
 from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError, UnknownName, UnusablePart
@@ -187,3 +188,11 @@ def test_what_one_modality_cannot_read_may_be_of_another(
     (tmp_path / "a.log").write_text("2026-01-01 00:00:00 INFO started\n" * 9)
     monkeypatch.setattr(modality_clis()[0].__class__, "recognises", lambda _, source: source.table)
     assert guess_modality(Input(tmp_path / "a.log", DataOptions())).modality == "logs"
+
+
+def test_a_report_of_a_modality_without_one_is_refused_before_training() -> None:
+    class DnaCli(ModalityCli[Any]):
+        modality = "dna"
+
+    with pytest.raises(ParameterError, match=r"adds dna writes no --report"):
+        reject_options(DnaCli(), {"report"})

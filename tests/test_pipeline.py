@@ -216,3 +216,9 @@ def test_labels_of_another_length_are_refused() -> None:
             detection.labels([0] * (size - 1))
     with pytest.raises(InputError, match="4 labels for 3 items"):
         Detection(*about, np.arange(3)).labels(np.zeros(4, dtype=int))
+
+
+def test_what_is_no_detector_is_refused() -> None:
+    for kind in (Pipeline, tocsin.SeriesPipeline, tocsin.TextPipeline):
+        with pytest.raises(ParameterError, match="name of a detector"):
+            kind(None).fit(np.zeros((30, 2)) if kind is not tocsin.TextPipeline else ["a", "b"])

@@ -189,3 +189,9 @@ def test_held_out_measures_are_of_all_points() -> None:
     assert normal.false_alarm_rate == detection.decision.is_anomaly.mean()
     with pytest.raises(ParameterError, match="2000"):
         hold_out(frame, labels, SeriesPipeline(), train_items=2000)
+
+
+def test_no_points_at_all_are_refused() -> None:
+    for nothing in ([], np.zeros(0), np.zeros((0, 2))):
+        with pytest.raises(InputError, match="0 rows"):
+            SeriesPipeline().fit(nothing)

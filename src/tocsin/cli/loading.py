@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +123,7 @@ def _recognises(cli: ModalityCli[Any], source: Input) -> bool:
         return False
 
 
-def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") -> None:
+def reject_options(cli: ModalityCli[Any], given: Collection[str], hint: str = "") -> None:
     """Raise ParameterError for options that only other modalities than this one take."""
     for name in sorted(set(given) - cli.options):
         takers = [other.modality for other in modality_clis() if name in other.options]
@@ -132,6 +132,8 @@ def reject_options(cli: ModalityCli[Any], given: Iterable[str], hint: str = "") 
                 f"--{name.replace('_', '-')} is for {' or '.join(takers)}; this is taken as "
                 f"{cli.noun}{hint and '; '}{hint}."
             )
+    if "report" in given and cli.modality not in registry.modalities_of("report"):
+        raise ParameterError(f"The package that adds {cli.modality} writes no --report of it.")
 
 
 def _choose(source: Input) -> tuple[ModalityCli[Any], bool]:

@@ -232,6 +232,11 @@ class BasePipeline(DecidesByBudget):
         if isinstance(self.detector, Detector):
             copy: Detector = clone(self.detector)
             return copy
+        if not isinstance(self.detector, str):
+            raise ParameterError(
+                "detector is the name of a detector, or an untrained one; got "
+                f"{self.detector!r:.60}."
+            )
         detector: Detector = registry.create(self.detector, self.modality)
         for name, value in offered.items():
             if name in detector.parameter_names():

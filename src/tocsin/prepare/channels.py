@@ -46,7 +46,7 @@ def frame_of(table: Table) -> pd.DataFrame:
         raise InputError(
             f"A series is an array (n,) or (n, channels); got one of shape {array.shape}."
         )
-    return as_frame(array.reshape(len(array), -1) if array.ndim == 1 else array)
+    return as_frame(array[:, None] if array.ndim == 1 else array)
 
 
 class Reading(TypedDict):
