@@ -291,3 +291,15 @@ def format_remarks(remarks: Remarks) -> list[str]:
     return [
         f"{quote_columns(names)} {remark}" if names else remark for remark, names in remarks.items()
     ]
+
+
+def named_column(name: str, frame: pd.DataFrame, role: str) -> str | None:
+    """Return the column that a user named, None for "none". Raises InputError without it."""
+    if name == "none":
+        return None
+    if name not in frame.columns:
+        raise InputError(
+            f'There is no column "{name}" to take as the {role}; the table has '
+            f"{quote_columns(list(frame.columns))}."
+        )
+    return name

@@ -23,6 +23,7 @@ from tocsin.prepare.channels import (
     growth_of,
     is_counter,
     looks_like_series,
+    named_column,
 )
 from tocsin.prepare.frames import Table, quote_columns
 from tocsin.prepare.gaps import (
@@ -212,12 +213,12 @@ class SeriesPreparer(Stateful):
 
     def _find_roles(self, frame: pd.DataFrame) -> Moments | None:
         """Settle the columns of times and entities, and return the times."""
-        self.time_ = _wanted(self.time, frame, "time") if self.time else None
+        self.time_ = named_column(self.time, frame, "time") if self.time else None
         if self.time is None and self.named_:
             self.time_ = find_time(frame)
         self.when_ = TimeColumn(self.time_) if self.time_ else None
         moments = self.when_.fit(frame) if self.when_ else None
-        self.entity_ = _wanted(self.entity, frame, "entity") if self.entity else None
+        self.entity_ = named_column(self.entity, frame, "entity") if self.entity else None
         if self.entity is None and self.when_ and moments is not None:
             self.entity_ = find_entity(frame.drop(columns=self.when_.columns), moments)
         return moments
@@ -393,14 +394,3 @@ class SeriesPreparer(Stateful):
         if self.entity_:
             notes.append(f'entity: column "{self.entity_}" ({"named" if self.entity else "found"})')
         return notes
-
-
-def _wanted(name: str, frame: pd.DataFrame, role: str) -> str | None:
-    if name == "none":
-        return None
-    if name not in frame.columns:
-        raise InputError(
-            f'There is no column "{name}" to take as the {role}; the table has '
-            f"{quote_columns(list(frame.columns))}."
-        )
-    return name
