@@ -108,11 +108,11 @@ class Monitored:
         return [v for b in store.read(MONITOR) if column in b.frame for v in b.frame[column]]
 
     def wait(self, column: str, n: int, within: float = 60.0) -> list[Any]:
-        """Wait until the store holds n values, and return them."""
+        """Wait until the store holds n different values, and return all that it holds."""
         try:
-            until(lambda: len(self.stored(column)) >= n, f"{n} events", within)
+            until(lambda: len(set(self.stored(column))) >= n, f"{n} events", within)
         except AssertionError as error:
-            stored = len(self.stored(column))
+            stored = len(set(self.stored(column)))
             raise AssertionError(
                 f"{error}, but {stored}:\n{self.log.read_text()[-3000:]}"
             ) from None
