@@ -17,6 +17,7 @@ from tocsin.alarms.routing import Router
 from tocsin.base.responder import Responder
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, NotInStore, UnknownName
+from tocsin.printable import printable
 from tocsin.settings import Duration, OneOf, PathSetting, Secret, Settings
 
 DEFAULT = Path("tocsin.yaml")
@@ -172,7 +173,7 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
     except ValidationError as error:
         mistakes |= {at: why for at, why in _mistakes_of(error) if not _is_covered(at, mistakes)}
     if config is None or mistakes:
-        raise ConfigError(f"{path} cannot be used:\n{_listed(root, mistakes)}")
+        raise ConfigError(f"{printable(str(path))} cannot be used:\n{_listed(root, mistakes)}")
     return _at_home(config, path.parent)
 
 
@@ -202,7 +203,7 @@ def _listed(root: yaml.Node | None, mistakes: Mapping[Location, str]) -> str:
     """Return mistakes one per line, in the order of the file."""
     lines = sorted((_line(root, at), at, why) for at, why in mistakes.items())
     return "\n".join(
-        f"  line {line}: {'.'.join(map(str, at))}: {why}".replace(": : ", ": ")
+        printable(f"  line {line}: {'.'.join(map(str, at))}: {why}".replace(": : ", ": "))
         for line, at, why in lines
     )
 
