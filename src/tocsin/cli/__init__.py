@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -87,7 +86,7 @@ def _run() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except ConfigError as error:
-        _fail(str(error), 2, keep="\n")  # mistakes, one per line
+        _fail(error.message, 2, error.mistakes)
     except TocsinError as error:
         _fail(str(error), 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -114,10 +113,10 @@ def _show_usage(error: Any) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def _fail(message: str, code: int, keep: str = "") -> NoReturn:
-    """Print an error and end; its lines, where ``keep`` is a line feed, are indented."""
+def _fail(message: str, code: int, more: Sequence[str] = ()) -> NoReturn:
+    """Print an error, and ``more`` in lines of their own, and end."""
     if os.environ.get("TOCSIN_DEBUG"):
         raise  # noqa: PLE0704 - called while an exception is being handled
-    text = re.sub(r"\n(?! )", "\n  ", printable(message, keep=keep))
-    terminal.write(f"tocsin: {text}\n", err=True)
+    for line in (f"tocsin: {message}", *more):
+        terminal.echo(line, err=True)
     sys.exit(code)

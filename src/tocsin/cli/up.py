@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tocsin.cli import options, terminal
+from tocsin.printable import printable
+
+if TYPE_CHECKING:
+    import logging
 
 _Monitor = Annotated[str, typer.Argument(help="A monitor's name in tocsin.yaml.")]
 _Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=True)]
@@ -150,17 +154,28 @@ def _write_example(path: Path) -> None:
 
 
 def _log(verbose: bool) -> None:
-    """Log to standard error; only records begin a line, whatever a message or traceback holds."""
+    """Log to standard error."""
     import logging
 
-    from tocsin.printable import printable
-
-    class Visible(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return printable(super().format(record), keep="\n").replace("\n", "\n    ")
-
     handler = logging.StreamHandler()
-    handler.setFormatter(Visible("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_formatter())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _formatter() -> logging.Formatter:
+    """Return what writes a record in one line, and the lines of a traceback indented below it.
+
+    So no message and no exception can forge a record.
+    """
+    import logging
+
+    class Safe(logging.Formatter):
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+            return printable(super().formatMessage(record))
+
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record), keep="\n").replace("\n", "\n    ")
+
+    return Safe("%(asctime)s %(levelname)-7s %(message)s")

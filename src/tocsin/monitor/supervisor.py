@@ -219,12 +219,11 @@ class Supervisor:
         finally:
             if process.returncode is None:
                 process.terminate()
-        message = output.decode(errors="replace").strip()
-        if process.returncode:
-            log.error("%s: training failed: %s", name, message)
-        else:
-            log.info("%s: %s", name, message)
-        return process.returncode == 0
+        failed = bool(process.returncode)
+        for line in output.decode(errors="replace").strip().split("\n"):
+            what = "training failed: " if failed else ""
+            log.log(logging.ERROR if failed else logging.INFO, "%s: %s%s", name, what, line)
+        return not failed
 
     async def _end(self) -> None:
         await _stopped(list(self._runners.values()))
