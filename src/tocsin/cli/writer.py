@@ -6,7 +6,7 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tocsin.errors import ParameterError
 from tocsin.files import replacing
@@ -38,11 +38,11 @@ def score_writer(path: Path | None) -> Iterator[Write]:
 @contextmanager
 def _csv(path: Path) -> Iterator[Write]:
     def write(frame: pd.DataFrame) -> None:
-        texts = [name for name, kind in frame.dtypes.items() if not _is_plain(kind)]
+        texts = [str(name) for name, kind in frame.dtypes.items() if not _is_plain(kind)]
         frame = frame.assign(**{name: frame[name].map(_defuse) for name in texts})
         # Python's csv leaves a carriage return bare, which readers take for the end of a line.
         broken = any(frame[name].astype(str).str.contains("\r").any() for name in texts)
-        quoting = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
         frame.to_csv(path, mode="a", header=not path.exists(), index=False, quoting=quoting)
 
     yield write
