@@ -264,7 +264,7 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
         reason = f"it is {_kind(event)}, not an object of named values such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
-        event = dict(_flat(event, "", 0, fields))
+        event = dict(flat(event, "", 0, fields))
     return event
 
 
@@ -290,7 +290,7 @@ def _holds_nothing(
     )
 
 
-def _flat(
+def flat(
     event: Mapping[str, Any], prefix: str, depth: int, fields: Fields
 ) -> list[tuple[str, Any]]:
     """Return nested values by dotted names, times that are objects as texts.
@@ -311,7 +311,7 @@ def _flat(
                 found.append((name, time))
                 continue
         if isinstance(value, dict) and depth < _DEEPEST:
-            found += _flat(value, f"{name}.", depth + 1, fields)
+            found += flat(value, f"{name}.", depth + 1, fields)
         elif (text := journal.text_of(key, value)) is not None:
             found.append((name, text))
         elif isinstance(value, dict | list):

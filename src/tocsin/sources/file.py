@@ -58,7 +58,8 @@ class File(Source):
                 await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch
-                after.follow(file)
+                if not after.is_copy:  # a copy holds its header itself
+                    after.follow(file)
                 if file.is_copy:
                     after.begin_with(file.taken_rest())
                 elif (last := file.last()) is not None:

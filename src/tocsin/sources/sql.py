@@ -18,6 +18,7 @@ from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
 from tocsin.settings import Duration, Secret
 from tocsin.settings.urls import without_secrets
+from tocsin.sources._cells import frame_of_cells
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset, Rejection
@@ -157,7 +158,7 @@ class _Reader:
         for part in result.partitions():
             if held is not None:
                 yield rows_of(held, self._settings.fields)
-            held = pd.DataFrame(part, columns=names)
+            held = frame_of_cells(part, names)
         if held is not None:
             yield self._moved_on(held, order)
 
@@ -260,7 +261,7 @@ class _Reader:
 
 def _frame(c: Connection, query: Select[Any]) -> pd.DataFrame:
     result = c.execute(query)
-    return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    return frame_of_cells(result.fetchall(), list(result.keys()))
 
 
 def _take_odd_times(connection: Any, _: Any) -> None:
@@ -268,7 +269,8 @@ def _take_odd_times(connection: Any, _: Any) -> None:
     from psycopg import DataError
     from psycopg.types import datetime as known
 
-    for loader in (known.TimestamptzLoader, known.TimestampLoader, known.DateLoader):
+    for name in ("timestamptz", "timestamp", "date", "timetz", "time", "interval"):
+        loader = getattr(known, f"{name.capitalize()}Loader")
 
         class Lenient(loader):  # type: ignore[misc, valid-type]
             def load(self, data: Any) -> Any:
@@ -277,7 +279,6 @@ def _take_odd_times(connection: Any, _: Any) -> None:
                 except DataError:
                     return bytes(data).decode()
 
-        name = loader.__name__.removesuffix("Loader").lower()
         connection.adapters.register_loader(name, Lenient)
 
 
