@@ -51,6 +51,7 @@ class Supervisor:
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[bool]]] = {}
         self._ended: set[str] = set()
         self._rests: dict[str, float] = {}
+        self._untrained: dict[str, str] = {}  # why training failed last
         self._stopping = False
         self._reloading = False
         self._wake = asyncio.Event()
@@ -209,7 +210,8 @@ class Supervisor:
 
     async def _train(self, name: str) -> bool:
         """Train a monitor's model in another process, so that this one stays small."""
-        log.info("%s: training a model on the events so far", name)
+        if not self._untrained.get(name):
+            log.info("%s: training a model on the events so far", name)
         command = [sys.executable, "-m", "tocsin", "train", name, "--config", str(self.path)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -219,11 +221,17 @@ class Supervisor:
         finally:
             if process.returncode is None:
                 process.terminate()
-        failed = bool(process.returncode)
-        for line in output.decode(errors="replace").strip().split("\n"):
-            what = "training failed: " if failed else ""
-            log.log(logging.ERROR if failed else logging.INFO, "%s: %s%s", name, what, line)
-        return not failed
+        message = output.decode(errors="replace").strip()
+        if not process.returncode:
+            for line in message.split("
+"):
+                log.info("%s: %s", name, line)
+        elif self._untrained.get(name) != message:  # the same reason is told once
+            for line in message.split("
+"):
+                log.error("%s: training failed, and is tried again later: %s", name, line)
+        self._untrained[name] = message if process.returncode else ""
+        return process.returncode == 0
 
     async def _end(self) -> None:
         await _stopped(list(self._runners.values()))
