@@ -43,8 +43,8 @@ class Parameters(NamedTuple):
     ``offset``: (E, C), added before the logarithm. ``profile``: (E, C, K, B), the usual value by
     time of day; ``kinds``: (7,), the kind of each day of the week, Monday first. ``lags``:
     (E, C, LAGS), and ``others``: (E, C, C), the coefficients of the forecasts. ``scales``:
-    (E, C, 3), of what is left by the forecast, the profile and the other channels. ``fades``: (E, MEANS), the weight of a
-    new reading in each running mean.
+    (E, C, 3), of what is left by the forecast, the profile and the other channels. ``fades``:
+    (E, MEANS), the weight of a new reading in each running mean.
     """
 
     step: IntArray
