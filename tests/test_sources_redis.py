@@ -110,6 +110,28 @@ def test_lines_come_from_a_field(server: Server) -> None:
     assert batch.frame["line"].tolist() == ["it is up"]
 
 
+@pytest.mark.parametrize("lost", ["stream", "server"])
+def test_a_stream_that_was_made_anew_is_read_from_its_beginning(server: Server, lost: str) -> None:
+    """Ids below the stored place, as after a restart without persistence: read, not waited for."""
+    stream = f"anew {lost}"
+    with client(server) as c:
+        c.xadd(stream, {"n": 1}, id="9000000000000-0")
+    (first,) = read(source(server, stream), 1)
+    with client(server) as c:
+        c.delete(stream)
+        if lost == "stream":
+            c.xadd(stream, {"n": 2}, id="8000000000000-0")
+    after = {"after_each": None}
+    if lost == "server":
+        with client(server) as c:
+            c.xadd(stream, {"n": 2})
+    batches = read(source(server, stream), 1, first.offset, **after)
+    assert numbers(batches) == [2]
+    with client(server) as c:
+        c.xadd(stream, {"n": 3}, id="8500000000000-0")
+    assert numbers(read(source(server, stream), 1, batches[-1].offset)) == [3]
+
+
 def test_several_streams_are_read(server: Server) -> None:
     add(server, "east", range(3))
     add(server, "west", range(3, 6))

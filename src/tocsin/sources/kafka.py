@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _MOST = 1_000
 _LOOK = 500  # ms
 _PATIENCE = 5.0
+_SILENCE = 10.0  # seconds after which the broker is asked whether it is there
 
 
 class Kafka(Source, Login):
@@ -136,6 +138,7 @@ class _Group:
         self._settings = settings
         self._next: dict[str, int] = dict(offset or {})
         self._first = True
+        self._heard = time.monotonic()
         self._held: set[TopicPartition] = set()
         self._kept: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
@@ -172,11 +175,18 @@ class _Group:
             raise AuthenticationFailedError("the credentials are refused") from error
 
     async def more(self) -> Batch | None:
-        """Commit what is stored, and return the next records, None if none come soon."""
+        """Commit what is stored, and return the next records, None if none come soon.
+
+        Raises KafkaError for a broker that is gone.
+        """
         assert self._consumer is not None  # noqa: S101 - ``join`` comes first
         await self.commit()
         found = await self._consumer.getmany(timeout_ms=_LOOK)
         records = [record for part in found.values() for record in part]
+        if records or time.monotonic() - self._heard > _SILENCE:
+            if not records:  # the client tries for ever to reach a broker that is gone
+                await self._consumer.topics()
+            self._heard = time.monotonic()
         return self._batch(records) if records else None
 
     async def commit(self) -> None:
