@@ -316,12 +316,13 @@ def test_a_broker_that_is_gone_is_told_and_so_is_its_return(
 ) -> None:
     """By the source, with its name and growing pauses, not by its client many times a second."""
     monkeypatch.setattr("tocsin.sources.kafka._SILENCE", 0.5)
+    monkeypatch.setattr("tocsin.sources.kafka._PATIENCE", 0.5)
     caplog.set_level("INFO", "tocsin.sources.kafka")
     with tansu(tmp_path) as server:
         asyncio.run(send(server, "gone", some(range(1))))
 
         def come_back() -> None:
-            time.sleep(3.0)
+            time.sleep(4.0)
             server.start()
             asyncio.run(send(server, "gone", some(range(3))))
 

@@ -215,8 +215,8 @@ def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> N
     with sqlite3.connect(path) as c:
         c.execute("ALTER TABLE quarantine DROP COLUMN known")
         c.execute("UPDATE tocsin_version SET version_num = '0001'")
-        row = "INSERT INTO quarantine (monitor, at, kind, reason, raw) VALUES ('m', 0, 'late', 'x', 'y')"
-        c.execute(row)
+        into = "INSERT INTO quarantine (monitor, at, kind, reason, raw) VALUES (?, ?, ?, ?, ?)"
+        c.execute(into, ("m", 0, "late", b"x", b"y"))
     with Database(url(path)) as db:
         (held,) = Quarantine(db).list()
         assert (held.reason, held.known) == ("x", None)
