@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -209,8 +208,11 @@ class _Group:
         if consumer is not None:
             await self.commit()
             self._consumer = None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(consumer.stop(), _PATIENCE)
+            # Awaited as a task of its own: its parts may be cancelled by itself, and this is not.
+            stopping = asyncio.create_task(consumer.stop())
+            await asyncio.wait([stopping], timeout=_PATIENCE)
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
 
     async def _take(self, assigned: set[TopicPartition]) -> None:
         """Go to where each partition is read on."""
