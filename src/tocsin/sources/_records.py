@@ -87,7 +87,10 @@ def _parsed(
     events: dict[int, dict[str, Any]] = {}
     rejected: dict[int, Rejection] = {}
     for i, each in enumerate(raw):
-        event = _event(each, fields)
+        try:
+            event = _event(each, fields)
+        except Exception as error:  # noqa: BLE001 - one event never stops the others
+            event = Rejection("malformed", f"it cannot be read: {error!r}"[:_SHOWN], shown(each))
         if isinstance(event, Rejection):
             rejected[i] = event
         else:
