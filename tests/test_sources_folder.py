@@ -64,6 +64,17 @@ def test_what_files_are_can_be_stated(tmp_path: Path) -> None:
     assert lines == [{"line": "n"}, {"line": "1"}]
 
 
+def test_long_lines_are_read_in_portions(tmp_path: Path) -> None:
+    """By their size as well as by their number, and read on from any of them."""
+    put(tmp_path / "a.log", "".join(f"{i} {'x' * 900_000}\n" for i in range(60)))
+    wide = source(tmp_path, fields={"largest": 1_000_000})
+    batches = read(wide, 60)
+    assert max(sum(map(len, batch.frame["line"])) for batch in batches) < 18e6
+    rest = read(wide, 60 - len(batches[0]), batches[0].offset)
+    found = [row["line"].split()[0] for row in rows([batches[0], *rest])]
+    assert found == [str(i) for i in range(60)]
+
+
 def test_a_binary_file_is_refused_with_the_setting_that_would_take_it(tmp_path: Path) -> None:
     put(tmp_path / "b.smell", b"\0\1")
     put(tmp_path / "c.csv", "n\n2\n", age=5)
