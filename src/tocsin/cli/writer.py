@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tocsin.errors import ParameterError
-from tocsin.files import replacing
+from tocsin.files import replacing, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,49 +29,69 @@ def score_writer(path: Path | None) -> Iterator[Write]:
     if path.suffix not in _WRITERS:
         raise ParameterError(f'--out must end in {", ".join(_WRITERS)}; got "{path.name}".')
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, _WRITERS[path.suffix](temporary) as write:
-        yield write
+    with replacing(path) as temporary:
+        writer = _WRITERS[path.suffix](temporary)
+
+        def write(frame: pd.DataFrame) -> None:
+            with reporting(path):
+                writer.write(frame)
+
+        try:
+            yield write
+        finally:
+            with reporting(path):
+                writer.close()
 
 
-@contextmanager
-def _csv(path: Path) -> Iterator[Write]:
-    def write(frame: pd.DataFrame) -> None:
-        frame.to_csv(path, mode="a", header=not path.exists(), index=False)
+class _Writer(Protocol):
+    def write(self, frame: pd.DataFrame) -> None: ...
 
-    yield write
+    def close(self) -> None: ...
 
 
-@contextmanager
-def _json_lines(path: Path) -> Iterator[Write]:
-    def write(frame: pd.DataFrame) -> None:
-        frame.to_json(path, mode="a", orient="records", lines=True)
+class _Csv:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", newline="")
 
-    yield write
+    def write(self, frame: pd.DataFrame) -> None:
+        frame.to_csv(self._file, header=not self._file.tell(), index=False)
+
+    def close(self) -> None:
+        self._file.close()
 
 
-@contextmanager
-def _parquet(path: Path) -> Iterator[Write]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _JsonLines:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
 
-    writer: Any = None
+    def write(self, frame: pd.DataFrame) -> None:
+        frame.to_json(self._file, orient="records", lines=True)
 
-    def write(frame: pd.DataFrame) -> None:
-        nonlocal writer
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Parquet:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, frame: pd.DataFrame) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        if writer is None:
-            writer = pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
 
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
-_WRITERS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
-    ".csv": _csv,
-    ".parquet": _parquet,
-    ".jsonl": _json_lines,
+_WRITERS: dict[str, Callable[[Path], _Writer]] = {
+    ".csv": _Csv,
+    ".parquet": _Parquet,
+    ".jsonl": _JsonLines,
 }
