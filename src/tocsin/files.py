@@ -47,7 +47,9 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> path.read_text()
     'row,score'
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    with reporting(path):
+        is_stream = path.exists() and not path.is_file() and not path.is_dir()
+    if is_stream:
         yield path
         return
     named = _hidden(path)
