@@ -63,8 +63,8 @@ def _is_last_step(event: str, arguments: tuple[Any, ...]) -> bool:
 
 TROUBLES: tuple[Trouble, ...] = (
     disk_is_full,
-    killed_while_writing,
     killed_when_written,
+    killed_while_writing,
     stopped_when_written,
 )
 
@@ -107,7 +107,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def try_all(words: Sequence[str], written: Path, whole: bool) -> dict[str, Any]:
-    """Run a command without trouble, then with each: over what was there and, if whole, nothing.
+    """Run a command without trouble, then with two, or all, also over nothing.
 
     Returns by trouble what it ended with, what it said, and the files then there, each with
     whether it is the one that was there.
@@ -115,7 +115,7 @@ def try_all(words: Sequence[str], written: Path, whole: bool) -> dict[str, Any]:
     code, said = run(words)
     found: dict[str, Any] = {"none": _outcome(code, said, written)}
     size = max(map(len, contents(written.parent).values()), default=0)
-    for trouble in TROUBLES if whole else TROUBLES[:-1]:
+    for trouble in TROUBLES if whole else TROUBLES[:2]:
         for path in written.rglob("*") if written.is_dir() else [written]:
             if path.name != "manifest.json":  # by which it is known as a model
                 path.write_text("earlier")
