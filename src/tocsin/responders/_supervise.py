@@ -75,4 +75,4 @@ def _descendants() -> set[int]:
 
 
 if __name__ == "__main__":
-    print(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    sys.stdout.write(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))
