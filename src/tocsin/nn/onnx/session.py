@@ -36,8 +36,7 @@ class Session:
             try:
                 found = self.inner.run(outputs, fed, options)
             except Exception as error:  # onnxruntime's errors have no common base but this
-                reason = " ".join(str(error).split())
-                raise CorruptModel(f"The ONNX model cannot be run: {reason}") from error
+                raise _corrupt(error) from error
         if not all(isinstance(each, np.ndarray) for each in found):
             raise CorruptModel("The ONNX model gives what are not arrays.")
         return list(found)
@@ -66,8 +65,12 @@ def open_session(content: bytes, threads: int, device: str = "cpu") -> Session:
     try:
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common base but this
-        raise CorruptModel(f"onnxruntime cannot run the ONNX model: {error}") from error
+        raise _corrupt(error) from error
     return Session(session, onnxruntime.RunOptions)
+
+
+def _corrupt(error: Exception) -> CorruptModel:
+    return CorruptModel(f"The ONNX model cannot be run: {' '.join(str(error).split())}")
 
 
 def _providers(device: str, available: list[str]) -> list[str]:
