@@ -223,9 +223,11 @@ class Supervisor:
                 process.terminate()
         message = output.decode(errors="replace").strip()
         if not process.returncode:
-            log.info("%s: %s", name, message)
+            for line in message.split("\n"):
+                log.info("%s: %s", name, line)
         elif self._untrained.get(name) != message:  # the same reason is told once
-            log.error("%s: training failed, and is tried again later: %s", name, message)
+            for line in message.split("\n"):
+                log.error("%s: training failed, and is tried again later: %s", name, line)
         self._untrained[name] = message if process.returncode else ""
         return process.returncode == 0
 
