@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.fuzzed_folders import fuzz
-from support.trained import cases, new_items, save_trained
+from support.trained import cases, save_trained
 
 QUICK = [("tables", "isolation_forest"), ("series", "streaming_forest"), ("logs", "log_lines")]
 
@@ -16,8 +16,7 @@ QUICK = [("tables", "isolation_forest"), ("series", "streaming_forest"), ("logs"
 def outcomes(folder: Path, detectors: list[tuple[str, str]], n: int) -> Counter[str]:
     folders = [folder / "-".join(case) for case in detectors]
     saved = [f for f, case in zip(folders, detectors, strict=True) if save_trained(case, f)]
-    items = {modality: new_items(modality) for modality, _ in detectors}
-    found = fuzz(saved, items, n)
+    found = fuzz(saved, n)
     bad = [each for each in found if not each[2].startswith(("scored", "refused", "fault scoring"))]
     assert bad == []
     return Counter(outcome for _, _, outcome, _ in found)
