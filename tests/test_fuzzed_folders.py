@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.fuzzed_folders import fuzz
-from support.trained import cases, save_trained
+from support.trained import VARIANTS, cases, save_trained
 
 QUICK = [("tables", "isolation_forest"), ("series", "streaming_forest"), ("logs", "log_lines")]
 
@@ -28,6 +28,6 @@ def test_a_few_changed_folders_do_no_harm(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_changed_folders_of_all_detectors_do_no_harm(tmp_path: Path) -> None:
-    found = outcomes(tmp_path, list(cases()), 2_000)
+    found = outcomes(tmp_path, [*cases(), *VARIANTS], 2_000)
     assert found.total() == 2_000
     assert found["fault scoring"] <= 20  # which the command line tells as a corrupt model
