@@ -10,7 +10,13 @@ import pytest
 from support.fuzzed_folders import fuzz
 from support.trained import VARIANTS, cases, save_trained
 
-QUICK = [("tables", "isolation_forest"), ("series", "streaming_forest"), ("logs", "log_lines")]
+QUICK = [
+    ("tables", "isolation_forest"),
+    ("tables", "columns"),
+    ("series", "streaming_forest"),
+    ("series", "machines"),
+    ("logs", "log_lines"),
+]
 
 
 def outcomes(folder: Path, detectors: list[tuple[str, str]], n: int) -> Counter[str]:
@@ -23,7 +29,7 @@ def outcomes(folder: Path, detectors: list[tuple[str, str]], n: int) -> Counter[
 
 
 def test_a_few_changed_folders_do_no_harm(tmp_path: Path) -> None:
-    assert outcomes(tmp_path, QUICK, 30).total() == 30
+    assert outcomes(tmp_path, QUICK, 50).total() == 50
 
 
 @pytest.mark.slow
