@@ -41,8 +41,9 @@ from tocsin.prepare.log_patterns import (
     format_named,
     w3c_format,
 )
-from tocsin.prepare.log_times import DAY, Clock
+from tocsin.prepare.log_times import Clock
 from tocsin.prepare.log_traces import is_of_trace
+from tocsin.readers.years import DAY
 
 __all__ = [
     "FORMATS",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import date
-from functools import lru_cache
+
+from tocsin.readers.years import midnight, nearest_midnight
 
 __all__ = ["TIMES", "Clock"]
-
-DAY = 86_400
 
 _LATEST = 250e9  # in the year 9892
 
@@ -126,26 +124,12 @@ class Clock:
     def _begin(self, parts: dict[str, str | None], month: int, day: int) -> int:
         """Return when a day begins."""
         if year := parts.get("Y"):
-            return _midnight(int(year), month, day)
+            return midnight(int(year), month, day)
         if year := parts.get("y"):
-            return _midnight(2000 + int(year), month, day)
-        self._last_day = self._with_year(month, day)
-        return self._last_day
-
-    def _with_year(self, month: int, day: int) -> int:
+            return midnight(2000 + int(year), month, day)
         last = self._last if self._last_day is None else self._last_day
-        around = time.gmtime(self.now if last is None else last).tm_year
-        values = []
-        for year in range(around + 1, around - 9, -1):
-            try:
-                values.append(_midnight(year, month, day))
-            except ValueError:  # the 29th of February
-                continue
-        if not values:
-            raise ValueError("not a day of any year")
-        if last is None:
-            return next((value for value in values if value <= self.now + DAY), values[-1])
-        return min(values, key=lambda value: abs(value - last))
+        self._last_day = nearest_midnight(month, day, last, self.now)
+        return self._last_day
 
 
 def _seconds_of_day(parts: dict[str, str | None]) -> float:
@@ -169,8 +153,3 @@ def _offset(zone: str) -> int:
         return 0
     offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
     return -offset if zone[0] == "-" else offset
-
-
-@lru_cache(maxsize=1000)
-def _midnight(year: int, month: int, day: int) -> int:
-    return (date(year, month, day).toordinal() - 719_163) * DAY
