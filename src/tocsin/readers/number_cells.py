@@ -41,7 +41,7 @@ _TOLERANCE = re.compile(r" ?(?:±|\+/-) ?\d[\d.,]*")
 _POWER_OF_TEN = re.compile(r"(?<=\d) ?[×x*] ?10(?:\^|\*\*)([+-]?\d{1,3})")
 _FORTRAN = re.compile(r"(?<=\d)[Dd](?=[+-]\d{1,3}$)")
 _RAISED = re.compile(r"(?<=\d)·(?=\d)")  # 4·62, a decimal point at half height
-_SIDE = re.compile(r"(?<=\d) ?(?:([Cc][Rr])|[Dd][Rr])\.?$")  # credit and debit of a ledger
+_SIDE = re.compile(r"(?<=\d) *(?:([Cc][Rr])|[Dd][Rr])\.?$")  # credit and debit of a ledger
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
 _SCALES |= {"Tsd": 3, "Tsd.": 3, "tsd": 3, "tsd.": 3, "thousand": 3}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
@@ -78,7 +78,7 @@ def split_number(text: str) -> Cell | None:
     >>> split_number("($1.2M)")
     Cell(negative=True, digits='1.2', power='e6', unit='$')
     """
-    text = _DASHES.sub("", tidy(text))
+    text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", tidy(text)))
     if plain := _PLAIN.fullmatch(text):
         return Cell(bool(plain[1]), plain[2], "", "")
     text = _in_usual_form(text)
@@ -101,7 +101,7 @@ def _in_usual_form(text: str) -> str:
     """Return a number without quotes, tolerance and the marks of a ledger; powers of ten by e."""
     if quoted := _QUOTED.fullmatch(text):
         text = (quoted[1] or quoted[2] or "").strip()
-    text = _POWER_OF_TEN.sub(r"e\1", _TOLERANCE.sub("", text, count=1))
+    text = _TOLERANCE.sub("", text, count=1)
     text = _FORTRAN.sub("e", _RAISED.sub(".", text))
     if side := _SIDE.search(text):
         text = f"{text[: side.start()]}{'-' if side[1] else ''}"

@@ -52,6 +52,7 @@ _OFFSETS = {
 }
 _ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names.split()}
 
+
 def _of_milliseconds(found: re.Match[str]) -> str:
     return str(np.datetime64(int(found[1]), "ms"))
 
@@ -108,8 +109,8 @@ def offset_of(zone: str | None) -> int | None:
         return None if zone_of(zone) is None else 0
     if zone[0] not in "+-":
         return _ZONES.get(zone.upper())
-    hours, minutes = re.fullmatch(r"[+-](\d\d?):?(\d\d)?", zone).groups("0")
-    ahead = 60 * int(hours) + int(minutes)
+    digits = zone[1:].replace(":", "")
+    ahead = 60 * int(digits[:2]) + int(digits[2:] or 0)
     return -ahead if zone[0] == "-" else ahead
 
 

@@ -38,7 +38,8 @@ _SWAPPED = _DAY_FIRST | {month: day for day, month in _DAY_FIRST.items()}
 _UNORDERED = 0.05  # of all movement goes backwards in times that are in no order
 _DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%G-W%V-%u", "%G-W%V"),
-    *("%Y-%j", "%Y/%j", "%Y:%j", "%Y.%j", "%qQ%Y", "%qQ%y", "%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
+    *("%Y-%j", "%Y/%j", "%Y:%j", "%Y.%j", "%qQ%Y", "%qQ%y", "%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q"),
+    *("Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
     *("%YM%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b %Y", "%b-%Y", "%b-%y", "%Y-%b", "%Y %b"),
     *("%d.%m.%Y", "%d.%m.%y", *_DAY_FIRST, *_DAY_FIRST.values()),
     *("%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d. %b %Y", "%d.%b.%Y", "%d%b%Y", "%Y-%b-%d"),
@@ -72,7 +73,9 @@ _ZONE = (
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
 _AFTER_CLOCK = re.compile(r"(?:\d:\d\d|T\d{4})(.*)$")
-_SIGNED = re.compile(r"(?<![\d.]\d{4})[+-]\d\d?(?::?\d\d)?(?=$|[ (\[])|Z$|[a-z]/[A-Z]", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(?<![\d.]\d{4})[+-]\d\d?(?::?\d\d)?(?=$|[ (\[])|Z$|[a-z]/[A-Z]", re.IGNORECASE
+)
 _CAPITALS = re.compile(r"(?<![A-Za-z])[A-Z]{1,5}(?![A-Za-z])")
 _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", "z")
 
