@@ -10,13 +10,15 @@ from typing import Any
 from tocsin.errors import UnreadableFile
 
 _SAMPLE = 1 << 16
-_BOMS = (
+BOMS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+"""Byte order marks, the longer ones first, and the encodings that they show."""
+
 _SIGNATURES = {
     b"PAR1": "a Parquet file (.parquet)",
     b"PK\x03\x04": "a zip archive or a spreadsheet: save the sheet as CSV",
@@ -36,7 +38,7 @@ def text_encoding(path: Path) -> str:
     """Return the encoding of a text file; raises UnreadableFile if it is not text."""
     with _open_bytes(path) as file:
         head = file.read(_SAMPLE)
-    for bom, encoding in _BOMS:
+    for bom, encoding in BOMS:
         if head.startswith(bom):
             return encoding
     for signature, what in _SIGNATURES.items():

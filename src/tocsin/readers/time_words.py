@@ -54,7 +54,7 @@ _ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names
 
 
 def _of_milliseconds(found: re.Match[str]) -> str:
-    return str(np.datetime64(int(found[1]), "ms"))
+    return f"{np.datetime64(int(found[1]), 'ms')}Z"
 
 
 def _of_week(found: re.Match[str]) -> str:
@@ -68,10 +68,13 @@ def _of_half_day(found: re.Match[str]) -> str:
 _HALVES = "上午|下午|午前|午後|오전|오후"
 _WEEK = r"^(?:KW|CW|Week|W) ?(\d{1,2})[ /.-]+(\d{4})$"
 _ODD = re.compile(
-    rf"^[\[\"']|[年년\u00a0\u202f]|^\d{{1,2}}:|\.(?:$| +\d)|Uhr$|^/Date| de |{_HALVES}|{_WEEK}"
+    r"^[\[\"']|[年년\u00a0\u202f\u2212]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date| de |\d(?:t\d|z$)"
+    rf"|{_HALVES}|{_WEEK}"
 )
 _REWRITTEN: dict[re.Pattern[str], str | Callable[[re.Match[str]], str]] = {
-    re.compile(r"^/Date\((-?\d+)(?:[+-]\d{4})?\)/$"): _of_milliseconds,
+    re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$"): _of_milliseconds,
+    re.compile("\u2212"): "-",
+    re.compile(r"(?<=\d)t(?=\d\d:)|(?<=\d)z$"): lambda found: found[0].upper(),
     re.compile(_WEEK): _of_week,
     re.compile(rf"({_HALVES}) ?(\d{{1,2}}:\d\d(?::\d\d)?)"): _of_half_day,
     re.compile(r"(?<=\w) de (?=\w)"): " ",
@@ -90,7 +93,7 @@ def rewritten(text: str) -> str:
     """Return a time without its surroundings, the day first, as most write it.
 
     >>> rewritten("/Date(1767355200000)/"), rewritten("2026. 1. 2. 오후 1:05")
-    ('2026-01-02T12:00:00.000', '2026.1.2 1:05 PM')
+    ('2026-01-02T12:00:00.000Z', '2026.1.2 1:05 PM')
     """
     if _ODD.search(text):
         for pattern, other in _REWRITTEN.items():

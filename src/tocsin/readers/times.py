@@ -152,9 +152,9 @@ def has_zone(text: str) -> bool:
     >>> [has_zone(text) for text in ("2026-03-01T08:20Z", "01.03.2026 08:20", "8:20 AM EST")]
     [True, False, True]
     """
-    found = _AFTER_CLOCK.search(text)
+    found = _AFTER_CLOCK.search(text.replace("\u2212", "-"))
     if found is None:
-        return False
+        return text.startswith("/Date(")
     after = found[1]
     names = (name for name in _CAPITALS.findall(after) if name not in ("AM", "PM", "A", "P"))
     return bool(_SIGNED.search(after)) or any(name.lower() not in MONTHS for name in names)
