@@ -195,7 +195,7 @@ def test_a_crash_between_archive_and_store_doubles_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(archiving, "_sync", crash)  # the file is in its place by then
+        patch.setattr(archiving, "sync", crash)  # the file is in its place by then
         with pytest.raises(KeyboardInterrupt):
             store.retain("machine", before, tmp_path)
     assert len(list((tmp_path / "machine").glob("*.parquet"))) == 1
