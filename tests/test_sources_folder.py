@@ -166,7 +166,7 @@ def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
 
 
 def test_files_of_any_name_are_read_and_read_on(tmp_path: Path) -> None:
-    """Names that are not UTF-8, of control characters, as long as a file system takes: stored too."""
+    """Names that are not UTF-8, hold control characters or are as long as a name may be."""
     from support.monitors import configured, process
 
     home = tmp_path / "in"
