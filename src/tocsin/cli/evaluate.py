@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -62,17 +63,16 @@ def evaluate(
     from tocsin.cli import printing
     from tocsin.cli.loading import load_input
 
-    trained = None if model is None else _load(model, given, false_alarms, sign_key)
-    loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
-    with printing.progress("Evaluating"):
-        if trained is not None:
-            measured = [_measure(loaded, trained)]
-        else:
-            runs = _list_runs(given, detectors, seeds, false_alarms)
-            measured = list(_hold_out(loaded, runs, protocol))
+    with _opened(model, given, false_alarms, sign_key) as trained:
+        loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
+        with printing.progress("Evaluating"):
+            if trained is not None:
+                measured = [_measure(loaded, trained)]
+            else:
+                runs = _list_runs(given, detectors, seeds, false_alarms)
+                measured = list(_hold_out(loaded, runs, protocol))
     if plots is not None:
-        for each in measured:
-            _write_plots(plots, each)
+        _write_plots(plots, measured)
     if as_json:
         printing.print_json([each.result.as_dict() for each in measured])
         return
@@ -81,18 +81,25 @@ def evaluate(
         terminal.echo(f"Wrote the plots into {plots}")
 
 
-def _load(
-    model: Path, given: options.DataOptions, false_alarms: float, sign_key: Path | None
-) -> BasePipeline:
-    """Return a trained model with this budget. Raises ParameterError for other data than its."""
-    from tocsin.cli.models import load_model
+@contextmanager
+def _opened(
+    model: Path | None, given: options.DataOptions, false_alarms: float, sign_key: Path | None
+) -> Iterator[BasePipeline | None]:
+    """Give the trained model with this budget, None without one.
 
-    trained = load_model(model, false_alarms, sign_key)
-    if given.kind not in (None, trained.modality):
-        raise ParameterError(
-            f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
-        )
-    return trained
+    Raises ParameterError for other data than its.
+    """
+    from tocsin.cli.models import opened_model
+
+    if model is None:
+        yield None
+        return
+    with opened_model(model, false_alarms, sign_key) as trained:
+        if given.kind not in (None, trained.modality):
+            raise ParameterError(
+                f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
+            )
+        yield trained
 
 
 def _list_runs(
@@ -134,18 +141,30 @@ def _hold_out(
         yield Measured(f"{run.detector}-{run.seed}", *found)
 
 
-def _write_plots(folder: Path, measured: Measured) -> None:
-    """Write the scores of a detection, and its curves if there are anomalies."""
+def _write_plots(folder: Path, measured: Sequence[Measured]) -> None:
+    """Write the scores of detections, and their curves where there are anomalies."""
+    from tocsin.files import file_names, write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [
+        (f"{each.name.replace(':', '-')}-{kind}", picture)
+        for each in measured
+        for kind, picture in _draw(each).items()
+    ]
+    names = file_names((name for name, _ in drawn), ".svg")
+    for name, (_, picture) in zip(names, drawn, strict=True):
+        write_atomically(folder / name, picture)
+
+
+def _draw(measured: Measured) -> dict[str, str]:
+    """Return pictures (SVG) of a detection, by what they show."""
     from tocsin.report.plots.curves import precision_recall_plot, roc_plot
     from tocsin.report.plots.scores import score_histogram
 
-    folder.mkdir(parents=True, exist_ok=True)
     decision, labels = measured.detection.decision, measured.labels
     scores, threshold = measured.detection.scores.values, decision.threshold
     drawn = {"scores": score_histogram(scores, threshold, labels)}
     if labels.any():
         drawn["roc"] = roc_plot(labels, scores, threshold)
         drawn["pr"] = precision_recall_plot(labels, scores, threshold)
-    stem = measured.name.replace(":", "-")
-    for kind, picture in drawn.items():
-        (folder / f"{stem}-{kind}.svg").write_text(picture, encoding="utf-8")
+    return drawn

@@ -150,7 +150,9 @@ def replay(
 def _write_example(path: Path) -> None:
     from importlib.resources import files
 
-    path.write_bytes((files("tocsin.monitor") / "example.yaml").read_bytes())
+    from tocsin.files import write_atomically
+
+    write_atomically(path, (files("tocsin.monitor") / "example.yaml").read_bytes())
 
 
 def _log(verbose: bool) -> None:
@@ -160,7 +162,9 @@ def _log(verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
-    for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
+    # What it says of a lost broker, many times a second, the source says once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for noisy in ("alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
