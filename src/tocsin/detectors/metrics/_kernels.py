@@ -22,6 +22,7 @@ FORECASTS = 3
 FORECAST_OF = np.repeat([BY_LAST, BY_TIME, BY_OTHERS, BY_LAST], [2, 2, 2, 3])
 """The forecast that each view compares with."""
 LAGS = 3
+UNSEEN = -1
 PLAIN, ROOT, LOGARITHM = range(3)
 """How a channel's values are taken."""
 
@@ -41,10 +42,11 @@ class Parameters(NamedTuple):
 
     ``step``: (E,), microseconds between readings. ``forms``: (C,), how values are taken;
     ``offset``: (E, C), added before the logarithm. ``profile``: (E, C, K, B), the usual value by
-    time of day; ``kinds``: (7,), the kind of each day of the week, Monday first. ``lags``:
-    (E, C, LAGS), and ``others``: (E, C, C), the coefficients of the forecasts. ``scales``:
-    (E, C, 3), of what is left by the forecast, the profile and the other channels. ``fades``:
-    (E, MEANS), the weight of a new reading in each running mean.
+    time of day; ``kinds``: (E, 7), the kind of each day of the week, Monday first, ``UNSEEN`` for
+    one that training did not show. ``lags``: (E, C, LAGS), and ``others``: (E, C, C), the
+    coefficients of the forecasts. ``scales``: (E, C, 3), of what is left by the forecast, the
+    profile and the other channels. ``fades``: (E, MEANS), the weight of a new reading in each
+    running mean.
     """
 
     step: IntArray
@@ -128,8 +130,11 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
         m.before[e, c, 0] = x - usual
         if not np.isnan(x):
             m.known[e, c] = x - usual
+    seen = p.kinds[e, (time // DAY + _THURSDAY) % 7] != UNSEEN
     for c in range(channels):
-        _update(p, m, e, c, found[c], forecasts[c])
+        _update(p, m, e, c, seen, found[c], forecasts[c])
+        if not seen:
+            found[c, LEVEL : RELATIONS + 1] = 0.0
     m.time[e] = time
 
 
@@ -159,15 +164,15 @@ def usual_at(p, e, c, time):  # type: ignore[no-untyped-def]
     day, passed = time // DAY, time % DAY
     table = p.profile[e, c]
     slot = min(passed * table.shape[1] // DAY, table.shape[1] - 1)
-    kind = p.kinds[(day + _THURSDAY) % 7]
-    value = table[kind, slot]
+    kind = p.kinds[e, (day + _THURSDAY) % 7]
+    value = table[max(kind, 0), slot]
     if passed < _BLEND:
-        other, away = p.kinds[(day + _THURSDAY - 1) % 7], passed / _BLEND
+        other, away = p.kinds[e, (day + _THURSDAY - 1) % 7], passed / _BLEND
     elif DAY - passed < _BLEND:
-        other, away = p.kinds[(day + _THURSDAY + 1) % 7], (DAY - passed) / _BLEND
+        other, away = p.kinds[e, (day + _THURSDAY + 1) % 7], (DAY - passed) / _BLEND
     else:
         return value
-    if other == kind:
+    if other in (kind, UNSEEN) or kind == UNSEEN:
         return value
     weight = 0.5 * (1 - away)
     return (1 - weight) * value + weight * table[other, slot]
@@ -205,12 +210,17 @@ def _count_runs(m, e, c, value, found):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _update(p, m, e, c, found, forecasts):  # type: ignore[no-untyped-def]
-    """Bring the means of a channel up to date, and write what they say."""
+def _update(p, m, e, c, seen, found, forecasts):  # type: ignore[no-untyped-def]
+    """Bring the means of a channel up to date, and write what they say.
+
+    What is usual on a day that training did not show is not known: changes are judged around
+    the level of the last hours.
+    """
     now = m.before[e, c, 0]
-    by_last = by_others = 0.0
+    level = 0.0 if seen else _level(p, m, e, c)
+    by_last, by_others = level, 0.0
     for lag in range(1, LAGS + 1):
-        by_last += p.lags[e, c, lag - 1] * m.before[e, c, lag]
+        by_last += p.lags[e, c, lag - 1] * (m.before[e, c, lag] - level)
     for other in range(p.others.shape[2]):
         by_others += p.others[e, c, other] * m.known[e, other]
     error, left = now - by_last, now - by_others
@@ -218,17 +228,25 @@ def _update(p, m, e, c, found, forecasts):  # type: ignore[no-untyped-def]
     forecasts[BY_OTHERS] += by_others
     scales = p.scales[e, c]
     z = min(max(error / scales[0], -1e6), 1e6)  # NaN stays
-    level = min(max(now / scales[1], -1e6), 1e6)
+    away = min(max(now / scales[1], -1e6), 1e6)
     left = min(max(left / scales[2], -1e6), 1e6)
     found[JUMP] = 0.0 if np.isnan(z) else z
     _add(p, m, e, c, SHIFT, min(max(z, -_CLIP), _CLIP), found)
-    _add(p, m, e, c, LEVEL, level, found)
-    _add(p, m, e, c, DRIFT, level, found)
+    _add(p, m, e, c, LEVEL, away, found)
+    _add(p, m, e, c, DRIFT, away, found)
     _add(p, m, e, c, RELATION, left, found)
     _add(p, m, e, c, RELATIONS, left, found)
     _add(p, m, e, c, SPREAD, np.log(abs(z) + _QUIET), found)
     _return_to_normal(m, e, c, LEVEL, DRIFT, found)
     _return_to_normal(m, e, c, RELATION, RELATIONS, found)
+
+
+@njit(cache=True, error_model="numpy")
+def _level(p, m, e, c):  # type: ignore[no-untyped-def]
+    """Return the mean difference of a channel from its profile over the last hours."""
+    k = DRIFT - SHIFT
+    weight = m.weights[e, c, k]
+    return m.sums[e, c, k] / weight * p.scales[e, c, 1] if weight > 0 else 0.0
 
 
 @njit(cache=True, error_model="numpy")

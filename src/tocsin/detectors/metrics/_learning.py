@@ -20,13 +20,14 @@ from tocsin.detectors.metrics._kernels import (
     ROOT,
     SHIFT,
     SPREAD,
+    UNSEEN,
     Parameters,
     new_memory,
     statistics,
     transformed,
     usual_at,
 )
-from tocsin.detectors.metrics._profile import LEAST_DAYS, kinds_of_days, usual_day
+from tocsin.detectors.metrics._profile import kinds_of_days, usual_day
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 MINUTE = 60_000_000
@@ -93,8 +94,9 @@ class Learner:
             [_taken(self.forms[c], offset[c], values[:, c]) for c in range(channels)]
         )
         kinds = kinds_of_days(times[inside])
-        rhythmic = _days(times[inside]) >= LEAST_DAYS
-        profile = np.empty((1, channels, kinds.max() + 1, self.slots if rhythmic else 1))
+        rhythmic = kinds.max() != UNSEEN
+        shape = (1, channels, kinds.max() + 1, self.slots) if rhythmic else (1, channels, 1, 1)
+        profile = np.empty(shape)
         for c in range(channels):
             profile[0, c] = usual_day(
                 times[inside], taken[inside, c], kinds, profile.shape[-1], int(self.step[e])
@@ -105,7 +107,7 @@ class Learner:
             self.forms,
             offset[None],
             profile,
-            kinds,
+            kinds[None],
             np.zeros((1, channels, LAGS)),
             np.zeros((1, channels, channels)),
             np.ones((1, channels, 3)),
@@ -123,14 +125,14 @@ def run(p: Parameters, stream: Stream) -> FloatArray:
 def join(parameters: list[Parameters]) -> Parameters:
     """Return the parameters of entities, each given alone, as those of all."""
     slots = max(each.profile.shape[3] for each in parameters)
-    kinds = max((each.kinds for each in parameters), key=lambda kinds: int(kinds.max()))
-    profiles = [_widened(each.profile, int(kinds.max()) + 1, slots) for each in parameters]
+    kinds = max(each.profile.shape[2] for each in parameters)
+    profiles = [_widened(each.profile, kinds, slots) for each in parameters]
     first = parameters[0]
     together = {
         name: np.concatenate([getattr(each, name) for each in parameters])
-        for name in ("step", "offset", "lags", "others", "scales", "fades")
+        for name in ("step", "kinds", "offset", "lags", "others", "scales", "fades")
     }
-    return first._replace(profile=np.concatenate(profiles), kinds=kinds, **together)
+    return first._replace(profile=np.concatenate(profiles), **together)
 
 
 def _widened(profile: FloatArray, kinds: int, slots: int) -> FloatArray:
@@ -145,10 +147,6 @@ def _step(times: IntArray) -> int:
     apart = np.diff(times)
     apart = apart[apart > 0]
     return int(np.median(apart)) if apart.size else MINUTE
-
-
-def _days(times: IntArray) -> float:
-    return float(times[-1] - times[0]) / DAY if len(times) else 0.0
 
 
 def fade_of(view: int, step: int) -> float:

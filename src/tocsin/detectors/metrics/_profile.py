@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from tocsin.detectors.metrics._kernels import DAY
+from tocsin.detectors.metrics._kernels import DAY, UNSEEN
 from tocsin.types import FloatArray, IntArray
 
 _MINUTE = 60_000_000
@@ -15,17 +15,28 @@ _AROUND = 120 * _MINUTE
 _FEWEST_AROUND = 5
 _SHARP = 6.0
 _HOURS = 24
+_WHOLE_DAY, _NEARLY = 0.8, 0.95
 _NORMAL_MAD = 1.4826
-LEAST_DAYS = 2
+LEAST_DAYS = 3
 """Fewer days do not show what is usual at a time of day."""
 
 
 def kinds_of_days(times: IntArray) -> IntArray:
-    """Return the kind of each day of the week (7,), Monday first: one, or two with weekends."""
-    days = np.unique(times // DAY)
-    weekend = np.isin(weekday(days), (5, 6))
-    both = weekend.any() and (~weekend).sum() >= LEAST_DAYS
-    return np.array([0, 0, 0, 0, 0, 1, 1] if both else [0] * 7)
+    """Return the kind of each day of the week (7,), Monday first: working days and weekends.
+
+    Those of which no whole day was seen, or fewer than two days in all, are ``UNSEEN``.
+    """
+    days, counts = np.unique(times // DAY, return_counts=True)
+    whole = days[counts >= _WHOLE_DAY * counts.max(initial=1)]
+    weekend = np.isin(weekday(whole), (5, 6))
+    kinds = np.full(7, UNSEEN)
+    if (times[-1] - times[0]) / DAY < _NEARLY * LEAST_DAYS:
+        return kinds
+    if not weekend.all():
+        kinds[:5] = 0
+    if weekend.any():
+        kinds[5:] = 0 if weekend.all() else 1
+    return kinds
 
 
 def weekday(days: IntArray) -> IntArray:
@@ -45,9 +56,9 @@ def usual_day(
     """
     whole = float(np.nanmedian(values)) if not np.isnan(values).all() else 0.0
     if slots == 1:
-        return np.full((kinds.max() + 1, 1), whole)
+        return np.full((max(kinds.max(), 0) + 1, 1), whole)
     slot = np.minimum(times % DAY * slots // DAY, slots - 1)
-    kind = kinds[weekday(times // DAY)]
+    kind = np.maximum(kinds[weekday(times // DAY)], 0)
     common = kind == 0
     sharp = _sharp(values, slot, slots, step)
     calm = values - sharp[slot]

@@ -17,6 +17,7 @@ from tocsin.detectors.metrics._kernels import (
     MEANS,
     PLAIN,
     SPREAD,
+    UNSEEN,
     Parameters,
 )
 from tocsin.detectors.metrics._learning import Learner, Stream, fade_of, join, run
@@ -79,7 +80,7 @@ class MetricViews(Detector, Tracks):
     forms_: Annotated[IntArray, Shape("d"), Within(PLAIN, LOGARITHM)]
     offset_: Annotated[FloatArray, Shape("entities_", "d"), Within(1e-300)]
     profile_: Annotated[FloatArray, Shape("entities_", "d", "k", "slots")]
-    kinds_: Annotated[IntArray, Shape(7), Within(0, "k-1")]
+    kinds_: Annotated[IntArray, Shape("entities_", 7), Within(UNSEEN, "k-1")]
     lags_: Annotated[FloatArray, Shape("entities_", "d", LAGS)]
     others_: Annotated[FloatArray, Shape("entities_", "d", "d")]
     scales_: Annotated[FloatArray, Shape("entities_", "d", 3), Within(1e-300)]
