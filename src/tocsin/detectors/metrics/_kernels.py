@@ -114,7 +114,7 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
     """Take in one reading (C,) of entity e; write its statistics (C, views), and the forecasts.
 
     These (C, FORECASTS) are in the form in which the channel is taken: by the last readings, by
-    the time of day, by the other channels.
+    the time of day, by the other channels. Returns whether training showed such a day.
     """
     channels = len(values)
     passed = _steps_since(p, m, time, e)
@@ -136,6 +136,7 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
         if not seen:
             found[c, LEVEL : RELATIONS + 1] = 0.0
     m.time[e] = time
+    return seen
 
 
 @njit(cache=True, error_model="numpy")

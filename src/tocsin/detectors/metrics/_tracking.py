@@ -24,6 +24,10 @@ USUAL_DECADES = np.linspace(0.0, 2.0, 41)
 """The scores whose quantiles are kept; beyond the last they grow as the tails do."""
 
 
+_DOUBT = 2.0
+"""Decades by which readings of days that training did not show are taken for less rare."""
+
+
 class Tracker:
     """Scores readings in the order in which they come, and remembers what the next rest on.
 
@@ -88,8 +92,9 @@ def _take(p, t, usual, m, times, entities, values, scores, parts, views, expecte
         e = entities[i]
         if e < 0:
             continue
-        look(p, m, times[i], e, values[i], found, forecasts)
-        scores[i] = calibrated(usual, rarest(t, e, found, parts[i], views[i]))
+        seen = look(p, m, times[i], e, values[i], found, forecasts)
+        decades = calibrated(usual, rarest(t, e, found, parts[i], views[i]))
+        scores[i] = decades if seen else max(decades - _DOUBT, 0.0)
         for c in range(channels):
             forecast = forecasts[c, FORECAST_OF[views[i, c]]]
             expected[i, c] = untransformed(p.forms[c], p.offset[e, c], forecast)
