@@ -9,16 +9,17 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.errors import ParameterError
 from tocsin.responders._sending import deadline, revealed, trouble, unrevealed
 from tocsin.responders._text import line
 from tocsin.settings import Secret
+from tocsin.settings.clear_text import ClearText
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery
 
@@ -63,7 +64,7 @@ def _header(name: str) -> str:
     return name
 
 
-class HttpResponder(Responder):
+class HttpResponder(Responder, ClearText):
     """Posts JSON to ``url``.
 
     It connects only to addresses on the public internet; loopback, private, link-local, multicast
@@ -72,12 +73,19 @@ class HttpResponder(Responder):
     proxies are not followed. ``headers``: further headers, with values as text or secrets.
     """
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(_url), Field(repr=False)]
     allow: tuple[str, ...] = ()
     headers: dict[Annotated[str, AfterValidator(_header)], Secret | str] = Field(
         default_factory=dict
     )
     tls: Tls = Tls()
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        secret = any(isinstance(value, Secret) for value in self.headers.values())
+        if secret and self._parts.scheme == "http":
+            self.refuse_clear_text([self._host], "write a url that begins with https://")
+        return self
 
     def check(self) -> str | None:
         """Return what is wrong with the secrets, the certificates or the address."""
