@@ -11,12 +11,18 @@ from tocsin.registry import find_part, part_names
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "kafka": {
-        **{"servers": ["k:9092"], "topics": ["t"], "group": "g", "password": {"env": "HUSH"}},
+        "servers": ["k:9092"],
+        "topics": ["t"],
+        "group": "g",
+        "password": {"env": "HUSH"},
         "tls": {},
     },
     "redis": {"streams": ["s"], "group": "g", "password": {"env": "HUSH"}},
     "mqtt": {
-        **{"host": "m", "topics": ["t"], "client_id": "c", "password": {"env": "HUSH"}},
+        "host": "m",
+        "topics": ["t"],
+        "client_id": "c",
+        "password": {"env": "HUSH"},
         "tls": {},
     },
     "prometheus": {"queries": {"a": "up"}, "token": {"env": "HUSH"}},

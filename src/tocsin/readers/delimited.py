@@ -9,10 +9,7 @@ thousands all the same as ``attrs["grouped"]``, and what was left out or guessed
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +17,11 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.numbers import are_thousands, is_written, mark_of
+from tocsin.readers.numbers import are_thousands, mark_of
 from tocsin.readers.preamble import (
-    Head,
     Uncommented,
     begins_with_data,
     count_titles,
@@ -32,15 +29,16 @@ from tocsin.readers.preamble import (
     is_number,
     split_head,
 )
+from tocsin.readers.separators import (
+    join_fields,
+    names_of_short,
+    refuse_pairs,
+    refuse_uneven,
+    separate,
+)
 
-_SEPARATORS = (",", ";", "\t", "|")
-_UNUSUAL = (" ", ":", "^", "~")
-_NO_SEPARATOR = "\x1f"  # of one column of texts, in which commas and semicolons may stand
-_ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _SAMPLE = 1 << 16
-_COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
-_KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
 _LOOKED_AT = 150  # records that are looked at cell by cell
@@ -158,12 +156,26 @@ def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> list[str]:
 def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
     if not dialect.header and not dialect.names:
         frame = frame.set_axis(numbered_names(frame.shape[1]), axis=1)
+    frame, notes = _without_names(frame, dialect)
     if dialect.shown:
         frame.attrs["decimal"] = dialect.shown
         frame.attrs["grouped"] = tuple(dialect.texts)
-    if dialect.notes:
-        frame.attrs["notes"] = dialect.notes
+    if notes:
+        frame.attrs["notes"] = notes
     return frame
+
+
+def _without_names(frame: pd.DataFrame, dialect: _Dialect) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return a table without rows that repeat the names, as of joined files, and its notes."""
+    if not dialect.header or frame.columns.empty or is_numeric_dtype(frame.dtypes.iloc[0]):
+        return frame, dialect.notes
+    name = str(frame.columns[0])
+    rows = np.flatnonzero((frame.iloc[:, 0] == name).to_numpy(dtype=bool, na_value=False)).tolist()
+    repeated: list[int] = [i for i in rows if frame.iloc[i].tolist() == frame.columns.tolist()]
+    if not repeated:
+        return frame, dialect.notes
+    note = f"{len(repeated):,} row{'s' * (len(repeated) > 1)} that repeat the names left out"
+    return frame.drop(index=frame.index[repeated]).reset_index(drop=True), (*dialect.notes, note)
 
 
 def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
@@ -173,16 +185,19 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
     head, text = split_head(text)
-    separator, rows, ends = _separate(path, text, head, whole=whole)
+    separator, rows, ends = separate(path, text, head, whole=whole)
     above = 0 if head.names else count_titles(rows)
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
-    _refuse_uneven(path, rows, len(head.names))
-    names = head.names or tuple(rows[0])
+    named = head.names or names_of_short(rows)
+    if named and not head.names:
+        begin, rows, ends = ends[0], rows[1:], ends[1:]
+    refuse_uneven(path, rows, len(named))
+    names = named or tuple(rows[0])
     columns = _columns(names, rows[1:_LOOKED_AT])
-    _refuse_pairs(path, rows)
+    refuse_pairs(path, rows)
     marks = _marks(columns, separator, known)
-    header = not head.names and _holds_names(rows[0], marks.decimal)
+    header = not named and _holds_names(rows[0], marks.decimal)
     unnamed = header and begins_with_data(rows[:_LOOKED_AT])
     if unnamed:
         header = False
@@ -191,7 +206,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     between = count_unit_rows(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
-        f'the line "{separator.join(row)}" under the names left out'
+        f'the line "{join_fields(row, separator)}" under the names left out'
         for row in rows[1 : 1 + between]
     ]
     if unnamed:
@@ -200,7 +215,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     return _Dialect(
         separator,
         marks.decimal,
-        head.names,
+        named,
         header,
         head.comments,
         (*range(head.lines), *(line + head.lines for line in skipped)),
@@ -287,100 +302,6 @@ def _fractions(columns: dict[str, list[str]]) -> str:
         if len(commas) >= _LEAST and len(commas) == len([cell for cell in cells if cell]):
             found = found or commas[0]
     return found
-
-
-def _separate(
-    path: Path, text: str, head: Head, *, whole: bool
-) -> tuple[str, list[list[str]], list[int]]:
-    """Return the separator of a text, its records, and the number of lines up to each."""
-    separators = (head.separator,) if head.separator else _SEPARATORS
-    candidates = {*separators, *(() if head.separator else _UNUSUAL)}
-    parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
-    best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
-    rows, ends = parsed[best]
-    if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
-        _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
-        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
-        best = ";" if decimals else _fields_by(parsed) or _NO_SEPARATOR
-        rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)
-    return best, rows, ends
-
-
-def _fields_by(parsed: dict[str, tuple[list[list[str]], list[int]]]) -> str:
-    """Return what separates numbers or fields below a single name, "" if they are texts."""
-    for separator in _SEPARATORS:
-        rows = parsed[separator][0][1:]
-        several = [row for row in rows if len(row) > 1] or rows
-        numbers = sum(2 * sum(map(is_written, row)) >= len(row) for row in several)
-        widths = Counter(len(row) for row in rows).most_common(1)
-        alike = widths and widths[0][0] > 1 and widths[0][1] >= _ALIKE * len(rows)
-        if alike or 2 * numbers >= len(several):
-            return separator
-    return ""
-
-
-def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
-    width = named or len(rows[0])
-    for number, row in enumerate(rows[0 if named else 1 :], 1 if named else 2):
-        if len(row) < width or any(row[width:]):
-            raise unreadable(
-                path,
-                f"record {number} has {len(row)} fields where the first has {width}",
-                "The first holds the names. A field that contains the separator needs quotes; "
-                "a missing value is an empty field.",
-            )
-
-
-def _refuse_pairs(path: Path, rows: list[list[str]]) -> None:
-    """Raise UnreadableFile if a field is key=value with one key in nearly all records."""
-    for place, cell in enumerate(rows[0]):
-        key = _KEY.search(cell)
-        below = [row[place] for row in rows[1:_LOOKED_AT] if place < len(row)]
-        if not key or len(below) < _LEAST:
-            continue
-        if sum(key[0] in other for other in below) >= _ALIKE * len(below):
-            raise unreadable(
-                path,
-                f'its fields are pairs such as "{cell[:60]}", without a row of names',
-                "Write names in the first row and values below, or read its lines: --as logs.",
-            )
-
-
-def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
-    for separator in _UNUSUAL:
-        share, _, width = _fit(parsed[separator])
-        if share == 1.0 and width >= 3 and len(parsed[separator]) >= 3:
-            raise unreadable(
-                path,
-                f'one column found; the first line looks like it is separated by "{separator}"',
-                "Separate the fields by comma, semicolon, tab or |.",
-            )
-
-
-def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
-    """Return the records of a text, and the number of lines up to the end of each."""
-    rows, ends = [], []
-    try:
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        for row in records:
-            rows.append(row)
-            ends.append(records.line_num)
-    except csv.Error:
-        return [[""]], [1]
-    if not whole and len(rows) > 1:
-        rows.pop()  # cut off in the middle
-    kept = [i for i, row in enumerate(rows) if row]
-    return [rows[i] for i in kept] or [[""]], [ends[i] for i in kept] or [1]
-
-
-def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
-    """Return how well rows below titles share the first one's number of fields, less titles, it."""
-    above = count_titles(rows)
-    rows = rows[above:]
-    width = len(rows[0])
-    if width == 1:
-        return 0.0, 0, 1
-    return sum(len(row) == width for row in rows) / len(rows), -above, width
 
 
 def numbered_names(width: int) -> list[str]:
