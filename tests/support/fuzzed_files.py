@@ -24,7 +24,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from support.commands import invoke
 from support.odd_files import MODALITIES, series, table, write_odd
+from support.texts import known
 from support.trained import save_trained
 
 LONGEST = 60
@@ -34,9 +36,10 @@ _DETECTORS = {
     "tables": "neighbours",
     "series": "spectral_residual",
     "logs": "log_rarity",
-    "text": "text_likelihood",
+    "text": "text_views",
     "images": "patch_gaussian",
 }
+_SETTINGS = {"text": ["encoder=null"], "images": ["size=64", "layers=fine"]}
 _WEIGHTS = (0.42, 0.18, 0.2, 0.14, 0.06)
 _AUTO = 0.1  # of the files are given to the default detector, which takes longer
 
@@ -75,6 +78,20 @@ def train(models: Path) -> None:
             frame = table(rng, 200) if modality == "tables" else series(rng, 300)
             make = tocsin.Pipeline if modality == "tables" else tocsin.SeriesPipeline
             make(name).fit(frame).save(models / modality)
+        elif modality == "text":
+            text = models / "text.txt"
+            text.write_text("\n".join(known()))
+            invoke(
+                "fit",
+                text,
+                "--as",
+                "text",
+                "--detector",
+                name,
+                *_set(modality),
+                "--out",
+                models / modality,
+            )
         else:
             save_trained((modality, name), models / modality)
 
@@ -105,13 +122,14 @@ def _command(
     """Return the words of a command, and the names of what it writes at the top of ``home``."""
     name = "auto" if rng.random() < _AUTO and modality != "images" else _DETECTORS[modality]
     kind = str(rng.choice(["detect", "fit", "score"]))
-    given = ["--as", modality] if rng.random() < 0.7 or modality == "text" else []
+    given = ["--as", modality] if rng.random() < 0.7 or modality in ("text", "images") else []
     if kind == "score":
         words = ["score", str(models / modality), str(path), "--out", str(home / "scores.csv")]
         return [*words, "--chunk-rows", "25"] if rng.random() < 0.5 else words, {"scores.csv"}
     words = [kind, str(path), *given]
     if given:
         words += ["--detector", name]
+        words += [] if name == "auto" else _set(modality)
     if kind == "fit":
         return [*words, "--out", str(home / "model")], {"model"}
     outputs = set()
@@ -119,6 +137,10 @@ def _command(
         outputs = {"scores.jsonl"}
         words += ["--out", str(home / "scores.jsonl")]
     return [*words, "--json"] if rng.random() < 0.3 else words, outputs
+
+
+def _set(modality: str) -> list[str]:
+    return [word for each in _SETTINGS.get(modality, ()) for word in ("--set", each)]
 
 
 def _judged(status: int, said: str, left: set[str], outputs: set[str]) -> str:
