@@ -188,9 +188,8 @@ def _spoil(frame: pd.DataFrame, rng: Rng) -> pd.DataFrame:
         column = int(rng.integers(frame.shape[1]))
         rows = rng.random(len(frame)) < rng.choice([0.02, 0.5, 1.0])
         cell = _CELLS[rng.integers(len(_CELLS))]
-        frame.isetitem(
-            column, [cell if odd else x for odd, x in zip(rows, frame.iloc[:, column], strict=True)]
-        )
+        cells = [cell if odd else x for odd, x in zip(rows, frame.iloc[:, column], strict=True)]
+        frame.isetitem(column, pd.Series(cells, index=frame.index, dtype=object))
     if rng.random() < 0.3:
         names = list(frame.columns)
         for _ in range(rng.integers(1, 4)):

@@ -9,10 +9,7 @@ thousands all the same as ``attrs["grouped"]``, and what was left out or guessed
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +19,14 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.numbers import are_thousands, is_written, mark_of
+from tocsin.readers.limits import (
+    CHUNK_TEXT,
+    Metered,
+    TooLong,
+    rows_per_chunk,
+)
+from tocsin.readers.numbers import are_thousands, mark_of
 from tocsin.readers.preamble import (
-    Head,
     Uncommented,
     begins_with_data,
     count_titles,
@@ -32,17 +34,15 @@ from tocsin.readers.preamble import (
     is_number,
     split_head,
 )
+from tocsin.readers.separators import check_width, separate, split
 
-_SEPARATORS = (",", ";", "\t", "|")
-_UNUSUAL = (" ", ":", "^", "~")
-_NO_SEPARATOR = "\x1f"  # of one column of texts, in which commas and semicolons may stand
 _ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _SAMPLE = 1 << 16
-_COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
 _KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
+_LEAST_CHUNK = 100  # rows
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
 
@@ -72,6 +72,7 @@ class _Dialect:
     texts: frozenset[str]  # columns of numbers that could be thousands such as 1.031
     codes: frozenset[str]  # columns of digits of which some begin with 0
     clear: frozenset[str]  # columns that show a decimal point
+    width: int
     notes: tuple[str, ...]
 
 
@@ -95,9 +96,42 @@ def read_delimited(
                 frame[name] = cells
         yield _finished(frame, dialect)
         return
-    with _rows(path, encoding, dialect, texts, chunk_rows) as frames:
-        for frame in frames:
-            yield _finished(frame.reset_index(drop=True), dialect)
+    for frame in _chunks(path, encoding, dialect, texts, chunk_rows):
+        yield _finished(frame, dialect)
+
+
+def _chunks(
+    path: Path, encoding: str, dialect: _Dialect, texts: frozenset[str], size: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows in chunks of ``size``, or fewer where they are long."""
+    least = min(size, _LEAST_CHUNK)
+    size = max(least, rows_per_chunk(size, 8 * dialect.width))
+    done = 0
+    while True:
+        text = Metered(_text(path, encoding, dialect), CHUNK_TEXT)
+        try:
+            with _rows(path, encoding, dialect, texts, size, source=text) as frames:
+                seen = 0
+                for frame in frames:
+                    text.mark()
+                    new = frame.iloc[max(0, done - seen) :].reset_index(drop=True)
+                    seen += len(frame)
+                    done += len(new)
+                    yield new
+            return
+        except TooLong:
+            if size == least:
+                raise unreadable(
+                    path,
+                    f"{size:,} of its rows have more than {CHUNK_TEXT:,} characters",
+                    "Shorten the cells, or read it whole.",
+                ) from None
+            size = max(least, size // 20)  # and what was read already is read again
+
+
+def _text(path: Path, encoding: str, dialect: _Dialect) -> Any:
+    file = open_text(path, encoding)
+    return Uncommented(file) if dialect.comments else file
 
 
 def _rows(
@@ -107,12 +141,12 @@ def _rows(
     texts: frozenset[str],
     size: int | None = None,
     columns: list[str] | None = None,
+    source: Any = None,
 ) -> Any:
-    """Return pandas' reader of the rows."""
-    source: Any = path
-    if dialect.comments:
-        source = Uncommented(open_text(path, encoding))
-    packed = path.suffix.lower() == ".gz" and not dialect.comments
+    """Return pandas' reader of the rows, of a ``source`` if given."""
+    packed = path.suffix.lower() == ".gz"
+    if source is None:
+        source = _text(path, encoding, dialect) if packed or dialect.comments else path
     return pd.read_csv(
         source,
         sep=dialect.separator,
@@ -123,7 +157,7 @@ def _rows(
         encoding=encoding,
         index_col=False if columns is None else None,
         usecols=columns,
-        compression="gzip" if packed else None,
+        compression=None,
         dtype=cast("Any", dict.fromkeys(_keys(texts, dialect), str)) or None,
         low_memory=size is not None,
         **({"iterator": True} if size is None else {"chunksize": size}),
@@ -169,16 +203,19 @@ def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
 def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     with open_text(path, encoding) as file:
         text = file.read(_SAMPLE)
-        whole = not file.read(1)
+        more = file.read(1)
+        rest = "" if "\n" in text or "\r" in text else more + file.readline()
+    whole = not more
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
     head, text = split_head(text)
-    separator, rows, ends = _separate(path, text, head, whole=whole)
+    separator, rows, ends = separate(path, text, head, whole=whole)
     above = 0 if head.names else count_titles(rows)
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
     _refuse_uneven(path, rows, len(head.names))
     names = head.names or tuple(rows[0])
+    check_width(path, encoding, separator, [*names, *split(rest, separator, whole=True)[0][0]])
     columns = _columns(names, rows[1:_LOOKED_AT])
     _refuse_pairs(path, rows)
     marks = _marks(columns, separator, known)
@@ -208,6 +245,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         marks.grouped,
         frozenset(name for name, cells in columns.items() if _are_codes(cells)),
         marks.clear,
+        len(names),
         (*notes, *marks.notes),
     )
 
@@ -289,36 +327,6 @@ def _fractions(columns: dict[str, list[str]]) -> str:
     return found
 
 
-def _separate(
-    path: Path, text: str, head: Head, *, whole: bool
-) -> tuple[str, list[list[str]], list[int]]:
-    """Return the separator of a text, its records, and the number of lines up to each."""
-    separators = (head.separator,) if head.separator else _SEPARATORS
-    candidates = {*separators, *(() if head.separator else _UNUSUAL)}
-    parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
-    best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
-    rows, ends = parsed[best]
-    if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
-        _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
-        decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
-        best = ";" if decimals else _fields_by(parsed) or _NO_SEPARATOR
-        rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)
-    return best, rows, ends
-
-
-def _fields_by(parsed: dict[str, tuple[list[list[str]], list[int]]]) -> str:
-    """Return what separates numbers or fields below a single name, "" if they are texts."""
-    for separator in _SEPARATORS:
-        rows = parsed[separator][0][1:]
-        several = [row for row in rows if len(row) > 1] or rows
-        numbers = sum(2 * sum(map(is_written, row)) >= len(row) for row in several)
-        widths = Counter(len(row) for row in rows).most_common(1)
-        alike = widths and widths[0][0] > 1 and widths[0][1] >= _ALIKE * len(rows)
-        if alike or 2 * numbers >= len(several):
-            return separator
-    return ""
-
-
 def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
     width = named or len(rows[0])
     for number, row in enumerate(rows[0 if named else 1 :], 1 if named else 2):
@@ -344,43 +352,6 @@ def _refuse_pairs(path: Path, rows: list[list[str]]) -> None:
                 f'its fields are pairs such as "{cell[:60]}", without a row of names',
                 "Write names in the first row and values below, or read its lines: --as logs.",
             )
-
-
-def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
-    for separator in _UNUSUAL:
-        share, _, width = _fit(parsed[separator])
-        if share == 1.0 and width >= 3 and len(parsed[separator]) >= 3:
-            raise unreadable(
-                path,
-                f'one column found; the first line looks like it is separated by "{separator}"',
-                "Separate the fields by comma, semicolon, tab or |.",
-            )
-
-
-def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
-    """Return the records of a text, and the number of lines up to the end of each."""
-    rows, ends = [], []
-    try:
-        records = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        for row in records:
-            rows.append(row)
-            ends.append(records.line_num)
-    except csv.Error:
-        return [[""]], [1]
-    if not whole and len(rows) > 1:
-        rows.pop()  # cut off in the middle
-    kept = [i for i, row in enumerate(rows) if row]
-    return [rows[i] for i in kept] or [[""]], [ends[i] for i in kept] or [1]
-
-
-def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
-    """Return how well rows below titles share the first one's number of fields, less titles, it."""
-    above = count_titles(rows)
-    rows = rows[above:]
-    width = len(rows[0])
-    if width == 1:
-        return 0.0, 0, 1
-    return sum(len(row) == width for row in rows) / len(rows), -above, width
 
 
 def numbered_names(width: int) -> list[str]:

@@ -8,7 +8,6 @@ per line as well. Half a surrogate pair in a text is read as the replacement cha
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -20,7 +19,9 @@ import pandas as pd
 
 from tocsin.readers.delimited import Known
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.nested import frame_of_records, pairs_as_object, unique_names
+from tocsin.readers.json_values import loads
+from tocsin.readers.limits import CHUNK_TEXT
+from tocsin.readers.nested import TooSparse, frame_of_records, pairs_as_object, unique_names
 
 _HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -69,7 +70,7 @@ def read_json(
     with open_text(path, text_encoding(path)) as file:
         text = file.read()
     try:
-        content = json.loads(text)
+        content = loads(text)
     except json.JSONDecodeError as error:
         hint = "Write one list of records, or one object per line."
         raise unreadable(path, f"it is not JSON ({error})", hint) from error
@@ -88,7 +89,7 @@ def _holds_lines(path: Path) -> bool:
         if not any(line.strip() for line in lines):
             return False
     try:
-        return isinstance(json.loads(first), dict)
+        return isinstance(loads(first), dict)
     except json.JSONDecodeError:
         return False
 
@@ -96,7 +97,7 @@ def _holds_lines(path: Path) -> bool:
 def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
     with open_text(path, text_encoding(path)) as lines:
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        while batch := list(itertools.islice(numbered, chunk_rows)):
+        while batch := _batch(numbered, chunk_rows):
             records: list[Any] = []
             halves = 0
             for number, line in batch:
@@ -105,14 +106,37 @@ def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
                     record, found = _without_halves(record)
                     halves += found
                 records += _unpacked(record)
-            frame = frame_of_records(records)
-            _note_halves(frame, halves)
-            yield frame
+            for frame in _framed(records) if chunk_rows else [frame_of_records(records)]:
+                _note_halves(frame, halves)
+                halves = 0
+                yield frame
+
+
+def _batch(lines: Iterator[tuple[int, str]], rows: int | None) -> list[tuple[int, str]]:
+    """Return the next lines: so many, or fewer where they are long; None for all."""
+    found: list[tuple[int, str]] = []
+    size = 0
+    for number, line in lines:
+        found.append((number, line))
+        size += len(line)
+        if rows is not None and (len(found) >= rows or size >= CHUNK_TEXT):
+            break
+    return found
+
+
+def _framed(records: list[dict[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Yield records as tables, of few rows where these name columns of their own."""
+    try:
+        yield frame_of_records(records)
+    except TooSparse:
+        middle = len(records) // 2
+        yield from _framed(records[:middle])
+        yield from _framed(records[middle:])
 
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = loads(line)
     except json.JSONDecodeError as error:
         raise unreadable(
             path, f"line {number} is not JSON ({error})", "Each line holds one JSON object."
@@ -223,7 +247,7 @@ def _without_halves(value: Any) -> tuple[Any, int]:
     """Return JSON with the replacement character for halves of surrogate pairs, and how many."""
     text = json.dumps(value, ensure_ascii=False)
     whole, count = _HALF.subn("\ufffd", text)
-    return (json.loads(whole), count) if count else (value, 0)
+    return (loads(whole), count) if count else (value, 0)
 
 
 def _note_halves(frame: pd.DataFrame, count: int) -> None:

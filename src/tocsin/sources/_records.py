@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers import journal
+from tocsin.readers.limits import most_names
 from tocsin.readers.time_objects import time_of_object
 from tocsin.sources._fields import Fields, take_entities, take_times
 from tocsin.sources._times import now, times_of
@@ -21,6 +22,7 @@ __all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of", "wi
 
 _SHOWN = 2_000
 _DEEPEST = 4
+_MOST_NAMES = 10_000  # columns of a batch
 _NESTED = {dict, list}
 _KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _EXAMPLE = '{"time": "2026-03-01T08:20:00Z", "heat": 21.5}'
@@ -51,6 +53,7 @@ def batch_of(
     ([{'heat': 21.5}], ('pump',), 'malformed')
     """
     events, rejected = _parsed(raw, fields)
+    _reject_wide(events, rejected, raw)
     kept = list(events)
     columns = _columns(list(events.values()))
     for name, values in (known or {}).items():
@@ -89,9 +92,33 @@ def _parsed(
         event = _event(each, fields)
         if isinstance(event, Rejection):
             rejected[i] = event
-        else:
+        elif fields.columns is None:
             events[i] = event
+        else:
+            events[i] = {name: value for name, value in event.items() if fields.takes(name)}
     return events, rejected
+
+
+def _reject_wide(
+    events: dict[int, dict[str, Any]], rejected: dict[int, Rejection], raw: Sequence[bytes]
+) -> None:
+    """Reject events whose own names would make a batch far larger than they are, the widest first.
+
+    What has few names is kept before what has many.
+    """
+    values = sum(map(len, events.values()))
+    most = min(_MOST_NAMES, most_names(len(events), values))
+    if values <= most or len(set().union(*events.values())) <= most:
+        return
+    names: set[str] = set()
+    for i in sorted(events, key=lambda i: len(events[i])):
+        if len(names) + len(events[i].keys() - names) <= most:
+            names.update(events[i])
+            continue
+        reason = f"its names are beyond the {most:,} columns of a batch; choose `columns`"
+        rejected[i] = Rejection("oversized", reason, shown(raw[i]))
+    for i in rejected.keys() & events.keys():
+        del events[i]
 
 
 def _empty(
