@@ -53,9 +53,10 @@ def batch_of(
     ([{'heat': 21.5}], ('pump',), 'malformed')
     """
     events, rejected = _parsed(raw, fields)
-    _reject_wide(events, rejected, raw)
+    if fields.columns is None:
+        _reject_wide(events, rejected, raw)
     kept = list(events)
-    columns = _columns(list(events.values()))
+    columns = _columns(list(events.values()), fields)
     for name, values in (known or {}).items():
         columns[name] = _own(columns.get(name), kept, values)
     found, unread = take_times(columns, fields, now(len(kept)) if times is None else times[kept])
@@ -92,10 +93,8 @@ def _parsed(
         event = _event(each, fields)
         if isinstance(event, Rejection):
             rejected[i] = event
-        elif fields.columns is None:
-            events[i] = event
         else:
-            events[i] = {name: value for name, value in event.items() if fields.takes(name)}
+            events[i] = event
     return events, rejected
 
 
@@ -321,8 +320,8 @@ def _flat(
     return found
 
 
-def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return the values of events by name, None where an event has none."""
+def _columns(events: list[dict[str, Any]], fields: Fields) -> dict[str, list[Any]]:
+    """Return the values of events by name, None where an event has none; no others than taken."""
     if not events:
         return {}
     names = tuple(events[0])
@@ -330,6 +329,8 @@ def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
         values = zip(*map(dict.values, events), strict=True)
         return dict(zip(names, map(list, values), strict=True))
     every = dict.fromkeys(name for event in events for name in event)
+    if fields.columns is not None:
+        every = dict.fromkeys(filter(fields.takes, every))
     return {name: [event.get(name) for event in events] for name in every}
 
 
