@@ -172,7 +172,7 @@ def parse(text: str, path: Path = DEFAULT) -> Config:
     except ValidationError as error:
         mistakes |= {at: why for at, why in _mistakes_of(error) if not _is_covered(at, mistakes)}
     if config is None or mistakes:
-        raise ConfigError(f"{path} cannot be used:\n{_listed(root, mistakes)}")
+        raise ConfigError(f"{path} cannot be used:", _list_mistakes(root, mistakes))
     return _at_home(config, path.parent)
 
 
@@ -198,13 +198,13 @@ def _loaded(text: str, path: Path) -> tuple[yaml.Node | None, dict[str, Any]]:
     return root, tree
 
 
-def _listed(root: yaml.Node | None, mistakes: Mapping[Location, str]) -> str:
+def _list_mistakes(root: yaml.Node | None, mistakes: Mapping[Location, str]) -> list[str]:
     """Return mistakes one per line, in the order of the file."""
     lines = sorted((_line(root, at), at, why) for at, why in mistakes.items())
-    return "\n".join(
+    return [
         f"  line {line}: {'.'.join(map(str, at))}: {why}".replace(": : ", ": ")
         for line, at, why in lines
-    )
+    ]
 
 
 def _with_parts(tree: dict[str, Any], mistakes: dict[Location, str]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ Each message states what was given, what was expected and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class TocsinError(Exception):
     """Base of every error that Tocsin raises on purpose."""
@@ -67,7 +69,14 @@ class TrainingFailed(TocsinError, RuntimeError):
 
 
 class ConfigError(TocsinError, ValueError):
-    """A configuration cannot be used; the message names the file and the line."""
+    """A configuration cannot be used; the message names the file and the line.
+
+    ``mistakes``: what is wrong, one per line below the message.
+    """
+
+    def __init__(self, message: str, mistakes: Sequence[str] = ()) -> None:
+        super().__init__("\n".join([message, *mistakes]))
+        self.message, self.mistakes = message, mistakes
 
 
 class StoreError(TocsinError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import typer
 
@@ -20,9 +21,11 @@ from tocsin.cli import (
     fit,
     parts,
     score,
+    terminal,
     up,
 )
-from tocsin.errors import TocsinError
+from tocsin.errors import ConfigError, TocsinError
+from tocsin.printable import printable
 
 # Without markup the help needs no rich, whose import would double the start-up time.
 app = typer.Typer(
@@ -57,7 +60,7 @@ for group in (alarms.app, bench.app):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tocsin {__version__}")
+        terminal.echo(f"tocsin {__version__}")
         raise typer.Exit
 
 
@@ -75,11 +78,18 @@ def main() -> None:
 
     No error ends in a traceback unless TOCSIN_DEBUG is set.
     """
+    with terminal.guarded():
+        _run()
+
+
+def _run() -> None:
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except ConfigError as error:
+        _fail(error.message, 2, error.mistakes)
     except TocsinError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _fail("stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,12 +97,26 @@ def main() -> None:
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}", 2)
     except Exception as error:  # noqa: BLE001 - the last resort: a person, not a developer, reads it
+        if hasattr(error, "format_message"):  # typer's, of words that it does not know
+            _show_usage(error)
         fault = f"{type(error).__name__}: {error}"
         _fail(f"internal error (please report it): {fault}. Set TOCSIN_DEBUG=1 to see where.", 1)
 
 
-def _fail(message: str, code: int) -> None:
+def _show_usage(error: Any) -> NoReturn:
+    """Print what is wrong with the words of a command line, as typer does, and end."""
+    message = error.format_message()
+    if error.ctx is None or message != error.ctx.get_help():
+        message = printable(message)  # it quotes words, which may be names of files
+    error.format_message = lambda: message
+    error.show()
+    sys.exit(error.exit_code)
+
+
+def _fail(message: str, code: int, more: Sequence[str] = ()) -> NoReturn:
+    """Print an error, and ``more`` in lines of their own, and end."""
     if os.environ.get("TOCSIN_DEBUG"):
         raise  # noqa: PLE0704 - called while an exception is being handled
-    typer.echo(f"tocsin: {message}", err=True)
+    for line in (f"tocsin: {message}", *more):
+        terminal.echo(line, err=True)
     sys.exit(code)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 
 if TYPE_CHECKING:
     from tocsin.config import Config
@@ -169,7 +169,7 @@ def approve(
     with opened(config) as (settings, stores):
         if key is not None:
             agreed = handling.approve(settings, stores, key, who or getpass.getuser())
-            typer.echo(f"Approved: {agreed.action.do.name}. `tocsin up` runs it.")
+            terminal.echo(f"Approved: {agreed.action.do.name}. `tocsin up` runs it.")
             return
         found = handling.waiting(settings, stores)
     values = [
@@ -206,7 +206,7 @@ def _decide(
         decided = handling.decide(settings, stores, ids, state, person, note, again=again)
     for alarm in decided:
         about = " ".join(filter(None, (alarm.monitor, alarm.entity, alarm.summary)))
-        typer.echo(cut(f"{alarm.id[:10]} is {alarm.state}: {about}"))
+        terminal.echo(cut(f"{alarm.id[:10]} is {alarm.state}: {about}"))
 
 
 def _matcher(match: list[str]) -> dict[str, str]:

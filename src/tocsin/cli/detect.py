@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
-
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError
 
@@ -122,4 +120,4 @@ def _print_agreement(loaded: Loaded, detection: Detection, labels: IntArray) -> 
         **loaded.cli.measures(detection, labels),
     }
     known = (f"{name} {value:.3f}" for name, value in measures.items() if value is not None)
-    typer.echo(f"Against the labels: {', '.join(known)}")
+    terminal.echo(f"Against the labels: {', '.join(known)}")

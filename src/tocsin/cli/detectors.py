@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _cards(modality: str) -> Iterator[Card]:
         try:
             card: Card = registry.find(name, modality).card
         except UnusablePart as unusable:
-            typer.echo(f"tocsin: left out: {unusable}", err=True)
+            terminal.echo(f"tocsin: left out: {unusable}", err=True)
             continue
         yield card
 
@@ -99,9 +99,9 @@ def _print_details(details: dict[str, Any]) -> None:
     for key in ("name", "closest to", "modality", "summary", "family", "learning", "paper", "cost"):
         value = details[key]
         if value:
-            typer.echo(f"{key:10} {', '.join(value) if isinstance(value, tuple) else value}")
-    typer.echo("parameters")
+            terminal.echo(f"{key:10} {', '.join(value) if isinstance(value, tuple) else value}")
+    terminal.echo("parameters")
     for key, value in details["parameters"].items():
-        typer.echo(f"  {key} = {value!r}")
+        terminal.echo(f"  {key} = {value!r}")
     if "models" in details:
-        typer.echo(f"models     {', '.join(details['models'])}")
+        terminal.echo(f"models     {', '.join(details['models'])}")

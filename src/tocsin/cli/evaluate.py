@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError
 
@@ -78,7 +78,7 @@ def evaluate(
         return
     loaded.cli.print_results([each.result for each in measured], false_alarms)
     if plots is not None:
-        typer.echo(f"Wrote the plots into {plots}")
+        terminal.echo(f"Wrote the plots into {plots}")
 
 
 def _load(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 from tocsin.cli.taking import takes_options
 from tocsin.errors import ParameterError
 
@@ -65,7 +65,7 @@ def events(
         known_monitor(settings, stores, monitor)
         if requeue is not None:
             stores.outbox.requeue(requeue, datetime.now(UTC))
-            typer.echo(f"{requeue} will be sent again.")
+            terminal.echo(f"{requeue} will be sent again.")
             return
         if replay is not None:
             _reprocess(settings, stores, monitor, replay, as_json=as_json)
@@ -114,7 +114,7 @@ def _reprocess(
     if as_json:
         print_json(asdict(result))
         return
-    typer.echo(
+    terminal.echo(
         f"Reprocessed {result.taken:,}: {result.events:,} accepted "
         f"({count_anomalies(result.anomalies)}), {result.duplicates:,} duplicates, "
         f"{result.refused:,} rejected"
@@ -179,7 +179,6 @@ def _dead(pending: Pending) -> dict[str, Any]:
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     """Print rows as a table; an event is cut to what a line holds."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -187,7 +186,7 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
     from tocsin.cli.printing_alarms import format_value
 
     if not rows:
-        typer.echo("nothing")
+        terminal.echo("nothing")
         return
     given = dict.fromkeys(name for row in rows for name in row if row[name] is not None)
     columns = [name for name in given if name != "model"]
@@ -199,6 +198,4 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
             table.add_column(Text(cut(name)))
     for row in rows:
         table.add_row(*(Text(cut(format_value(row.get(name)))) for name in columns))
-    console = Console()
-    console.width = max(console.width, _NARROWEST)
-    console.print(table)
+    terminal.console(narrowest=_NARROWEST).print(table)

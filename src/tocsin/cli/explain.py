@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 
 if TYPE_CHECKING:
     from tocsin.pipeline import BasePipeline
@@ -47,7 +47,7 @@ def explain(
     elif explained:
         cli.print_items(detection, explained)
     else:
-        printing.print_line("no anomalies" if items is None else "no anomaly holds these rows")
+        terminal.print_line("no anomalies" if items is None else "no anomaly holds these rows")
 
 
 def _choose_items(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 from tocsin.cli.taking import takes_options
 
 
@@ -36,5 +36,5 @@ def fit(
     if as_json:
         printing.print_json({"model": str(out), "detector": name, "rows": count, "notes": notes})
         return
-    typer.echo(f"Trained {name} on {count:,} {pipeline.item}. Wrote {out}")
+    terminal.echo(f"Trained {name} on {count:,} {pipeline.item}. Wrote {out}")
     printing.print_notes(notes)

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from tocsin import registry
+from tocsin.cli import terminal
 from tocsin.cli.inputs import Input
 from tocsin.cli.modalities.base import ModalityCli
 from tocsin.cli.models import build_pipeline
@@ -103,7 +102,7 @@ def modality_clis() -> list[ModalityCli[Any]]:
         try:
             found.append(modality_cli(name))
         except UnusablePart as unusable:
-            typer.echo(f"tocsin: left out: {unusable}", err=True)
+            terminal.echo(f"tocsin: left out: {unusable}", err=True)
     return sorted(found, key=lambda cli: cli.order)
 
 

@@ -39,7 +39,13 @@ Parameters = Annotated[
     list[str] | None,
     typer.Option("--set", help="A parameter of the detector, as name=value. May be repeated."),
 ]
-Out = Annotated[Path | None, typer.Option(help="Write the scores here: .csv, .parquet or .jsonl.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write the scores here: .csv, .parquet or .jsonl. In .csv, a text that a spreadsheet "
+        "would run as a formula gets an apostrophe in front."
+    ),
+]
 Adapt = Annotated[
     bool,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -78,7 +78,7 @@ def _list(kind: str, *, as_json: bool) -> None:
         print_json(parts)
         return
     for part in parts:
-        typer.echo(f"{part['name']:14} {part['summary']}")
+        terminal.echo(f"{part['name']:14} {part['summary']}")
 
 
 def _show(kind: str, name: str, *, as_json: bool) -> None:
@@ -93,11 +93,11 @@ def _show(kind: str, name: str, *, as_json: bool) -> None:
         values = {title: [each._asdict() for each in held] for title, held in settings.items()}
         print_json({"name": name, "summary": _summary(model), "settings": values})
         return
-    typer.echo(explanation_of(model))
+    terminal.echo(explanation_of(model))
     for title, held in settings.items():
-        typer.echo(f"\n{title}")
+        terminal.echo(f"\n{title}")
         for setting in held:
-            typer.echo(f"  {setting.name:16} {setting.default:16} {setting.kind}")
+            terminal.echo(f"  {setting.name:16} {setting.default:16} {setting.kind}")
 
 
 def _summary(model: type[BaseModel]) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from tocsin.printable import printable
+from tocsin.cli import terminal
+from tocsin.printable import printable, printable_json
 from tocsin.progress import reporting_to
 
 if TYPE_CHECKING:
@@ -21,14 +19,13 @@ if TYPE_CHECKING:
 
     from tocsin.types import Reason
 
-_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _WIDTH = 300
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output, without anything that steers a terminal."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
-    typer.echo(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    terminal.write(f"{printable_json(text)}\n")
 
 
 def _plain(value: Any) -> Any:
@@ -45,68 +42,59 @@ def progress(what: str) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    shown = terminal.console(err=True)
+    with Progress(
+        *columns, console=shown, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
         task = bar.add_task(what, total=None)
         with reporting_to(
             lambda detail, done, total: bar.update(
-                task, description=f"{what}: {detail}", completed=done, total=total
+                task, description=printable(f"{what}: {detail}"), completed=done, total=total
             )
         ):
             yield
-
-
-def print_line(text: Any, style: str = "") -> None:
-    """Print one line, text or rich Text, which a terminal may wrap but we do not."""
-    from rich.console import Console
-    from rich.text import Text
-
-    line = Text(text, style=style) if isinstance(text, str) else text
-    Console().print(line, soft_wrap=True)
 
 
 def print_headline(found: str, details: str, notes: Sequence[str]) -> None:
     """Print what was found in bold, the details in brackets, and the notes below."""
     from rich.text import Text
 
-    print_line(Text.assemble((found, "bold"), f" ({details})"))
+    terminal.print_line(Text.assemble((found, "bold"), f" ({details})"))
     for note in notes:
-        print_line(f"· {printable(note)}", "dim")
+        terminal.print_line(f"· {note}", "dim")
 
 
 def print_notes(notes: Sequence[str]) -> None:
     """Print notes on a run, one line each."""
     for note in notes:
-        print_line(f"· {printable(note)}")
+        terminal.print_line(f"· {note}")
 
 
 def print_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of equal names as a table; nothing for no rows."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     if not rows:
         return
     table = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*map(Text, row.values()))
-    Console().print(table)
+        table.add_row(*row.values())
+    terminal.console().print(table)
 
 
 def print_paths(paths: Sequence[Path]) -> None:
     """Print which files were written."""
     for path in paths:
-        typer.echo(f"Wrote {path}")
+        terminal.echo(f"Wrote {path}")
 
 
 def print_more(count: int) -> None:
     """Print how many anomalies were left out, if any."""
     if count > 0:
-        print_line(f"… and {count:,} more: --top, --report or --json", "dim")
+        terminal.print_line(f"… and {count:,} more: --top, --report or --json", "dim")
 
 
 def count_anomalies(count: int) -> str:
@@ -134,7 +122,7 @@ def reasons_as_dicts(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
 def print_reasons(reasons: Sequence[tuple[Reason, str]]) -> None:
     """Print reasons with their words, one line each, after their share of the explanation."""
     for reason, words in reasons:
-        print_line(f"  {reason.weight:5.0%}  {words}")
+        terminal.print_line(f"  {reason.weight:5.0%}  {words}")
 
 
 def format_reason(reason: Reason) -> str:

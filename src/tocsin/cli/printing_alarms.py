@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from tocsin.cli import terminal
 from tocsin.cli.printing import cut
 
 if TYPE_CHECKING:
@@ -44,9 +43,9 @@ def print_fields(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
     """Print rows, one line each, as names and values; ``nothing`` if there are none."""
     for row in rows:
         words = (f"{name} {format_value(value)}" for name, value in row.items() if value)
-        typer.echo(cut("  ".join(words)))
+        terminal.echo(cut("  ".join(words)))
     if not rows:
-        typer.echo(nothing)
+        terminal.echo(nothing)
 
 
 def format_value(value: Any) -> str:
@@ -62,12 +61,10 @@ def format_value(value: Any) -> str:
 
 def print_list(alarms: Sequence[Alarm], more: str) -> None:
     """Print alarms as a table, one per line, and ``more`` below unless it is empty."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    console.width = max(console.width, _NARROWEST)
+    console = terminal.console(narrowest=_NARROWEST)
     if not alarms:
         console.print(Text("no alarms", style="dim"))
         return
@@ -93,13 +90,9 @@ def print_list(alarms: Sequence[Alarm], more: str) -> None:
 
 def print_one(alarm: Alarm, entries: Sequence[AlarmEntry]) -> None:
     """Print everything known about an alarm: what, when, why, the event, and who did what."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
 
     def echo(text: str, style: str = "") -> None:
-        console.print(Text(cut(text), style=style), soft_wrap=True)
+        terminal.print_line(cut(text), style)
 
     echo(f"{alarm.severity}: {alarm.summary or alarm.kind}", "bold")
     echo(f"  id {alarm.id}, {format_state(alarm)}" + (f" by {alarm.owner}" if alarm.owner else ""))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tocsin.cli import terminal
+
 _WIDTH = 140
 
 
@@ -31,7 +33,6 @@ def _cells(result: Any) -> dict[str, str]:
 
 def print_measures(title: str, rows: Sequence[Mapping[str, str]]) -> None:
     """Print a table under a title, its first column to the left, the others to the right."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
@@ -39,9 +40,8 @@ def print_measures(title: str, rows: Sequence[Mapping[str, str]]) -> None:
         table.add_column(heading, justify="right" if place else "left")
     for row in rows:
         table.add_row(*row.values())
-    console = Console()
-    console.width = max(console.width, _WIDTH)  # figures cut in two are of no use
-    console.print(table)
+    # Figures cut in two are of no use.
+    terminal.console(narrowest=_WIDTH).print(table)
 
 
 def format_measure(value: float | None) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tocsin.cli import options
+from tocsin.cli import options, terminal
+from tocsin.printable import printable
+
+if TYPE_CHECKING:
+    import logging
 
 _Monitor = Annotated[str, typer.Argument(help="A monitor's name in tocsin.yaml.")]
 _Top = Annotated[int, typer.Option(help="Alarms to print.", min=1, show_default=True)]
@@ -26,7 +30,7 @@ def up(
 
     if config == options.CONFIG and not config.exists():
         _write_example(config)
-        typer.echo(f"{config} did not exist; wrote one that watches this machine.")
+        terminal.echo(f"{config} did not exist; wrote one that watches this machine.")
     _log(verbose)
     from tocsin.monitor.supervisor import Supervisor
 
@@ -50,7 +54,7 @@ def check(config: options.Config = options.CONFIG, as_json: options.Json = False
     else:
         for each in found:
             state = "ok" if each.problem is None else each.problem
-            typer.echo(f"{each.what}: {state}" + (f" ({each.note})" if each.note else ""))
+            terminal.echo(f"{each.what}: {state}" + (f" ({each.note})" if each.note else ""))
     wrong = [each for each in found if each.problem is not None]
     if wrong:
         raise ConfigError(f"{len(wrong)} of {len(found)} checks failed.")
@@ -66,7 +70,7 @@ def init(
     if path.exists() and not force:
         raise ParameterError(f"{path} exists already; --force replaces it.")
     _write_example(path)
-    typer.echo(f"Wrote {path}. Try `tocsin check`, then `tocsin up`.")
+    terminal.echo(f"Wrote {path}. Try `tocsin check`, then `tocsin up`.")
 
 
 def train(
@@ -98,9 +102,9 @@ def train(
             }
         )
         return
-    typer.echo(f"Trained {trained.detector} on {trained.events:,} events. Wrote {trained.model}")
+    terminal.echo(f"Trained {trained.detector} on {trained.events:,} events. Wrote {trained.model}")
     for note in trained.notes:
-        typer.echo(f"· {note}")
+        terminal.echo(f"· {note}")
 
 
 def replay(
@@ -135,7 +139,7 @@ def replay(
         )
         return
     rate = found.events / found.seconds if found.seconds else 0.0
-    typer.echo(
+    terminal.echo(
         f"{found.events:,} events ({rate:,.0f} per second), {found.anomalies:,} anomalies, "
         f"{len(found.alarms):,} alarms, {found.notifications:,} notifications"
     )
@@ -150,18 +154,28 @@ def _write_example(path: Path) -> None:
 
 
 def _log(verbose: bool) -> None:
-    """Log to standard error, one line per record, which foreign text in it cannot forge."""
+    """Log to standard error."""
     import logging
 
-    from tocsin.printable import printable
-
-    class Visible(logging.Formatter):
-        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-            record.message = printable(record.message, keep="\n").replace("\n", "\n    ")
-            return super().formatMessage(record)
-
     handler = logging.StreamHandler()
-    handler.setFormatter(Visible("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.setFormatter(_formatter())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _formatter() -> logging.Formatter:
+    """Return what writes a record in one line, and the lines of a traceback indented below it.
+
+    So no message and no exception can forge a record.
+    """
+    import logging
+
+    class Safe(logging.Formatter):
+        def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+            return printable(super().formatMessage(record))
+
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record), keep="\n").replace("\n", "\n    ")
+
+    return Safe("%(asctime)s %(levelname)-7s %(message)s")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tocsin.errors import ParameterError
 from tocsin.files import replacing
+from tocsin.readers.formulas import defuse_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +38,26 @@ def score_writer(path: Path | None) -> Iterator[Write]:
 @contextmanager
 def _csv(path: Path) -> Iterator[Write]:
     def write(frame: pd.DataFrame) -> None:
-        frame.to_csv(path, mode="a", header=not path.exists(), index=False)
+        texts = [str(name) for name, kind in frame.dtypes.items() if not _is_plain(kind)]
+        frame = frame.assign(**{name: frame[name].map(_defuse) for name in texts})
+        # Python's csv leaves a carriage return bare, which readers take for the end of a line.
+        broken = any(frame[name].astype(str).str.contains("\r").any() for name in texts)
+        quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
+        frame.to_csv(path, mode="a", header=not path.exists(), index=False, quoting=quoting)
 
     yield write
+
+
+def _is_plain(kind: Any) -> bool:
+    """Return whether a column of this dtype holds numbers or times, and no texts."""
+    from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(kind) or is_datetime64_any_dtype(kind))
+
+
+def _defuse(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return defuse_formula(cell) if isinstance(cell, str) else cell
 
 
 @contextmanager

@@ -142,12 +142,23 @@ def _decoded(held: Sequence[Quarantined], fields: Fields) -> Iterator[Batch]:
     for wanted in (True, False):
         some = [each for each, own in zip(held, as_it_came, strict=True) if own is wanted]
         if some:
+            known = [each.known or {} for each in some]
+            columns = dict.fromkeys(name for each in known for name in each.get("columns", ()))
             yield batch_of(
                 [each.raw.encode("utf-8", "replace") for each in some],
                 fields if wanted else usual,
-                times=np.array([as_datetime64(each.at) for each in some]),
+                times=np.array([_time(each) for each in some]),
+                entities=[each.get("entity") for each in known],
+                known={n: [each.get("columns", {}).get(n) for each in known] for n in columns},
                 ids=[f"quarantine {each.number}" for each in some],
             )
+
+
+def _time(held: Quarantined) -> np.datetime64:
+    """Return the time that an event has if it says none: its source's, else that of arrival."""
+    if held.known and "time" in held.known:
+        return np.datetime64(held.known["time"], "us")
+    return as_datetime64(held.at)
 
 
 def _has_field(raw: str, names: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 _LONGEST_WAIT = 5.0
 _MODEL_EVERY = 2.0
+_FIRST_TRAIN_PAUSE, _LONGEST_TRAIN_PAUSE = 60.0, 3_600.0
 _SILENCE_EVERY = 0.5
 
 _Out = TypeVar("_Out")
@@ -59,7 +60,8 @@ class MonitorRunner:
         self._stopping = asyncio.Event()
         self._model: str | None = None
         self._unusable: str | None = None
-        self._untrainable = False
+        self._train_pause = _FIRST_TRAIN_PAUSE
+        self._train_from = -math.inf  # by the clock of ``time.monotonic``
 
     async def run(self) -> None:
         """Collect, process and follow the model, until the source ends or ``stop``."""
@@ -267,12 +269,18 @@ class MonitorRunner:
         return True
 
     async def _train_first(self) -> None:
-        """Train the first model once there are enough events."""
-        if self._untrainable:
+        """Train the first model once there are enough events.
+
+        Where that fails it is tried again, after pauses that double from a minute to an hour.
+        """
+        if time.monotonic() < self._train_from:
             return
         seen = await asyncio.to_thread(self.processor.stores.events.count, self.name)
-        if seen >= self.settings.training.after:
-            self._untrainable = not await self._train(self.name)
+        if seen < self.settings.training.after:
+            return
+        if not await self._train(self.name):
+            self._train_from = time.monotonic() + self._train_pause
+            self._train_pause = min(2 * self._train_pause, _LONGEST_TRAIN_PAUSE)
 
 
 def _silence(processor: EventProcessor) -> Alarm | None:

@@ -51,6 +51,7 @@ class Supervisor:
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[bool]]] = {}
         self._ended: set[str] = set()
         self._rests: dict[str, float] = {}
+        self._untrained: dict[str, str] = {}  # why training failed last
         self._stopping = False
         self._reloading = False
         self._wake = asyncio.Event()
@@ -209,7 +210,8 @@ class Supervisor:
 
     async def _train(self, name: str) -> bool:
         """Train a monitor's model in another process, so that this one stays small."""
-        log.info("%s: training a model on the events so far", name)
+        if not self._untrained.get(name):
+            log.info("%s: training a model on the events so far", name)
         command = [sys.executable, "-m", "tocsin", "train", name, "--config", str(self.path)]
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -220,10 +222,13 @@ class Supervisor:
             if process.returncode is None:
                 process.terminate()
         message = output.decode(errors="replace").strip()
-        if process.returncode:
-            log.error("%s: training failed: %s", name, message)
-        else:
-            log.info("%s: %s", name, message)
+        if not process.returncode:
+            for line in message.split("\n"):
+                log.info("%s: %s", name, line)
+        elif self._untrained.get(name) != message:  # the same reason is told once
+            for line in message.split("\n"):
+                log.error("%s: training failed, and is tried again later: %s", name, line)
+        self._untrained[name] = message if process.returncode else ""
         return process.returncode == 0
 
     async def _end(self) -> None:

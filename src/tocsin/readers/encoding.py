@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _SAMPLE = 1 << 16
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SIGNATURES = {
     b"PAR1": "a Parquet file (.parquet)",
     b"PK\x03\x04": "a zip archive or a spreadsheet: save the sheet as CSV",
@@ -34,7 +34,7 @@ def text_encoding(path: Path) -> str:
     """Return the encoding of a text file; raises UnreadableFile if it is not text."""
     with _open_bytes(path) as file:
         head = file.read(_SAMPLE)
-    for bom, encoding in _BOMS:
+    for bom, encoding in BOMS:
         if head.startswith(bom):
             return encoding
     for signature, what in _SIGNATURES.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tocsin.errors import InputError
 from tocsin.readers.arrays import ARRAYS
+from tocsin.readers.formulas import restore_formula
 from tocsin.readers.labels import parse_labels
 from tocsin.readers.table import read_labels, read_table
 from tocsin.types import IntArray
@@ -27,11 +28,11 @@ def read_image_labels(path: str | Path, names: Sequence[str]) -> IntArray:
     >>> read_image_labels(path, ["a.png", "b.png"])
     array([0, 1])
     """
-    named, labels = _read(Path(path), "name", "image", len(names))
+    known = set(names)
+    named, labels = _read(Path(path), "name", "image", len(names), known)
     if named is None:
         return labels
     given = dict(zip(named, labels, strict=True))
-    known = set(names)
     if strange := [name for name in given if name not in known]:
         raise InputError(
             f'{path} labels "{strange[0]}", which is not one of the images. They are: '
@@ -58,7 +59,7 @@ def read_session_labels(
     >>> read_session_labels(path, ["job 1", "job 2"], {"1": [0], "2": [0], "3": [1]})
     array([1, 0])
     """
-    named, labels = _read(Path(path), "key", "session", len(keys))
+    named, labels = _read(Path(path), "key", "session", len(keys), sessions)
     if named is None:
         return labels
     found = np.full(len(keys), -1, dtype=np.int64)
@@ -73,8 +74,13 @@ def read_session_labels(
     return found
 
 
-def _read(path: Path, column: str, item: str, count: int) -> tuple[list[str] | None, IntArray]:
-    """Return the names of the items, None for those in order, and their labels (n,)."""
+def _read(
+    path: Path, column: str, item: str, count: int, known: Container[str]
+) -> tuple[list[str] | None, IntArray]:
+    """Return the names of the items, None for those in order, and their labels (n,).
+
+    A name that is not ``known`` may be one that --out wrote with an apostrophe.
+    """
     frame = None if path.suffix.lower() in ARRAYS else read_table(path)
     if frame is None or frame.shape[1] == 1:
         labels = read_labels(path)
@@ -87,6 +93,7 @@ def _read(path: Path, column: str, item: str, count: int) -> tuple[list[str] | N
             f"label per {item}."
         )
     names = [str(name).strip() for name in frame.iloc[:, 0]]
+    names = [name if name in known else restore_formula(name) for name in names]
     return names, parse_labels(frame.iloc[:, 1], str(path))
 
 

@@ -76,7 +76,7 @@ def read_json(
         raise unreadable(path, f"it is not JSON ({error})", hint) from error
     halves = 0
     if _ESCAPED_HALF.search(text):
-        content, halves = _without_halves(content)
+        content, halves = without_halves(content)
     frame = _frame(path, content)
     _note_halves(frame, halves)
     yield frame
@@ -103,7 +103,7 @@ def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
             for number, line in batch:
                 record = _record(path, number, line)
                 if _ESCAPED_HALF.search(line):
-                    record, found = _without_halves(record)
+                    record, found = without_halves(record)
                     halves += found
                 records += _unpacked(record)
             for frame in _framed(records) if chunk_rows else [frame_of_records(records)]:
@@ -243,7 +243,7 @@ def _are_named_rows(value: list[Any]) -> bool:
     )
 
 
-def _without_halves(value: Any) -> tuple[Any, int]:
+def without_halves(value: Any) -> tuple[Any, int]:
     """Return JSON with the replacement character for halves of surrogate pairs, and how many."""
     text = json.dumps(value, ensure_ascii=False)
     whole, count = _HALF.subn("\ufffd", text)

@@ -12,6 +12,7 @@ read as in Europe and North America; a time without one is UTC. Two-digit years 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -103,8 +104,20 @@ _ZONE = (
 )
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
-_ODD = re.compile(r"^[\[\"']|[年년\u00a0\u202f]|^\d{1,2}:|\.(?:$| +\d)|Uhr$")
-_REWRITTEN = {
+
+
+def _of_dot_net(found: re.Match[str]) -> str:
+    """Return the time of .NET's /Date(milliseconds since 1970)/ as ISO 8601."""
+    return f"{np.datetime64(int(found[1]), 'ms')}Z"
+
+
+_ODD = re.compile(
+    r"^[\[\"']|[年년\u00a0\u202f\u2212]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date|\d(?:t\d|z$)"
+)
+_REWRITTEN: dict[re.Pattern[str], str | Callable[[re.Match[str]], str]] = {
+    re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$"): _of_dot_net,
+    re.compile("\u2212"): "-",
+    re.compile(r"(?<=\d)t(?=\d\d:)|(?<=\d)z$"): lambda found: found[0].upper(),
     re.compile(r"[\u00a0\u202f]"): " ",
     re.compile(r"^(?:\[([^\[\]]+)\]|'([^']+)'|\"([^\"]+)\")$"): r"\1\2\3",
     re.compile(r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]"): r"\1-\2-\3",
@@ -200,9 +213,9 @@ def has_zone(text: str) -> bool:
     >>> [has_zone(text) for text in ("2026-03-01T08:20Z", "01.03.2026 08:20", "8:20 AM EST")]
     [True, False, True]
     """
-    found = _AFTER_CLOCK.search(text)
+    found = _AFTER_CLOCK.search(text.replace("\u2212", "-"))
     if found is None:
-        return False
+        return text.startswith("/Date(")
     after = found[1]
     names = (name for name in _CAPITALS.findall(after) if name not in ("AM", "PM", "A", "P"))
     return bool(_SIGNED.search(after)) or any(name.lower() not in MONTHS for name in names)

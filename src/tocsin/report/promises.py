@@ -12,7 +12,16 @@ import pandas as pd
 from tocsin.errors import ParameterError
 from tocsin.evaluate.false_alarms.later import limits
 from tocsin.files import write_atomically
-from tocsin.report.plots.canvas import ANOMALY, GRID, INK, MUTED, NORMAL, draw, draw_png
+from tocsin.report.plots.canvas import (
+    ANOMALY,
+    GRID,
+    INK,
+    MUTED,
+    NORMAL,
+    draw,
+    draw_png,
+    short_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +51,7 @@ def _paint(rows: Sequence[Mapping[str, Any]]) -> Callable[[Figure], None]:
     """Return what draws each set's measured rates over the promised ones, the limits shaded."""
     frame = pd.DataFrame([row for row in rows if row["rate"] is not None])
     sets = list(dict.fromkeys(frame["dataset"]))
+    names = [short_name(name, 60) for name in sets]
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -62,7 +72,7 @@ def _paint(rows: Sequence[Mapping[str, Any]]) -> Callable[[Figure], None]:
             for place in range(frame["budget"].nunique())
             for i in range(len(sets))
         ]
-        axes.set_xticks(ticks, sets * frame["budget"].nunique(), rotation=60, ha="right")
+        axes.set_xticks(ticks, names * frame["budget"].nunique(), rotation=60, ha="right")
         axes.set_ylabel("share of later normal items flagged")
 
     return paint

@@ -17,7 +17,7 @@ class Console(Responder):
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         text = text_of(notification).encode(encoding, "backslashreplace").decode(encoding)
         try:
-            print(text, flush=True)
+            print(text, flush=True)  # noqa: T201 - made safe by text_of
         except (OSError, ValueError) as error:
             return Delivery("rejected", f"standard output is closed: {error}")
         return Delivery("delivered")

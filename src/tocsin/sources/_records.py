@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from tocsin.readers import journal
 from tocsin.readers.limits import most_names
 from tocsin.readers.time_objects import time_of_object
+from tocsin.sources._decoding import decoded
 from tocsin.sources._fields import Fields, take_entities, take_times
 from tocsin.sources._times import now, times_of
 from tocsin.types import LINE_COLUMN, Batch, Offset, Rejection, TimeArray
@@ -27,7 +28,7 @@ _NESTED = {dict, list}
 _KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _EXAMPLE = '{"time": "2026-03-01T08:20:00Z", "heat": 21.5}'
 _FEW = 3
-_decode = msgspec.json.Decoder().decode
+_SENML = frozenset({"bn", "bt", "bu", "bv", "n", "vs", "vb", "vd"})
 
 
 def batch_of(
@@ -78,7 +79,7 @@ def batch_of(
         tuple(map(str, own)) if own and None not in own else None,
         _texts(about),
         offset,
-        tuple(_located(rejected, origins)),
+        tuple(_located(rejected, origins, _Known(times, entities, known))),
         acknowledge,
     )
 
@@ -133,15 +134,32 @@ def _empty(
     }
 
 
+class _Known(NamedTuple):
+    """What a source knows of events besides what they say."""
+
+    times: TimeArray | None
+    entities: Sequence[str | None] | None
+    columns: Mapping[str, Sequence[Any]] | None
+
+    def of(self, i: int) -> dict[str, Any] | None:
+        """Return what is known of event i as JSON, None for nothing."""
+        found: dict[str, Any] = {}
+        if self.times is not None:
+            found["time"] = int(self.times[i].astype("datetime64[us]").astype(np.int64))
+        if self.entities is not None and self.entities[i] is not None:
+            found["entity"] = self.entities[i]
+        if self.columns:
+            found["columns"] = {name: values[i] for name, values in self.columns.items()}
+        return found or None
+
+
 def _located(
-    rejected: Mapping[int, Rejection], origins: Sequence[str] | None
+    rejected: Mapping[int, Rejection], origins: Sequence[str] | None, known: _Known
 ) -> Iterator[Rejection]:
-    """Yield rejections whose reasons name where the events came from, if that is known."""
+    """Yield rejections with what their source knows: where the events came from, and so on."""
     for i, rejection in rejected.items():
-        if origins is None:
-            yield rejection
-        else:
-            yield replace(rejection, reason=f"{rejection.reason}; from {origins[i]}")
+        told = "" if origins is None else f"; from {origins[i]}"
+        yield replace(rejection, reason=f"{rejection.reason}{told}", known=known.of(i))
 
 
 def rows_of(frame: pd.DataFrame, fields: Fields, *, offset: Offset = None) -> Batch:
@@ -243,8 +261,8 @@ def with_value(payload: bytes) -> bytes:
     (b'{"value":21.5}', b'{"heat": 21.5}')
     """
     if len(payload) < 64:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            value = _decode(payload)
+        with suppress(ValueError):
+            value = decoded(payload)
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return msgspec.json.encode({"value": value})
     return payload
@@ -262,17 +280,26 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
         reason = f"it has {len(raw):,} bytes; at most {fields.largest:,} are taken"
         return Rejection("oversized", reason, shown(raw))
     try:
-        event = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = f"it is not JSON: {error}; expected an object such as {_EXAMPLE}"
+        event = decoded(raw)
+    except ValueError as error:
+        reason = f"{error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
+    if event is None and not raw.strip():
+        return Rejection("empty", "it is blank, and no event", shown(raw))
     if not isinstance(event, dict):
-        kind = _KINDS.get(type(event), "nothing")
-        reason = f"it is {kind}, not an object of named values such as {_EXAMPLE}"
+        reason = f"it is {_kind(event)}, not an object of named values such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
-        event = dict(_flat(event, "", 0, fields))
+        event = dict(flat(event, "", 0, fields))
     return event
+
+
+def _kind(value: Any) -> str:
+    """Return what a JSON value is that is not an object."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        what = "SenML records" if not _SENML.isdisjoint(value[0]) else "objects"
+        return f"a list of {len(value):,} {what}, of which each is to be sent by itself"
+    return _KINDS.get(type(value), "nothing")
 
 
 def _holds_nothing(
@@ -289,7 +316,7 @@ def _holds_nothing(
     )
 
 
-def _flat(
+def flat(
     event: Mapping[str, Any], prefix: str, depth: int, fields: Fields
 ) -> list[tuple[str, Any]]:
     """Return nested values by dotted names, times that are objects as texts.
@@ -302,7 +329,7 @@ def _flat(
         name = prefix + key
         if isinstance(value, dict):
             time = time_of_object(value) if "$date" in value or fields.is_time(name) else None
-            if time is not None and time is not value.get("$date"):
+            if time is not None and time not in value.values():
                 time = f"{time}Z"  # it counts from 1970
             if time is None and name == (fields.time or "time") and not prefix:
                 time = str(value)  # neither a time nor values
@@ -310,7 +337,7 @@ def _flat(
                 found.append((name, time))
                 continue
         if isinstance(value, dict) and depth < _DEEPEST:
-            found += _flat(value, f"{name}.", depth + 1, fields)
+            found += flat(value, f"{name}.", depth + 1, fields)
         elif (text := journal.text_of(key, value)) is not None:
             found.append((name, text))
         elif isinstance(value, dict | list):

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import hashlib
-import io
 import os
-import re
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-import pandas as pd
-
+from tocsin.errors import InputError
+from tocsin.sources._csv_rows import CsvRows
 from tocsin.sources._lines import LineSplitter
-from tocsin.sources._records import Fields, batch_of, lines_of, rows_of, shown
-from tocsin.types import Batch, Offset, Rejection
+from tocsin.sources._records import Fields, batch_of, lines_of
+from tocsin.types import Batch
 
 _CHUNK = 262_144
 _HEAD = 256
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SEEN = 64  # bytes before the place that tell whether they are still there
-
-_CODE = re.compile(r"0\d+|\d+[eE]\d+")
 
 Format = Literal["lines", "json", "csv"]
 
@@ -46,7 +41,7 @@ class Tail:
         self._format = format
         self._fields = fields
         self._splitter = LineSplitter(fields.largest)
-        self._header = b""
+        self._csv = CsvRows()
         self._first = b""  # the first bytes, as they were read
         self._seen = b""  # the last bytes that were read
         self._before = b""  # those before the place
@@ -65,6 +60,7 @@ class Tail:
         try:
             if not self._holds(offset, position):
                 return False
+            self._csv = CsvRows(str(offset.get("header", "")).encode("latin-1"))
             self._go(position)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             return False  # it is just being packed
@@ -89,13 +85,19 @@ class Tail:
     def offset(self) -> dict[str, Any]:
         """Return where it is read on: the file, the place, and what stands before it."""
         head = self._first[: self.position]
+        inherited = {"header": self._csv.header.decode("latin-1")} if self._csv.inherits else {}
         return {
+            **inherited,
             "inode": self.inode,
             "position": self.position,
             "head_bytes": len(head),
             "head": _hash(head),
             "seen": _hash(self._before),
         }
+
+    def follow(self, file: Tail) -> None:
+        """Go on from another file, whose header holds here too if this one has none."""
+        self._csv = CsvRows(file._csv.header)
 
     def taken_rest(self) -> bytes:
         """Return the beginning of a line that has no end yet, and forget it."""
@@ -114,10 +116,14 @@ class Tail:
         self._go(start + self._file.read(size - start).rfind(b"\n") + 1)
 
     def more(self) -> Batch | None:
-        """Return the next whole lines, None if there are none."""
+        """Return the next whole lines, None if there are none. Raises InputError for UTF-16."""
         while not self.is_cut() and (data := self._file.read(_CHUNK)):
             before, self._seen = self._seen, (self._seen + data)[-_SEEN:]
             self._first += data[: max(0, _HEAD - len(self._first))]
+            if self._first.startswith(_UTF_16):
+                raise InputError(
+                    f"{self._path} is UTF-16, which is not followed: let its program write UTF-8."
+                )
             whole = data.rfind(b"\n") + 1
             text = data
             if self._skips_zeros:
@@ -144,9 +150,10 @@ class Tail:
     def _go(self, position: int) -> None:
         if self._format == "csv":
             self._file.seek(0)
-            header = self._file.readline(self._fields.largest)
-            self._header = header if header.endswith(b"\n") else b""
-            position = max(position, len(self._header))
+            while (line := self._file.readline(self._fields.largest)).endswith(b"\n"):
+                if not self._csv.takes(line):
+                    break
+                position = max(position, self._file.tell())
         seen = min(_SEEN, position)
         self._file.seek(position - seen)
         self._seen = self._before = self._file.read(seen)
@@ -155,8 +162,8 @@ class Tail:
         self._splitter = LineSplitter(self._fields.largest)
 
     def _batch(self, lines: list[bytes]) -> Batch:
-        if self._format == "csv" and not self._header and lines:
-            self._header = lines.pop(0)
+        while self._format == "csv" and lines and self._csv.takes(lines[0]):
+            del lines[0]
         return self._decoded([line for line in lines if line.strip()])
 
     def _decoded(self, lines: list[bytes]) -> Batch:
@@ -164,30 +171,8 @@ class Tail:
         if self._format == "json":
             return batch_of(lines, self._fields, offset=offset)
         if self._format == "csv":
-            return self._rows(lines, offset)
+            return self._csv.batch(lines, self._fields, offset)
         return lines_of(lines, self._fields.largest, offset=offset)
-
-    def _rows(self, lines: list[bytes], offset: Offset) -> Batch:
-        header = self._header.removeprefix(codecs.BOM_UTF8)
-        delimiter = max(",;\t|", key=lambda mark: header.count(mark.encode()))
-        names = _values(header, delimiter)
-        good, rejected = [], []
-        for raw in lines:
-            row = _values(raw, delimiter)
-            if len(row) == len(names):
-                good.append(row)
-            else:
-                reason = f"it has {len(row)} values for {len(names)} columns"
-                rejected.append(Rejection("malformed", reason, shown(raw)))
-        text = io.StringIO()
-        csv.writer(text).writerows([names, *good])
-        text.seek(0)
-        frame = pd.read_csv(text) if good else pd.DataFrame(columns=names)
-        for name, values in zip(frame.columns, zip(*good, strict=True), strict=False):
-            if frame[name].dtype.kind in "iuf" and any(map(_CODE.fullmatch, values)):
-                frame[name] = pd.Series(values, dtype=object)  # 001 is no 1
-        batch = rows_of(frame, self._fields, offset=offset)
-        return replace(batch, rejected=(*rejected, *batch.rejected))
 
     def _bytes(self, start: int, count: int) -> bytes:
         """Return some bytes; the place stays."""
@@ -206,11 +191,3 @@ class Tail:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _values(line: bytes, delimiter: str) -> list[str]:
-    """Return the values of one CSV line, none for one that is too odd; a quote ends with it."""
-    try:
-        return next(csv.reader([line.decode("utf-8", "replace")], delimiter=delimiter), [])
-    except csv.Error:
-        return []

@@ -26,12 +26,13 @@ class File(Source):
     """New lines of a file, from where reading stopped, also through rotation and truncation.
 
     ``format``: "lines" of a log, "json" lines, or "csv" with a header, whose quoted values hold no
-    line ends; by default by the ending of the name, else lines. ``start``: whether the first
-    reading starts at the "beginning" or the "end" of the file. A file that was rotated away
-    (``name.1``, ``name-20260301``, also gzipped) is read first; files are recognised by inode,
-    first bytes and those before the offset. The unread rest of one that is copied and truncated is
-    read from the copy beside it; what is written in between is in neither file, and lost to every
-    reader. A line counts once it is complete. ``every``: seconds between looks.
+    line ends; by default by the ending of the name, else lines. Text is UTF-8; rows and events that
+    are not are read as Windows-1252. ``start``: whether the first reading starts at the "beginning"
+    or the "end" of the file. A file that was rotated away (``app.log.1``, ``app.log-20260301``,
+    ``app-20260301.log``, also gzipped) is read first; files are recognised by inode, first bytes
+    and those before the offset. The unread rest of one that is copied and truncated is read from
+    the copy beside it; what is written in between is in neither file, and lost to every reader. A
+    line counts once it is complete. ``every``: seconds between looks.
     """
 
     path: Path
@@ -57,6 +58,8 @@ class File(Source):
                 await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch
+                if not after.is_copy:  # a copy holds its header itself
+                    after.follow(file)
                 if file.is_copy:
                     after.begin_with(file.taken_rest())
                 elif (last := file.last()) is not None:
@@ -144,18 +147,21 @@ class File(Source):
 
     def _family(self) -> list[Path]:
         """Return the rotated files by age, then the file itself."""
-        rotated = [
+        name = glob_escape(self.path.stem), glob_escape(self.path.suffix)
+        patterns = ["{}{}[.-]*".format(*name), "{}[._-][0-9]*{}".format(*name)]
+        rotated = {
             path
-            for path in self.path.parent.glob(f"{glob_escape(self.path.name)}[.-]*")
-            if path.is_file() and path.suffix not in _PACKED
-        ]
+            for pattern in patterns
+            for path in self.path.parent.glob(pattern)
+            if path != self.path and path.is_file() and path.suffix not in _PACKED
+        }
         aged = sorted(rotated, key=lambda path: (path.stat().st_mtime_ns, path.name))
         return [*aged, *([self.path] if self.path.exists() else [])]
 
     def _tail(self, path: Path) -> Tail:
         endings: dict[str, Format] = {
             **dict.fromkeys((".csv", ".tsv"), "csv"),
-            **dict.fromkeys((".jsonl", ".ndjson"), "json"),
+            **dict.fromkeys((".json", ".jsonl", ".ndjson"), "json"),
         }
         return Tail(path, self.format or endings.get(self.path.suffix, "lines"), self.fields)
 

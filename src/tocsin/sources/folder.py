@@ -35,7 +35,8 @@ Part = tuple[Batch, int | None]
 class Folder(Source):
     """New files of a folder, each once, in the order of their times: put them in by renaming.
 
-    A file counts when its size and time have not changed for ``settle``. ``files``: what its
+    A file counts when its size and time have not changed for ``settle``; one that is renamed after
+    it was read does not count again. ``files``: what its
     events are: its rows, its lines, or one event that holds its ``path``, for models that open
     files themselves; "guess" takes rows of tables, paths of images and sounds, and lines of all
     others. A file that changes later is read again from its beginning; one that cannot be read is
@@ -56,15 +57,14 @@ class Folder(Source):
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield the events of new files; the offset names files that are read, and how far."""
         done: dict[str, Any] = dict(offset["files"]) if offset else {}
-        seen: dict[str, tuple[int, int]] = {}
+        seen: dict[str, tuple[int, int, int]] = {}
         while True:
             files = await asyncio.to_thread(self._files)
-            present = {name for name, _ in files}
-            done = {name: mark for name, mark in done.items() if name in present}
+            done = _present(done, files)
             settled = datetime.now(UTC).timestamp() - self.settle
             for name, mark in files:
                 known = done.get(name, [0, 0, 0])
-                start: int | None = known[2] if tuple(known[:2]) == mark else 0
+                start: int | None = known[2] if tuple(known[:2]) == mark[:2] else 0
                 if start is None:
                     continue
                 if seen.get(name) != mark or mark[0] / 1e9 > settled:
@@ -73,7 +73,7 @@ class Folder(Source):
                 parts = self._parts(self.path / name, start)
                 while (part := await asyncio.to_thread(next, parts, None)) is not None:
                     batch, place = part
-                    done[name] = [*mark, place]
+                    done[name] = [*mark[:2], place, mark[2]]
                     yield _at(batch, done)
             await asyncio.sleep(self.every)
 
@@ -81,8 +81,8 @@ class Folder(Source):
         """Return the path and the pattern."""
         return str(self.path / self.pattern)
 
-    def _files(self) -> list[tuple[str, tuple[int, int]]]:
-        """Return names with times and sizes, the oldest first."""
+    def _files(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Return names with times, sizes and inodes, the oldest first."""
         if not self.path.is_dir():
             raise InputError(f"{self.path} is not a folder.")
         home, found = self.path.resolve(), []
@@ -91,7 +91,7 @@ class Folder(Source):
                 if path.is_file() and path.resolve().is_relative_to(home):
                     status = path.stat()
                     name = str(path.relative_to(self.path))
-                    found.append((name, (status.st_mtime_ns, status.st_size)))
+                    found.append((name, (status.st_mtime_ns, status.st_size, status.st_ino)))
             except OSError as error:
                 log.warning("%s is skipped: %s", path, error.strerror)
         return sorted(found, key=lambda each: (each[1][0], each[0]))
@@ -143,6 +143,14 @@ class Folder(Source):
                 yield lines_of(_not_blank(chunk), self.fields.largest), place
                 chunk = following
             yield lines_of(_not_blank(chunk), self.fields.largest), None
+
+
+def _present(done: dict[str, Any], files: list[tuple[str, tuple[int, int, int]]]) -> dict[str, Any]:
+    """Return how far the files that are there were read, by the names that they have now."""
+    marks = dict(files)
+    gone = {(*mark[:2], mark[3]): mark for n, mark in done.items() if n not in marks and mark[3:]}
+    renamed = {name: gone[mark] for name, mark in files if mark in gone and name not in done}
+    return {**{name: mark for name, mark in done.items() if name in marks}, **renamed}
 
 
 def _not_blank(lines: list[bytes]) -> list[bytes]:

@@ -45,7 +45,8 @@ class Redis(Source, Login):
     are taken over ``claim_after`` this time. An event is the entry's own fields, numbers as such,
     or what its ``field`` holds: a JSON object, or with ``format: lines`` a line of a log. An event
     without an id is identified by stream and entry; one without a time has that of its entry. A
-    new group starts at the offset in the store, else at ``start``.
+    new group starts at the offset in the store, else at ``start``; a stream that was made anew with
+    lower ids is read from its beginning.
     """
 
     url: PlainUrl = Field("redis://127.0.0.1:6379/0", pattern=r"^rediss?://")
@@ -159,7 +160,7 @@ class _Reader:
         self._client = client = self._settings.client()
         first = "0" if self._settings.start == "beginning" else "$"
         for stream in self._settings.streams:
-            place = self._last.get(stream, first)
+            place = await self._place(client, stream) or first
             try:
                 await client.xgroup_create(stream, self._settings.group, place, mkstream=True)
             except ResponseError as error:
@@ -167,6 +168,22 @@ class _Reader:
                     raise
         # What it was given before, and may never have seen.
         self._left = dict.fromkeys(self._settings.streams, "0")
+
+    async def _place(self, client: redis.asyncio.Redis, stream: str) -> str | None:
+        """Return where reading stopped, the beginning of a stream that was made anew since."""
+        from redis.exceptions import ResponseError
+
+        place = self._last.get(stream)
+        if place is None:
+            return None
+        try:
+            newest = (await client.xinfo_stream(stream))["last-generated-id"].decode()
+        except ResponseError:
+            newest = "0-0"  # there is no such stream
+        if _order(newest) < _order(place):
+            log.warning("%s begins anew, below %s; reading it from its beginning", stream, place)
+            self._last[stream] = place = "0"
+        return place
 
     async def more(self) -> Batch | None:
         """Acknowledge what is stored, and return the next entries, None if none come soon."""
@@ -281,6 +298,12 @@ class _Reader:
         if self._settings.field is not None:
             return fields[self._settings.field.encode()]
         return msgspec.json.encode({_text(name): _value(v) for name, v in fields.items()})
+
+
+def _order(id_: str) -> tuple[int, int]:
+    """Return the id of an entry as numbers, by which entries are ordered."""
+    millis, _, number = id_.partition("-")
+    return int(millis), int(number or 0)
 
 
 def _text(raw: bytes) -> str:

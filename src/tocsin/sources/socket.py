@@ -49,6 +49,8 @@ _Pushed = tuple[list[bytes], _Client]
 class Socket(ListeningSource):
     """A TCP server for JSON objects, one per line; port 0 takes a free one, which is logged.
 
+    Lines end with a line feed, or with NUL as in GELF.
+
     After each commit a client is sent ``{"kept": n}``, how many of its lines are in the store or
     in quarantine by then; a client that sends its events again after a lost connection gives each
     an ``id``, so that none counts twice. With a ``token`` the first line is ``{"token": "…"}``.
@@ -108,7 +110,8 @@ class Socket(ListeningSource):
         if self.token is not None:
             data = data.partition(b"\n")[2] or await reader.read(_CHUNK)
         while data:
-            await self._push(splitter.feed(data), client, pushed)
+            # No JSON holds a NUL: it is how GELF and others end an event.
+            await self._push(splitter.feed(data.replace(b"\0", b"\n")), client, pushed)
             data = await reader.read(_CHUNK)
         await self._push(splitter.end(), client, pushed)
 

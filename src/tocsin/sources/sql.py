@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
 from tocsin.settings import Duration, Secret
 from tocsin.settings.urls import without_secrets
+from tocsin.sources._cells import frame_of_cells
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
 from tocsin.types import Batch, Offset, Rejection
@@ -37,12 +38,12 @@ class Sql(Source):
 
     ``watermark``: a column that only grows from row to row, such as a serial number or the time
     of insertion; where several rows can share a value, ``tie`` names a column that is unique among
-    those, by default the table's key. Where there is neither, rows of one value are read at once,
-    however many, and come again after a crash in between. A row that is added later with a smaller
-    watermark, or without a tie the same one, is never seen: a time of insertion is safe only where
-    no transaction stays open for long. A row whose watermark is infinite or not a number is
-    quarantined, once per run. ``url`` must not hold a password where ``password`` gives it.
-    ``every``: seconds between queries, for ``most`` rows each.
+    those, by default the table's key. Where there is neither, all rows of one value are read in one
+    transaction, which lasts until they are taken, and come again after a crash in between. A row
+    that is added later with a smaller watermark, or without a tie the same one, is never seen: a
+    time of insertion is safe only where no transaction stays open for long. A row whose watermark
+    is infinite or not a number is quarantined, once per run. ``url`` must not hold a password where
+    ``password`` gives it. ``every``: seconds between queries, for ``most`` rows each.
     """
 
     url: str
@@ -60,14 +61,16 @@ class Sql(Source):
         reader = _Reader(self, engine, offset)
         try:
             while True:
+                batches = reader.more()
                 try:
-                    batches = await asyncio.to_thread(reader.more)
+                    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+                        yield batch
                     pauses.reset()
                 except ConnectionError as error:
                     await pauses.pause(self.describe(), error)
                     continue
-                for batch in batches:
-                    yield batch
+                finally:
+                    batches.close()
                 if reader.at_end:
                     await asyncio.sleep(self.every)
         finally:
@@ -108,8 +111,8 @@ class _Reader:
         self._refused = 0  # rows without a finite watermark that are in quarantine
         self.at_end = False
 
-    def more(self) -> list[Batch]:
-        """Return the next rows, none if there are none.
+    def more(self) -> Generator[Batch]:
+        """Yield the next rows, none if there are none, read as they are taken.
 
         Raises ConnectionError when it may work later, InputError when it will not.
         """
@@ -117,7 +120,7 @@ class _Reader:
 
         try:
             with self._engine.connect() as c:
-                return self._more(c, self._columns())
+                yield from self._more(c, self._columns())
         except OperationalError as error:
             raise ConnectionError(f"the database does not answer: {error.orig}.") from error
         except DBAPIError as error:
@@ -125,46 +128,57 @@ class _Reader:
                 f"{self._settings.describe()} cannot be read: {error.orig}."
             ) from error
 
-    def _more(self, c: Connection, columns: Columns) -> list[Batch]:
-        from sqlalchemy import select
-
+    def _more(self, c: Connection, columns: Columns) -> Iterator[Batch]:
         most, order = self._settings.most, self._order(columns)
         frame = _frame(c, self._query(columns, order).limit(most))
         self.at_end = len(frame) < most
         if self.at_end:
-            return [*self._batches(frame, order), *self._without_order(c, columns)]
+            if len(frame):
+                yield self._moved_on(frame, order)
+            yield from self._without_order(c, columns)
+            return
         last = frame[order[0]] == frame[order[0]].iloc[-1]
         if len(order) > 1 or self._is_unique(columns):
-            return self._batches(frame, order)
-        if not last.all():  # the last value may have more rows
-            return self._batches(frame[~last], order)
-        value = _value(_mark(frame[order[0]].iloc[-1]))
-        whole = select(*columns.values()).where(columns[order[0]].element == value)
-        return self._batches(_frame(c, whole), order)
+            yield self._moved_on(frame, order)
+        elif last.all():
+            yield from self._of_one_watermark(c, columns, order, frame[order[0]].iloc[-1])
+        else:  # the last value may have more rows
+            yield self._moved_on(frame[~last], order)
 
-    def _batches(self, frame: pd.DataFrame, order: list[str]) -> list[Batch]:
-        """Return rows in batches of a bounded size; only the last one moves the offset on."""
-        if not len(frame):
-            return []
+    def _of_one_watermark(
+        self, c: Connection, columns: Columns, order: list[str], value: Any
+    ) -> Iterator[Batch]:
+        """Yield all rows of a watermark, which nothing orders; the last batch moves the offset."""
+        from sqlalchemy import select
+
+        most = self._settings.most
+        query = select(*columns.values()).where(columns[order[0]].element == _value(_mark(value)))
+        result = c.execute(query.execution_options(stream_results=True, yield_per=most))
+        names, held = list(result.keys()), None
+        for part in result.partitions():
+            if held is not None:
+                yield rows_of(held, self._settings.fields)
+            held = frame_of_cells(part, names)
+        if held is not None:
+            yield self._moved_on(held, order)
+
+    def _moved_on(self, frame: pd.DataFrame, order: list[str]) -> Batch:
+        """Return rows as a batch, after which reading goes on."""
         # Taken from its column: a row would turn large whole numbers into floats.
         self._offset = {name: _mark(frame[name].iloc[-1]) for name in order}
-        most = self._settings.most
-        parts = [frame[first : first + most] for first in range(0, len(frame), most)]
-        offsets = [None] * (len(parts) - 1) + [self._offset]
-        return [
-            rows_of(part.reset_index(drop=True), self._settings.fields, offset=offset)
-            for part, offset in zip(parts, offsets, strict=True)
-        ]
+        return rows_of(frame.reset_index(drop=True), self._settings.fields, offset=self._offset)
 
-    def _without_order(self, c: Connection, columns: Columns) -> list[Batch]:
-        """Return a batch that refuses the rows whose watermark is not finite, each once."""
+    def _without_order(self, c: Connection, columns: Columns) -> Iterator[Batch]:
+        """Yield a batch that refuses the rows whose watermark is not finite, each once."""
         from sqlalchemy import not_, select
 
         finite = self._finite(columns)
         if finite is None:
-            return []
+            return
         query = select(*columns.values()).where(not_(finite)).offset(self._refused)
         frame = _frame(c, query.limit(self._settings.most))
+        if not len(frame):
+            return
         self._refused += len(frame)
         name = self._settings.watermark
         rejected = tuple(
@@ -176,7 +190,7 @@ class _Reader:
             )
             for _, row in frame.iterrows()
         )
-        return [replace(rows_of(frame[:0], self._settings.fields), rejected=rejected)][: len(frame)]
+        yield replace(rows_of(frame[:0], self._settings.fields), rejected=rejected)
 
     def _columns(self) -> Columns:
         """Return the table's columns; SQLite keeps times as texts, which are compared as such."""
@@ -247,7 +261,7 @@ class _Reader:
 
 def _frame(c: Connection, query: Select[Any]) -> pd.DataFrame:
     result = c.execute(query)
-    return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    return frame_of_cells(result.fetchall(), list(result.keys()))
 
 
 def _take_odd_times(connection: Any, _: Any) -> None:
@@ -255,7 +269,8 @@ def _take_odd_times(connection: Any, _: Any) -> None:
     from psycopg import DataError
     from psycopg.types import datetime as known
 
-    for loader in (known.TimestamptzLoader, known.TimestampLoader, known.DateLoader):
+    for name in ("timestamptz", "timestamp", "date", "timetz", "time", "interval"):
+        loader = getattr(known, f"{name.capitalize()}Loader")
 
         class Lenient(loader):  # type: ignore[misc, valid-type]
             def load(self, data: Any) -> Any:
@@ -264,7 +279,6 @@ def _take_odd_times(connection: Any, _: Any) -> None:
                 except DataError:
                     return bytes(data).decode()
 
-        name = loader.__name__.removesuffix("Loader").lower()
         connection.adapters.register_loader(name, Lenient)
 
 

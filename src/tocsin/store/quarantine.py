@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
@@ -23,6 +24,7 @@ class Quarantined:
     kind: RejectionKind
     reason: str
     raw: str
+    known: Mapping[str, Any] | None = None
 
 
 class Quarantine:
@@ -42,6 +44,7 @@ class Quarantine:
                 "kind": rejection.kind,
                 "reason": rejection.reason,
                 "raw": rejection.raw,
+                "known": rejection.known,
             }
             for rejection in rejections
         ]

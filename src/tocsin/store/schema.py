@@ -29,7 +29,7 @@ from sqlalchemy import (
 from tocsin.errors import InputError
 from tocsin.types import Alarm, Notification
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest version in ``migrations/versions``."""
 
 VERSION_TABLE = "tocsin_version"
@@ -244,6 +244,7 @@ quarantine = Table(
     Column("kind", Text, nullable=False),
     Column("reason", Exact, nullable=False),
     Column("raw", Exact, nullable=False),
+    Column("known", Json),
     Index("quarantine_by_monitor", "monitor", "number"),
     sqlite_autoincrement=True,
 )

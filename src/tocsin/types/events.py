@@ -31,11 +31,16 @@ RejectionKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An event that was not taken, kept in quarantine: as it came, cut if large, and why."""
+    """An event that was not taken, kept in quarantine: as it came, cut if large, and why.
+
+    ``known``: what its source knows of it besides, such as an MQTT topic or a Kafka key, as JSON:
+    its ``time`` in microseconds since 1970, its ``entity``, and ``columns`` with their values.
+    """
 
     kind: RejectionKind
     reason: str
     raw: str
+    known: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

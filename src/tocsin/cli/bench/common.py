@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tocsin.cli import terminal
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -26,13 +28,11 @@ _REPORTED = ("roc_auc", "f1", "vus_pr", "pro")
 
 def run_suite(suite: Suite[Any], detectors: str, json_file: Path | None) -> None:
     """Measure detectors, reporting each row on stderr; write the rows, print the means."""
-    from rich.console import Console
-
     from tocsin.cli.parsing import split_names
 
     rows = suite.run(split_names(detectors), print_progress)
     write_rows(json_file, rows)
-    suite.print(rows, Console())
+    suite.print(rows, terminal.console())
 
 
 def parse_only(only: str | None) -> list[str] | None:
@@ -62,7 +62,7 @@ def print_progress(row: Row) -> None:
         *(f"{measure_name(key)} {row[key]:.3f}" for key in _REPORTED if row.get(key) is not None),
         "failed" if row.get("error") else "",
     ]
-    typer.echo("  ".join(filter(None, words)), err=True)
+    terminal.echo("  ".join(filter(None, words)), err=True)
 
 
 def write_rows(path: Path | None, rows: Sequence[Row]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tocsin import registry
+from tocsin.cli import terminal
 from tocsin.cli.bench.common import File, Names, Numbers, parse_only, print_progress, write_rows
 
 Measured = tuple[list[dict[str, Any]], Callable[[Sequence[dict[str, Any]], Any], None]]
@@ -47,8 +48,6 @@ def false_alarms(
 
     With --detectors all, every detector that learns without labels.
     """
-    from rich.console import Console
-
     from tocsin.cli.parsing import split_numbers
 
     registry.names(kind)  # raises for an unknown modality
@@ -61,7 +60,7 @@ def false_alarms(
         from tocsin.report.promises import draw_promises
 
         draw_promises(plot, rows)
-    printed(rows, Console())
+    printed(rows, terminal.console())
 
 
 def _measure_tables(data: Path, budgets: str, detectors: str, seeds: Sequence[int]) -> Measured:

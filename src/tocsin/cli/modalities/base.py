@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from tocsin import registry
-from tocsin.cli import printing
+from tocsin.cli import printing, terminal
 from tocsin.cli.guarantee import describe_guarantee
 
 if TYPE_CHECKING:
@@ -241,12 +241,12 @@ class ModalityCli(Generic[D]):
         """
         places = _places(detection)
         for place in (places[item] for item in items):
-            printing.print_line(self._heading(detection, place), "bold")
+            terminal.print_line(self._heading(detection, place), "bold")
             for line in self.body(detection, place):
-                printing.print_line(line)
+                terminal.print_line(line)
             self._print_reasons(detection, place, brief=brief)
             if normal := self.nearest_normal(detection, place):
-                printing.print_line(f"  normal: {printing.cut(normal)}", "dim")
+                terminal.print_line(f"  normal: {printing.cut(normal)}", "dim")
 
     def title(self, detection: D, place: int) -> Sequence[str]:
         """Return the words that say which item stands at a place."""
@@ -284,7 +284,7 @@ class ModalityCli(Generic[D]):
             printing.print_reasons(list(zip(reasons, words, strict=True)))
         elif reasons:
             words = [self.format_briefly(detection, place, reason) for reason in reasons]
-            printing.print_line(f"  why: {'; '.join(words)}")
+            terminal.print_line(f"  why: {'; '.join(words)}")
 
 
 def _places(detection: Detection) -> dict[int, int]:

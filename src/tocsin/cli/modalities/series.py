@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tocsin.cli import printing
+from tocsin.cli import printing, terminal
 from tocsin.cli.modalities.base import ModalityCli, Outcome
 from tocsin.cli.results import format_measure, print_measures
 from tocsin.types import SeriesDetection
@@ -73,7 +73,7 @@ class SeriesCli(ModalityCli[SeriesDetection]):
                 f"{result.detector} {format_measure(result.point_adjusted_f1)}"
                 for result in results
             )
-            printing.print_line(f"Point-adjusted F1 (optimistic): {optimistic}")
+            terminal.print_line(f"Point-adjusted F1 (optimistic): {optimistic}")
 
     def anomalies(self, detection: SeriesDetection) -> Sequence[Interval]:
         """Return the intervals, the most anomalous first."""
@@ -141,7 +141,7 @@ class SeriesCli(ModalityCli[SeriesDetection]):
                 f"score {interval.score:.4g}",
                 f"p-value {interval.p_value:.2g}",
             ]
-            printing.print_line(printing.cut("  ".join(filter(None, words))), "bold")
+            terminal.print_line(printing.cut("  ".join(filter(None, words))), "bold")
             printing.print_reasons(
                 [(reason, printing.format_reason(reason)) for reason in interval.reasons]
             )

@@ -94,6 +94,7 @@ class Suite(ABC, Generic[Task]):
         """Print means over runs per detector, by ``by`` and set, and the failures."""
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         frame = pd.DataFrame(rows).astype(dict.fromkeys(self.columns, float))
         table = Table(
@@ -102,7 +103,7 @@ class Suite(ABC, Generic[Task]):
         for heading in (*((self.by, "set") if self.by else ()), "detector"):
             table.add_column(heading, overflow="fold")
         for heading in (*(column.heading for column in self.columns.values()), "runs"):
-            table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
+            table.add_column(Text(heading.replace(" ", "\n")), justify="right", no_wrap=True)
         for group, same in self._groups(frame):
             for detector, own in same.groupby("detector", sort=False):
                 means = (_mean(own[key], column) for key, column in self.columns.items())

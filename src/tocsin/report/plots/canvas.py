@@ -7,6 +7,7 @@ and the legend states this.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tocsin.printable import printable
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -67,9 +69,12 @@ LARGEST = 1e100
 def draw(
     paint: Callable[[Figure], None], width: float, height: float, layout: Layout = "constrained"
 ) -> str:
-    """Return a figure, its size in inches, as SVG; ``paint`` adds the axes."""
+    """Return a figure, its size in inches, as SVG; ``paint`` adds the axes.
+
+    Characters in names that XML may not hold, or that cannot be seen, are drawn as escapes.
+    """
     options = {"format": "svg", "transparent": True, "metadata": {"Date": None}}
-    return _render(paint, width, height, layout, options).decode()
+    return printable(_render(paint, width, height, layout, options).decode(), keep="\n")
 
 
 def draw_png(
@@ -95,7 +100,9 @@ def _render(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in letters that the font has not is drawn as boxes; a browser has the letters.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(figure)
         paint(figure)
@@ -156,6 +163,11 @@ def sample(inside: BoolArray, name: str, seed: int) -> tuple[IntArray, str]:
     random = np.random.default_rng(seed)
     chosen = np.sort(random.choice(positions, MOST_POINTS, replace=False))
     return chosen, f"{name} ({MOST_POINTS:,} of {len(positions):,} drawn)"
+
+
+def short_name(name: str, most: int) -> str:
+    """Return a name from data as a title can show it, in at most about that many characters."""
+    return printable(name if len(name) <= most else name[: most - 1] + "…")
 
 
 def add_legend(axes: Axes) -> None:

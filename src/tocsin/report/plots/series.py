@@ -24,6 +24,7 @@ from tocsin.report.plots.canvas import (
     draw_png,
     drawable,
     scale_to,
+    short_name,
     time_axis,
 )
 from tocsin.types import BoolArray, FloatArray, IntArray, Interval, SeriesDetection
@@ -171,7 +172,7 @@ class _Panels:
         if np.ptp(np.quantile(values, [0.05, 0.95])) > 0:
             scale_to(axes, "y", values, _TAIL)
         name = detection.channels[channel]
-        axes.set_title(name if len(name) <= 60 else name[:59] + "…", y=1.0, **TITLE)
+        axes.set_title(short_name(name, 60), y=1.0, **TITLE)
 
     def _paint_score(self, axes: Axes) -> None:
         scores = drawable(self.detection.scores.values[self.shown])

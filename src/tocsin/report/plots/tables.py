@@ -18,6 +18,7 @@ from tocsin.report.plots.canvas import (
     draw_bars,
     drawable,
     sample,
+    short_name,
 )
 from tocsin.types import BoolArray, FloatArray
 
@@ -51,7 +52,7 @@ def column_histogram(column: ArrayLike, is_anomaly: BoolArray, name: str) -> str
         axes.tick_params(axis="x", pad=9)
         axes.set(yticks=[])
         axes.locator_params(axis="x", nbins=4)
-        axes.set_title(name if len(name) <= 34 else name[:33] + "…", **TITLE)
+        axes.set_title(short_name(name, 34), **TITLE)
 
     return draw_axes(paint, width=3.2, height=1.9)
 
