@@ -42,7 +42,11 @@ def test_line_ends_byte_order_marks_and_zeros(tmp_path):
 def test_broken_bytes_are_replaced_and_counted(tmp_path):
     path = write(tmp_path, "a.log", "gut\nschön\n".encode() + "schön\n".encode("latin-1"))
     counts = ReadCounts()
-    assert texts(path, counts=counts) == ["gut", "schön", "sch\ufffdn"]
+    assert texts(path, counts=counts) == ["gut", "schön", "schön"]
+    assert counts.notes == ["1 lines were read as Windows-1252"]
+    path = write(tmp_path, "b.log", "gut\nschön\n".encode() + "schön ".encode() + b"\xf6\n")
+    counts = ReadCounts()
+    assert texts(path, counts=counts) == ["gut", "schön", "schön \ufffd"]
     assert counts.undecodable == 1
     assert "1 lines were not valid text" in counts.notes
 

@@ -183,6 +183,25 @@ def test_a_missing_model_is_trained_from_the_first_events(tmp_path: Path, port: 
     assert any(alarm.entity == "pump 2" for alarm in kept.alarms.list())
 
 
+@pytest.mark.slow
+def test_a_first_training_that_fails_is_tried_again_and_told_once(
+    tmp_path: Path, port: int
+) -> None:
+    """Until what was wrong is mended, here in the file; the reason is logged once."""
+    training = "    training: {after: 100, detector: hbos, settings: {colour: red}}"
+    path = listening(tmp_path, port, monitor=training)
+    broken = path.read_text().replace(str(model()), "fresh")
+    path.write_text(broken)
+    with running(path):
+        client = Client(port, events(200)).start()
+        until(lambda: client.is_done)
+        until(lambda: "training failed, and is tried again" in said(path), 60, what=said(path))
+        time.sleep(3.0)
+        path.write_text(broken.replace("settings: {colour: red}", "false_alarms: 0.01"))
+        until(lambda: "scored by fresh@" in said(path), 90, what=said(path))
+    assert said(path).count("training failed") == 1
+
+
 def test_a_locked_store_holds_up_and_loses_nothing(tmp_path: Path, port: int) -> None:
     path = listening(tmp_path, port)
     with running(path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
@@ -149,6 +151,81 @@ def test_a_run_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch) -> None
     session = open_session(model(*nodes, side=side).SerializeToString(), 1)
     with pytest.raises(CorruptModel, match="cannot be run"):
         session.run(["y"], {"x": np.ones((side, side), dtype=np.float32)})
+
+
+GROWING = """
+import resource, sys
+import numpy as np
+from tocsin.errors import CorruptModel
+from tocsin.nn.onnx import memory_limit
+from tocsin.nn.onnx.session import open_session
+
+memory_limit.most_bytes = lambda: 256 * 2**20
+content = sys.stdin.buffer.read()
+size = int.from_bytes(content[:8], "little")
+open_session(content[8 : 8 + size], 1).run(["y"], {"x": np.ones((4, 4), np.float32)})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    open_session(content[8 + size :], 1).run(["y"], {"x": np.ones((4, 4), np.float32)})
+except CorruptModel as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def growing(kind: str) -> bytes:
+    """Return a small model that makes gigabytes of 16 numbers."""
+    if kind == "doubling":
+        names = ["x", *(f"c{i}" for i in range(26))]
+        nodes = [helper.make_node("Concat", [a, a], [b], axis=0) for a, b in pairwise(names)]
+        return model(*nodes, helper.make_node("ReduceSum", ["c25"], ["y"])).SerializeToString()
+    shape = helper.make_tensor("s", TensorProto.INT64, [3], [100_000_000, 4, 4])
+    grow = {
+        "expanding": helper.make_node("Expand", ["x", "s"], ["c"]),
+        "constant": helper.make_node("ConstantOfShape", ["s"], ["c"]),
+        "tiling": helper.make_node("Tile", ["x", "t"], ["c"]),
+    }[kind]
+    made = model(grow, helper.make_node("ReduceSum", ["c"], ["y"]))
+    times = helper.make_tensor("t", TensorProto.INT64, [2], [100_000, 10_000])
+    made.graph.initializer.extend([shape, times])
+    return made.SerializeToString()
+
+
+def lying(kind: str) -> bytes:
+    """Return a model with a tensor that is said to have gigabytes, and does not."""
+    tensor = TensorProto(name="l", data_type=FLOAT, dims=[2**20, 2**10])
+    if kind == "raw":
+        tensor.raw_data = bytes(64)
+    elif kind == "numbers":
+        tensor.float_data.extend([0.0] * 16)
+    elif kind == "beyond all":
+        tensor.dims[:] = [2**40, 2**40]
+    add = [helper.make_node("ReduceSum", ["l"], ["t"], keepdims=0)]
+    if kind == "constant":
+        add.insert(0, helper.make_node("Constant", [], ["l"], value=tensor))
+    made = model(*add, helper.make_node("Add", ["x", "t"], ["y"]))
+    if kind != "constant":
+        made.graph.initializer.append(tensor)
+    return made.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(growing(kind) for kind in ("doubling", "expanding", "constant", "tiling")),
+        *(lying(kind) for kind in ("raw", "numbers", "nothing", "constant", "beyond all")),
+    ],
+)
+def test_a_small_model_takes_little_memory(content: bytes) -> None:
+    plain = product().SerializeToString()
+    fed = len(plain).to_bytes(8, "little") + plain + content
+    done = subprocess.run(
+        [sys.executable, "-c", GROWING], input=fed, capture_output=True, check=True
+    )
+    said, megabytes = done.stdout.decode().splitlines()
+    assert said.startswith("The ONNX model cannot be run")
+    assert int(megabytes) < 400
+    assert done.stderr == b""
 
 
 def test_what_the_model_cannot_take_is_corrupt() -> None:

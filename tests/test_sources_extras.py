@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.errors import MissingExtra
+from tocsin.errors import MissingExtra, ParameterError
 from tocsin.registry import find_part, part_names
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -51,3 +51,28 @@ def test_a_package_that_is_missing_is_named(
 
     with pytest.raises(MissingExtra, match=rf'{package}.*pip install "tocsin\[{name}\]"'):
         asyncio.run(work())
+
+
+@pytest.mark.parametrize("name", ["kafka", "redis", "mqtt", "prometheus", "remote_write"])
+def test_a_check_asks_for_secrets(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = find_part("sources", name)(**SETTINGS[name])
+    with pytest.raises(ParameterError, match="HUSH is empty or not set"):
+        source.check()
+    monkeypatch.setenv("HUSH", "hush")
+    assert source.check() == ""
+
+
+def test_a_check_asks_for_certificates() -> None:
+    source = find_part("sources", "mqtt")(
+        host="m", topics=["t"], client_id="c", tls={"ca": "no.pem"}
+    )
+    with pytest.raises(ParameterError, match=r"TLS cannot be set up from no\.pem"):
+        source.check()
+
+
+def test_a_check_names_counters_that_are_written_as_they_are() -> None:
+    """Of remote writes: by the endings that Prometheus gives to counters."""
+    metrics = ["cpu", "requests_total", "latency_bucket", "total_memory"]
+    remark = find_part("sources", "remote_write")(port=0, metrics=metrics).check()
+    assert remark.startswith("requests_total, latency_bucket only grow")
+    assert "rate()" in remark

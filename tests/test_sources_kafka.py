@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -307,6 +309,35 @@ def test_a_broker_that_freezes_or_is_killed_comes_back(tmp_path: Path) -> None:
                 asyncio.run(send(server, "crash", some(part)))
             stored = monitored.wait("n", 450)
     assert sorted(stored) == list(range(450))
+
+
+def test_a_broker_that_is_gone_is_told_and_so_is_its_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the source, with its name and growing pauses, not by its client many times a second."""
+    monkeypatch.setattr("tocsin.sources.kafka._SILENCE", 0.5)
+    monkeypatch.setattr("tocsin.sources.kafka._PATIENCE", 0.5)
+    caplog.set_level("INFO", "tocsin.sources.kafka")
+    with tansu(tmp_path) as server:
+        asyncio.run(send(server, "gone", some(range(1))))
+
+        def come_back() -> None:
+            time.sleep(4.0)
+            server.start()
+            asyncio.run(send(server, "gone", some(range(3))))
+
+        def kill(_: int) -> None:
+            if not back.is_alive():
+                server.kill()
+                back.start()
+
+        back = threading.Thread(target=come_back)
+        batches = read(source(server, "gone"), 2, after_each=kill, within=60)
+        back.join()
+    assert numbers(batches)[0] == 0
+    told = [record.getMessage() for record in caplog.records]
+    assert 1 <= sum("gone of Kafka at" in each and "Trying again" in each for each in told) <= 6
+    assert any("it works again" in each for each in told)
 
 
 def test_waits_for_a_broker_that_is_away(tmp_path: Path) -> None:

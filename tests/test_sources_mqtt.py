@@ -109,6 +109,20 @@ def test_numbers_objects_and_what_is_refused(broker: Server) -> None:
     assert all(reason.endswith("; from the topic mixed/a") for reason in reasons)
 
 
+def test_senml_is_refused_in_words_and_the_stream_goes_on(broker: Server) -> None:
+    subscribe(broker, "senml")
+    pack = (
+        b'[{"bn": "urn:dev:ow:10e2:", "n": "temp", "u": "Cel", "v": 23.1}, {"n": "hum", "v": 67}]'
+    )
+    send(broker, "senml", [pack, b'\xef\xbb\xbf{"n": 1}'])
+    batches = read(source(broker, "senml"), 2)
+    (refused,) = [rejection for batch in batches for rejection in batch.rejected]
+    assert "a list of 2 SenML records, of which each is to be sent by itself" in refused.reason
+    assert refused.raw == pack.decode()
+    assert refused.known == {"entity": "senml"}
+    assert numbers(batches) == [1]
+
+
 def test_the_topic_may_be_a_column(broker: Server) -> None:
     """``topic_as: topic``: models tell temperatures from pressures."""
     listening = source(broker, "hall/#", topic_as="topic")

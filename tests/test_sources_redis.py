@@ -1,6 +1,7 @@
 """Redis streams against a real server: groups, what is left behind, crashes, bad entries."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,30 @@ def test_lines_come_from_a_field(server: Server) -> None:
         c.xadd("lines", {"message": "it is up"})
     (batch,) = read(source(server, "lines", field="message", format="lines"), 1)
     assert batch.frame["line"].tolist() == ["it is up"]
+
+
+@pytest.mark.parametrize("after", ["in between", "later"])
+def test_a_stream_that_was_made_anew_is_read_from_its_beginning(server: Server, after: str) -> None:
+    """Ids below the stored place, as of a server that kept nothing: read, not waited for."""
+    stream = f"anew {after}"
+
+    def add_one(n: int) -> None:
+        with client(server) as c:
+            c.xadd(stream, {"n": n}, id=f"{8_000_000_000_000 + n}-0")
+
+    with client(server) as c:
+        c.xadd(stream, {"n": 1}, id="9000000000000-0")
+    offset = read(source(server, stream), 1)[-1].offset
+    with client(server) as c:
+        c.delete(stream)
+    if after == "in between":
+        add_one(2)
+    else:
+        threading.Timer(0.5, add_one, [2]).start()
+    again = read(source(server, stream), 1, offset)
+    assert numbers(again) == [2]
+    add_one(3)
+    assert numbers(read(source(server, stream), 1, again[-1].offset)) == [3]
 
 
 def test_several_streams_are_read(server: Server) -> None:

@@ -20,6 +20,7 @@ from alembic.migration import MigrationContext
 from tocsin.errors import ParameterError, StoreError, StoreUnavailable, TocsinError
 from tocsin.store.database import Database
 from tocsin.store.events import EventStore
+from tocsin.store.quarantine import Quarantine
 from tocsin.store.schema import REVISION, VERSION_TABLE, metadata
 from tocsin.types import Batch
 
@@ -205,6 +206,23 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
         context = MigrationContext.configure(c, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == REVISION
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What is in quarantine stays; what its source knew of it was not kept then."""
+    path = tmp_path / "tocsin.db"
+    Database(url(path)).close()
+    with sqlite3.connect(path) as c:
+        c.execute("ALTER TABLE quarantine DROP COLUMN known")
+        c.execute("UPDATE tocsin_version SET version_num = '0001'")
+        into = "INSERT INTO quarantine (monitor, at, kind, reason, raw) VALUES (?, ?, ?, ?, ?)"
+        c.execute(into, ("m", 0, "late", b"x", b"y"))
+    with Database(url(path)) as db:
+        (held,) = Quarantine(db).list()
+        assert (held.reason, held.known) == ("x", None)
+        with db.read() as c:
+            context = MigrationContext.configure(c, opts={"version_table": VERSION_TABLE})
+            assert compare_metadata(context, metadata) == []
 
 
 def test_several_open_a_new_store_at_once(tmp_path: Path) -> None:

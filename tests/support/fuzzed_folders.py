@@ -8,7 +8,6 @@ ONNX graphs are left alone: it is our own code that is asked.
 from __future__ import annotations
 
 import json
-import pickle
 import resource
 import select
 import shutil
@@ -34,12 +33,12 @@ _OTHERS = [None, True, False, "", "text", "x" * 1000, [], {}, [1], ["a"], {"a": 
 _INTEGERS = [-1, 0, 1, 3, 127, 2**31 - 1, 2**40, 2**63 - 1, -(2**63)]
 
 
-def changed(state: Any, settings: Any, rng: np.random.Generator) -> str:
-    """Change one value of a state or of the settings in place; return which, and how."""
-    trees = {"state": state, "settings": settings}
+def changed(state: Any, about: Any, rng: np.random.Generator) -> str:
+    """Change one value of a state or of the manifest in place; return which, and how."""
+    trees = {"state": state, "about": about}
     leaves = list(_leaves(trees, ()))
     arrays = [(path, x) for path, x in leaves if isinstance(x, np.ndarray)]
-    own = [(path, x) for path, x in leaves if path[0] == "settings"]
+    own = [(path, x) for path, x in leaves if path[:2] == ("about", "settings")]
     plain = [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)]
     choice = rng.random()
     among = arrays if choice < 0.55 and arrays else own if choice < 0.75 else plain
@@ -128,10 +127,9 @@ def write_changed(folder: Path, out: Path, seed: int) -> str:
     from tocsin.store.folder import load_state, save_state
 
     state, about = load_state(folder)
-    known = {name: about["files"].pop(name) for name in list(about["files"])}
-    what = changed(state, about["settings"], np.random.default_rng(seed))
+    more = {n: (folder / n).read_bytes() for n in about["files"] if n.endswith(".onnx")}
     about = {k: v for k, v in about.items() if k not in ("files", "sizes", "format_version")}
-    more = {n: (folder / n).read_bytes() for n in known if n.endswith(".onnx")}
+    what = changed(state, about, np.random.default_rng(seed))
     try:
         save_state(out, state, about, more)
     except Exception as error:  # noqa: BLE001 - some values cannot be written at all
@@ -139,22 +137,27 @@ def write_changed(folder: Path, out: Path, seed: int) -> str:
     return what
 
 
-def ask(folders: Sequence[tuple[Path, str]], items: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield for each folder, with its modality, its number, what became of it, and details."""
+def ask(folders: Sequence[tuple[Path, str]]) -> Iterator[tuple[int, str, str]]:
+    """Yield for each folder of a case its number, what became of it, and details."""
     at = 0
     while at < len(folders):
-        for number, outcome, detail in _ask_child(folders[at:], items):
+        for number, outcome, detail in _ask_child(folders[at:]):
             yield at + number, outcome, detail
             last = number
         at += last + 1
 
 
-def _ask_child(folders: Sequence[tuple[Path, str]], items: Path) -> Iterator[tuple[int, str, str]]:
+def _ask_child(folders: Sequence[tuple[Path, str]]) -> Iterator[tuple[int, str, str]]:
     """Yield what one child says until it has seen all, or died."""
-    asked = json.dumps([[str(path), modality] for path, modality in folders])
-    command = [sys.executable, __file__, "--child", str(items)]
+    asked = json.dumps([[str(path), case] for path, case in folders])
+    command = [sys.executable, "-m", "support.fuzzed_folders", "--child"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -176,20 +179,22 @@ def _ask_child(folders: Sequence[tuple[Path, str]], items: Path) -> Iterator[tup
         yield number + 1, "signal", str(child.returncode)
 
 
-def _child(items: Path) -> None:
+def _child() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import tocsin
+    from support.trained import new_items
     from tocsin.errors import TocsinError
 
-    X = pickle.loads(items.read_bytes())  # noqa: S301 - written by the parent
-    for number, (path, modality) in enumerate(json.loads(sys.stdin.read())):
+    asked = json.loads(sys.stdin.read())
+    X = {case: new_items(case) for case in sorted({case for _, case in asked})}
+    for number, (path, case) in enumerate(asked):
         step, detail = "loading", ""
         try:
             pipeline = tocsin.load(path)
             step = "scoring"
-            pipeline.score(X[modality])
-            pipeline.detect(X[modality])
+            pipeline.score(X[case])
+            pipeline.detect(X[case])
             outcome = "scored"
         except TocsinError as error:
             outcome, detail = f"refused {step}", f"{type(error).__name__}: {error}"[:300]
@@ -202,12 +207,10 @@ def _child(items: Path) -> None:
         print(json.dumps([number, outcome, detail]), flush=True)
 
 
-def fuzz(folders: Sequence[Path], items: dict[str, Any], n: int, seed: int = 0) -> list[list[str]]:
+def fuzz(folders: Sequence[Path], n: int, seed: int = 0) -> list[list[str]]:
     """Return [name, what was changed, what became of it, details] of n changed folders."""
     found = []
     with tempfile.TemporaryDirectory() as room:
-        kept = Path(room) / "items"
-        kept.write_bytes(pickle.dumps(items))
         for first in range(0, n, _BATCH):
             batch, asked = [], []
             for i in range(first, min(n, first + _BATCH)):
@@ -215,8 +218,8 @@ def fuzz(folders: Sequence[Path], items: dict[str, Any], n: int, seed: int = 0) 
                 out = Path(room) / f"m{i}"
                 what = write_changed(folder, out, seed * 1_000_003 + i)
                 batch.append([folder.name, what])
-                asked.append((out, folder.name.partition("-")[0]))
-            for number, outcome, detail in ask(asked, kept):
+                asked.append((out, folder.name))
+            for number, outcome, detail in ask(asked):
                 found.append([*batch[number], outcome, detail])
             for out, _ in asked:
                 shutil.rmtree(out, ignore_errors=True)
@@ -225,26 +228,27 @@ def fuzz(folders: Sequence[Path], items: dict[str, Any], n: int, seed: int = 0) 
 
 def main() -> None:
     """Train every detector, change folders, and print what became of them."""
-    from support.trained import cases, new_items, save_trained
+    from support.trained import VARIANTS, cases, save_trained
 
     n, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as room:
         where = Path(sys.argv[3] if len(sys.argv) > 3 else room)
-        for case in cases():
+        for case in [*cases(), *VARIANTS]:
             folder = where / "-".join(case)
             if not folder.exists():
                 save_trained(case, folder)
         folders = sorted(where.iterdir())
-        items = {name: new_items(name) for name in {f.name.partition("-")[0] for f in folders}}
-        found = fuzz(folders, items, n, seed)
+        found = fuzz(folders, n, seed)
     for name, what, outcome, detail in found:
         if not outcome.startswith(("scored", "refused")):
             print(f"{outcome}\t{name}\t{what}\t{detail}")
     print(len(found), dict(Counter(outcome for _, _, outcome, _ in found)))
+    errors = (detail.partition(":")[0] for *_, outcome, detail in found if "refused" in outcome)
+    print("refused by", dict(Counter(errors)))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        _child(Path(sys.argv[2]))
+        _child()
     else:
         main()

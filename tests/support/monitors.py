@@ -230,7 +230,7 @@ def serve(path: str, log: str, lease: float) -> None:
 
     logging.basicConfig(filename=log, level=logging.INFO)
     supervisor._LEASE, supervisor._REST = lease, 1.0
-    runner._MODEL_EVERY = 0.2
+    runner._MODEL_EVERY, runner._FIRST_TRAIN_PAUSE = 0.2, 0.5
 
     async def run() -> None:
         running = supervisor.Supervisor(Path(path))

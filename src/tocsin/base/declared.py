@@ -85,14 +85,20 @@ def check_fitted(owner: Any, names: Sequence[str]) -> None:
 
 def check_parameters(owner: Any, names: Sequence[str]) -> None:
     """Raise CorruptModel unless the parameters of these names are of the types annotated."""
+    if problem := parameter_problem(owner, names):
+        raise CorruptModel(f"{problem} {_ADVICE}")
+
+
+def parameter_problem(owner: Any, names: Sequence[str]) -> str:
+    """Return what is wrong with the first parameter that is not as annotated, "" if all are."""
     declared = _declared_parameters(owner.__class__)
     for name in names:
-        value, known = getattr(owner, name), declared.get(name, _Declared())
-        problem = _kind_problem(value, known, _Sizes(owner)) or _range_problem(
-            value, known, _Sizes(owner)
-        )
-        if problem:
-            raise CorruptModel(f"The parameter {name} {problem}. {_ADVICE}")
+        value, known = _plain(getattr(owner, name)), declared.get(name, _Declared())
+        if problem := _kind_problem(value, known, _Sizes(owner)):
+            return f"The parameter {name} {problem}; it must be {_named(known.kind)}."
+        if problem := _range_problem(value, known, _Sizes(owner)):
+            return f"The parameter {name} {problem}."
+    return ""
 
 
 def check_records(
@@ -202,6 +208,16 @@ class _Sizes:
     def _value(self, name: str) -> int | None:
         value = self._bound.get(name, self._own.get(name))
         return value if type(value) is int else None
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _named(kind: Any) -> str:
+    """Return a type as it is written in code, without modules."""
+    return re.sub(r"\b\w+\.", "", inspect.formatannotation(kind))
 
 
 def _kind_problem(value: Any, declared: _Declared, sizes: _Sizes) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
-from tocsin.base.declared import Shape, check_parameters
+from tocsin.base.declared import Shape, parameter_problem
+from tocsin.base.parameters import check_least
 from tocsin.base.state import State, Stateful
 from tocsin.errors import CorruptModel, InputError, NotFitted, ParameterError
 from tocsin.types import BoolArray, Card, FloatArray, IntArray, Scores
@@ -92,9 +93,8 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
         fitted attributes are declared.
         """
         try:
-            check_parameters(self, self.parameter_names())
-            self._check_parameters()
-        except (ParameterError, TypeError) as error:
+            self._check_all_parameters()
+        except ParameterError as error:
             raise CorruptModel(
                 f"{self.card.name} was saved with a parameter that cannot work: {error}"
             ) from error
@@ -126,14 +126,30 @@ class Detector(Stateful, BaseEstimator):  # type: ignore[misc]
 
     def _fit_and_score(self, X: Any, y: IntArray | None) -> FloatArray:
         """Learn from items and return their training scores (n,)."""
+        self._check_all_parameters()
+        check_least(0, seed=getattr(self, "seed", None))
         own = self._fit(X, y)
         return self._score_training(X, y) if own is None else own
 
     def _learns(self, name: str) -> bool:
         return name != "training_scores_"  # a part of another detector does without, and score asks
 
+    def _check_all_parameters(self) -> None:
+        """Raise ParameterError for parameters of other types than annotated, or out of range."""
+        problem = parameter_problem(self, self.parameter_names())
+        try:
+            self._check_parameters()  # first, as it can say what is possible
+        except TypeError as error:
+            raise ParameterError(problem or f"{self.card.name} cannot work so: {error}.") from error
+        if problem:
+            raise ParameterError(problem)
+
     def _check_parameters(self) -> None:
-        """Raise ParameterError for parameters that cannot work, before learning and on loading."""
+        """Raise ParameterError for parameters that cannot work.
+
+        ``fit`` asks before ``_fit``, and ``set_state`` before anything is restored; types and
+        ranges in the annotations of the constructor need no more.
+        """
 
     def _fit(self, X: Any, y: IntArray | None) -> FloatArray | None:
         """Learn from items; return their training scores (n,) if they come with it."""

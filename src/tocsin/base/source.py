@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
-from tocsin.settings import Settings
+from tocsin.settings import Secret, Settings
 from tocsin.types import Batch, Offset
 
 
@@ -32,6 +32,21 @@ class Source(Settings):
         mend raises InputError or ParameterError. An event that cannot be read never
         stops the source: it becomes a Rejection.
         """
+
+    def check(self) -> str:
+        """Return a remark on the settings, "" for none; nothing is connected to.
+
+        Raises ParameterError for a secret, a certificate or a key that is missing.
+        """
+        from tocsin.settings.tls import Tls
+
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Secret):
+                value.reveal()
+            elif isinstance(value, Tls):
+                value.context()
+        return ""
 
     def describe(self) -> str:
         """Return in a few words where events come from, without secrets."""

@@ -23,6 +23,9 @@ from tocsin.checks.asserting import (
 from tocsin.checks.subject import Subject
 from tocsin.errors import InputError, NotFitted, NotSavable
 
+_FEW = 12
+"""Items that are scored where more would tell no more."""
+
 
 def check_card(subject: Subject) -> None:
     """Check that the card is filled in, and that its name finds the detector."""
@@ -112,6 +115,16 @@ def check_scoring_is_pure(subject: Subject) -> None:
     require(np.array_equal(detector.score(rows).values, first), "scoring twice differs")
     require(equal(rows, rows_before), "score changes X")
     require(equal(state_or_nothing(detector), before), "score changes fitted state")
+
+
+def check_copies(subject: Subject) -> None:
+    """Check that copies of a detector that has scored, shallow and deep, score the same."""
+    rows, _ = subject.testing
+    some = rows[:_FEW]
+    wanted = subject.fitted.score(some).values
+    for copied in (copy.copy, copy.deepcopy):
+        given = copied(subject.fitted).score(some).values
+        require_same(given, wanted, f"scores of a {copied.__name__}", rtol=0)
 
 
 def check_save_and_load(subject: Subject) -> None:

@@ -1,17 +1,18 @@
-"""The check that a state which somebody has changed is refused, or scores."""
+"""The checks that a state or parameters which somebody has changed are refused, or score."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.checks.asserting import CheckFailed, state_or_nothing
+from tocsin.checks.asserting import CheckFailed, require_raises, state_or_nothing
 from tocsin.checks.subject import Subject
-from tocsin.errors import TocsinError
+from tocsin.errors import ParameterError, TocsinError
 
 _Path = tuple[Any, ...]
 
@@ -19,6 +20,8 @@ _MOST = 60
 """Changes tried for one detector; each restores and scores."""
 _FEW = 12
 """Items that are scored."""
+_OTHERS = (-1, 0, 2.5, float("inf"), None, "text")
+"""What a parameter that is a number becomes; the last can never work."""
 
 
 def check_changed_states(subject: Subject) -> None:
@@ -32,12 +35,31 @@ def check_changed_states(subject: Subject) -> None:
     changes = [(path, array) for path, x in _arrays(state, ()) for array in _changed(x)]
     order = np.random.default_rng(0).permutation(len(changes))[:_MOST]
     for path, array in (changes[i] for i in order):
-        _require_no_fault(subject, _replaced(state, path, array), items[:_FEW], path)
+        changed = _replaced(state, path, array)
+        name = "/".join(map(str, path))
+        _require_no_fault(subject.new(), changed, items[:_FEW], f"a state with another {name}")
 
 
-def _require_no_fault(subject: Subject, state: Any, items: Any, path: _Path) -> None:
+def check_changed_parameters(subject: Subject) -> None:
+    """Check that parameters which ``fit`` refuses are refused on loading, and others score.
+
+    Say what they may be in ``_check_parameters``, or in the annotations of the constructor.
+    """
+    items, _ = subject.testing
+    state = state_or_nothing(subject.fitted)
+    own = subject.detector.get_params(deep=False)
+    numbers = [name for name, value in own.items() if isinstance(value, int | float)]
+    for name in numbers:
+        for value in _OTHERS:
+            detector = subject.new(**{name: value})
+            _require_no_fault(detector, state, items[:_FEW], f"a state with {name}={value!r}")
+        fit = partial(subject.fit, subject.normal, **{name: _OTHERS[-1]})
+        require_raises(ParameterError, f"fit with {name}={_OTHERS[-1]!r}", fit)
+
+
+def _require_no_fault(detector: Any, state: Any, items: Any, what: str) -> None:
     try:
-        detector = subject.new().set_state(state)
+        detector.set_state(state)
     except Exception:  # noqa: BLE001 - whatever it is, ``load`` raises CorruptModel
         return
     try:
@@ -46,9 +68,8 @@ def _require_no_fault(subject: Subject, state: Any, items: Any, path: _Path) -> 
     except TocsinError:
         return
     except Exception as error:
-        name = "/".join(map(str, path))
         raise CheckFailed(
-            f"a state with another {name} is neither refused nor scores: {error!r}; annotate it"
+            f"{what} is neither refused nor scores: {error!r}; annotate it"
         ) from error
 
 

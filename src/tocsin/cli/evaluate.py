@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -62,14 +63,14 @@ def evaluate(
     from tocsin.cli import printing
     from tocsin.cli.loading import load_input
 
-    trained = None if model is None else _load(model, given, false_alarms, sign_key)
-    loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
-    with printing.progress("Evaluating"):
-        if trained is not None:
-            measured = [_measure(loaded, trained)]
-        else:
-            runs = _list_runs(given, detectors, seeds, false_alarms)
-            measured = list(_hold_out(loaded, runs, protocol))
+    with _opened(model, given, false_alarms, sign_key) as trained:
+        loaded = load_input(data, given, more=protocol.given(), pipeline=trained)
+        with printing.progress("Evaluating"):
+            if trained is not None:
+                measured = [_measure(loaded, trained)]
+            else:
+                runs = _list_runs(given, detectors, seeds, false_alarms)
+                measured = list(_hold_out(loaded, runs, protocol))
     if plots is not None:
         for each in measured:
             _write_plots(plots, each)
@@ -81,18 +82,25 @@ def evaluate(
         terminal.echo(f"Wrote the plots into {plots}")
 
 
-def _load(
-    model: Path, given: options.DataOptions, false_alarms: float, sign_key: Path | None
-) -> BasePipeline:
-    """Return a trained model with this budget. Raises ParameterError for other data than its."""
-    from tocsin.cli.models import load_model
+@contextmanager
+def _opened(
+    model: Path | None, given: options.DataOptions, false_alarms: float, sign_key: Path | None
+) -> Iterator[BasePipeline | None]:
+    """Give the trained model with this budget, None without one.
 
-    trained = load_model(model, false_alarms, sign_key)
-    if given.kind not in (None, trained.modality):
-        raise ParameterError(
-            f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
-        )
-    return trained
+    Raises ParameterError for other data than its.
+    """
+    from tocsin.cli.models import opened_model
+
+    if model is None:
+        yield None
+        return
+    with opened_model(model, false_alarms, sign_key) as trained:
+        if given.kind not in (None, trained.modality):
+            raise ParameterError(
+                f"{model} is a model of {trained.modality}; leave out --as {given.kind}."
+            )
+        yield trained
 
 
 def _list_runs(

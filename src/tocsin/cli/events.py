@@ -71,10 +71,13 @@ def events(
             _reprocess(settings, stores, monitor, replay, as_json=as_json)
             return
         found = _find(settings, stores, monitor, choice)
+        left = stores.quarantine.count(monitor) - len(found) if choice.quarantine else 0
     if as_json:
         print_json(found)
     else:
         _print(found)
+        if left > 0:
+            typer.echo(f"… and {left:,} more: --top {len(found) + left}")
 
 
 def _check_choice(choice: Choice, monitor: str | None, replay: str | None) -> None:

@@ -33,14 +33,14 @@ def explain(
     from tocsin.cli import printing
     from tocsin.cli.inputs import Input
     from tocsin.cli.loading import modality_cli
-    from tocsin.cli.models import blaming, load_model
+    from tocsin.cli.models import opened_model
 
-    pipeline = load_model(model, sign_key=sign_key)
-    items = _choose_items(pipeline, row, key)
-    cli = modality_cli(pipeline.modality)
-    with blaming(model), printing.progress("Explaining"):
-        given, _ = cli.load(Input(data, options.DataOptions(), pipeline))
-        detection = pipeline.explain(given, items)
+    with opened_model(model, sign_key=sign_key) as pipeline:
+        items = _choose_items(pipeline, row, key)
+        cli = modality_cli(pipeline.modality)
+        with printing.progress("Explaining"):
+            given, _ = cli.load(Input(data, options.DataOptions(), pipeline))
+            detection = pipeline.explain(given, items)
     explained = cli.explained(detection)
     if as_json:
         printing.print_json(cli.as_dicts(detection, explained))

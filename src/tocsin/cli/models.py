@@ -56,14 +56,22 @@ def read_key(path: Path | None) -> bytes | None:
 
 
 @contextmanager
-def blaming(folder: Path) -> Iterator[None]:
-    """Raise CorruptModel for what goes wrong inside Tocsin while a saved model scores.
+def opened_model(
+    folder: Path, false_alarms: float | None = None, sign_key: Path | None = None
+) -> Iterator[BasePipeline]:
+    """Give a trained pipeline, which decides by this share of normal items if one is given.
 
-    What is in a folder is checked when it is loaded; what that misses is not a fault of Tocsin
-    alone.
+    ``sign_key``: the file of the key that the folder has to be signed by, if any. Raises
+    ModelFolderError and ParameterError. What is in a folder is checked when it is loaded; what
+    that misses and goes wrong inside Tocsin while the model is used raises CorruptModel.
     """
+    from tocsin.pipeline import load
+
+    pipeline = load(folder, key=read_key(sign_key))
+    if false_alarms is not None:
+        pipeline.restate_budget(false_alarms)
     try:
-        yield
+        yield pipeline
     except (TocsinError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -71,17 +79,3 @@ def blaming(folder: Path) -> Iterator[None]:
             f"{folder} cannot score this ({type(error).__name__}: {error}). Restore it from a "
             "copy, or train and save it again; if that does not help, please report it."
         ) from error
-
-
-def load_model(
-    folder: Path, false_alarms: float | None = None, sign_key: Path | None = None
-) -> BasePipeline:
-    """Return a trained pipeline, which decides by this share of normal items if one is given.
-
-    ``sign_key``: the file of the key that the folder has to be signed by, if any. Raises
-    ModelFolderError and ParameterError.
-    """
-    from tocsin.pipeline import load
-
-    pipeline = load(folder, key=read_key(sign_key))
-    return pipeline if false_alarms is None else pipeline.restate_budget(false_alarms)

@@ -32,17 +32,17 @@ def score(
     from tocsin.cli import printing
     from tocsin.cli.inputs import Input
     from tocsin.cli.loading import modality_cli, reject_options
-    from tocsin.cli.models import blaming, load_model
+    from tocsin.cli.models import opened_model
     from tocsin.cli.writer import score_writer
 
-    pipeline = load_model(model, false_alarms, sign_key)
-    cli, name = modality_cli(pipeline.modality), pipeline.detector_name
-    reject_options(cli, ["adapt"] * adapt)
-    source = Input(data, options.DataOptions(), pipeline)
-    with printing.progress("Scoring"), score_writer(out) as write, blaming(model):
-        outcome = cli.score(pipeline, source, write, top=top, chunk_rows=chunk_rows, adapt=adapt)
+    with opened_model(model, false_alarms, sign_key) as pipeline:
+        cli, name = modality_cli(pipeline.modality), pipeline.detector_name
+        reject_options(cli, ["adapt"] * adapt)
+        source = Input(data, options.DataOptions(), pipeline)
+        with printing.progress("Scoring"), score_writer(out) as write:
+            found = cli.score(pipeline, source, write, top=top, chunk_rows=chunk_rows, adapt=adapt)
     if as_json:
-        printing.print_json(cli.as_dict(outcome, name))
+        printing.print_json(cli.as_dict(found, name))
         return
-    cli.print_detection(outcome, name, top)
+    cli.print_detection(found, name, top)
     printing.print_paths([] if out is None else [out])

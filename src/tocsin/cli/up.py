@@ -160,7 +160,9 @@ def _log(verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter())
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
-    for noisy in ("aiokafka", "alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
+    # What it says of a lost broker, many times a second, the source says once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for noisy in ("alembic", "asyncio", "sqlalchemy", "numba", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -37,7 +37,7 @@ class Calibration(Stateful, ABC):
     scores_: Annotated[FloatArray, Shape("m"), Within(rising=True)]
     at_or_below_: Annotated[IntArray, Shape("m"), Within(0, "n_", rising=True)]
     n_: Annotated[int, Within(1)]
-    independent_: Annotated[float, Within(0)]
+    independent_: Annotated[float, Within(0, "n_")]
 
     def fit(self, scores: ArrayLike, independent: float | None = None) -> Self:
         """Keep the scores (n,) of normal items that the model has not been trained on.

@@ -54,11 +54,12 @@ def _store(settings: config.Config) -> str:
 
 
 def _model(monitor: config.Monitor) -> str:
-    source = monitor.source.describe()
+    source, remark = monitor.source.describe(), monitor.source.check()
+    end = f"; {remark}" if remark else ""
     try:
         scorer = open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
     except NotAModel:
         untrained(monitor)
         after = monitor.training.after
-        return f"{source}; no model yet; one is trained on the first {after:,} events"
-    return f"{source}; scored by {scorer.name}"
+        return f"{source}; no model yet; one is trained on the first {after:,} events{end}"
+    return f"{source}; scored by {scorer.name}{end}"

@@ -145,7 +145,6 @@ class NeuralSeriesDetector(FaultAware, NetworkDetector, SeriesDetector):
         return nn.ModuleList(self._network(self.n_features_in_) for _ in _HELD_OUT)
 
     def _learn(self, stretches: Stretches) -> FloatArray:
-        self._check_parameters()
         X = np.concatenate([stretch.values for stretch in stretches])
         self.mean_, self.scale_ = mean_and_scale(X)
         self.scored_ = _scored_channels(X)

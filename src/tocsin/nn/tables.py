@@ -116,7 +116,6 @@ class NeuralTableDetector(NetworkDetector, TableDetector, Exports):
         )
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray | None:
-        self._check_parameters()
         self.mean_, self.scale_ = mean_and_scale(X)
         length = correlation_length(X) if y is None else 0
         self.holds_out_blocks_ = length > 0 and self.members > 1

@@ -6,6 +6,7 @@ One file per modality, imported when it is used; what they share is in ``base`` 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -73,16 +74,24 @@ def load(
         raise ParameterError(f'runtime is "onnx" or None; got {runtime!r}.')
     state, about = folder.load_state(path, key)
     with folder.decoding(path):
-        modality = modality_of(about)
-        if modality not in registry.modalities():
-            raise NewerFormat(
-                f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
-                f"{', '.join(registry.modalities())}. Update it: pip install --upgrade tocsin"
-            )
-        pipeline: type[BasePipeline] = registry.of_modality("pipeline", modality)
-        if runtime == "onnx":
+        pipeline = _pipeline_of(path, about)
+    if runtime == "onnx":
+        with folder.decoding(path, ParameterError):
             state = pipeline.served(path, state, about, threads)
+    with folder.decoding(path):
         return pipeline.from_state(state, about)
+
+
+def _pipeline_of(path: str | Path, about: Mapping[str, Any]) -> type[BasePipeline]:
+    """Return the pipeline of a model by its manifest. Raises NewerFormat for one not known."""
+    modality = modality_of(about)
+    if modality not in registry.modalities():
+        raise NewerFormat(
+            f"{path} holds a model of {modality!r}, which this Tocsin does not know; it knows "
+            f"{', '.join(registry.modalities())}. Update it: pip install --upgrade tocsin"
+        )
+    pipeline: type[BasePipeline] = registry.of_modality("pipeline", modality)
+    return pipeline
 
 
 def detect(

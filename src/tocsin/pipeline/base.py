@@ -193,12 +193,13 @@ class BasePipeline(DecidesByBudget):
         """
         state, about = folder.load_state(path, key)
         with folder.decoding(path):
-            if (modality := modality_of(about)) != cls.modality:
-                raise ParameterError(
-                    f"{path} holds a model of {modality}, not {cls.modality}; open it with "
-                    "tocsin.load."
-                )
-            return cls.from_state(state, about)
+            modality = modality_of(about)
+            pipeline = cls.from_state(state, about) if modality == cls.modality else None
+        if pipeline is None:
+            raise ParameterError(
+                f"{path} holds a model of {modality}, not {cls.modality}; open it with tocsin.load."
+            )
+        return pipeline
 
     @classmethod
     def served(

@@ -349,6 +349,8 @@ class SeriesPipeline(BasePipeline):
             name: SeriesModel(self._new_series_detector(), self.calibration).set_state(model)
             for name, model in state["models"].items()
         }
+        for model in self.models_.values():
+            model.check_channels(len(self.preparer_.columns_))
         self._show_first()
 
 

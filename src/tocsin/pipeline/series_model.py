@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
 from tocsin.base import SeriesDetector, Stateful, Stretch
+from tocsin.base.declared import Shape, Within, check_fitted
 from tocsin.base.dependence import independent_count
 from tocsin.decide import Calibration, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
@@ -37,9 +38,9 @@ class SeriesModel(Stateful):
     calibration_: Calibration
     runs_: Calibration
     alarms_: Calibration
-    points_: int
+    points_: Annotated[int, Within(0)]
     levels_: Levels
-    background_: FloatArray
+    background_: Annotated[FloatArray, Shape("b", "c")]
     band_: Band
 
     def __init__(self, detector: SeriesDetector, method: str) -> None:
@@ -184,7 +185,16 @@ class SeriesModel(Stateful):
         for name in ("detector_", "calibration_", "runs_", "alarms_", "levels_", "band_"):
             getattr(self, name).set_state(state[name])
         self.points_, self.background_ = state["points_"], state["background_"]
+        check_fitted(self, ("points_", "background_"))
         return self
+
+    def check_channels(self, n: int) -> None:
+        """Raise CorruptModel unless all that was restored is of n channels."""
+        found = {self.detector_.n_features_in_, self.background_.shape[1]}
+        if found | set(self.levels_.locations_.shape[1:]) != {n}:
+            raise CorruptModel(
+                f"The model of {n} channels holds parts of others. Train and save it again."
+            )
 
 
 def _pieces(scores: FloatArray, counts: BoolArray, stretches: list[Stretch]) -> list[FloatArray]:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels, scores_by_a_copy
 from tocsin.base.abilities import Embeds, Exports, Samples
+from tocsin.base.declared import Shape, check_fitted
 from tocsin.base.held_out import Relearn
-from tocsin.errors import InputError, MissingExtra, NotSavable, ParameterError
+from tocsin.errors import CorruptModel, InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
 from tocsin.pipeline.base import BasePipeline, check_rows
 from tocsin.pipeline.moved import moved_columns, rebased
@@ -73,7 +74,7 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
     adapts = True
 
     preparer_: TablePreparer
-    background_: FloatArray
+    background_: Annotated[FloatArray, Shape("b", "m")]
 
     def __init__(
         self,
@@ -278,6 +279,10 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self._restore_model(state)
         self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
         self.background_ = state["background"]
+        check_fitted(self, ["background_"])
+        widths = {self.background_.shape[1], len(self.preparer_.groups_)}
+        if widths != {self.detector_.n_features_in_}:
+            raise CorruptModel("The columns of the model's parts differ. Train and save it again.")
         self.n_features_in_ = state["n_features_in"]
         if state["named_columns"]:
             self.feature_names_in_ = np.array(about["columns"], dtype=object)

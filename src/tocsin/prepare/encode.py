@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tocsin.base import Stateful
 from tocsin.base.declared import Shape, Within
+from tocsin.errors import CorruptModel
 from tocsin.types import BoolArray, FloatArray, IntArray
 
 Scale = Literal["standard", "robust", "minmax", "none"]
@@ -70,7 +71,7 @@ class Numbers(Stateful):
         self.center_ = median
         self.indicator_weight_ = _weight(missing[self.indicated_])
         self.constant_weight_ = float(_weight(np.array([1 / (rows + 1)]))[0])
-        self.groups_ = np.concatenate([self.varying_, self.indicated_, self.constant_])
+        self.groups_ = self._groups()
         with np.errstate(over="ignore"):
             if scale == "standard":
                 center, width = mean, std
@@ -87,6 +88,13 @@ class Numbers(Stateful):
             self.low_ = np.nan_to_num(low[self.varying_] / width - self.shift_ - reach)
             self.high_ = np.nan_to_num(high[self.varying_] / width - self.shift_ + reach)
         return self
+
+    def _groups(self) -> IntArray:
+        return np.concatenate([self.varying_, self.indicated_, self.constant_])
+
+    def _derive(self) -> None:
+        if not np.array_equal(self.groups_, self._groups()):
+            raise CorruptModel("The columns of the numbers are not those that they were made of.")
 
     def transform(self, values: FloatArray, out: FloatArray) -> None:
         """Write values (n, p) into out (n, m)."""
@@ -134,7 +142,7 @@ class Categories(Stateful):
     """
 
     once_is_unseen_: bool = False
-    values_: list[str]
+    values_: Annotated[list[str], Shape("distinct", empty=True)]
     counts_: Annotated[IntArray, Shape("distinct", empty=True), Within(0)]
     missing_count_: Annotated[int, Within(0)]
     kept_: Annotated[int, Within(0, "distinct")]
@@ -176,6 +184,10 @@ class Categories(Stateful):
             spread = max(1 - float(every @ every), HEAVIEST**-2)
             self.weight_ = float(np.sqrt(1 / spread if scale in ("standard", "robust") else 0.5))
         return self
+
+    def _derive(self) -> None:
+        if len(set(self.values_)) < len(self.values_):
+            raise CorruptModel("A value of a category column is there twice.")
 
     @property
     def width(self) -> int:

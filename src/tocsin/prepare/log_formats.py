@@ -10,7 +10,8 @@ characters in all. Further ones, those without a record before them, and all whe
 was recognised are messages of their own. Blank lines are left out, and so are the headers of the
 W3C format, which name its fields; longer lines than 8,192 characters are cut.
 
-Times without a zone are UTC. Times without a year take the one that brings them closest to the
+Times without a zone are UTC. Whether 01/02/2026 is of January or of February is decided by the
+first 1,000 lines. Times without a year take the one that brings them closest to the
 last of these times in their file, the first to the record before it, or else the latest that is not
 in the future. A
 time that cannot be read is None; one more than a day ahead of now is kept; both are counted.
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from sys import intern
 from typing import NamedTuple, Protocol
 
@@ -41,8 +42,9 @@ from tocsin.prepare.log_patterns import (
     format_named,
     w3c_format,
 )
-from tocsin.prepare.log_times import DAY, Clock
+from tocsin.prepare.log_times import Clock, find_order
 from tocsin.prepare.log_traces import is_of_trace
+from tocsin.readers.years import DAY
 
 __all__ = [
     "FORMATS",
@@ -111,6 +113,7 @@ class ParseCounts:
     untimed: int = 0
     ahead: int = 0
     cut: int = 0
+    open_order: bool = False
     others: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -126,6 +129,7 @@ class ParseCounts:
             (self.others, f"lines of other formats: {others}"),
             (self.unknown, f"{self.unknown:,} lines fit no format: taken as messages"),
             (self.untimed, f"{self.untimed:,} records without a readable time"),
+            (self.open_order, "dates such as 01/02/2026 were read day first"),
             (self.ahead, f"{self.ahead:,} records lie more than a day in the future: kept"),
         ]
         return [text for happened, text in counts if happened]
@@ -161,9 +165,13 @@ def parse(
     """
     counts = counts if counts is not None else ParseCounts()
     reader = _Reader(format, counts, now)
+    rest = iter(lines)
+    sample = list(islice(rest, _SAMPLE))
+    order = find_order(line.text for line in sample)
+    reader.clock.day_first, counts.open_order = order is not False, order is None
     record: _Growing | None = None
     room = 0
-    for line in lines:
+    for line in chain(sample, rest):
         text = reader.text_of(line)
         if not text:
             continue

@@ -11,6 +11,7 @@ from typing import Any
 from tocsin.prepare.log_codes import without_codes
 from tocsin.prepare.log_levels import level_of_priority, level_of_word
 from tocsin.readers import journal
+from tocsin.readers.time_objects import time_of_object
 
 __all__ = ["Parts", "clean", "read_json", "read_logfmt"]
 
@@ -98,11 +99,19 @@ def _parts(flat: dict[str, str]) -> Parts:
     found = {}
     for part, names in _KEYS.items():
         key = next((keys[name] for name in names if name in keys), None)
+        if key is None and part == "time":
+            key = _inner_time(keys)
         found[part] = "" if key is None else flat.pop(key).rstrip("\n")
     if by_priority and found["level"] in _PRIORITIES:
         found["level"] = level_of_priority(found["level"])
     message = found["message"] or " ".join(f"{key}={value}" for key, value in flat.items())
     return found["time"], level_of_word(found["level"]), found["component"], message, flat
+
+
+def _inner_time(keys: Mapping[str, str]) -> str | None:
+    """Return the key of a time that stands inside an object, as in metadata.timestamp."""
+    inner = {name.rpartition(".")[2]: key for name, key in keys.items() if "." in name}
+    return next((inner[name] for name in _KEYS["time"][:6] if name in inner), None)
 
 
 def _counts_priorities(flat: Mapping[str, str]) -> bool:
@@ -113,7 +122,9 @@ def _counts_priorities(flat: Mapping[str, str]) -> bool:
 def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, str]) -> None:
     for key, value in content.items():
         name = intern(clean(prefix + key))
-        if isinstance(value, dict) and depth < _DEEPEST:
+        if isinstance(value, dict) and (moment := time_of_object(value)) is not None:
+            flat[name] = str(moment)
+        elif isinstance(value, dict) and depth < _DEEPEST:
             _flatten(value, f"{name}.", depth + 1, flat)
         else:
             text = value if isinstance(value, str) else journal.text_of(key, value)

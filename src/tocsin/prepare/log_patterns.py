@@ -146,10 +146,11 @@ _ANY = "|".join(
     for name in (
         *("iso", "short", "ctime", "request", "dotted"),
         *("month_first", "day_first", "named", "stamp"),
+        *("bsd_year", "bsd", "dashed", "dotted_short", "slashed"),
     )
 )
 _BETWEEN = r"[ \t|:-]*+"
-_OPEN, _CLOSE = r"[\[(<【]?", r"[\])>】]?"
+_OPEN, _CLOSE = r"(?:[\[(<【]|\*(?=[A-Z]))?", r"[\])>】]?"  # * is a clock that is not set
 _TIME = rf"{_OPEN}(?P<time>{_ANY}){_CLOSE}"
 _GRADE = rf"{_OPEN}(?P<level>{_LEVEL})\b{_CLOSE}"
 _REST = r"(?:(?P<component>[A-Za-z_][\w.$/-]*)\s*(?::| -|\|)\s+)?(?P<message>.*)"
@@ -228,6 +229,16 @@ _KNOWN = [
         rf"(?!\[?{_LEVEL}\b)(?P<host>[\w.-]+) (?P<component>[^\s:\[]+)(?:\[(?P<pid>[^\]\s]*)\])?: "
         r"(?P<message>.*)",
         level_of_priority,
+    ),
+    _by_pattern(
+        "logcat",
+        rf"(?P<time>{TIMES['no_year']}) +(?P<pid>\d+) +(?P<thread>\d+) "
+        r"(?P<level>[VDIWEFA]) (?P<component>[^:]*?) *: (?P<message>.*)",
+    ),
+    _by_pattern(
+        "vpc_flow",
+        r"(?P<message>\d (?:\d{12}|unknown) eni-\w+(?: \S+){7}) (?P<time>\d{10}) \d{10} "
+        r"(?P<component>ACCEPT|REJECT|-) (?P<status>OK|NODATA|SKIPDATA)",
     ),
     _by_pattern("syslog_bare", r"<(?P<level>\d{1,3})>(?P<message>.*)", level_of_priority),
     _by_pattern(

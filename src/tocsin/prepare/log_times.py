@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import date
-from functools import lru_cache
+from collections.abc import Iterable
 
-__all__ = ["TIMES", "Clock"]
+from tocsin.readers.years import midnight, nearest_midnight
 
-DAY = 86_400
+__all__ = ["TIMES", "Clock", "find_order"]
 
 _LATEST = 250e9  # in the year 9892
 
@@ -30,10 +29,15 @@ _FORMS = {
     r"(?:[ ](?P<z>[+-]\d{4}))?",
     "short": rf"(?P<y>\d\d)[/-](?P<m>\d\d)[/-](?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
     "compact": r"(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)[ ](?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)",
+    "bsd_year": rf"(?P<b>[A-Z][a-z][a-z])[ ](?P<d>[ 0-3]?\d)[ ](?P<Y>\d{{4}})[ ]{_HMS}{_FRACTION}",
+    "dashed": rf"(?P<d>\d\d)-(?P<b>[A-Z][a-z][a-z])-(?P<Y>\d{{4}})[ ]{_HMS}{_FRACTION}",
+    "no_year": rf"(?P<m>0\d|1[0-2])-(?P<d>[0-3]\d)[ ]{_HMS}{_FRACTION}",
     "klog": rf"(?P<m>\d\d)(?P<d>\d\d)[ ]{_HMS}{_FRACTION}",
     "dotted": rf"(?P<d>\d\d)\.(?P<m>\d\d)\.(?P<Y>\d{{4}})[ T]{_HMS}{_FRACTION}",
+    "dotted_short": rf"(?P<d>\d\d)\.(?P<m>\d\d)\.(?P<y>\d\d)[ ]{_HMS}{_FRACTION}",
     "month_first": rf"(?P<m>0?\d|1[0-2])/(?P<d>\d?\d)/(?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}",
     "day_first": rf"(?P<d>1[3-9]|[23]\d)/(?P<m>\d?\d)/(?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}",
+    "slashed": rf"(?P<v>\d?\d)/(?P<w>\d?\d)/(?P<Y>\d{{4}}),?[ ]{_CLOCK}",
     "named": rf"(?P<b>[A-Z][a-z][a-z])[ ](?P<d>\d?\d),[ ](?P<Y>\d{{4}}),?[ ]{_CLOCK}{_HALF}?",
     "stamp": r"(?P<e>1(?:\d{9}(?:\.\d{1,9})?|\d{12}|\d{15}|\d{18}))(?![\w.])",
     "epoch": r"(?P<e>\d{9,19}(?:\.\d{1,9})?)",
@@ -50,13 +54,29 @@ TIMES = {name: "(?:" + re.sub(r"\(\?P<\w>", "(?:", form) + ")" for name, form in
 """
 
 
+_SLASHED = re.compile(rf"(?<![\d/])(\d?\d)/(\d?\d)/\d{{4}}(?![\d/])(?!,?[ ][\d:.,]+{_HALF})")
+_BEGINNING = 60  # characters of a line in which its time stands
+
+
+def find_order(lines: Iterable[str]) -> bool | None:
+    """Return whether the day comes first in dates such as 31/01/2026, None if nothing shows it.
+
+    >>> find_order(["01/02/2026 10:00 up", "01/31/2026 10:00 down"]), find_order(["no date"])
+    (False, True)
+    """
+    found = [match for line in lines if (match := _SLASHED.search(line[:_BEGINNING]))]
+    if any(int(match[1]) > 12 for match in found) or not found:
+        return True
+    return False if any(int(match[2]) > 12 for match in found) else None
+
+
 class Clock:
     """Reads the times of the lines of a file, one after the other.
 
     ``now``: seconds since 1970, for times without a year. The year is the one that brings a time
     closest to the last one without a year, so that others in between do not matter; for the
     first to the time before it; and where there is none, the latest that is at most a day from
-    now.
+    now. ``day_first``: how 01/02/2026 is read.
 
     >>> clock = Clock(now=1_700_000_000)
     >>> clock.read("2023-11-14T22:13:20,5Z"), clock.read("Jan  1 00:00:00"), clock.read("noon")
@@ -65,6 +85,7 @@ class Clock:
 
     def __init__(self, now: float | None = None) -> None:
         self.now = time.time() if now is None else now
+        self.day_first = True
         self._forms = list(_COMPILED)
         self._text = ""
         self._value: float | None = None
@@ -115,6 +136,11 @@ class Clock:
             value = float(epoch)
             return value / next(per for least, per in _PER_SECOND if value >= least)
         seconds = _seconds_of_day(parts)
+        if parts.get("v"):
+            swapped = not self.day_first or int(parts["w"] or 0) > 12
+            parts["d"], parts["m"] = (
+                (parts["w"], parts["v"]) if swapped else (parts["v"], parts["w"])
+            )
         name = parts.get("b")
         day = (parts.get("Y"), parts.get("y"), name or parts["m"], parts["d"])
         if day != self._day:
@@ -126,26 +152,12 @@ class Clock:
     def _begin(self, parts: dict[str, str | None], month: int, day: int) -> int:
         """Return when a day begins."""
         if year := parts.get("Y"):
-            return _midnight(int(year), month, day)
+            return midnight(int(year), month, day)
         if year := parts.get("y"):
-            return _midnight(2000 + int(year), month, day)
-        self._last_day = self._with_year(month, day)
-        return self._last_day
-
-    def _with_year(self, month: int, day: int) -> int:
+            return midnight(2000 + int(year), month, day)
         last = self._last if self._last_day is None else self._last_day
-        around = time.gmtime(self.now if last is None else last).tm_year
-        values = []
-        for year in range(around + 1, around - 9, -1):
-            try:
-                values.append(_midnight(year, month, day))
-            except ValueError:  # the 29th of February
-                continue
-        if not values:
-            raise ValueError("not a day of any year")
-        if last is None:
-            return next((value for value in values if value <= self.now + DAY), values[-1])
-        return min(values, key=lambda value: abs(value - last))
+        self._last_day = nearest_midnight(month, day, last, self.now)
+        return self._last_day
 
 
 def _seconds_of_day(parts: dict[str, str | None]) -> float:
@@ -169,8 +181,3 @@ def _offset(zone: str) -> int:
         return 0
     offset = 3600 * int(zone[1:3]) + 60 * int(zone[-2:])
     return -offset if zone[0] == "-" else offset
-
-
-@lru_cache(maxsize=1000)
-def _midnight(year: int, month: int, day: int) -> int:
-    return (date(year, month, day).toordinal() - 719_163) * DAY

@@ -115,14 +115,14 @@ class SeriesPreparer(Stateful):
     60.0
     """
 
-    columns_: list[str]
+    columns_: Annotated[list[str], Shape("c")]
     step_: Annotated[float | None, Within(1e-9)]
     time_: str | None
     entity_: str | None
     notes_: list[str]
     when_: TimeColumn | None
     channels_: Channels
-    counters_: list[int]
+    counters_: Annotated[list[int], Within(0, "c-1")]
     entities_: Annotated[int, Within(1)]
     named_: bool
     origin_: int | None
@@ -206,7 +206,8 @@ class SeriesPreparer(Stateful):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         self.channels_ = Channels().set_state(state["channels_"])
-        if not set(self.channels_.names_) <= set(self.source_):
+        names = self.channels_.names_
+        if self.columns_ != names or not set(names) <= set(self.source_):
             raise CorruptModel("The channels of a series are not among its columns.")
         self.when_ = TimeColumn().set_state(state["when_"]) if state["when_"] else None
         return self

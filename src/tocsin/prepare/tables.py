@@ -18,7 +18,10 @@ from tocsin.prepare.schema import Column
 from tocsin.prepare.table_encoder import TableEncoder, in_words
 from tocsin.types import BoolArray, FloatArray, IntArray
 
-_SIDES = ({"s", "h"}, {"d", "c"}, {"dr", "cr"}, {"debit", "credit"}, {"soll", "haben"})
+_SIDES = (
+    *({"s", "h"}, {"d", "c"}, {"dr", "cr"}, {"debit", "credit"}, {"soll", "haben"}),
+    *({"dbit", "crdt"}, {"db", "cr"}, {"débit", "crédit"}, {"debe", "haber"}, {"+", "-"}),
+)
 
 
 class TablePreparer(TableEncoder):

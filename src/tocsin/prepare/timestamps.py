@@ -202,10 +202,18 @@ def _numbers(values: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return a column of numbers, or of text that is mostly numbers; None for another."""
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values
-    sample = pd.to_numeric(_texts(_spread(values.dropna())), errors="coerce")
-    if not len(sample) or sample.notna().mean() <= 0.5:
+    sample = _spread(values.dropna())
+    if not len(sample) or _parse_plain(sample).notna().mean() <= 0.5:
         return None
-    return pd.Series(pd.to_numeric(_texts(values), errors="coerce"))
+    return _parse_plain(values)
+
+
+def _parse_plain(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the numbers of texts such as 46044.54 and 46044,54."""
+    texts = _texts(values)
+    if texts.str.contains(",", regex=False).any():
+        texts = texts.str.replace(",", ".", n=1, regex=False)
+    return pd.Series(pd.to_numeric(texts, errors="coerce"))
 
 
 def _read(values: pd.Series[Any], style: str) -> Moments:

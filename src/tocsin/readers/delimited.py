@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
 from tocsin.readers.limits import (
@@ -34,12 +35,17 @@ from tocsin.readers.preamble import (
     is_number,
     split_head,
 )
-from tocsin.readers.separators import check_width, separate, split
+from tocsin.readers.separators import (
+    join_fields,
+    names_of_short,
+    refuse_pairs,
+    refuse_uneven,
+    separate,
+)
+from tocsin.readers.widths import check_width
 
-_ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _SAMPLE = 1 << 16
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
-_KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
 _LEAST_CHUNK = 100  # rows
@@ -192,12 +198,26 @@ def _doubtful(frame: pd.DataFrame, dialect: _Dialect) -> list[str]:
 def _finished(frame: pd.DataFrame, dialect: _Dialect) -> pd.DataFrame:
     if not dialect.header and not dialect.names:
         frame = frame.set_axis(numbered_names(frame.shape[1]), axis=1)
+    frame, notes = _without_names(frame, dialect)
     if dialect.shown:
         frame.attrs["decimal"] = dialect.shown
         frame.attrs["grouped"] = tuple(dialect.texts)
-    if dialect.notes:
-        frame.attrs["notes"] = dialect.notes
+    if notes:
+        frame.attrs["notes"] = notes
     return frame
+
+
+def _without_names(frame: pd.DataFrame, dialect: _Dialect) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return a table without rows that repeat the names, as of joined files, and its notes."""
+    if not dialect.header or frame.columns.empty or is_numeric_dtype(frame.dtypes.iloc[0]):
+        return frame, dialect.notes
+    name = str(frame.columns[0])
+    rows = np.flatnonzero((frame.iloc[:, 0] == name).to_numpy(dtype=bool, na_value=False)).tolist()
+    repeated: list[int] = [i for i in rows if frame.iloc[i].tolist() == frame.columns.tolist()]
+    if not repeated:
+        return frame, dialect.notes
+    note = f"{len(repeated):,} row{'s' * (len(repeated) > 1)} that repeat the names left out"
+    return frame.drop(index=frame.index[repeated]).reset_index(drop=True), (*dialect.notes, note)
 
 
 def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
@@ -213,13 +233,16 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     above = 0 if head.names else count_titles(rows)
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
-    _refuse_uneven(path, rows, len(head.names))
-    names = head.names or tuple(rows[0])
-    check_width(path, encoding, separator, [*names, *split(rest, separator, whole=True)[0][0]])
+    named = head.names or names_of_short(rows)
+    if named and not head.names:
+        begin, rows, ends = ends[0], rows[1:], ends[1:]
+    refuse_uneven(path, rows, len(named))
+    names = named or tuple(rows[0])
+    check_width(path, encoding, separator, names, rest)
     columns = _columns(names, rows[1:_LOOKED_AT])
-    _refuse_pairs(path, rows)
+    refuse_pairs(path, rows)
     marks = _marks(columns, separator, known)
-    header = not head.names and _holds_names(rows[0], marks.decimal)
+    header = not named and _holds_names(rows[0], marks.decimal)
     unnamed = header and begins_with_data(rows[:_LOOKED_AT])
     if unnamed:
         header = False
@@ -228,7 +251,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     between = count_unit_rows(rows) if header else 0
     notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
-        f'the line "{separator.join(row)}" under the names left out'
+        f'the line "{join_fields(row, separator)}" under the names left out'
         for row in rows[1 : 1 + between]
     ]
     if unnamed:
@@ -237,7 +260,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     return _Dialect(
         separator,
         marks.decimal,
-        head.names,
+        named,
         header,
         head.comments,
         (*range(head.lines), *(line + head.lines for line in skipped)),
@@ -325,33 +348,6 @@ def _fractions(columns: dict[str, list[str]]) -> str:
         if len(commas) >= _LEAST and len(commas) == len([cell for cell in cells if cell]):
             found = found or commas[0]
     return found
-
-
-def _refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
-    width = named or len(rows[0])
-    for number, row in enumerate(rows[0 if named else 1 :], 1 if named else 2):
-        if len(row) < width or any(row[width:]):
-            raise unreadable(
-                path,
-                f"record {number} has {len(row)} fields where the first has {width}",
-                "The first holds the names. A field that contains the separator needs quotes; "
-                "a missing value is an empty field.",
-            )
-
-
-def _refuse_pairs(path: Path, rows: list[list[str]]) -> None:
-    """Raise UnreadableFile if a field is key=value with one key in nearly all records."""
-    for place, cell in enumerate(rows[0]):
-        key = _KEY.search(cell)
-        below = [row[place] for row in rows[1:_LOOKED_AT] if place < len(row)]
-        if not key or len(below) < _LEAST:
-            continue
-        if sum(key[0] in other for other in below) >= _ALIKE * len(below):
-            raise unreadable(
-                path,
-                f'its fields are pairs such as "{cell[:60]}", without a row of names',
-                "Write names in the first row and values below, or read its lines: --as logs.",
-            )
 
 
 def numbered_names(width: int) -> list[str]:

@@ -11,8 +11,8 @@ from tocsin.readers.number_cells import LONGEST, tidy
 from tocsin.readers.units import MINUTES, Unit, unit_of
 
 _CLOCK = re.compile(
-    r"(?P<sign>-)?(?:(?P<d>\d+)(?:\s*d|\s*days?,?|\.)?\s*(?<=[\sd.,s]))?"
-    r"(?P<a>\d+):(?P<b>[0-5]?\d)(?::(?P<c>[0-5]\d)(?:[.,](?P<f>\d+))?)?"
+    r"(?P<sign>-)?(?:(?P<d>\d{1,6})(?:\s*d|\s*days?,?|\.)?\s*(?<=[\sd.,s]))?"
+    r"(?P<a>\d+):(?P<b>[0-5]?\d)(?::(?P<c>[0-5]\d))?(?:(?<=\d\d)[.,](?P<f>\d+))?"
 )
 _PIECES = re.compile(r"(\d+(?:[.,]\d+)?)\s*(d|h|min|ms|m|µs|us|ns|s)(?![a-z])\s*")
 _ISO_SPAN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+)?)S)?)?")
@@ -50,7 +50,8 @@ def form_of_two_parts(texts: Iterable[str], remarks: list[str]) -> str:
     two = [clock for clock in found if clock["c"] is None]
     if not two:
         return ""
-    unit = "m:ss" if len(two) < len(found) or max(int(c["a"]) for c in two) > 23 else "h:mm"
+    short = len(two) < len(found) or any(c["f"] for c in two)
+    unit = "m:ss" if short or max(int(c["a"]) for c in two) > 23 else "h:mm"
     parts = "minutes and seconds" if unit == "m:ss" else "hours and minutes"
     remarks.append(f'"{two[0][0]}" and the like were read as {parts}')
     return unit
@@ -67,7 +68,7 @@ def _clock_span(text: str, two: tuple[float, float]) -> tuple[float] | None:
     found = _CLOCK.fullmatch(text)
     if not found:
         return None
-    first, second = (3_600.0, 60.0) if found["c"] else two
+    first, second = (3_600.0, 60.0) if found["c"] else TWO_PARTS["m:ss"] if found["f"] else two
     whole = 86_400 * int(found["d"] or 0) + first * int(found["a"]) + second * int(found["b"])
     seconds = whole + float(f"{found['c'] or 0}.{found['f'] or 0}")
     return (-seconds if found["sign"] else seconds,)

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _SAMPLE = 1 << 16
-BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+"""Byte order marks, the longer ones first, and the encodings that they show."""
+
 _SIGNATURES = {
     b"PAR1": "a Parquet file (.parquet)",
     b"PK\x03\x04": "a zip archive or a spreadsheet: save the sheet as CSV",
@@ -45,7 +53,7 @@ def text_encoding(path: Path) -> str:
         if min(even, odd) > 0.02 * len(head) or max(even, odd) < 0.2 * len(head):
             raise unreadable(path, "its content is binary, not text", "Check its format.")
         return "utf-16-le" if odd > even else "utf-16-be"
-    controls = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
+    controls = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b\x1e")
     if controls > 0.02 * len(head):
         raise unreadable(path, "its content is binary, not text", "Check its format.")
     return next((name for name in ("utf-8", "cp1252") if _decodes(path, name)), "latin-1")

@@ -9,7 +9,8 @@ styles, and the years that each is recognised for:
 - "excel": days since 1899-12-30, from 1982 to 2036; "mjd": days since 1858-11-17, from 1995 to
   2050; "julian": days since 4713 BC; "matlab": days since the year 0, from 1971 on;
 - "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S%f" (milliseconds), "%Y%j",
-  "%y%m%d%H%M%S", "%Y%m": digits of a calendar;
+  "%y%m%d%H%M%S", "%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d": digits of a calendar;
+- "year": years from 1800 to 2099, also with fractions: 2010.5 is the middle of 2010;
 - "elapsed": seconds from an unknown beginning, counted from 1970.
 """
 
@@ -75,8 +76,16 @@ _CALENDARS = {  # style: the number of digits, and the widths of year, month, da
     "%Y%m%d%H%M%S%f": (17, (4, 2, 2, 2, 2, 2, 3)),
     "%Y%j": (7, (4, 3)),
     "%Y%m": (6, (4, 2)),
+    "%d%m%Y": (8, (2, 2, 4)),
+    "%m%d%Y": (8, (2, 2, 4)),
+    "%y%m%d": (6, (2, 2, 2)),
 }
 _MARGIN = 0.95
+YEAR = "year"
+"""The style of years with fractions."""
+
+_YEARS = (1800, 2100)
+_FEWEST = 8  # of six digits are days: fewer are ids or seconds that happen to be valid
 
 
 def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
@@ -93,6 +102,8 @@ def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
     for style in _CALENDARS:
         if _fits(finite, style):
             return style
+    if finite.min() >= _YEARS[0] and finite.max() < _YEARS[1]:
+        return YEAR
     for style, (low, high) in _DAYS.items():
         if ((finite >= low) & (finite < high)).mean() >= _MARGIN:
             return style
@@ -112,6 +123,8 @@ def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Mome
     """
     if style in _CALENDARS:
         return _of_calendar(numbers, style)
+    if style == YEAR:
+        return _of_years(numbers)
     epoch = EPOCHS[style]
     step = max(1_000_000 if epoch.per_unit == _DAY else 1_000, 1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -133,24 +146,27 @@ def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Mome
 
 def is_style(style: str, *, written: bool) -> bool:
     """Return whether a style is one of numbers; ``written``: "%Y%m%d" is, of digits alone."""
-    return style in EPOCHS or (written and style in _CALENDARS)
+    return style in EPOCHS or style == YEAR or (written and style in _CALENDARS)
 
 
 def words(style: str) -> str:
     """Describe a style."""
-    return EPOCHS[style].words if style in EPOCHS else style
+    return EPOCHS[style].words if style in EPOCHS else "years" if style == YEAR else style
 
 
 def _fits(finite: FloatArray, style: str) -> bool:
     """Return whether numbers are digits of a calendar, all valid and of years 1900 to 2199."""
-    digits, _ = _CALENDARS[style]
+    digits, widths = _CALENDARS[style]
     two = style.startswith("%y")
-    low, high = (1e10, 10.0**digits) if two else (10.0 ** (digits - 1), 10.0**digits)
+    leading = 10 if widths[0] == 2 else 1  # digits of which the first may be a zero
+    low, high = 10.0 ** (digits - 1) / leading, 10.0**digits
     if finite.min() < low or finite.max() >= high or (finite != np.rint(finite)).any():
         return False
     moments = _of_calendar(finite, style)
     years = moments.astype("datetime64[Y]").astype(np.int64) + 1970
     valid = ~np.isnat(moments) & (years >= (1990 if two else 1900)) & (years < 2200)
+    if digits == 6 and two and len(finite) < _FEWEST:
+        return False
     return bool(valid.mean() >= _MARGIN) if digits > 8 else bool(valid.all())
 
 
@@ -164,6 +180,8 @@ def _of_calendar(numbers: FloatArray, style: str) -> Moments:
         parts.append(rest % 10**width)
         rest = rest // 10**width
     year, *others = reversed(parts)
+    if style.endswith("%Y"):
+        year, others = others[-1], [*([others[0], year] if style[1] == "d" else [year, others[0]])]
     if style.startswith("%y"):
         year = year + np.where(year < 70, 2000, 1900)
     if style == "%Y%j":
@@ -177,6 +195,18 @@ def _of_calendar(numbers: FloatArray, style: str) -> Moments:
     micros = seconds * 10**6 + (clock[3] * 1_000 if len(clock) > 3 else 0)
     moments = days.astype("datetime64[us]") + micros.astype("timedelta64[us]")
     return np.where(whole, moments, np.datetime64("NaT", "us"))
+
+
+def _of_years(numbers: FloatArray) -> Moments:
+    """Return times (n,) datetime64[us] of years with fractions."""
+    inside = (numbers >= _YEARS[0]) & (numbers < _YEARS[1])
+    whole = np.where(inside, np.floor(numbers), 1970).astype(np.int64)
+    begin, end = (
+        (whole - 1970 + more).astype("datetime64[Y]").astype("datetime64[s]") for more in (0, 1)
+    )
+    part = np.where(inside, numbers - whole, 0.0) * (end - begin).astype(np.float64)
+    moments = begin + np.rint(part).astype("timedelta64[s]")
+    return np.where(inside, moments.astype("datetime64[us]"), np.datetime64("NaT", "us"))
 
 
 def of_days(year: IntArray, month: IntArray, day: IntArray, known: NDArray[np.bool_]) -> Moments:

@@ -2,8 +2,10 @@
 
 The table of a container such as {"Records": [...]} is its one list of records (or its one object
 of columns, or its one pair of names and rows), however deep it lies; what stands beside it is
-left out, with a note. A list of one object counts as that object. A .json file may hold an object
-per line as well. Half a surrogate pair in a text is read as the replacement character.
+left out, with a note. A list of one object counts as that object. Records that hold lists of
+records or points, and objects of records: see ``tocsin.readers.json_groups``. Any file may hold an
+object per line, or one object after another, of several lines each. Half a surrogate pair in a
+text is read as the replacement character.
 """
 
 from __future__ import annotations
@@ -11,18 +13,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from tocsin.readers.delimited import Known
+from tocsin.errors import UnreadableFile
+from tocsin.readers.delimited import Known, numbered_names
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
-from tocsin.readers.json_values import loads
+from tocsin.readers.json_groups import holds_telemetry, records_of_object, spread
+from tocsin.readers.json_values import loads, whole_number
 from tocsin.readers.limits import CHUNK_TEXT
 from tocsin.readers.nested import TooSparse, frame_of_records, pairs_as_object, unique_names
 
+_BETWEEN = re.compile(r"[\s,\x1e]*")
 _HALF = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _NAMES, _ROWS = ("columns", "cols", "fields", "header"), ("data", "values", "rows")
@@ -33,7 +39,7 @@ class _Table(NamedTuple):
     """A table inside JSON: where it lies, such as data.stations, its kind, and what holds it."""
 
     path: str
-    kind: Literal["records", "columns", "rows"]
+    kind: Literal["records", "columns", "rows", "cells"]
     content: Any
     rows: int
 
@@ -46,6 +52,10 @@ def read_json_lines(
     A key that the ``known`` columns have and a chunk lacks is missing there if it occurs in
     another line of the file: the rows do not depend on where the file is cut.
     """
+    if _first_object(path) is None:
+        with suppress(UnreadableFile):  # else the first line that is none is named below
+            yield _whole(path)
+            return
     wanted = known.columns if known and chunk_rows else frozenset()
 
     @cache
@@ -64,34 +74,57 @@ def read_json(
     path: Path, chunk_rows: int | None, known: Known | None = None
 ) -> Iterator[pd.DataFrame]:
     """Yield the table of a JSON file: whole, or in chunks if it holds one object per line."""
-    if _holds_lines(path):
+    if _first_object(path) is True:
         yield from read_json_lines(path, chunk_rows, known)
-        return
+    else:
+        yield _whole(path)
+
+
+def _first_object(path: Path) -> bool | None:
+    """Return whether lines follow the first one, None if that is not an object of its own."""
+    with open_text(path, text_encoding(path)) as lines:
+        first = next((line for line in lines if line.strip()), "")
+        more = any(line.strip() for line in lines)
+    try:
+        return more if isinstance(loads(first), dict) else None
+    except json.JSONDecodeError:
+        return None
+
+
+def _whole(path: Path) -> pd.DataFrame:
+    """Return the table of a file that is read at once."""
     with open_text(path, text_encoding(path)) as file:
         text = file.read()
     try:
         content = loads(text)
     except json.JSONDecodeError as error:
-        hint = "Write one list of records, or one object per line."
-        raise unreadable(path, f"it is not JSON ({error})", hint) from error
+        content = _one_after_another(text)
+        if content is None:
+            hint = "Write one list of records, or one object per line."
+            raise unreadable(path, f"it is not JSON ({error})", hint) from error
     halves = 0
     if _ESCAPED_HALF.search(text):
         content, halves = without_halves(content)
     frame = _frame(path, content)
     _note_halves(frame, halves)
-    yield frame
+    return frame
 
 
-def _holds_lines(path: Path) -> bool:
-    """Return whether the first line is an object of its own, with another line below."""
-    with open_text(path, text_encoding(path)) as lines:
-        first = next((line for line in lines if line.strip()), "")
-        if not any(line.strip() for line in lines):
-            return False
-    try:
-        return isinstance(loads(first), dict)
-    except json.JSONDecodeError:
-        return False
+def _one_after_another(text: str) -> list[Any] | None:
+    """Return the objects or lists that a text holds one after the other, None for anything else.
+
+    They may be set apart by blanks, commas or the record separators of JSON text sequences.
+    """
+    found: list[Any] = []
+    decoder, place = json.JSONDecoder(parse_int=whole_number), 0
+    while (between := _BETWEEN.match(text, place)) and between.end() < len(text):
+        try:
+            value, place = decoder.raw_decode(text, between.end())
+        except json.JSONDecodeError:
+            return None
+        found.append(value)
+    alike = {type(value) for value in found}
+    return found if alike in ({dict}, {list}) else None
 
 
 def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
@@ -155,8 +188,7 @@ def _unpacked(record: dict[str, Any]) -> list[dict[str, Any]]:
     if len(record) == 1 and _are_records(next(iter(record.values()))):
         found = list(_tables(record, ""))
         if len(found) == 1 and found[0].kind == "records":
-            records: list[dict[str, Any]] = found[0].content
-            return records
+            return spread(found[0].content)[0]
     return [record]
 
 
@@ -171,6 +203,8 @@ def _frame(path: Path, content: Any) -> pd.DataFrame:
     found = list(_tables(content, ""))
     longer = [table for table in found if table.rows >= _LEAST] or found
     if not longer:
+        longer = list(_objects(content, "")) or _cells(content)
+    if not longer:
         raise unreadable(
             path, "it is not a list of records", 'Write it as [{"watts": 3.5}, {"watts": 4.0}].'
         )
@@ -179,16 +213,29 @@ def _frame(path: Path, content: Any) -> pd.DataFrame:
         raise unreadable(
             path, f"it holds several tables: {held}", "Write the one that is meant as its own file."
         )
-    frame = _made(longer[0])
-    if longer[0].path:
-        _add_note(frame, f'rows are those of "{longer[0].path}", what stands beside it is left out')
+    return _noted(longer[0])
+
+
+def _noted(table: _Table) -> pd.DataFrame:
+    inner: tuple[str, ...] = ()
+    if table.kind == "records":
+        records, inner = spread(table.content)
+        frame = frame_of_records(records)
+    else:
+        frame = _made(table)
+    place = ".".join(filter(None, (table.path, *inner)))
+    if inner:
+        _add_note(frame, f'rows are those of "{place}", with what they share')
+    elif place:
+        _add_note(frame, f'rows are those of "{place}", what stands beside it is left out')
     return frame
 
 
 def _tables(value: Any, path: str) -> Iterator[_Table]:
     """Yield the tables inside a value; a list of one object that holds some is that object."""
     if isinstance(value, list):
-        inner = _tables(value[0], path) if path and len(value) == 1 else ()
+        single = path and len(value) == 1 and not holds_telemetry(value[0])
+        inner = _tables(value[0], path) if single else ()
         if found := [table for table in inner if table.kind != "columns"]:
             yield from found
         elif _are_records(value):
@@ -217,11 +264,33 @@ def _table_of_object(value: dict[str, Any], path: str) -> _Table | None:
     return _Table(path, "columns", value, lengths.pop())
 
 
+def _objects(value: Any, path: str) -> Iterator[_Table]:
+    """Yield the tables inside a value that are objects of records, as {"a": {…}, "b": {…}}."""
+    if not isinstance(value, dict):
+        return
+    if records := records_of_object(value):
+        yield _Table(path, "records", records, len(records))
+        return
+    for name, each in value.items():
+        yield from _objects(each, f"{path}.{name}" if path else name)
+
+
+def _cells(value: Any) -> list[_Table]:
+    """Return the table that lists of equally many single values are, none for other values."""
+    if not isinstance(value, list) or len(value) < _LEAST:
+        return []
+    widths = {len(row) if isinstance(row, list) else 0 for row in value}
+    if len(widths) > 1 or 0 in widths or any(isinstance(x, list | dict) for r in value for x in r):
+        return []
+    return [_Table("", "cells", value, len(value))]
+
+
 def _made(table: _Table) -> pd.DataFrame:
-    if table.kind == "records":
-        return frame_of_records(table.content)
     if table.kind == "columns":
         return pd.DataFrame(table.content)
+    if table.kind == "cells":
+        width = len(table.content[0])
+        return pd.DataFrame(table.content, columns=numbered_names(width))
     names, rows = table.content
     return pd.DataFrame(rows, columns=unique_names(names))
 

@@ -20,8 +20,9 @@ def loads(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        return json.loads(text, parse_int=_whole)
+        return json.loads(text, parse_int=whole_number)
 
 
-def _whole(digits: str) -> int | float:
+def whole_number(digits: str) -> int | float:
+    """Return a whole number, infinity for one that is too long for Python."""
     return float(digits) if len(digits) > sys.int_info.default_max_str_digits else int(digits)

@@ -3,11 +3,13 @@
 The rules. Whether a file is gzipped is seen from its content. Of a rotated set (app.log,
 app.log.1, app.log.2.gz, or with dates) the oldest file is read first; sets are read in the
 order in which they were given, those of a folder by name, with its subfolders, without hidden
-files. Text is UTF-8, or UTF-16 with a byte order mark; bytes that are neither become
-the replacement character. Lines end with a line feed, a carriage return before it is dropped;
-zero bytes, as a crash leaves them behind, are dropped. A longer line than ``most_characters`` is
-cut. A file is binary if more than 2 % of its first 64 KiB are control characters, zero bytes
-among them: it is refused when it was named, and skipped in a folder.
+files. Text is UTF-8, UTF-16 by its byte order mark or its zero bytes, or UTF-32 by its mark; a
+line that has no character of UTF-8 beyond ASCII is Windows-1252, other bytes become the
+replacement character. Of journald's export format each entry is a line of JSON. Lines end with a
+line feed, a carriage return before it is dropped; zero bytes, as a crash leaves them behind, are
+dropped. A longer line than ``most_characters`` is cut. A file is binary if more than 2 % of its
+first 64 KiB are control characters, zero bytes among them: it is refused when it was named, and
+skipped in a folder.
 
 Memory is bounded, whatever the file. Gzipped files may come to ``most_bytes`` in all, each within
 the limits of ``tocsin.readers.limits``.
@@ -19,8 +21,16 @@ import gzip
 import os
 import re
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder
+from codecs import (
+    BOM_UTF8,
+    BOM_UTF16_BE,
+    BOM_UTF16_LE,
+    BOM_UTF32_BE,
+    BOM_UTF32_LE,
+    getincrementaldecoder,
+)
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import chain
@@ -29,6 +39,7 @@ from typing import NamedTuple
 
 from tocsin.errors import InputError, UnreadableFile
 from tocsin.readers import limits
+from tocsin.readers.journal import export_as_json, is_export
 
 __all__ = ["RawLine", "ReadCounts", "read_lines"]
 
@@ -36,6 +47,13 @@ Paths = str | Path | Iterable[str | Path]
 
 _BLOCK = 1 << 16
 _BINARY = 0.02
+_MOST_ZEROS = 0.4  # of the bytes at even or odd places are zero in UTF-16 of western text
+_WIDE = {
+    BOM_UTF32_LE: "utf-32",  # its mark begins with that of UTF-16
+    BOM_UTF32_BE: "utf-32",
+    BOM_UTF16_LE: "utf-16",
+    BOM_UTF16_BE: "utf-16",
+}
 _CONTROLS = bytes(set(range(32)) - set(b"\a\b\t\n\r\f\x1b"))
 _PACKED = {
     b"PK\x03\x04": "a zip archive",
@@ -64,6 +82,7 @@ class ReadCounts:
     files: int = 0
     lines: int = 0
     cut: int = 0
+    western: int = 0
     undecodable: int = 0
     zeros: int = 0
     unpacked: int = 0
@@ -75,6 +94,7 @@ class ReadCounts:
         """The same in words, without what did not occur."""
         counts = [
             (self.cut, f"{self.cut:,} overlong lines were cut"),
+            (self.western, f"{self.western:,} lines were read as Windows-1252"),
             (self.undecodable, f"{self.undecodable:,} lines were not valid text"),
             (self.zeros, f"{self.zeros:,} zero bytes dropped"),
             (self.empty, f"empty: {', '.join(self.empty[:5])}"),
@@ -201,7 +221,7 @@ def _binary(head: bytes) -> str:
     for start, what in _PACKED.items():
         if head.startswith(start):
             return f"its content is {what}"
-    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+    if _wide_encoding(head) or is_export(head):
         return ""
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if controls <= _BINARY * len(head):
@@ -210,15 +230,31 @@ def _binary(head: bytes) -> str:
     return f"its content is binary ({controls:,} control characters, {zeros:,} of them zero)"
 
 
+def _wide_encoding(head: bytes) -> str:
+    """Return the encoding of text whose characters have two or four bytes, "" for other text."""
+    for mark, encoding in _WIDE.items():
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) < _MOST_ZEROS * len(head) / 2 or min(even, odd) > _BINARY * len(head):
+        return ""
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    text = head[: len(head) // 2 * 2].decode(encoding, "replace")
+    odd_ones = sum(mark < " " and mark not in "\t\n\r\x1b" for mark in text)
+    return encoding if odd_ones <= _BINARY * len(text) else ""
+
+
 def _as_utf8(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the whole content as UTF-8, without a byte order mark."""
-    if not head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+    if is_export(head):
+        yield from export_as_json(chain([head], blocks))
+    elif encoding := _wide_encoding(head):
+        decoder = getincrementaldecoder(encoding)("replace")
+        for block in chain([head], blocks):
+            yield decoder.decode(block).encode("utf-8", "replace")
+    else:
         yield head.removeprefix(BOM_UTF8)
         yield from blocks
-        return
-    decoder = getincrementaldecoder("utf-16")("replace")
-    for block in chain([head], blocks):
-        yield decoder.decode(block).encode("utf-8", "replace")
 
 
 def _lines(file: str, blocks: Iterator[bytes], most: int, counts: ReadCounts) -> Iterator[RawLine]:
@@ -255,10 +291,22 @@ def _decoded(block: bytes, most: int, counts: ReadCounts) -> list[str]:
     try:
         lines = block.decode().split("\n")
     except UnicodeDecodeError:
-        lines = [line.decode(errors="replace") for line in block.split(b"\n")]
-        # The end of an overlong line may be half a character: the file is not to blame.
-        counts.undecodable += sum("\ufffd" in line[:most] for line in lines)
+        lines = [_decoded_line(line, most, counts) for line in block.split(b"\n")]
     return [line.removesuffix("\r") for line in lines] if b"\r" in block else lines
+
+
+def _decoded_line(line: bytes, most: int, counts: ReadCounts) -> str:
+    text = line.decode(errors="replace")
+    # The end of an overlong line may be half a character: the file is not to blame.
+    if "\ufffd" not in text[:most]:
+        return text
+    if text.replace("\ufffd", "").isascii():
+        with suppress(UnicodeDecodeError):
+            western = line.decode("cp1252")
+            counts.western += 1
+            return western
+    counts.undecodable += 1
+    return text
 
 
 def _unreadable(path: Path, wrong: str, remedy: str) -> UnreadableFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tocsin.readers.times import MONTHS
+from tocsin.readers.time_words import MONTHS
 from tocsin.readers.units import CURRENCIES, UNITS, unit_of
 
 LONGEST = 1_000
@@ -16,7 +16,7 @@ _SAME = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2002\u2003\u3000", " "),
         **dict.fromkeys("\u2212\u2013\ufe63\uff0d\u2010\u2011", "-"),
-        **dict.fromkeys("\u2019\u2018\u02bc\u00b4", "'"),
+        **dict.fromkeys("\u2019\u2018\u02bc\u00b4\u2032", "'"),
         **dict.fromkeys("\u200e\u200f\u200b\u2060\ufeff", None),
         **{chr(zero + digit): str(digit) for zero in _ZEROS for digit in range(10)},
         "\u066b": ".",
@@ -38,9 +38,15 @@ _POWER = r"(?:[²³]|\^-?\d|(?<=[mt])[23])?"
 _WORD = re.compile(
     rf"[^\W\d_]{{1,15}}{_POWER}(?:[/.·-](?:100 ?)?[^\W\d_]{{1,6}}{_POWER}){{0,2}}\.?"
 )
-_MONTHS = frozenset(name[:3] for name in MONTHS)
 _DASHES = re.compile(r"(?<=\d)(?:[.,]-{1,2}|[:/]-| ?[*†‡]{1,3})(?=$|\s)")  # 12,- and 12* are 12
+_QUOTED = re.compile(r"""="([^"]*)"|'(.+)""")  # as spreadsheets keep texts
+_TOLERANCE = re.compile(r" ?(?:±|\+/-) ?\d[\d.,]*")
+_POWER_OF_TEN = re.compile(r"(?<=\d) ?[×x*] ?10(?:\^|\*\*)([+-]?\d{1,3})")
+_FORTRAN = re.compile(r"(?<=\d)[Dd](?=[+-]\d{1,3}$)")
+_RAISED = re.compile(r"(?<=\d)·(?=\d)")  # 4·62, a decimal point at half height
+_SIDE = re.compile(r"(?<=\d) *(?:([Cc][Rr])|[Dd][Rr])\.?$")  # credit and debit of a ledger
 _SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
+_SCALES |= {"Tsd": 3, "Tsd.": 3, "tsd": 3, "tsd.": 3, "thousand": 3}
 _SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
 _SCALED = re.compile(rf"({'|'.join(map(re.escape, _SCALES))}) ?([^\d\s]{{0,4}})")
 _PARENTHESES = re.compile(r"([^()\d]{0,5})\(([^()]+)\)([^()\d]{0,5})")
@@ -77,9 +83,10 @@ def split_number(text: str) -> Cell | None:
     """
     if len(text) > LONGEST:
         return None
-    text = _DASHES.sub("", tidy(text))
+    text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", tidy(text)))
     if plain := _PLAIN.fullmatch(text):
         return Cell(bool(plain[1]), plain[2], "", "")
+    text = _in_usual_form(text)
     inside = _PARENTHESES.fullmatch(text) if ")" in text else None
     if inside:
         text = "".join(inside.groups()).strip()
@@ -93,6 +100,17 @@ def split_number(text: str) -> Cell | None:
     if len(signs) + bool(inside) > 1:
         return None
     return _cell(found, negative=bool(inside) or signs == "-")
+
+
+def _in_usual_form(text: str) -> str:
+    """Return a number without quotes, tolerance and the marks of a ledger; powers of ten by e."""
+    if quoted := _QUOTED.fullmatch(text):
+        text = (quoted[1] or quoted[2] or "").strip()
+    text = _TOLERANCE.sub("", text, count=1)
+    text = _FORTRAN.sub("e", _RAISED.sub(".", text))
+    if side := _SIDE.search(text):
+        text = f"{text[: side.start()]}{'-' if side[1] else ''}"
+    return text
 
 
 def _cell(found: re.Match[str], *, negative: bool) -> Cell | None:
@@ -118,8 +136,15 @@ def _unit_name(before: str, after: str, *, apart: bool) -> str | None:
         return before if unit_of(before) == unit_of(after) else None
     if not after or after in UNITS:
         return before or after
-    word = (apart or "/" in after) and _WORD.fullmatch(after) and after[:3].lower() not in _MONTHS
-    return after if word and after.lower().strip(".") not in ("am", "pm") else None
+    word = (apart or "/" in after) and _WORD.fullmatch(after)
+    name = after.lower().strip(".")
+    return after if word and name not in MONTHS and name not in ("am", "pm") else None
+
+
+def is_credit(text: str) -> bool:
+    """Return whether a text is an amount marked as credit, as in 12.50 CR; debit is positive."""
+    found = _SIDE.search(tidy(text))
+    return found is not None and found[1] is not None
 
 
 def normalise_digits(digits: str, decimal: str) -> str | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tocsin.readers.durations import TWO_PARTS, form_of_two_parts, seconds_of, unit_in
 from tocsin.readers.number_cells import (
     Cell,
+    is_credit,
     mark_shown,
     normalise_digits,
     split_number,
@@ -81,6 +82,8 @@ def find(texts: Texts, counts: NDArray[np.int64], decimal: str | None = None) ->
     mark = _common_mark([cell for cell in cells if cell], decimal, remarks)
     style = Style(mark, unit)
     values = _values(texts, cells, style)
+    if credit := next(filter(is_credit, texts), None):
+        remarks.append(f'amounts marked as credit, such as "{credit}", are negative')
     return None if np.isnan(values).all() else Found(style, values, tuple(remarks))
 
 

@@ -4,7 +4,8 @@ Excel's ``sep=;`` names the separator. Lines that begin with # are comments, whe
 if the file begins with one; the last of them holds the names if the rows below have as many
 fields and it has no number, and so does ``#fields`` (Zeek) and ``#Fields:`` (W3C). Titles are
 lines of another number of fields, or of one field among many, above the names. Lines of units
-or the like stand between the names and the rows: they have no number where all rows have one.
+or the like stand between the names and the rows: they have no number where all rows have one, or
+are dashes.
 A first row with a time above times, or with a number above numbers and a word that recurs below,
 holds no names.
 """
@@ -24,6 +25,7 @@ from tocsin.readers.numbers import is_written
 from tocsin.readers.units import UNITS
 
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_RULE = re.compile(r":?-{2,}:?|={2,}")  # lines drawn below names
 _MOST_TITLES, _MOST_UNITS = 40, 3
 _LEAST_ROWS = 3
 
@@ -124,6 +126,9 @@ def count_unit_rows(rows: list[list[str]]) -> int:
         measured = [place for place in range(len(rows[0])) if _is_measured(below, place)]
         cells = [rows[i][place].strip() for place in measured if place < len(rows[i])]
         words = [cell for cell in cells if cell]
+        if all(map(_RULE.fullmatch, (cell.strip() for cell in rows[i] if cell.strip()))):
+            found = i
+            continue
         if not words or any(map(is_written, words)):
             continue
         known = any(word.strip("[]()") in UNITS or word in ("%", "°") for word in words)

@@ -1,4 +1,9 @@
-"""Which separator a delimited text has, its first records, and whether it is too wide."""
+"""Which character separates the fields of a text, and refusing texts that no character separates.
+
+Comma, semicolon, tab and | separate; runs of blanks do where no other does, rows have equally many
+fields and at least half of the columns hold numbers. The names may be one field short, as R and
+others write them: the first column, of the names of rows, has none.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,22 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from tocsin.errors import UnreadableFile
-from tocsin.readers.encoding import open_text, unreadable
-from tocsin.readers.limits import check_names, check_size
+from tocsin.readers.encoding import unreadable
 from tocsin.readers.numbers import is_written
 from tocsin.readers.preamble import Head, count_titles
 
 _SEPARATORS = (",", ";", "\t", "|")
 _UNUSUAL = (" ", ":", "^", "~")
+BLANKS = r"\s+"
+"""The separator of texts whose fields stand apart by one blank or more."""
+
 _NO_SEPARATOR = "\x1f"  # of one column of texts, in which commas and semicolons may stand
 _ALIKE = 0.9  # of the records have as many fields where these are not marks in texts
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
-_WIDE = 50  # columns, of which a row of two characters comes to 200 times its size
-_SAMPLE = 1 << 16
+_KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
+_NAME = re.compile(r"[A-Za-z_][\w.()%/-]*")
+_LEAST, _LEAST_NAMES = 3, 5
+_LOOKED_AT = 150  # records that are looked at cell by cell
 
 
 def separate(
@@ -29,14 +37,17 @@ def separate(
     """Return the separator of a text, its records, and the number of lines up to each."""
     separators = (head.separator,) if head.separator else _SEPARATORS
     candidates = {*separators, *(() if head.separator else _UNUSUAL)}
-    parsed = {separator: split(text, separator, whole=whole) for separator in candidates}
+    parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
     best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
     rows, ends = parsed[best]
     if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
+        spaced = _split_at_blanks(text, whole=whole)
+        if _are_columns(spaced[0]):
+            return BLANKS, *spaced
         _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
         best = ";" if decimals else _fields_by(parsed) or _NO_SEPARATOR
-        rows, ends = parsed[best] if best in parsed else split(text, best, whole=whole)
+        rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)
     return best, rows, ends
 
 
@@ -53,6 +64,34 @@ def _fields_by(parsed: dict[str, tuple[list[list[str]], list[int]]]) -> str:
     return ""
 
 
+def refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
+    """Raise UnreadableFile for a record of another width than the names, ``named`` if elsewhere."""
+    width = named or len(rows[0])
+    for number, row in enumerate(rows[0 if named else 1 :], 1 if named else 2):
+        if len(row) < width or any(row[width:]):
+            raise unreadable(
+                path,
+                f"record {number} has {len(row)} fields where the first has {width}",
+                "The first holds the names. A field that contains the separator needs quotes; "
+                "a missing value is an empty field.",
+            )
+
+
+def refuse_pairs(path: Path, rows: list[list[str]]) -> None:
+    """Raise UnreadableFile if a field is key=value with one key in nearly all records."""
+    for place, cell in enumerate(rows[0]):
+        key = _KEY.search(cell)
+        below = [row[place] for row in rows[1:_LOOKED_AT] if place < len(row)]
+        if not key or len(below) < _LEAST:
+            continue
+        if sum(key[0] in other for other in below) >= _ALIKE * len(below):
+            raise unreadable(
+                path,
+                f'its fields are pairs such as "{cell[:60]}", without a row of names',
+                "Write names in the first row and values below, or read its lines: --as logs.",
+            )
+
+
 def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
     for separator in _UNUSUAL:
         share, _, width = _fit(parsed[separator])
@@ -64,7 +103,7 @@ def _refuse_unusual(path: Path, parsed: dict[str, list[list[str]]]) -> None:
             )
 
 
-def split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
+def _split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
     """Return the records of a text, and the number of lines up to the end of each."""
     rows, ends = [], []
     try:
@@ -80,6 +119,49 @@ def split(text: str, separator: str, *, whole: bool) -> tuple[list[list[str]], l
     return [rows[i] for i in kept] or [[""]], [ends[i] for i in kept] or [1]
 
 
+def _split_at_blanks(text: str, *, whole: bool) -> tuple[list[list[str]], list[int]]:
+    tidy = "".join(" ".join(line.split()) + "\n" for line in text.splitlines())
+    return _split(tidy if whole else tidy[:-1], " ", whole=whole)
+
+
+def _are_columns(rows: list[list[str]]) -> bool:
+    """Return whether records are of a table: as many fields in each, numbers in half of them."""
+    below = rows[1:_LOOKED_AT]
+    width = len(below[0]) if below else 0
+    if len(below) < _LEAST or width < 2 or any(len(row) != width for row in rows[1:]):
+        return False
+    if width - len(rows[0]) not in (0, 1) or any(map(is_written, rows[0])):
+        return False
+    numbers = [sum(is_written(row[i]) for row in below) for i in range(width)]
+    return 2 * sum(count >= _ALIKE * len(below) for count in numbers) >= width
+
+
+def names_of_short(rows: list[list[str]]) -> tuple[str, ...]:
+    """Return the names if the first record is a field short of all others, else none.
+
+    >>> names_of_short([["v", "zone"], ["1", "5.1", "a"], ["2", "4.9", "b"], ["3", "5.0", "a"]])
+    ('row', 'v', 'zone')
+    """
+    names, below = rows[0], rows[1:]
+    short = len(below) >= _LEAST and all(len(row) == len(names) + 1 for row in below)
+    if not short or not any(row[-1] for row in below) or any(map(is_written, names)):
+        return ()
+    return (next(name for name in ("row", "row.1", "row.2") if name not in names), *names)
+
+
+def join_fields(row: list[str], separator: str) -> str:
+    """Return a record as a line."""
+    return (" " if separator == BLANKS else separator).join(row)
+
+
+def is_spaced_table(text: str) -> bool:
+    """Return whether a text is a table of names and fields that blanks separate, not a log."""
+    rows, _ = _split_at_blanks(text, whole=True)
+    names = rows[0]
+    named = len(names) >= _LEAST_NAMES and all(map(_NAME.fullmatch, names))
+    return named and len(set(names)) == len(names) and _are_columns(rows)
+
+
 def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
     """Return how well rows below titles share the first one's number of fields, less titles, it."""
     above = count_titles(rows)
@@ -88,21 +170,3 @@ def _fit(rows: list[list[str]]) -> tuple[float, int, int]:
     if width == 1:
         return 0.0, 0, 1
     return sum(len(row) == width for row in rows) / len(rows), -above, width
-
-
-def check_width(path: Path, encoding: str, separator: str, names: list[str]) -> None:
-    """Raise UnreadableFile for too many columns, or rows that leave most of them out."""
-    check_names(path, names)
-    if len(names) <= _WIDE:
-        return
-    packed, cell = path.stat().st_size, 8 * len(names)
-    with open_text(path, "latin-1") as file:
-        rows = 0
-        while text := file.read(_SAMPLE):
-            rows += max(text.count("\n"), text.count("\r"))
-    try:
-        check_size(path, cell * rows, packed)
-    except UnreadableFile:  # or else lines inside cells
-        with open_text(path, encoding) as file:
-            for number, _ in enumerate(csv.reader(file, delimiter=separator), 1):
-                check_size(path, cell * number, packed)

@@ -1,7 +1,8 @@
 """Tables in files: CSV, TSV, Parquet, JSON lines, JSON and NumPy, whole or in chunks.
 
 The rules. The format follows the name of the file; CSV and JSON lines may be compressed (``.gz``).
-A .log file whose comments name #fields is a table too. In delimited text, the separator is comma,
+A .log file whose comments name #fields, or whose first line names fields above numbers, is
+a table too. In delimited text, the separator is comma,
 semicolon, tab or |, as the first rows show; numbers that a computer writes come as numbers, all
 else as text; a decimal comma that the file shows is taken as one unless the separator is a comma.
 The first row holds the names, unless all of it is numbers: then the columns are x0, x1, … What
@@ -45,11 +46,12 @@ from tocsin.readers.labels import parse_labels, split_label
 from tocsin.readers.limits import check_names, rows_per_chunk
 from tocsin.readers.nested import TooSparse, unique_names
 from tocsin.readers.parquet import read_parquet
+from tocsin.readers.separators import is_spaced_table
 from tocsin.types import IntArray
 
 __all__ = ["Known", "iter_table", "read_labels", "read_table", "split_label"]
 
-_HEAD = 20  # lines that may stand above #fields
+_HEAD, _LINES = 20, 200  # lines that may stand above #fields; lines that show a table
 _BROKEN = (
     pa.ArrowException,
     pd.errors.EmptyDataError,
@@ -148,8 +150,14 @@ def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator
 def _format(path: Path) -> str:
     if not path.exists():
         raise unreadable(path, "there is no such file", "Check the path.")
-    if not path.is_file():
+    if path.is_dir():
         raise unreadable(path, "it is a folder, not a file", "Give one file inside it.")
+    if not path.is_file():
+        raise unreadable(
+            path,
+            "it is a pipe or a device, and tables are read more than once, by the ending of a name",
+            "Save it as a file such as table.csv; the lines of a log are read with --as logs.",
+        )
     if path.stat().st_size == 0:
         raise unreadable(path, "it is empty (0 bytes)", "Give a file with rows of data.")
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -168,12 +176,17 @@ def _format(path: Path) -> str:
 
 
 def is_table_log(path: Path) -> bool:
-    """Return whether a .log file is a table: a comment at its head names fields set by tabs."""
+    """Return whether a .log file is a table, whose fields a comment or the first line names.
+
+    Tabs separate those of a comment, blanks those of the first line, which stands above numbers.
+    """
     try:
         with open_text(path, "latin-1") as file:
-            return any(line.startswith("#fields\t") for line in itertools.islice(file, _HEAD))
+            lines = list(itertools.islice(file, _LINES))
     except (OSError, EOFError, zlib.error):
         return False
+    head = (line.startswith("#fields\t") for line in lines[:_HEAD])
+    return any(head) or is_spaced_table("".join(lines))
 
 
 @contextmanager

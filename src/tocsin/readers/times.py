@@ -4,15 +4,14 @@ The one reader of written times, in files and in events; times that are numbers 
 ``epochs``. ISO 8601 is read whatever the style of a column is. Of other texts the style is the
 order of its parts, written as strptime has it; %q is the quarter. Clocks may lack seconds, have
 fractions after a point or comma, or AM and PM, and may come first; 24:00 is the next day's 0:00.
-Months may be English, German, French, Spanish or Italian. Zones are offsets or common names,
-read as in Europe and North America; a time without one is UTC. Two-digit years lie from 1970 to
-2069.
+Months may be of any language of ``time_words``. Zones are offsets, common names, read as in Europe
+and North America, or those such as Europe/Berlin; a time without one is UTC. Two-digit years lie
+from 1970 to 2069; times without a year, as of syslog, get theirs in ``years``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -21,6 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tocsin.readers.epochs import of_day_of_year, of_days
+from tocsin.readers.time_words import MONTHS, offset_of, rewritten, zone_of
+from tocsin.readers.years import years_of
 from tocsin.types import IntArray
 
 Texts = NDArray[np.object_]
@@ -30,64 +31,30 @@ ISO = "ISO8601"
 
 _SAMPLE = 50
 
-_MONTHS = (
-    "jan ene gen janv january januar janvier enero gennaio",
-    "feb fév fev févr fevr february februar février fevrier febrero febbraio",
-    "mar mär mrz mars march märz maerz marzo",
-    "apr abr avr april avril abril aprile",
-    "may mai mag mayo maggio",
-    "jun giu june juni juin junio giugno",
-    "jul lug july juli juil juill juillet julio luglio",
-    "aug ago aoû aou août aout august agosto",
-    "sep sept set september septembre septiembre settembre",
-    "oct okt ott october oktober octobre octubre ottobre",
-    "nov november novembre noviembre",
-    "dec dez dic déc december dezember décembre decembre diciembre dicembre",
-)
-MONTHS = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
-"""Months by their names, in small letters."""
-
-_OFFSETS = {
-    0: "Z UTC GMT WET UT",
-    60: "CET MEZ WEST BST",
-    120: "CEST MESZ EET SAST",
-    180: "EEST MSK",
-    330: "IST",
-    480: "HKT SGT AWST",
-    540: "JST KST",
-    600: "AEST",
-    660: "AEDT",
-    720: "NZST",
-    780: "NZDT",
-    -180: "BRT ART",
-    -240: "EDT",
-    -300: "EST CDT",
-    -360: "CST MDT",
-    -420: "MST PDT",
-    -480: "PST",
-}
-_ZONES = {name: minutes for minutes, names in _OFFSETS.items() for name in names.split()}
 _DAY_FIRST = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
 _DAY_FIRST |= {day.lower(): month.lower() for day, month in _DAY_FIRST.items()}
 _MONTH_FIRST = frozenset(_DAY_FIRST.values())
 _SWAPPED = _DAY_FIRST | {month: day for day, month in _DAY_FIRST.items()}
 _UNORDERED = 0.05  # of all movement goes backwards in times that are in no order
 _DAYS = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%Y-%j", "%G-W%V-%u", "%G-W%V"),
-    *("%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%G-W%V-%u", "%G-W%V"),
+    *("%Y-%j", "%Y/%j", "%Y:%j", "%Y.%j", "%qQ%Y", "%qQ%y", "%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q"),
+    *("Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
     *("%YM%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b %Y", "%b-%Y", "%b-%y", "%Y-%b", "%Y %b"),
     *("%d.%m.%Y", "%d.%m.%y", *_DAY_FIRST, *_DAY_FIRST.values()),
     *("%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d. %b %Y", "%d.%b.%Y", "%d%b%Y", "%Y-%b-%d"),
     *("%d-%b-%y", "%d %b %y", "%d/%b/%y", "%d. %b %y", "%d%b%y", "%b %d, %Y", "%b %d %Y"),
-    *("%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%Y-%b-%d", "%Y %b %d"),
+    *("%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%Y-%b-%d", "%Y %b %d", "%m.%d.%Y"),
 )
 _LAST = "%b %d %H:%M:%S %Y"  # ctime and date, with the year behind the clock
+_YEARLESS = ("%b %d", "%d %b", "%d.%m", "%m-%d")
+_FORMS_OF_DAYS = (*_DAYS, _LAST, *_YEARLESS)
 _PARTS = {
     "Y": r"(?P<Y>\d{4})",
     "y": r"(?P<y>\d{2})",
     "m": r"(?P<m>\d{1,2})",
     "d": r"[ ]?(?P<d>\d{1,2})(?:st|nd|rd|th)?",
-    "b": r"(?P<b>[^\W\d_]{3,10})\.?",
+    "b": r"(?P<b>[^\W\d_]{3,12})\.?",
     "j": r"(?P<j>\d{3})",
     "G": r"(?P<Y>\d{4})",
     "V": r"(?P<V>\d{2})",
@@ -95,40 +62,20 @@ _PARTS = {
     "q": r"(?P<q>[1-4])",
 }
 _CLOCK = (
-    r"(?:[T :_,-]+(?:at[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
+    r"(?:[Tt :_,-]+(?:(?:at|um|à)[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
     r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
 )
 _ZONE = (
-    r"(?:[ ]*(?:(?:GMT|UTC)(?=[+-]))?(?P<z>[+-]\d\d(?::?\d\d)?|[A-Z]{1,5}))?"
+    r"(?:[ ]*(?:(?:GMT|UTC)(?=[+-]))?(?P<z>[+-]\d\d(?::?\d\d)?|(?<=GMT|UTC|:\d\d)[+-]\d(?!\d)"
+    r"|[A-Z][a-z]+(?:/[A-Z][A-Za-z_]+){1,2}|[A-Z]{1,5}|z))?"
     r"(?:[ ]?[(\[][\w/ ]+[)\]])?"
 )
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
-
-
-def _of_dot_net(found: re.Match[str]) -> str:
-    """Return the time of .NET's /Date(milliseconds since 1970)/ as ISO 8601."""
-    return f"{np.datetime64(int(found[1]), 'ms')}Z"
-
-
-_ODD = re.compile(
-    r"^[\[\"']|[年년\u00a0\u202f\u2212]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date|\d(?:t\d|z$)"
-)
-_REWRITTEN: dict[re.Pattern[str], str | Callable[[re.Match[str]], str]] = {
-    re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$"): _of_dot_net,
-    re.compile("\u2212"): "-",
-    re.compile(r"(?<=\d)t(?=\d\d:)|(?<=\d)z$"): lambda found: found[0].upper(),
-    re.compile(r"[\u00a0\u202f]"): " ",
-    re.compile(r"^(?:\[([^\[\]]+)\]|'([^']+)'|\"([^\"]+)\")$"): r"\1\2\3",
-    re.compile(r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]"): r"\1-\2-\3",
-    re.compile(r"(?<=\d)\.(?=$| +\d{1,2}:)"): "",
-    re.compile(r"(?<=\d)\. +(?=\d)"): ".",
-    re.compile(r" Uhr$"): "",
-    re.compile(r"^(\d{1,2}:\d\d[\d:.]*(?: ?[AaPp][Mm])?),? +(\S+.*)$"): r"\2 \1",
-}
-"""What is around the parts of a time, and their order, by how it is written elsewhere."""
 _AFTER_CLOCK = re.compile(r"(?:\d:\d\d|T\d{4})(.*)$")
-_SIGNED = re.compile(r"(?<![\d.]\d{4})[+-]\d\d(?::?\d\d)?(?=$|[ (\[])|Z$", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(?<![\d.]\d{4})[+-]\d\d?(?::?\d\d)?(?=$|[ (\[])|Z$|[a-z]/[A-Z]", re.IGNORECASE
+)
 _CAPITALS = re.compile(r"(?<![A-Za-z])[A-Z]{1,5}(?![A-Za-z])")
 _NAMES = ("Y", "y", "m", "d", "b", "j", "V", "u", "q", "H", "M", "S", "f", "p", "z")
 
@@ -149,7 +96,7 @@ def find(texts: Texts) -> Found | None:
     >>> find(np.array(["03/14/24 5:00 PM", "03/15/24 6:30 AM"], dtype=object)).style
     '%m/%d/%y %I:%M %p'
     """
-    texts = np.array([_rewritten(text.strip()) for text in texts], dtype=object)
+    texts = np.array([rewritten(text.strip()) for text in texts], dtype=object)
     if not any(any(mark.isdigit() for mark in text) for text in _spread(texts)):
         return None
     others = texts
@@ -158,7 +105,7 @@ def find(texts: Texts) -> Found | None:
         if not len(others):
             return Found(ISO, "")
     sample = _spread(others)
-    shares = {day: float((~np.isnat(_by_parts(sample, day))).mean()) for day in (*_DAYS, _LAST)}
+    shares = {day: float((~np.isnat(_by_parts(sample, day))).mean()) for day in _FORMS_OF_DAYS}
     likely = [day for day, share in shares.items() if share > 0.5 * max(shares.values())]
     if not likely:
         return Found(ISO, "") if 2 * len(others) < len(texts) else None
@@ -174,7 +121,7 @@ def read(texts: Texts, style: str) -> Moments:
     """
     stripped = pd.Series(texts, dtype=object).str.strip()
     moments = _read(stripped, style).copy()
-    others = [(i, _rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
+    others = [(i, rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
     odd = {i: text for i, text in others if text != stripped[i]}
     if odd:
         moments[list(odd)] = _read(pd.Series(list(odd.values()), dtype=object), style)
@@ -185,7 +132,7 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
     if style == ISO:
         return _iso(stripped.to_numpy())
     moments = np.full(len(stripped), np.datetime64("NaT", "us"))
-    if not re.search(r"%[qVjGZ]|,", style):
+    if not re.search(r"%[qVjGZ]|,", style) and re.search("%[Yy]", style):
         parsed = pd.to_datetime(stripped, format=style, errors="coerce", utc=True)
         moments = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     left = np.flatnonzero(np.isnat(moments))
@@ -197,14 +144,6 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
         if iso.any():
             moments[left[iso]] = _iso(rest[iso]).astype("datetime64[us]")
     return moments
-
-
-def _rewritten(text: str) -> str:
-    """Return a time without its surroundings, the day first, as most write it."""
-    if _ODD.search(text):
-        for pattern, other in _REWRITTEN.items():
-            text = pattern.sub(other, text)
-    return text
 
 
 def has_zone(text: str) -> bool:
@@ -258,7 +197,11 @@ def _likeliest(texts: Texts, days: list[str]) -> tuple[str, str]:
     counts = {day: int((~np.isnat(moments)).sum()) for day, moments in read.items()}
     most = max(counts.values())
     read = {day: moments for day, moments in read.items() if counts[day] == most}
+    if "%d.%m.%Y" in read:
+        read.pop("%m.%d.%Y", None)  # nobody writes the month first where both are possible
     chosen = _choose_order(texts, read)
+    if chosen in _YEARLESS:
+        return chosen, "; the years are the latest that do not lie in the future"
     other = _SWAPPED.get(chosen)
     if other not in read:
         return chosen, ""
@@ -300,7 +243,7 @@ def _strptime_style(day: str, text: str) -> str:
 
 
 def _day_of(style: str) -> str:
-    fitting = [day for day in (*_DAYS, _LAST) if style.startswith(day)]
+    fitting = [day for day in _FORMS_OF_DAYS if style.startswith(day)]
     return max(fitting, key=len) if fitting else style
 
 
@@ -316,7 +259,7 @@ def _form(day: str) -> re.Pattern[str]:
         else:
             literal = re.escape(day).replace("\\ ", "[ ]")
             body = re.sub(r"%(\w)", lambda found: _PARTS[found[1]], literal)
-            pattern = body + _CLOCK + _ZONE
+            pattern = body + (_CLOCK.removesuffix("?") if day in _YEARLESS else _CLOCK) + _ZONE
         _FORMS[day] = re.compile(_WEEKDAY + pattern)
     return _FORMS[day]
 
@@ -332,7 +275,12 @@ def _by_parts(texts: Texts, day: str) -> Moments:
     days = _days(columns, known)
     seconds, good = _seconds(columns)
     moments = days.astype("datetime64[us]") + seconds.astype("timedelta64[us]")
-    return np.where(good, moments, np.datetime64("NaT", "us"))
+    moments = np.where(good, moments, np.datetime64("NaT", "us"))
+    for name in {zone for zone in columns["z"] if zone and "/" in zone}:
+        if (zone := zone_of(name)) is not None:
+            here = np.array([other == name for other in columns["z"]])
+            moments[here] = in_utc(moments[here], zone)
+    return moments
 
 
 def _numbers(cells: list[str | None], default: int = 0) -> IntArray:
@@ -358,7 +306,10 @@ def _days(columns: dict[str, list[str | None]], known: NDArray[np.bool_]) -> Mom
         month = np.array([MONTHS.get((name or "").lower(), 0) for name in columns["b"]])
     else:
         month = _numbers(columns["m"])
-    return of_days(year, month, _numbers(columns["d"], 1), known)
+    day = _numbers(columns["d"], 1)
+    if not any(columns["Y"]) and not any(columns["y"]):
+        year = years_of(month, day)
+    return of_days(year, month, day, known)
 
 
 def _seconds(columns: dict[str, list[str | None]]) -> tuple[IntArray, NDArray[np.bool_]]:
@@ -373,17 +324,7 @@ def _seconds(columns: dict[str, list[str | None]]) -> tuple[IntArray, NDArray[np
     if any(columns["f"]):
         micros = micros + _numbers([None if f is None else f"{f:0<6}"[:6] for f in columns["f"]])
     if any(columns["z"]):
-        zones = [_offset(zone) for zone in columns["z"]]
+        zones = [offset_of(zone) for zone in columns["z"]]
         good &= np.array([zone is not None for zone in zones])
         micros = micros - np.array([zone or 0 for zone in zones], dtype=np.int64) * 60_000_000
     return micros, good
-
-
-def _offset(zone: str | None) -> int | None:
-    """Return the minutes by which a zone is ahead of UTC, None for an unknown one."""
-    if zone is None:
-        return 0
-    if zone[0] not in "+-":
-        return _ZONES.get(zone)
-    minutes = 60 * int(zone[1:3]) + int(zone[3:].lstrip(":") or 0)
-    return -minutes if zone[0] == "-" else minutes

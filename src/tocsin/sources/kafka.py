@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _MOST = 1_000
 _LOOK = 500  # ms
 _PATIENCE = 5.0
+_SILENCE = 10.0  # seconds after which the broker is asked whether it is there
 
 
 class Kafka(Source, Login):
@@ -136,6 +137,7 @@ class _Group:
         self._settings = settings
         self._next: dict[str, int] = dict(offset or {})
         self._first = True
+        self._heard = time.monotonic()
         self._held: set[TopicPartition] = set()
         self._kept: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
@@ -172,11 +174,18 @@ class _Group:
             raise AuthenticationFailedError("the credentials are refused") from error
 
     async def more(self) -> Batch | None:
-        """Commit what is stored, and return the next records, None if none come soon."""
+        """Commit what is stored, and return the next records, None if none come soon.
+
+        Raises KafkaError for a broker that is gone.
+        """
         assert self._consumer is not None  # noqa: S101 - ``join`` comes first
         await self.commit()
         found = await self._consumer.getmany(timeout_ms=_LOOK)
         records = [record for part in found.values() for record in part]
+        if records or time.monotonic() - self._heard > _SILENCE:
+            if not records:  # the client tries for ever to reach a broker that is gone
+                await self._consumer.topics()
+            self._heard = time.monotonic()
         return self._batch(records) if records else None
 
     async def commit(self) -> None:
@@ -199,8 +208,11 @@ class _Group:
         if consumer is not None:
             await self.commit()
             self._consumer = None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(consumer.stop(), _PATIENCE)
+            # Awaited as a task of its own: its parts may be cancelled by itself, and this is not.
+            stopping = asyncio.create_task(consumer.stop())
+            await asyncio.wait([stopping], timeout=_PATIENCE)
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
 
     async def _take(self, assigned: set[TopicPartition]) -> None:
         """Go to where each partition is read on."""

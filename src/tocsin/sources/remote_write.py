@@ -29,6 +29,7 @@ from tocsin.types import Batch, Offset, Rejection
 log = logging.getLogger(__name__)
 
 _WAITING = 16
+_COUNTERS = ("_total", "_count", "_sum", "_bucket")
 
 _Pushed = tuple[Request, threading.Event]
 
@@ -40,7 +41,8 @@ class RemoteWrite(ListeningSource):
     ones and stale markers are missing values, and other metrics are left out. ``entity`` names the
     labels that identify an entity. Several series of one metric and entity are a column each,
     named with the labels by which they differ: lat_bucket{le="0.5"}. A native histogram is its
-    count and sum, in columns that end in _count and _sum.
+    count and sum, in columns that end in _count and _sum. Counters are kept as they are: models of
+    series take their growth, models of tables leave them out; for rates, write a recording rule.
 
     The samples of a scrape may come in several requests: those of one entity and time are gathered
     until all series of its earlier events are there, or for ``gather``; later ones are
@@ -92,6 +94,16 @@ class RemoteWrite(ListeningSource):
     def describe(self) -> str:
         """Return where it listens."""
         return f"remote writes at {self.host}:{self.port}"
+
+    def check(self) -> str:
+        """Return which metrics seem to be counters, "" for none. Raises ParameterError."""
+        counters = [metric for metric in self.metrics if metric.endswith(_COUNTERS)]
+        if not (remark := super().check()) and counters:
+            remark = (
+                f"{', '.join(counters)} only grow, as counters do, and are kept as they are: write "
+                "a recording rule with rate(), or take the source prometheus"
+            )
+        return remark
 
     def request(self, body: bytes, version: int = 1) -> Request:
         """Return what a request holds. Raises InputError for one that is malformed."""

@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from tocsin.errors import CorruptModel, InputError, NotSavable, TocsinError
+from tocsin.errors import (
+    CorruptModel,
+    InputError,
+    MissingExtra,
+    ModelFolderError,
+    NotSavable,
+    TocsinError,
+    UnusablePart,
+)
 from tocsin.store.manifest import MANIFEST, dump, hash_of, read_manifest, write_manifest
 from tocsin.store.regular_files import read_regular
 
@@ -92,14 +100,19 @@ def load_state(
 
 
 @contextmanager
-def decoding(folder: str | Path) -> Iterator[None]:
-    """Raise CorruptModel for whatever a model folder's content cannot be built from."""
+def decoding(folder: str | Path, *passing: type[TocsinError]) -> Iterator[None]:
+    """Raise CorruptModel for whatever a model folder's content cannot be built from.
+
+    ``passing``: errors that say something else of it.
+    """
+    known: tuple[type[TocsinError], ...] = (ModelFolderError, MissingExtra, UnusablePart, *passing)
     try:
         yield
-    except TocsinError:
+    except known:
         raise
     except (Exception, MemoryError) as error:  # foreign content can fail in every way there is
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        named = str(error) if isinstance(error, TocsinError) else f"{type(error).__name__}: {error}"
+        reason = named.strip(": ").removesuffix(".")
         raise CorruptModel(
             f"{folder} cannot be decoded ({reason}). Restore it from a copy, or train and save it "
             "again."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from tocsin.store.database import Database
 from tocsin.store.schema import quarantine
@@ -58,6 +58,14 @@ class Quarantine:
             query = query.where(quarantine.c.monitor == monitor)
         with self._db.read() as c:
             return _read(c, query)
+
+    def count(self, monitor: str | None = None) -> int:
+        """Return how many events are in quarantine."""
+        query = select(func.count()).select_from(quarantine)
+        if monitor is not None:
+            query = query.where(quarantine.c.monitor == monitor)
+        with self._db.read() as c:
+            return int(c.execute(query).scalar_one())
 
     def take(self, ids: Sequence[int], c: Connection | None = None) -> Sequence[Quarantined]:
         """Remove events by their numbers, and return those that existed, in their order.

@@ -152,7 +152,6 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
         return self
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        self._check_parameters()
         opened = self._opened()
         device = pick_device(self.device)
         learned = subsample(len(X), self.max_images, self.seed)

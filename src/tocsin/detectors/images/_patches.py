@@ -82,7 +82,6 @@ class PatchDetector(ScoresByMap, ImageDetector):
         return self
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
-        self._check_parameters()
         encoder = open_encoder(self.encoder)
         self.encoder_hash_ = encoder.fingerprint
         views = self._views(encoder.fine, encoder.coarse)

@@ -70,8 +70,10 @@ class Auto(Chooses, ImageDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"training": "clean"}
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         check_training(self.training)
+
+    def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         anomalies = 0 if y is None else int(y.sum())
         if min(anomalies, len(X) - anomalies) >= _MANY and self.training != "clean":
             self.reason_ = f"the labels name {anomalies} anomalies, enough to learn from"

@@ -81,9 +81,11 @@ class Embedded(ImageDetector):
             self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
         return self
 
-    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.size < 32 or self.size % 32:
             raise ParameterError(f"size is {self.size}; it must be a multiple of 32.")
+
+    def _fit(self, X: ImageArray, y: IntArray | None) -> None:
         parameters = dict(self.parameters or {})
         if "seed" in registry.find(self.model, "tables").parameter_names():
             parameters.setdefault("seed", self.seed)

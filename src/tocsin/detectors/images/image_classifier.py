@@ -119,7 +119,6 @@ class ImageClassifier(ImageDetector):
 
     def _fit(self, X: ImageArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
-        self._check_parameters()
         if y.min() == y.max():
             raise InputError(
                 f"{self.card.name} learns from both normal images and anomalies; all {len(y)} "

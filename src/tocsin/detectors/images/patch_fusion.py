@@ -59,12 +59,14 @@ class PatchFusion(PatchDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"size": 64, "memory": "coarse", "gaussian": "fine", "bank": 200}
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not (self.memory or self.gaussian):
+            raise ParameterError('Name a view: memory="coarse", gaussian="coarse", or both.')
+
     def _views(self, fine: tuple[str, ...], coarse: tuple[str, ...]) -> list[PatchView]:
-        views = [
+        return [
             PatchView(model, layers)
             for model, named in (("memory", self.memory), ("gaussian", self.gaussian))
             for layers in (named_layers(named, fine, coarse) if named else [])
         ]
-        if not views:
-            raise ParameterError('Name a view: memory="coarse", gaussian="coarse", or both.')
-        return views

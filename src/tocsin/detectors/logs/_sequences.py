@@ -102,7 +102,6 @@ class NeuralLogDetector(NetworkDetector, LogDetector):
         return nn.ModuleList(self._member(n_features) for _ in range(self.members))
 
     def _fit(self, X: SessionArray, y: IntArray | None) -> None:
-        self._check_parameters()
         lines = np.concatenate([session.templates for session in X]).astype(np.int64)
         self.templates_ = np.unique(lines[lines >= 0])
         self.lines_ = len(lines)

@@ -55,8 +55,10 @@ class Auto(Chooses, FindsThreshold, LogDetector):
         self.training = training
         self.seed = seed
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         check_training(self.training)
+
+    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
         name, self.reason_ = self._choose(X, y)
         chosen = registry.create(name, "logs")
         if "seed" in chosen.parameter_names():

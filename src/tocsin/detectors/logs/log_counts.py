@@ -67,11 +67,13 @@ class LogCounts(LogDetector):
             self._prepare()
         return self
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if not self.new_weight >= 0:
             raise ParameterError(f"new_weight is {self.new_weight}; it must be 0 or more.")
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
+
+    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
         counts = Counts.of(X)
         self.templates_ = np.unique(counts.template[counts.template >= 0])
         first, _ = counts.same()

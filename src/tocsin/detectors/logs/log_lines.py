@@ -85,11 +85,13 @@ class LogLines(LogDetector):
             self._prepare()
         return self
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.window < 1:
             raise ParameterError(f"window is {self.window}; it must be 1 character or more.")
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
+
+    def _fit(self, X: SessionArray, y: IntArray | None) -> None:
         self._learn(Lines.of(X))
 
     def _learn(self, lines: Lines) -> Self:

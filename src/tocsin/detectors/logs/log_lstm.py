@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tocsin.base.parameters import check_least
 from tocsin.detectors.logs._sequences import HIDDEN, PAD, LogTraining, NeuralLogDetector
 from tocsin.types import Card
 
@@ -37,6 +38,10 @@ class LogLstm(NeuralLogDetector):
     def __init__(self, *, units: int = 64, **training: Unpack[LogTraining]) -> None:
         super().__init__(**training)
         self.units = units
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_least(2, units=self.units)
 
     def _member(self, n_tokens: int) -> nn.Module:
         return _NextToken(n_tokens, self.units)

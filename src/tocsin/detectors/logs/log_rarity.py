@@ -61,9 +61,11 @@ class LogRarity(FindsThreshold, LogDetector):
     def __init__(self, least_kept: float = 0.1) -> None:
         self.least_kept = least_kept
 
-    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         if not 0 < self.least_kept < 1:
             raise ParameterError(f"least_kept is {self.least_kept}; it must be between 0 and 1.")
+
+    def _fit(self, X: SessionArray, y: IntArray | None) -> FloatArray:
         counts = Counts.of(X)
         known = counts.template[counts.template >= 0]
         self.templates_, self.sessions_with_ = np.unique(known, return_counts=True)

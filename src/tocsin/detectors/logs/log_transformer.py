@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tocsin.base.parameters import check_least
 from tocsin.detectors.logs._sequences import HIDDEN, PAD, LogTraining, NeuralLogDetector
+from tocsin.errors import ParameterError
 from tocsin.types import Card
 
 _HIDDEN_SHARE = 0.3
@@ -49,6 +51,12 @@ class LogTransformer(NeuralLogDetector):
         self.width = width
         self.heads = heads
         self.layers = layers
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_least(1, width=self.width, heads=self.heads, layers=self.layers)
+        if self.width % self.heads:
+            raise ParameterError(f"width must be a multiple of {self.heads}; got {self.width}.")
 
     def _member(self, n_tokens: int) -> nn.Module:
         return _FillIn(n_tokens, self.length + 1, self.width, self.heads, self.layers)

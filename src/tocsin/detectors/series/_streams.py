@@ -99,9 +99,6 @@ class RecordStream(Stateful, ABC):
         is one of each entity.
         """
 
-    def _check_parameters(self) -> None:
-        """Raise ParameterError for what cannot work."""
-
     def process(self, event: ArrayLike, entity: int = 0) -> float:
         """Return the score of one event (channels,) of an entity, then learn from it.
 
@@ -188,7 +185,6 @@ class RecordStream(Stateful, ABC):
         return self
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
-        self._check_parameters()
         self.entities_ = 1
         self.states_ = self._new_states(1, self.n_features_in_)
         scores = self._scores_from_start(self.states_, stretches).values

@@ -45,8 +45,10 @@ class SubsequenceDetector(StandardisedChannels, SeriesDetector):
     def _compare(self, V: FloatArray) -> Scores:
         """Score rows V (windows, points × channels)."""
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "window", least=2)
+
+    def _choose(self, stretches: Stretches) -> None:
         self.window_ = self._usual_window(stretches, self.window)
         self.points_ = min(self.window_, 32 if len(self.scored_) <= 8 else 16)
 

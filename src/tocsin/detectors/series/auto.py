@@ -64,9 +64,11 @@ class Auto(FusedViews):
         """The detector that scores: this one, or as a stream the one that it chose."""
         return self.chosen_ if self.mode == "streaming" else self
 
-    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         if self.mode not in ("batch", "streaming"):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
+
+    def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
         if self.mode == "batch":
             own = super()._fit(stretches, y)
             self.reason_ = _reason(self._training_context())

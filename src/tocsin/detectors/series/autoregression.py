@@ -65,10 +65,12 @@ class Autoregression(ResidualDetector):
     lags_: Annotated[IntArray, Shape("places"), Within(1, rising=True)]
     weights_: Annotated[FloatArray, Shape("places*d+1", "s")]
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "lags", "width")
         if self.ridge < 0:
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
+
+    def _choose(self, stretches: Stretches) -> None:
         self.width_ = self._usual_width(stretches, self.width)
         if self.lags is not None or self.n_features_in_ == 1:
             most = self.lags or int(np.clip(self._period(stretches), 16, 64))

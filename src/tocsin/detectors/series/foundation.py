@@ -98,9 +98,11 @@ class Foundation(ResidualDetector):
     model_source_: str | None = None
     """The model's name with its revision; None for detectors saved until 2026."""
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "horizon", "max_contexts", "width")
         check_counts(self, "context", least=_LEAST_CONTEXT)
+
+    def _choose(self, stretches: Stretches) -> None:
         self.model_source_ = _pinned(self.model, self.package)
         load(self.model_source_, self.package)
         self.width_ = self._usual_width(stretches, self.width)

@@ -59,9 +59,12 @@ class KmeansWindows(SubsequenceDetector):
         self.centre = centre
         self.seed = seed
 
-    def _learn_rows(self, V: FloatArray) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         if self.clusters < 1:
             raise ParameterError(f"clusters is {self.clusters}; it must be 1 or more.")
+
+    def _learn_rows(self, V: FloatArray) -> None:
         k = min(self.clusters, max(1, len(V) // 4))
         model = KMeans(k, n_init=1, max_iter=_ROUNDS, random_state=self.seed)
         with warnings.catch_warnings():

@@ -74,12 +74,14 @@ class MatrixProfile(StandardisedChannels, SeriesDetector):
     step_: Annotated[int, Within(1)]
     window_: Annotated[int, Within(1)]
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "window", "max_points", least=2)
         if self.normalize not in ("nothing", "mean", "scale"):
             raise ParameterError(
                 f'normalize is {self.normalize!r}; it must be "nothing", "mean" or "scale".'
             )
+
+    def _choose(self, stretches: Stretches) -> None:
         self.window_ = self._usual_window(stretches, self.window)
         self.step_ = self._thinning(sum(map(len, stretches)))
 

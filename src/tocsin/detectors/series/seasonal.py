@@ -67,9 +67,11 @@ class Seasonal(ResidualDetector):
     timed_: bool
     learned_: Annotated[int, Within(1)]
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "width")
         check_counts(self, "period", least=2)
+
+    def _choose(self, stretches: Stretches) -> None:
         self.width_ = self._usual_width(stretches, self.width)
         longest = max(stretches, key=len).values[:, self.scored_].T
         most = max(2, longest.shape[1] // 4)

@@ -70,8 +70,10 @@ class SpectralResidual(ResidualDetector):
     learned_: Annotated[int, Within(1)]
     filters_: Annotated[FloatArray, Shape("s", "window_")]
 
-    def _choose(self, stretches: Stretches) -> None:
+    def _check_parameters(self) -> None:
         check_counts(self, "neighbours", "width")
+
+    def _choose(self, stretches: Stretches) -> None:
         self.width_ = self._usual_width(stretches, self.width)
         window = int(np.clip(4 * self._period(stretches), _SHORTEST, _LONGEST))
         self.window_ = max(4, 2 * (min(window, max(map(len, stretches)) // 5) // 2))

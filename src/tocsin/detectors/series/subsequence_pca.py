@@ -57,9 +57,12 @@ class SubsequencePca(SubsequenceDetector):
         self.centre = centre
         self.seed = seed
 
-    def _learn_rows(self, V: FloatArray) -> None:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         if not 0 < self.explained < 1:
             raise ParameterError(f"explained is {self.explained}; it must be between 0 and 1.")
+
+    def _learn_rows(self, V: FloatArray) -> None:
         self.middle_ = V.mean(axis=0)
         _, deviations, components = np.linalg.svd(V - self.middle_, full_matrices=False)
         share = np.cumsum(deviations**2)

@@ -75,6 +75,7 @@ class Windowed(SubsequenceDetector):
             parameters.setdefault("seed", self.seed)
         self.rows_ = registry.create(self.model, "tables", **parameters)
         # Not fit: the scores that it would give to its own rows, by folds, are not needed.
+        self.rows_._check_all_parameters()
         self.rows_._fit(self.rows_._check_training(V), None)
 
     def _derive(self) -> None:

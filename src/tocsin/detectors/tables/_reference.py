@@ -41,9 +41,11 @@ class ReferenceDetector(TableDetector):
     def _rows_to_learn(self, X: FloatArray) -> IntArray:
         return np.arange(len(X))
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.max_reference < 2:
             raise ParameterError(f"max_reference is {self.max_reference}; it must be 2 or more.")
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         rows = self._rows_to_learn(X)
         self.reference_rows_ = rows[subsample(len(rows), self.max_reference, self.seed)]
         self.reference_ = X[self.reference_rows_]

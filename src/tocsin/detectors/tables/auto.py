@@ -52,8 +52,10 @@ class Auto(Chooses, TableDetector):
         self.training = training
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         check_training(self.training)
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> FloatArray:
         name, self.reason_ = self._choose(y)
         return self._learn_with(registry.create(name, seed=self.seed), X, y)
 

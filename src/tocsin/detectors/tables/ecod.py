@@ -55,9 +55,11 @@ class Ecod(TableDetector):
         """Return parameters under which the reference is a part of the training rows."""
         return {"max_rows": 500}
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.max_rows < 2:
             raise ParameterError(f"{self.card.name} needs max_rows ≥ 2; got {self.max_rows}.")
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self._reference = subsample(len(X), self.max_rows, self.seed)
         self.sorted_ = np.sort(X[self._reference].T, axis=1)
 

@@ -67,13 +67,15 @@ class GaussianMixture(TableDetector):
         self.max_rows = max_rows
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         known = self.n_components is None or self.n_components >= 1
         if not known or self.regularisation <= 0 or self.max_rows < 2:
             raise ParameterError(
                 "gaussian_mixture needs n_components ≥ 1 or None, regularisation > 0 and "
                 f"max_rows ≥ 2; got {self.n_components}, {self.regularisation}, {self.max_rows}."
             )
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         X = X[subsample(len(X), self.max_rows, self.seed)]
         self.mean_, self.scale_ = location_and_scale(X)
         scaled = standardise(X, self.mean_, self.scale_)

@@ -49,9 +49,11 @@ class Hbos(TableDetector):
     def __init__(self, n_bins: int = 10) -> None:
         self.n_bins = n_bins
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.n_bins < 1:
             raise ParameterError(f"hbos needs n_bins ≥ 1; got {self.n_bins}.")
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
         self.rows_ = len(X)
         self.counts_ = np.zeros((X.shape[1], self.n_bins), dtype=np.int64)

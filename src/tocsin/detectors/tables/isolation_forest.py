@@ -65,12 +65,14 @@ class IsolationForest(TableDetector):
         """Return parameters for a forest of few trees."""
         return {"n_estimators": 25, "max_samples": 64}
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if self.n_estimators < 1 or self.max_samples < 2:
             raise ParameterError(
                 "isolation_forest needs n_estimators ≥ 1 and max_samples ≥ 2; "
                 f"got {self.n_estimators} and {self.max_samples}."
             )
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self.mean_, self.scale_ = location_and_scale(X)
         samples = min(self.max_samples, max(2, len(X) // 2))
         forest = ScikitForest(

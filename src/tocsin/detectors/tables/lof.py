@@ -80,7 +80,6 @@ class Lof(TableDetector):
             )
 
     def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        self._check_parameters()
         self._rows = subsample(len(X), self.max_rows, self.seed)
         self.mean_, self.scale_ = location_and_scale(X[self._rows])
         self.reference_ = standardise(X[self._rows], self.mean_, self.scale_)

@@ -62,12 +62,14 @@ class Mcd(TableDetector):
         self.max_rows = max_rows
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if not 0 < self.support <= 1 or self.ridge <= 0 or self.max_rows < 2:
             raise ParameterError(
                 "mcd needs 0 < support ≤ 1, ridge > 0 and max_rows ≥ 2; "
                 f"got {self.support}, {self.ridge} and {self.max_rows}."
             )
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         chosen = subsample(len(X), self.max_rows, self.seed)
         X = X[chosen]
         self.mean_, self.scale_ = location_and_scale(X)

@@ -57,10 +57,7 @@ class Neighbours(ReferenceDetector):
 
     def _check_parameters(self) -> None:
         check_neighbours(self.k, self.aggregate)
-
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        self._check_parameters()
-        super()._fit(X, y)
+        super()._check_parameters()
 
     def _derive(self) -> None:
         self._space = NeighbourSpace(StandardScaling, self.reference_)

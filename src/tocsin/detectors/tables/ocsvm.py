@@ -64,12 +64,14 @@ class Ocsvm(TableDetector):
         self.max_rows = max_rows
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if not 0 < self.nu <= 1 or self.gamma <= 0 or self.max_rows < 2:
             raise ParameterError(
                 "ocsvm needs 0 < nu ≤ 1, gamma > 0 and max_rows ≥ 2; "
                 f"got {self.nu}, {self.gamma} and {self.max_rows}."
             )
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         rows = subsample(len(X), self.max_rows, self.seed)
         self.mean_, self.scale_ = location_and_scale(X[rows])
         scaled = standardise(X[rows], self.mean_, self.scale_)

@@ -54,9 +54,11 @@ class Pca(TableDetector):
         self.explained = explained
         self.seed = seed
 
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         if not 0 < self.explained <= 1:
             raise ParameterError(f"pca needs 0 < explained ≤ 1; got {self.explained}.")
+
+    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
         self.mean_, self.scale_ = location_and_scale(X)
         scaled = standardise(X, self.mean_, self.scale_)
         n, d = scaled.shape

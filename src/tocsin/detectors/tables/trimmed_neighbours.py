@@ -69,10 +69,9 @@ class TrimmedNeighbours(ReferenceDetector):
 
     def _check_parameters(self) -> None:
         check_neighbours(self.k, self.aggregate)
-
-    def _fit(self, X: FloatArray, y: IntArray | None) -> None:
-        self._check_parameters()
-        super()._fit(X, y)
+        super()._check_parameters()
+        if not 0 <= self.trim < 1:
+            raise ParameterError(f"trim is {self.trim}; it must be in [0, 1).")
 
     def _derive(self) -> None:
         self._space = NeighbourSpace(MixedScaling, self.reference_)
@@ -87,8 +86,6 @@ class TrimmedNeighbours(ReferenceDetector):
         return compare(self._space, self.reference_, X, k, self.aggregate, itself, counts)
 
     def _rows_to_learn(self, X: FloatArray) -> IntArray:
-        if not 0 <= self.trim < 1:
-            raise ParameterError(f"trim is {self.trim}; it must be in [0, 1).")
         categories = Categories(X)
         looked_at = X[:, categories.others] if categories.others.any() else X
         forest, histograms = (

@@ -64,8 +64,10 @@ class Auto(Chooses, TextDetector):
         """Return parameters that make this detector small enough for the contract checks."""
         return {"encoder": None}
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         check_training(self.training)
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         name, self.reason_ = self._choose(y)
         parameters: dict[str, Any] = {"encoder": self.encoder, "seed": self.seed}
         if name != "text_classifier":

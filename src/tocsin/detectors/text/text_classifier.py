@@ -140,7 +140,6 @@ class TextClassifier(TextDetector):
 
     def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
-        self._check_parameters()
         check_classes(y, self.card.name)
         self.encoder_source_ = pinned_encoder("text", self.encoder)
         model = open_network(self.encoder_source_)

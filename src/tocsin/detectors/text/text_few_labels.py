@@ -91,10 +91,13 @@ class TextFewLabels(TextViews):
             raise CorruptModel("The coefficients of a regression are not those of its n-grams.")
         return self
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
-        assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
+    def _check_parameters(self) -> None:
         if not self.inverse_penalty > 0:
             raise ParameterError(f"inverse_penalty must be above 0; got {self.inverse_penalty}.")
+        super()._check_parameters()
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
+        assert y is not None  # noqa: S101 - ``fit`` has checked ``needs_labels``
         check_classes(y, self.card.name)
         normal = np.flatnonzero(y == 0)
         X = cut_texts(X)

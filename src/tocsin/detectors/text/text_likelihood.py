@@ -70,12 +70,14 @@ class TextLikelihood(TextDetector, ScoresByToken):
         """Return the tokens of texts X (n,), and the surprise of each in nats."""
         return self._load().token_surprise(check_texts(X))
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
+    def _check_parameters(self) -> None:
         check_count("window", self.window)
         if self.aggregate not in _COLUMNS:
             raise ParameterError(
                 f"aggregate is {self.aggregate!r}; it must be one of {', '.join(_COLUMNS)}."
             )
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> FloatArray:
         self.model_source_ = pinned_encoder("language", self.model)
         self.model_hash_ = self._load().fingerprint
         surprises = self._surprises(X)

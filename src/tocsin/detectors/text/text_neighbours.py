@@ -77,9 +77,11 @@ class TextNeighbours(EncodedDetector):
             raise NotFitted(f"{self.card.name} is not trained yet: call fit before nearest.")
         return self.reference_rows_[self._neighbours(self._embed(check_texts(X)))[1]]
 
-    def _fit(self, X: TextArray, y: IntArray | None) -> None:
+    def _check_parameters(self) -> None:
         check_count("k", self.k)
         check_count("max_reference", self.max_reference)
+
+    def _fit(self, X: TextArray, y: IntArray | None) -> None:
         self.reference_rows_ = subsample(len(X), max(2, self.max_reference), self.seed)
         self.reference_ = self._learn_encoder().embed(X[self.reference_rows_])
         self._search = NeighbourSearch(self.reference_.astype(float))

@@ -153,7 +153,6 @@ class TextViews(TextDetector, ScoresByView):
         Returns what was read of all texts X (n,), and −log p (n,) of each by the name of the
         view, none of which has seen the text.
         """
-        self._check_parameters()
         self.warnings_: list[str] = []
         self.encoder_hash_ = self._learn_encoder()
         chosen = normal[subsample(len(normal), self.max_reference, self.seed)]

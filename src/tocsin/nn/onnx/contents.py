@@ -33,7 +33,7 @@ _DOMAIN_OF_OPERATORS = 1
 _OPERATORS = _plain(_DOMAIN_OF_OPERATORS, 2)
 _MODEL = {**_plain(1, 2, 3, 4, 5, 6, 14), 7: _GRAPH, 8: _OPERATORS}
 
-_NAMES = {id(_TENSOR): "tensor", id(_ATTRIBUTE): "attribute", id(_NODE): "operator"}
+_NAMES = {id(_TENSOR): "a tensor", id(_ATTRIBUTE): "an attribute", id(_NODE): "an operator"}
 
 
 def check_contents(content: bytes) -> None:
@@ -45,7 +45,7 @@ def _check(data: memoryview, message: _Message) -> None:
     for number, value in _fields(data):
         if number not in message or _is_elsewhere(number, value, message):
             raise CorruptModel(
-                f"The ONNX model has an {_NAMES.get(id(message), 'entry')} that refers to other "
+                f"The ONNX model has {_NAMES.get(id(message), 'an entry')} that refers to other "
                 "files, holds graphs, or is not ONNX's own. Train and save it again."
             )
         within = message[number]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tocsin.errors import CorruptModel, MissingExtra, ParameterError
 from tocsin.nn.onnx.contents import check_contents
+from tocsin.nn.onnx.memory_limit import limit_memory
 from tocsin.nn.onnx.time_limit import limited
 
 
@@ -20,6 +21,10 @@ class Session:
     def __init__(self, session: Any, new_options: Any) -> None:
         self.inner = session
         self._new_options = new_options
+
+    def __deepcopy__(self, memo: Any) -> Session:
+        """Return the session itself: running a model changes nothing of it, also side by side."""
+        return self
 
     def run(self, outputs: Sequence[str], fed: Mapping[str, Any]) -> list[NDArray[Any]]:
         """Return these outputs for arrays by the names of the inputs.
@@ -31,7 +36,7 @@ class Session:
             try:
                 found = self.inner.run(outputs, fed, options)
             except Exception as error:  # onnxruntime's errors have no common base but this
-                raise CorruptModel(f"The ONNX model cannot be run: {error}") from error
+                raise _corrupt(error) from error
         if not all(isinstance(each, np.ndarray) for each in found):
             raise CorruptModel("The ONNX model gives what are not arrays.")
         return list(found)
@@ -54,13 +59,18 @@ def open_session(content: bytes, threads: int, device: str = "cpu") -> Session:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, and need not be printed as well
+    limit_memory(onnxruntime, options)
     providers = _providers(device, onnxruntime.get_available_providers())
     try:
         session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common base but this
-        raise CorruptModel(f"onnxruntime cannot run the ONNX model: {error}") from error
+        raise _corrupt(error) from error
     return Session(session, onnxruntime.RunOptions)
+
+
+def _corrupt(error: Exception) -> CorruptModel:
+    return CorruptModel(f"The ONNX model cannot be run: {' '.join(str(error).split())}")
 
 
 def _providers(device: str, available: list[str]) -> list[str]:
