@@ -91,7 +91,10 @@ def _parsed(
     events: dict[int, dict[str, Any]] = {}
     rejected: dict[int, Rejection] = {}
     for i, each in enumerate(raw):
-        event = _event(each, fields)
+        try:
+            event = _event(each, fields)
+        except Exception as error:  # noqa: BLE001 - one event never stops the others
+            event = Rejection("malformed", f"it cannot be read: {error!r}"[:_SHOWN], shown(each))
         if isinstance(event, Rejection):
             rejected[i] = event
         else:
@@ -284,9 +287,9 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     except ValueError as error:
         reason = f"{error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
-    if event is None and not raw.strip():
-        return Rejection("empty", "it is blank, and no event", shown(raw))
     if not isinstance(event, dict):
+        if event is None and not raw.strip():
+            return Rejection("empty", "it is blank, and no event", shown(raw))
         reason = f"it is {_kind(event)}, not an object of named values such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
