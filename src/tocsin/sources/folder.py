@@ -160,12 +160,12 @@ def _not_blank(lines: list[bytes]) -> list[bytes]:
 
 
 def _guessed(path: Path) -> Delivery:
-    from tocsin.readers import image, table
+    from tocsin.readers import arrays, image, table
 
     ending = path.suffix.lower()
     if ending in image.ENDINGS or ending in _SOUNDS:
         return "paths"
-    return "rows" if ending in table.ENDINGS and ending not in table.ARRAYS else "lines"
+    return "rows" if ending in table.ENDINGS and ending not in arrays.ARRAYS else "lines"
 
 
 def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
