@@ -41,7 +41,9 @@ class Training(Settings):
     """How a monitor's model is trained, on the first ``after`` events if there is none.
 
     ``clean``: whether all of these are normal. ``false_alarms``: the share of normal events that
-    may be flagged. ``settings``: further parameters of the pipeline, such as ``session`` of logs.
+    may be flagged, or ``alarms_per_day``: how many alarms of all entities together; what is stated
+    here holds for a trained model too, at once. ``settings``: further parameters of the pipeline,
+    such as ``session`` of logs.
     """
 
     modality: Annotated[str, OneOf(registry.modalities)] = "tables"
@@ -49,7 +51,20 @@ class Training(Settings):
     after: int = Field(500, ge=10, le=10_000_000)
     clean: bool = True
     false_alarms: float = Field(0.001, gt=0, lt=1)
+    alarms_per_day: float | None = Field(None, gt=0)
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def stated_budget(self) -> dict[str, float]:
+        """The budget by its name, if the file states one."""
+        names = self.model_fields_set & {"false_alarms", "alarms_per_day"}
+        return {name: each for name in sorted(names) if (each := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Training:
+        if len(self.stated_budget) > 1:
+            raise ValueError("state false_alarms or alarms_per_day, not both")
+        return self
 
 
 class Batching(Settings):

@@ -20,7 +20,7 @@ from tocsin.errors import NotAllowed, NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.admission import PreparedBatch
 from tocsin.monitor.batches import merge
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.models import open_model
+from tocsin.monitor.models import open_model_of
 from tocsin.monitor.poisoned import without_poisoned
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
@@ -248,10 +248,7 @@ class MonitorRunner:
             wanted = fingerprint(path)
             if wanted in (self._model, self._unusable):
                 return True
-            settings = self.settings
-            scorer = await asyncio.to_thread(
-                open_model, path, settings.context, settings.source, settings.signing_key
-            )
+            scorer = await asyncio.to_thread(open_model_of, self.settings)
             if fingerprint(path) != wanted:
                 return True  # it was replaced meanwhile: the next look takes it
         except NotAModel:
@@ -286,7 +283,7 @@ class MonitorRunner:
 def _silence(processor: EventProcessor) -> Alarm | None:
     """Return the alarm "no data" that an earlier run left open."""
     found = processor.stores.alarms.open(processor.name)
-    return next((alarm for alarm in found if alarm.kind == "no data"), None)
+    return next((alarm for alarm in found if alarm.kind == "no data" and not alarm.entity), None)
 
 
 def _is_anonymous(batch: Batch) -> bool:

@@ -12,7 +12,7 @@ from tocsin import config
 from tocsin.errors import InputError, NotAllowed
 from tocsin.monitor.batches import chosen
 from tocsin.monitor.health import tolerable_anomalies
-from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
+from tocsin.monitor.models import check_source, new_pipeline, scorer, scorer_class, training_data
 from tocsin.monitor.reading import MOST_READ, read_source, read_store
 from tocsin.monitor.stores import Stores
 from tocsin.pipeline import BasePipeline
@@ -123,5 +123,8 @@ def untrained(monitor: config.Monitor) -> BasePipeline:
     """Return the pipeline to be trained. Raises ParameterError for invalid settings."""
     training = monitor.training
     check_source(training.modality, monitor.source)
-    own = {"detector": training.detector, "false_alarms": training.false_alarms}
+    budget = training.stated_budget
+    if not budget and not scorer_class(training.modality).counts_alarms:
+        budget = {"false_alarms": training.false_alarms}
+    own = {"detector": training.detector, **budget}
     return new_pipeline(training.modality, {**own, **training.settings}, clean=training.clean)
