@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tocsin.files import write_atomically
+
 FEATURES = 8
 BATCH = 500
 ENTITIES = 50
@@ -51,7 +53,7 @@ def main() -> None:
     for name, value in measured.items():
         print(f"{name:40} {value:,.4g}" if isinstance(value, float) else f"{name:40} {value}")
     if given.json:
-        given.json.write_text(json.dumps(measured, indent=2))
+        write_atomically(given.json, json.dumps(measured, indent=2))
 
 
 def train(model: Path, members: int, width: int) -> None:

@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from support.fuzzed_folders import fuzz
-from support.trained import cases, save_trained
+from support.trained import VARIANTS, cases, save_trained
 
-QUICK = [("tables", "isolation_forest"), ("series", "streaming_forest"), ("logs", "log_lines")]
+QUICK = [
+    ("tables", "isolation_forest"),
+    ("tables", "columns"),
+    ("series", "streaming_forest"),
+    ("series", "machines"),
+    ("logs", "log_lines"),
+]
 
 
 def outcomes(folder: Path, detectors: list[tuple[str, str]], n: int) -> Counter[str]:
@@ -23,11 +29,11 @@ def outcomes(folder: Path, detectors: list[tuple[str, str]], n: int) -> Counter[
 
 
 def test_a_few_changed_folders_do_no_harm(tmp_path: Path) -> None:
-    assert outcomes(tmp_path, QUICK, 30).total() == 30
+    assert outcomes(tmp_path, QUICK, 50).total() == 50
 
 
 @pytest.mark.slow
 def test_changed_folders_of_all_detectors_do_no_harm(tmp_path: Path) -> None:
-    found = outcomes(tmp_path, list(cases()), 2_000)
+    found = outcomes(tmp_path, [*cases(), *VARIANTS], 2_000)
     assert found.total() == 2_000
     assert found["fault scoring"] <= 20  # which the command line tells as a corrupt model

@@ -33,12 +33,12 @@ _OTHERS = [None, True, False, "", "text", "x" * 1000, [], {}, [1], ["a"], {"a": 
 _INTEGERS = [-1, 0, 1, 3, 127, 2**31 - 1, 2**40, 2**63 - 1, -(2**63)]
 
 
-def changed(state: Any, settings: Any, rng: np.random.Generator) -> str:
-    """Change one value of a state or of the settings in place; return which, and how."""
-    trees = {"state": state, "settings": settings}
+def changed(state: Any, about: Any, rng: np.random.Generator) -> str:
+    """Change one value of a state or of the manifest in place; return which, and how."""
+    trees = {"state": state, "about": about}
     leaves = list(_leaves(trees, ()))
     arrays = [(path, x) for path, x in leaves if isinstance(x, np.ndarray)]
-    own = [(path, x) for path, x in leaves if path[0] == "settings"]
+    own = [(path, x) for path, x in leaves if path[:2] == ("about", "settings")]
     plain = [(path, x) for path, x in leaves if not isinstance(x, np.ndarray)]
     choice = rng.random()
     among = arrays if choice < 0.55 and arrays else own if choice < 0.75 else plain
@@ -127,10 +127,9 @@ def write_changed(folder: Path, out: Path, seed: int) -> str:
     from tocsin.store.folder import load_state, save_state
 
     state, about = load_state(folder)
-    known = {name: about["files"].pop(name) for name in list(about["files"])}
-    what = changed(state, about["settings"], np.random.default_rng(seed))
+    more = {n: (folder / n).read_bytes() for n in about["files"] if n.endswith(".onnx")}
     about = {k: v for k, v in about.items() if k not in ("files", "sizes", "format_version")}
-    more = {n: (folder / n).read_bytes() for n in known if n.endswith(".onnx")}
+    what = changed(state, about, np.random.default_rng(seed))
     try:
         save_state(out, state, about, more)
     except Exception as error:  # noqa: BLE001 - some values cannot be written at all
@@ -139,7 +138,7 @@ def write_changed(folder: Path, out: Path, seed: int) -> str:
 
 
 def ask(folders: Sequence[tuple[Path, str]]) -> Iterator[tuple[int, str, str]]:
-    """Yield for each folder, with its modality, its number, what became of it, and details."""
+    """Yield for each folder of a case its number, what became of it, and details."""
     at = 0
     while at < len(folders):
         for number, outcome, detail in _ask_child(folders[at:]):
@@ -150,7 +149,7 @@ def ask(folders: Sequence[tuple[Path, str]]) -> Iterator[tuple[int, str, str]]:
 
 def _ask_child(folders: Sequence[tuple[Path, str]]) -> Iterator[tuple[int, str, str]]:
     """Yield what one child says until it has seen all, or died."""
-    asked = json.dumps([[str(path), modality] for path, modality in folders])
+    asked = json.dumps([[str(path), case] for path, case in folders])
     command = [sys.executable, "-m", "support.fuzzed_folders", "--child"]
     with subprocess.Popen(
         command,
@@ -188,14 +187,14 @@ def _child() -> None:
     from tocsin.errors import TocsinError
 
     asked = json.loads(sys.stdin.read())
-    X = {modality: new_items(modality) for modality in sorted({each[1] for each in asked})}
-    for number, (path, modality) in enumerate(asked):
+    X = {case: new_items(case) for case in sorted({case for _, case in asked})}
+    for number, (path, case) in enumerate(asked):
         step, detail = "loading", ""
         try:
             pipeline = tocsin.load(path)
             step = "scoring"
-            pipeline.score(X[modality])
-            pipeline.detect(X[modality])
+            pipeline.score(X[case])
+            pipeline.detect(X[case])
             outcome = "scored"
         except TocsinError as error:
             outcome, detail = f"refused {step}", f"{type(error).__name__}: {error}"[:300]
@@ -219,7 +218,7 @@ def fuzz(folders: Sequence[Path], n: int, seed: int = 0) -> list[list[str]]:
                 out = Path(room) / f"m{i}"
                 what = write_changed(folder, out, seed * 1_000_003 + i)
                 batch.append([folder.name, what])
-                asked.append((out, folder.name.partition("-")[0]))
+                asked.append((out, folder.name))
             for number, outcome, detail in ask(asked):
                 found.append([*batch[number], outcome, detail])
             for out, _ in asked:
@@ -229,12 +228,12 @@ def fuzz(folders: Sequence[Path], n: int, seed: int = 0) -> list[list[str]]:
 
 def main() -> None:
     """Train every detector, change folders, and print what became of them."""
-    from support.trained import cases, save_trained
+    from support.trained import VARIANTS, cases, save_trained
 
     n, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     with tempfile.TemporaryDirectory() as room:
         where = Path(sys.argv[3] if len(sys.argv) > 3 else room)
-        for case in cases():
+        for case in [*cases(), *VARIANTS]:
             folder = where / "-".join(case)
             if not folder.exists():
                 save_trained(case, folder)

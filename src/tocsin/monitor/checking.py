@@ -54,6 +54,8 @@ def _store(settings: config.Config) -> str:
 
 
 def _model(monitor: config.Monitor) -> str:
+    if "training" in monitor.model_fields_set:
+        untrained(monitor)
     source, remark = monitor.source.describe(), monitor.source.check()
     end = f"; {remark}" if remark else ""
     try:
