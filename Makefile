@@ -8,7 +8,7 @@ DATA ?= data
 SEEDS ?= 0,1,2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo programs test cases slow check bench docs clean
+.PHONY: help demo programs test cases slow check bench docs lock clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,7 +64,14 @@ bench: $(VENV)/.developer  ## Measure against PyOD; DATA=folder of NAME.npz file
 	@$(BIN)/python benchmarks/tables.py --data $(DATA) --seeds $(SEEDS) --json $(OUT)/tables.json
 
 docs: $(VENV)/.developer  ## Write docs/settings.md from the settings' fields.
-	@$(BIN)/python -c 'from tocsin.cli.parts import settings_page; print(settings_page(), end="")' > docs/settings.md
+	@$(BIN)/python -c 'from pathlib import Path; from tocsin.cli.parts import settings_page; \
+		from tocsin.files import write_atomically; \
+		write_atomically(Path("docs/settings.md"), settings_page())'
+
+lock: $(VENV)/.developer  ## Write requirements.lock: a version of all dependencies, with hashes.
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --custom-compile-command 'make lock' --quiet \
+		--output-file requirements.lock $(UPGRADE)
 
 clean:  ## Remove what the other targets made.
 	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

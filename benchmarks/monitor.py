@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tocsin.files import write_atomically
+
 FEATURES = 8
 BATCH = 500
 ENTITIES = 50
@@ -51,7 +53,7 @@ def main() -> None:
     for name, value in measured.items():
         print(f"{name:40} {value:,.4g}" if isinstance(value, float) else f"{name:40} {value}")
     if given.json:
-        given.json.write_text(json.dumps(measured, indent=2))
+        write_atomically(given.json, json.dumps(measured, indent=2))
 
 
 def train(model: Path, members: int, width: int) -> None:
@@ -191,7 +193,7 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
         "training: {false_alarms: 0.0001}, alarms: {open: 1, of: 1}}}\n"
     )
     settings = config.parse(text, folder / "tocsin.yaml")
-    stores = Stores.of(Database(settings.store))
+    stores = Stores.of(Database(settings.store.reveal()))
     process = EventProcessor(name, settings.monitors[name], stores, Router(), settings.storm)
     process.use_model(open_model(folder / "model", 1))
     return process

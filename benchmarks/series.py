@@ -23,6 +23,7 @@ from tocsin.base import SeriesDetector, Stretch, Stretches
 from tocsin.evaluate.sets.series import read_series
 from tocsin.evaluate.suites.series import SeriesSuite
 from tocsin.features.windows import average_over_windows, starts, windows
+from tocsin.files import write_atomically
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
 OURS = ["auto", "window_neighbours", "kmeans_windows", "subsequence_pca", "autoregression"]
@@ -111,7 +112,7 @@ def main() -> None:
     rows = suite.run(detectors, _print_row)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        write_atomically(options.json, json.dumps(rows, indent=1))
     suite.print(rows, console)
 
 

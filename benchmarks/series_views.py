@@ -25,6 +25,7 @@ from tocsin.detectors.series._fusion import context_period, fuse
 from tocsin.detectors.series._views import SeriesContext, SeriesView, WindowView
 from tocsin.detectors.series.auto import Auto
 from tocsin.evaluate.metrics.ranges import buffer_period, vus
+from tocsin.files import write_atomically
 
 MULTIVARIATE = (
     "windows of 100",
@@ -69,7 +70,7 @@ def main() -> None:
     for kind in options.kinds:
         table([result for result in results if result["kind"] == kind], kind)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        write_atomically(options.json, json.dumps(results, indent=1))
 
 
 def measure(data: Path, row: dict[str, str]) -> Result:

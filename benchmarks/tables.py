@@ -20,6 +20,7 @@ from tocsin.errors import InputError
 from tocsin.evaluate.compare import compare, print_comparison
 from tocsin.evaluate.sets.tables import Protocol, read_sets
 from tocsin.evaluate.suites.tables import TableSuite
+from tocsin.files import write_atomically
 
 FAST: dict[Protocol, list[str]] = {
     "clean": [
@@ -60,7 +61,7 @@ def main() -> None:
     rows = suite.run(detectors, _print_row)
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        write_atomically(options.json, json.dumps(rows, indent=1))
     suite.print(rows, console)
     for ours, theirs in PAIRS.items():
         if {ours, theirs} <= set(detectors):

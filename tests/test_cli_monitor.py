@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.monitors import model
 from support.notifications import EVIL, alarm
 from tocsin import cli, config
 from tocsin.alarms.routing import Router
@@ -153,6 +154,13 @@ def test_check_tells_what_cannot_work(run: Run, tmp_path: Path) -> None:
     assert "training.settings" in told.out
     assert "2 of 4 checks failed" in told.err
     assert "/proc/tocsin.db cannot be opened" in run("alarms", "list", code=2).err
+
+
+def test_check_looks_at_training_also_where_there_is_a_model(run: Run, tmp_path: Path) -> None:
+    own = "training: {detector: neighbours, after: 200, false_alarms: 0.01}"
+    text = FILE.replace(own, "training: {detector: neighbours, settings: {nosuch: 1}}")
+    (tmp_path / "tocsin.yaml").write_text(text.replace("model: model", f"model: {model()}"))
+    assert "nosuch" in run("check", code=2).out
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -95,7 +95,7 @@ def test_decompression_limits(tmp_path, monkeypatch):
     with pytest.raises(UnreadableFile, match=r"bomb\.gz.*1,000,000 bytes"):
         texts(path, most_bytes=1_000_000)
     assert len(texts(path)) == 4_000
-    monkeypatch.setattr("tocsin.readers.lines._SMALL", 1 << 20)
+    monkeypatch.setattr("tocsin.readers.limits._SMALL", 1 << 20)
     with pytest.raises(UnreadableFile, match="more than 200 times its size"):
         texts(path)
 

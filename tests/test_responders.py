@@ -199,6 +199,7 @@ def test_a_program_gets_the_notice_and_nothing_else(
         ("printf 'no \\033[31m paper' >&2; exit 3", "rejected", r"ended with 3: no \x1b[31m paper"),
         ("head -c 5000000 /dev/zero >&2; exit 1", "rejected", "ended with 1"),
         ("kill -9 $$", "unknown", "ended with -9, a signal"),
+        ("kill -9 $PPID", "unknown", "nobody knows what became of"),
     ],
 )
 def test_the_exit_status_says_what_became_of_it(
@@ -223,14 +224,63 @@ def test_a_slow_program_is_killed_with_what_it_started(tmp_path: Path) -> None:
     assert not alive(child)
 
 
-def test_what_a_program_starts_in_a_session_of_its_own_is_killed_too(tmp_path: Path) -> None:
-    program = script(tmp_path, f"setsid sleep 60 & echo $! > {tmp_path}/child; wait")
-    assert command(program, timeout=0.5).respond(notification()).status == "unknown"
-    child = int((tmp_path / "child").read_text())
-    until = time.monotonic() + 2
-    while alive(child) and time.monotonic() < until:
+@pytest.mark.parametrize(
+    "start",
+    [
+        "setsid sleep 60 & echo $! > child; wait",
+        "setsid -f sh -c 'echo $$ > child; exec sleep 60'; sleep 60",
+        "(setsid -f sh -c 'setsid -f sh -c \"echo \\$\\$ > child; exec sleep 60\"') & sleep 60",
+        "(trap '' TERM HUP INT; sleep 60 & echo $! > child; wait) & sleep 60",
+    ],
+    ids=["session", "orphan", "orphan of an orphan", "deaf"],
+)
+def test_what_a_program_starts_is_killed_wherever_it_hides(tmp_path: Path, start: str) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux gives orphans to a process that asks for them")
+    program = script(tmp_path, f"cd {tmp_path}; {start}")
+    assert command(program, timeout=1).respond(notification()).status == "unknown"
+    assert not alive(int((tmp_path / "child").read_text()))
+
+
+def test_what_a_program_leaves_behind_when_it_ends_in_time_goes_on(tmp_path: Path) -> None:
+    program = script(tmp_path, f"setsid -f sh -c 'echo $$ > {tmp_path}/child; exec sleep 60'")
+    assert command(program).respond(notification()).status == "delivered"
+    until = time.monotonic() + 5
+    while not (tmp_path / "child").exists() and time.monotonic() < until:
         time.sleep(0.02)
-    assert not alive(child)
+    child = int((tmp_path / "child").read_text())
+    assert alive(child)
+    os.kill(child, signal.SIGKILL)
+
+
+def test_a_program_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    program = script(tmp_path, "exit 0")
+    program.write_text("#!/no/such/interpreter\n")
+    delivery = command(program).respond(notification())
+    assert (delivery.status, "No such file" in delivery.reason) == ("retry", True)
+
+
+@pytest.mark.parametrize("shared", ["links", "middle", "real"])
+def test_nobody_else_may_turn_a_link_on_the_way(tmp_path: Path, shared: str) -> None:
+    for name in ("links", "middle", "real"):
+        (tmp_path / name).mkdir(mode=0o755)
+    real = script(tmp_path / "real", f"echo real > {tmp_path}/ran")
+    (tmp_path / "middle" / "folder").symlink_to("../real")
+    link = tmp_path / "links" / "told.sh"
+    link.symlink_to(Path("../middle/folder") / real.name)
+    assert command(link).check() is None
+    assert command(link).respond(notification()).status == "delivered"
+    (tmp_path / "ran").unlink()
+    (tmp_path / shared).chmod(0o777)
+    assert f"others may write {tmp_path / shared}" in str(command(link).check())
+    assert command(link).respond(notification()).status == "retry"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_links_in_a_circle_lead_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert "Too many levels of symbolic links" in str(command(tmp_path / "a").check())
 
 
 def test_the_program_that_was_looked_at_is_run_wherever_a_link_leads_by_then(

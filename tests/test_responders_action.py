@@ -184,7 +184,8 @@ def test_what_was_refused_is_not_unknown(press: Receiver, ledger: Audit) -> None
 def test_a_crash_while_acting_is_unknown_afterwards(tmp_path: Path) -> None:
     """Killed for real, while the equipment's program runs."""
     program = tmp_path / "stop.sh"
-    program.write_text(f"#!/bin/sh\necho ran >> {tmp_path}/ran\nkill -9 $PPID\n")
+    above = "read -r _ _ _ tocsin _ < /proc/$PPID/stat"  # its parent only looks after it
+    program.write_text(f"#!/bin/sh\necho ran >> {tmp_path}/ran\n{above}\nkill -9 $tocsin\n")
     program.chmod(0o755)
     target = {"type": "command", "command": [str(program)], "allow": [program]}
     free = {"dry_run": False, "approval": False}

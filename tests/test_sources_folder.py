@@ -64,6 +64,17 @@ def test_what_files_are_can_be_stated(tmp_path: Path) -> None:
     assert lines == [{"line": "n"}, {"line": "1"}]
 
 
+def test_long_lines_are_read_in_portions(tmp_path: Path) -> None:
+    """By their size as well as by their number, and read on from any of them."""
+    put(tmp_path / "a.log", "".join(f"{i} {'x' * 900_000}\n" for i in range(60)))
+    wide = source(tmp_path, fields={"largest": 1_000_000})
+    batches = read(wide, 60)
+    assert max(sum(map(len, batch.frame["line"])) for batch in batches) < 18e6
+    rest = read(wide, 60 - len(batches[0]), batches[0].offset)
+    found = [row["line"].split()[0] for row in rows([batches[0], *rest])]
+    assert found == [str(i) for i in range(60)]
+
+
 def test_a_binary_file_is_refused_with_the_setting_that_would_take_it(tmp_path: Path) -> None:
     put(tmp_path / "b.smell", b"\0\1")
     put(tmp_path / "c.csv", "n\n2\n", age=5)
@@ -152,3 +163,29 @@ def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
     put(tmp_path / "a.log", "y" * 100_000 + "\nnext\n")
     batches = read(source(tmp_path, fields={"largest": 1_000}), 2)
     assert [len(row["line"]) for row in rows(batches)] == [1_000, 4]
+
+
+def test_files_of_any_name_are_read_and_read_on(tmp_path: Path) -> None:
+    """Names that are not UTF-8, hold control characters or are as long as a name may be."""
+    from support.monitors import configured, process
+
+    home = tmp_path / "in"
+    home.mkdir()
+    names = [
+        b"\xff.csv",
+        b"a\xe9.csv",
+        b"a\nb.csv",
+        b"\x1b]0;x.csv",
+        b"x" * 251 + b".csv",
+        b"[a]*?.csv",
+    ]
+    for i, name in enumerate(names):
+        put(Path(os.fsdecode(os.fsencode(home) + b"/" + name)), f"a,b,c\n{i},2,3\n", age=100 - i)
+    one = process(configured(tmp_path, "{type: host}"))
+    for batch in read(source(home), len(names)):
+        one.process(batch, None)
+    found = [a for part in one.stores.events.read("m") for a in part.frame["a"]]
+    assert found == list(range(len(names)))
+    put(home / "z.csv", "a,b,c\n9,2,3\n", age=1)
+    (again,) = read(source(home), 1, one.stores.events.offset("m"))
+    assert rows([again]) == [{"a": 9, "b": 2, "c": 3}]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import time
 from collections.abc import AsyncGenerator
 from http.client import HTTPException
@@ -10,7 +11,9 @@ from typing import cast
 import numpy as np
 import pytest
 
+from support.collecting import until
 from support.remote_write import (
+    REMOTE_WRITE,
     VERSION_2,
     block,
     compressed,
@@ -178,6 +181,27 @@ def test_a_web_page_may_not_write(changed: dict[str, str | None], status: int) -
     body = compressed(series({"__name__": "other", "instance": "a"}, [(1000, 1.5)]))
 
     assert while_listening(source, lambda: post(port, body, **changed)) == status
+
+
+def test_a_client_that_leaves_is_in_the_log_alone(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In the midst of a request: no traceback on standard error, one line for who looks closely."""
+    caplog.set_level("DEBUG", "tocsin.sources.remote_write")
+    port = free_port()
+    head = "\r\n".join(f"{name}: {value}" for name, value in REMOTE_WRITE.items())
+
+    def leave() -> int:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            linger = struct.pack("ii", 1, 0)  # a reset, where others say goodbye
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            client.sendall(f"POST / HTTP/1.1\r\n{head}\r\nContent-Length: 99\r\n\r\nx".encode())
+            time.sleep(0.2)
+        until(lambda: "a connection ended by" in caplog.text, "line in the log")
+        return 0
+
+    assert while_listening(RemoteWrite(port=port, metrics=("cpu",)), leave) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_clients_beyond_the_limit_are_turned_away_and_served_once_others_leave() -> None:

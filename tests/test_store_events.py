@@ -1,5 +1,6 @@
 """The store of events: what goes in comes out the same, once, and leaves for an archive whole."""
 
+import errno
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_a_crash_between_archive_and_store_doubles_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(archiving, "_sync", crash)  # the file is in its place by then
+        patch.setattr(archiving, "sync", crash)  # the file is in its place by then
         with pytest.raises(KeyboardInterrupt):
             store.retain("machine", before, tmp_path)
     assert len(list((tmp_path / "machine").glob("*.parquet"))) == 1
@@ -207,6 +208,23 @@ def test_a_crash_between_archive_and_store_doubles_nothing(
     assert frame["_id"].is_unique
     assert len(frame) == 30
     assert store.count("machine") == 0
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_an_archive_that_is_not_finished_leaves_nothing(
+    any_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    store, before = fill(any_db, 5), START + timedelta(days=1)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archiving, "_forget", fail)  # a first page is written by then
+        with pytest.raises((StoreError, KeyboardInterrupt)):
+            store.retain("machine", before, tmp_path)
+    assert list((tmp_path / "machine").iterdir()) == []
+    assert store.retain("machine", before, tmp_path) == 25
 
 
 def test_the_archive_stays_in_its_folder_and_says_what_is_wrong(

@@ -7,9 +7,13 @@ names what there is. Each is imported when it is first used.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tocsin._version import __version__
+
+# From 1.29 on onnxruntime reports to its maker, unless this stands before anything imports it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from tocsin import detectors

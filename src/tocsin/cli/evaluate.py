@@ -72,8 +72,7 @@ def evaluate(
                 runs = _list_runs(given, detectors, seeds, false_alarms)
                 measured = list(_hold_out(loaded, runs, protocol))
     if plots is not None:
-        for each in measured:
-            _write_plots(plots, each)
+        _write_plots(plots, measured)
     if as_json:
         printing.print_json([each.result.as_dict() for each in measured])
         return
@@ -142,18 +141,30 @@ def _hold_out(
         yield Measured(f"{run.detector}-{run.seed}", *found)
 
 
-def _write_plots(folder: Path, measured: Measured) -> None:
-    """Write the scores of a detection, and its curves if there are anomalies."""
+def _write_plots(folder: Path, measured: Sequence[Measured]) -> None:
+    """Write the scores of detections, and their curves where there are anomalies."""
+    from tocsin.files import file_names, write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [
+        (f"{each.name.replace(':', '-')}-{kind}", picture)
+        for each in measured
+        for kind, picture in _draw(each).items()
+    ]
+    names = file_names((name for name, _ in drawn), ".svg")
+    for name, (_, picture) in zip(names, drawn, strict=True):
+        write_atomically(folder / name, picture)
+
+
+def _draw(measured: Measured) -> dict[str, str]:
+    """Return pictures (SVG) of a detection, by what they show."""
     from tocsin.report.plots.curves import precision_recall_plot, roc_plot
     from tocsin.report.plots.scores import score_histogram
 
-    folder.mkdir(parents=True, exist_ok=True)
     decision, labels = measured.detection.decision, measured.labels
     scores, threshold = measured.detection.scores.values, decision.threshold
     drawn = {"scores": score_histogram(scores, threshold, labels)}
     if labels.any():
         drawn["roc"] = roc_plot(labels, scores, threshold)
         drawn["pr"] = precision_recall_plot(labels, scores, threshold)
-    stem = measured.name.replace(":", "-")
-    for kind, picture in drawn.items():
-        (folder / f"{stem}-{kind}.svg").write_text(picture, encoding="utf-8")
+    return drawn

@@ -77,7 +77,7 @@ def events(
     else:
         _print(found)
         if left > 0:
-            typer.echo(f"… and {left:,} more: --top {len(found) + left}")
+            terminal.echo(f"… and {left:,} more: --top {len(found) + left}")
 
 
 def _check_choice(choice: Choice, monitor: str | None, replay: str | None) -> None:

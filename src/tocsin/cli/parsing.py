@@ -43,7 +43,7 @@ def parse_parameter(item: str) -> tuple[str, Any]:
         raise ParameterError(f'--set takes name=value, for instance --set k=10; got "{item}".')
     try:
         return name.strip(), json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
         return name.strip(), text
 
 

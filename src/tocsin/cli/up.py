@@ -150,7 +150,9 @@ def replay(
 def _write_example(path: Path) -> None:
     from importlib.resources import files
 
-    path.write_bytes((files("tocsin.monitor") / "example.yaml").read_bytes())
+    from tocsin.files import write_atomically
+
+    write_atomically(path, (files("tocsin.monitor") / "example.yaml").read_bytes())
 
 
 def _log(verbose: bool) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tocsin.errors import ParameterError
-from tocsin.files import replacing
+from tocsin.files import replacing, reporting
 from tocsin.readers.formulas import defuse_formula
 
 if TYPE_CHECKING:
@@ -31,21 +31,40 @@ def score_writer(path: Path | None) -> Iterator[Write]:
     if path.suffix not in _WRITERS:
         raise ParameterError(f'--out must end in {", ".join(_WRITERS)}; got "{path.name}".')
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, _WRITERS[path.suffix](temporary) as write:
-        yield write
+    with replacing(path) as temporary:
+        writer = _WRITERS[path.suffix](temporary)
+
+        def write(frame: pd.DataFrame) -> None:
+            with reporting(path):
+                writer.write(frame)
+
+        try:
+            yield write
+        finally:
+            with reporting(path):
+                writer.close()
 
 
-@contextmanager
-def _csv(path: Path) -> Iterator[Write]:
-    def write(frame: pd.DataFrame) -> None:
+class _Writer(Protocol):
+    def write(self, frame: pd.DataFrame) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Csv:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8", newline="")
+
+    def write(self, frame: pd.DataFrame) -> None:
         texts = [str(name) for name, kind in frame.dtypes.items() if not _is_plain(kind)]
         frame = frame.assign(**{name: frame[name].map(_defuse) for name in texts})
         # Python's csv leaves a carriage return bare, which readers take for the end of a line.
         broken = any(frame[name].astype(str).str.contains("\r").any() for name in texts)
         quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
-        frame.to_csv(path, mode="a", header=not path.exists(), index=False, quoting=quoting)
+        frame.to_csv(self._file, header=not self._file.tell(), index=False, quoting=quoting)
 
-    yield write
+    def close(self) -> None:
+        self._file.close()
 
 
 def _is_plain(kind: Any) -> bool:
@@ -60,37 +79,38 @@ def _defuse(cell: Any) -> Any:
     return defuse_formula(cell) if isinstance(cell, str) else cell
 
 
-@contextmanager
-def _json_lines(path: Path) -> Iterator[Write]:
-    def write(frame: pd.DataFrame) -> None:
-        frame.to_json(path, mode="a", orient="records", lines=True)
+class _JsonLines:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
 
-    yield write
+    def write(self, frame: pd.DataFrame) -> None:
+        frame.to_json(self._file, orient="records", lines=True)
+
+    def close(self) -> None:
+        self._file.close()
 
 
-@contextmanager
-def _parquet(path: Path) -> Iterator[Write]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class _Parquet:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
 
-    writer: Any = None
+    def write(self, frame: pd.DataFrame) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-    def write(frame: pd.DataFrame) -> None:
-        nonlocal writer
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        if writer is None:
-            writer = pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
 
-    try:
-        yield write
-    finally:
-        if writer is not None:
-            writer.close()
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
-_WRITERS: dict[str, Callable[[Path], AbstractContextManager[Write]]] = {
-    ".csv": _csv,
-    ".parquet": _parquet,
-    ".jsonl": _json_lines,
+_WRITERS: dict[str, Callable[[Path], _Writer]] = {
+    ".csv": _Csv,
+    ".parquet": _Parquet,
+    ".jsonl": _JsonLines,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ LONGEST_TEXT = 2_000
 """Characters of a text that are kept as evidence, and of a rejected event."""
 
 _LONGEST_NAME = 256  # bytes
+_LARGEST_FLOAT = int(np.finfo(np.float64).max)
 
 
 def as_datetime64(time: datetime) -> np.datetime64:
@@ -109,7 +111,7 @@ def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
         types = set(map(type, present))
         if name not in numeric and len(types) <= 1 and int not in types:
             continue
-        numbers = pd.to_numeric(present, errors="coerce").astype(np.float64)
+        numbers = _numbers(present)
         unread = int(numbers.isna().sum())
         if name in numeric or 2 * unread < len(present):
             changed[name] = numbers.reindex(column.index)
@@ -117,6 +119,20 @@ def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
         else:
             changed[name] = present.map(str).astype(object).reindex(column.index)
     return (replace(batch, frame=batch.frame.assign(**changed)) if changed else batch), lost
+
+
+def _numbers(present: pd.Series[Any]) -> pd.Series[float]:
+    """Return values as float64, NaN for what is not a number, infinity beyond its range."""
+    try:
+        return pd.to_numeric(present, errors="coerce").astype(np.float64)
+    except OverflowError:  # a whole number of hundreds of digits
+        return _numbers(present.map(_within_float))
+
+
+def _within_float(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > _LARGEST_FLOAT:
+        return math.inf if value > 0 else -math.inf
+    return value
 
 
 def raw(batch: Batch, i: int) -> str:

@@ -49,11 +49,13 @@ def _try(what: str, check: Callable[[], str]) -> Finding:
 
 
 def _store(settings: config.Config) -> str:
-    with Database(settings.store) as db, db.begin():
+    with Database(settings.store.reveal()) as db, db.begin():
         return db.url
 
 
 def _model(monitor: config.Monitor) -> str:
+    if "training" in monitor.model_fields_set:
+        untrained(monitor)
     source, remark = monitor.source.describe(), monitor.source.check()
     end = f"; {remark}" if remark else ""
     try:

@@ -93,11 +93,13 @@ def _pattern_of(text: str) -> str:
             f'The pattern "{text}" is ambiguous: each name stands once, and between two of them '
             "stands a blank or another character."
         )
-    literals = [r"\s+".join(map(re.escape, re.split(r"\s+", piece))) for piece in pieces[::2]]
+    literals = [r"\s++".join(map(re.escape, re.split(r"\s+", piece))) for piece in pieces[::2]]
     pattern = literals[0]
     for name, after in zip(names, literals[1:], strict=True):
-        # A name takes all up to what stands after it: no line can make the search long.
-        inside = f"(?:(?!{after}).)" if after else "."
+        # A name takes all up to what stands after it, and blanks are looked at once, where they
+        # begin: no line can make the search long.
+        begin = r"(?<!\s)" if after.startswith(r"\s") else ""
+        inside = f"(?:(?!{begin}{after}).)" if after else "."
         inside += "*+" if name == "message" else "++"
         if name == "time":
             inside = "|".join([*TIMES.values(), inside])
@@ -184,7 +186,7 @@ _KNOWN = [
     _by_pattern(
         "apache_error",
         rf"\[(?P<time>{TIMES['ctime']})\] \[(?:(?P<component>\w+):)?(?P<level>\w+)\]"
-        r"(?: \[pid (?P<pid>\d+)[^\]]*\])?(?: \[client (?P<client>[^\]]+)\])? ?(?P<message>.*)",
+        r"(?: \[pid (?P<pid>\d++)[^\]]*+\])?(?: \[client (?P<client>[^\]]++)\])? ?(?P<message>.*)",
     ),
     _by_pattern(
         "apache_access",

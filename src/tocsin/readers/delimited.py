@@ -20,6 +20,12 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
+from tocsin.readers.limits import (
+    CHUNK_TEXT,
+    Metered,
+    TooLong,
+    rows_per_chunk,
+)
 from tocsin.readers.numbers import are_thousands, mark_of
 from tocsin.readers.preamble import (
     Uncommented,
@@ -36,11 +42,13 @@ from tocsin.readers.separators import (
     refuse_uneven,
     separate,
 )
+from tocsin.readers.widths import check_width
 
 _SAMPLE = 1 << 16
 _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
+_LEAST_CHUNK = 100  # rows
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
 
@@ -70,6 +78,7 @@ class _Dialect:
     texts: frozenset[str]  # columns of numbers that could be thousands such as 1.031
     codes: frozenset[str]  # columns of digits of which some begin with 0
     clear: frozenset[str]  # columns that show a decimal point
+    width: int
     notes: tuple[str, ...]
 
 
@@ -93,9 +102,42 @@ def read_delimited(
                 frame[name] = cells
         yield _finished(frame, dialect)
         return
-    with _rows(path, encoding, dialect, texts, chunk_rows) as frames:
-        for frame in frames:
-            yield _finished(frame.reset_index(drop=True), dialect)
+    for frame in _chunks(path, encoding, dialect, texts, chunk_rows):
+        yield _finished(frame, dialect)
+
+
+def _chunks(
+    path: Path, encoding: str, dialect: _Dialect, texts: frozenset[str], size: int
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows in chunks of ``size``, or fewer where they are long."""
+    least = min(size, _LEAST_CHUNK)
+    size = max(least, rows_per_chunk(size, 8 * dialect.width))
+    done = 0
+    while True:
+        text = Metered(_text(path, encoding, dialect), CHUNK_TEXT)
+        try:
+            with _rows(path, encoding, dialect, texts, size, source=text) as frames:
+                seen = 0
+                for frame in frames:
+                    text.mark()
+                    new = frame.iloc[max(0, done - seen) :].reset_index(drop=True)
+                    seen += len(frame)
+                    done += len(new)
+                    yield new
+            return
+        except TooLong:
+            if size == least:
+                raise unreadable(
+                    path,
+                    f"{size:,} of its rows have more than {CHUNK_TEXT:,} characters",
+                    "Shorten the cells, or read it whole.",
+                ) from None
+            size = max(least, size // 20)  # and what was read already is read again
+
+
+def _text(path: Path, encoding: str, dialect: _Dialect) -> Any:
+    file = open_text(path, encoding)
+    return Uncommented(file) if dialect.comments else file
 
 
 def _rows(
@@ -105,12 +147,12 @@ def _rows(
     texts: frozenset[str],
     size: int | None = None,
     columns: list[str] | None = None,
+    source: Any = None,
 ) -> Any:
-    """Return pandas' reader of the rows."""
-    source: Any = path
-    if dialect.comments:
-        source = Uncommented(open_text(path, encoding))
-    packed = path.suffix.lower() == ".gz" and not dialect.comments
+    """Return pandas' reader of the rows, of a ``source`` if given."""
+    packed = path.suffix.lower() == ".gz"
+    if source is None:
+        source = _text(path, encoding, dialect) if packed or dialect.comments else path
     return pd.read_csv(
         source,
         sep=dialect.separator,
@@ -121,7 +163,7 @@ def _rows(
         encoding=encoding,
         index_col=False if columns is None else None,
         usecols=columns,
-        compression="gzip" if packed else None,
+        compression=None,
         dtype=cast("Any", dict.fromkeys(_keys(texts, dialect), str)) or None,
         low_memory=size is not None,
         **({"iterator": True} if size is None else {"chunksize": size}),
@@ -181,7 +223,9 @@ def _without_names(frame: pd.DataFrame, dialect: _Dialect) -> tuple[pd.DataFrame
 def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     with open_text(path, encoding) as file:
         text = file.read(_SAMPLE)
-        whole = not file.read(1)
+        more = file.read(1)
+        rest = "" if "\n" in text or "\r" in text else more + file.readline()
+    whole = not more
     if not text.strip():
         raise unreadable(path, "it holds nothing but blanks", "Give a file with rows of data.")
     head, text = split_head(text)
@@ -194,6 +238,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         begin, rows, ends = ends[0], rows[1:], ends[1:]
     refuse_uneven(path, rows, len(named))
     names = named or tuple(rows[0])
+    check_width(path, encoding, separator, names, rest)
     columns = _columns(names, rows[1:_LOOKED_AT])
     refuse_pairs(path, rows)
     marks = _marks(columns, separator, known)
@@ -223,6 +268,7 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         marks.grouped,
         frozenset(name for name, cells in columns.items() if _are_codes(cells)),
         marks.clear,
+        len(names),
         (*notes, *marks.notes),
     )
 

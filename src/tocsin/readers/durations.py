@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tocsin.readers.number_cells import tidy
+from tocsin.readers.number_cells import LONGEST, tidy
 from tocsin.readers.units import MINUTES, Unit, unit_of
 
 _CLOCK = re.compile(
@@ -28,6 +28,8 @@ def seconds_of(text: str, two: tuple[float, float] = (3_600.0, 60.0)) -> tuple[f
     >>> seconds_of("2h30m"), seconds_of("1:30"), seconds_of("soon")
     ((9000.0,), (5400.0,), None)
     """
+    if len(text) > LONGEST:
+        return None
     if ":" in text:
         return _clock_span(text, two)
     if text[:1] == "P" and (found := _ISO_SPAN.fullmatch(text)):
@@ -43,7 +45,8 @@ def seconds_of(text: str, two: tuple[float, float] = (3_600.0, 60.0)) -> tuple[f
 
 def form_of_two_parts(texts: Iterable[str], remarks: list[str]) -> str:
     """Return whether durations of two parts are "h:mm" or "m:ss", "" if there are none."""
-    found = [clock for text in texts if (clock := _CLOCK.fullmatch(tidy(text)))]
+    clocks = (_CLOCK.fullmatch(tidy(text)) for text in texts if len(text) <= LONGEST)
+    found = [clock for clock in clocks if clock]
     two = [clock for clock in found if clock["c"] is None]
     if not two:
         return ""

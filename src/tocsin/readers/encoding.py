@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tocsin.errors import UnreadableFile
+from tocsin.readers.limits import check_size
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _SAMPLE = 1 << 16
 BOMS = (
@@ -65,11 +69,40 @@ def _decodes(path: Path, encoding: str) -> bool:
     return True
 
 
+class _Unpacked(io.RawIOBase):
+    """The content of a gzip file, within the limits of what it may unpack to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = gzip.open(path, "rb")  # noqa: SIM115 - closed with this one
+        self._packed = path.stat().st_size
+        self._size = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read into a buffer. Raises UnreadableFile for what comes to more than is allowed."""
+        count = self._file.readinto(buffer)
+        self._size += count
+        check_size(self._path, self._size, self._packed)
+        return count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
 def _open_bytes(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+    if path.suffix.lower() == ".gz":
+        return io.BufferedReader(_Unpacked(path), _SAMPLE)
+    return path.open("rb")
 
 
 def open_text(path: Path, encoding: str) -> Any:
     """Open a text file, also a compressed one, with its line ends as they are."""
-    opener: Callable[..., Any] = gzip.open if path.suffix.lower() == ".gz" else open
-    return opener(path, "rt", encoding=encoding, newline="")
+    if path.suffix.lower() == ".gz":
+        return io.TextIOWrapper(_open_bytes(path), encoding, newline="")
+    return path.open(encoding=encoding, newline="")

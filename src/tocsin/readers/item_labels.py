@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tocsin.errors import InputError
+from tocsin.readers.arrays import ARRAYS
 from tocsin.readers.formulas import restore_formula
 from tocsin.readers.labels import parse_labels
-from tocsin.readers.table import ARRAYS, read_labels, read_table
+from tocsin.readers.table import read_labels, read_table
 from tocsin.types import IntArray
 
 

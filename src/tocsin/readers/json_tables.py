@@ -10,7 +10,6 @@ text is read as the replacement character.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -25,7 +24,9 @@ from tocsin.errors import UnreadableFile
 from tocsin.readers.delimited import Known, numbered_names
 from tocsin.readers.encoding import open_text, text_encoding, unreadable
 from tocsin.readers.json_groups import holds_telemetry, records_of_object, spread
-from tocsin.readers.nested import frame_of_records, pairs_as_object, unique_names
+from tocsin.readers.json_values import loads, whole_number
+from tocsin.readers.limits import CHUNK_TEXT
+from tocsin.readers.nested import TooSparse, frame_of_records, pairs_as_object, unique_names
 
 _BETWEEN = re.compile(r"[\s,\x1e]*")
 _HALF = re.compile("[\ud800-\udfff]")
@@ -85,7 +86,7 @@ def _first_object(path: Path) -> bool | None:
         first = next((line for line in lines if line.strip()), "")
         more = any(line.strip() for line in lines)
     try:
-        return more if isinstance(json.loads(first), dict) else None
+        return more if isinstance(loads(first), dict) else None
     except json.JSONDecodeError:
         return None
 
@@ -95,7 +96,7 @@ def _whole(path: Path) -> pd.DataFrame:
     with open_text(path, text_encoding(path)) as file:
         text = file.read()
     try:
-        content = json.loads(text)
+        content = loads(text)
     except json.JSONDecodeError as error:
         content = _one_after_another(text)
         if content is None:
@@ -115,7 +116,7 @@ def _one_after_another(text: str) -> list[Any] | None:
     They may be set apart by blanks, commas or the record separators of JSON text sequences.
     """
     found: list[Any] = []
-    decoder, place = json.JSONDecoder(), 0
+    decoder, place = json.JSONDecoder(parse_int=whole_number), 0
     while (between := _BETWEEN.match(text, place)) and between.end() < len(text):
         try:
             value, place = decoder.raw_decode(text, between.end())
@@ -129,7 +130,7 @@ def _one_after_another(text: str) -> list[Any] | None:
 def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
     with open_text(path, text_encoding(path)) as lines:
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-        while batch := list(itertools.islice(numbered, chunk_rows)):
+        while batch := _batch(numbered, chunk_rows):
             records: list[Any] = []
             halves = 0
             for number, line in batch:
@@ -138,14 +139,37 @@ def _line_frames(path: Path, chunk_rows: int | None) -> Iterator[pd.DataFrame]:
                     record, found = without_halves(record)
                     halves += found
                 records += _unpacked(record)
-            frame = frame_of_records(records)
-            _note_halves(frame, halves)
-            yield frame
+            for frame in _framed(records) if chunk_rows else [frame_of_records(records)]:
+                _note_halves(frame, halves)
+                halves = 0
+                yield frame
+
+
+def _batch(lines: Iterator[tuple[int, str]], rows: int | None) -> list[tuple[int, str]]:
+    """Return the next lines: so many, or fewer where they are long; None for all."""
+    found: list[tuple[int, str]] = []
+    size = 0
+    for number, line in lines:
+        found.append((number, line))
+        size += len(line)
+        if rows is not None and (len(found) >= rows or size >= CHUNK_TEXT):
+            break
+    return found
+
+
+def _framed(records: list[dict[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Yield records as tables, of few rows where these name columns of their own."""
+    try:
+        yield frame_of_records(records)
+    except TooSparse:
+        middle = len(records) // 2
+        yield from _framed(records[:middle])
+        yield from _framed(records[middle:])
 
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = loads(line)
     except json.JSONDecodeError as error:
         raise unreadable(
             path, f"line {number} is not JSON ({error})", "Each line holds one JSON object."
@@ -292,7 +316,7 @@ def without_halves(value: Any) -> tuple[Any, int]:
     """Return JSON with the replacement character for halves of surrogate pairs, and how many."""
     text = json.dumps(value, ensure_ascii=False)
     whole, count = _HALF.subn("\ufffd", text)
-    return (json.loads(whole), count) if count else (value, 0)
+    return (loads(whole), count) if count else (value, 0)
 
 
 def _note_halves(frame: pd.DataFrame, count: int) -> None:

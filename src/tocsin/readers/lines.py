@@ -11,8 +11,8 @@ dropped. A longer line than ``most_characters`` is cut. A file is binary if more
 first 64 KiB are control characters, zero bytes among them: it is refused when it was named, and
 skipped in a folder.
 
-Memory is bounded, whatever the file. Against decompression bombs, gzipped files may come to
-``most_bytes`` in all, and one file to 200 times its packed size once it exceeds 256 MiB.
+Memory is bounded, whatever the file. Gzipped files may come to ``most_bytes`` in all, each within
+the limits of ``tocsin.readers.limits``.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.errors import InputError, UnreadableFile
+from tocsin.readers import limits
 from tocsin.readers.journal import export_as_json, is_export
 
 __all__ = ["RawLine", "ReadCounts", "read_lines"]
 
 Paths = str | Path | Iterable[str | Path]
 
-MOST_BYTES = 16 << 30
-_RATIO, _SMALL = 200, 256 << 20
 _BLOCK = 1 << 16
 _BINARY = 0.02
 _MOST_ZEROS = 0.4  # of the bytes at even or odd places are zero in UTF-16 of western text
@@ -108,14 +107,14 @@ def read_lines(
     paths: Paths,
     *,
     most_characters: int = 8192,
-    most_bytes: int = MOST_BYTES,
+    most_bytes: int | None = None,
     counts: ReadCounts | None = None,
 ) -> Iterator[RawLine]:
     r"""Return the lines of a file, of several, or of all in a folder, one after the other.
 
     ``counts``, if given, is filled as the lines are read. Raises UnreadableFile for what does
     not exist, is binary, is damaged, or unpacks to more than the limits; InputError for limits
-    below 1.
+    below 1. By default ``most_bytes`` are those of ``tocsin.readers.limits``.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -124,6 +123,7 @@ def read_lines(
     >>> [(line.number, line.text) for line in read_lines(folder)]
     [(1, 'first'), (2, 'second'), (1, 'third')]
     """
+    most_bytes = limits.most_bytes() if most_bytes is None else most_bytes
     if most_characters < 1 or most_bytes < 1:
         raise InputError(
             f"The limits are at least 1; got {most_characters} characters, {most_bytes} bytes."
@@ -211,12 +211,8 @@ def _blocks(
         while block := unpacked.read(_BLOCK):
             size += len(block)
             counts.unpacked += len(block)
-            if counts.unpacked > most_bytes:
-                wrong = f"it unpacks to more than the {most_bytes:,} bytes allowed in all"
-                raise _unreadable(path, wrong, "Raise most_bytes, or give fewer files.")
-            if size > max(_SMALL, _RATIO * file.tell()):
-                wrong = f"it unpacks to more than {_RATIO} times its size"
-                raise _unreadable(path, wrong, "If that is intended, unpack it first.")
+            limits.check_size(path, counts.unpacked, counts.unpacked, most_bytes)
+            limits.check_size(path, size, file.tell(), most_bytes)
             yield block
 
 

@@ -8,7 +8,6 @@ one length, become columns a_0, a_1, …; other lists stay as they are.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tocsin.errors import InputError
+from tocsin.readers.limits import most_names
 from tocsin.readers.time_objects import time_of_object
 from tocsin.types import FloatArray
 
@@ -28,19 +29,36 @@ _PAIRS = tuple(
 _TEXT = "#text"
 
 
+class TooSparse(InputError):
+    """Records name so many columns that nearly all cells of their table would be empty."""
+
+
 def frame_of_records(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the table of records (n), with a column per value of the objects in them.
 
     >>> frame_of_records([{"a": 1, "gps": {"lat": 52.5}}]).columns.tolist()
     ['a', 'gps.lat']
+
+    Raises TooSparse if nearly all of its cells would be empty.
     """
     nested = {name for record in records for name in record if _is_nested(record[name])}
     if not nested:
-        return pd.DataFrame(list(records))
+        return _framed(records)
     objects: set[str] = set()
-    frame = pd.DataFrame([_flatten(record, objects) for record in records])
+    frame = _framed([_flatten(record, objects) for record in records])
     missing = [name for name in objects.intersection(frame) if frame[name].isna().all()]
     return without_lists(frame.drop(columns=missing))
+
+
+def _framed(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    values = sum(map(len, records))
+    most = most_names(len(records), values)
+    if values > most and (count := len(set().union(*records))) > most:
+        raise TooSparse(
+            f"its {len(records):,} records name {count:,} columns, of which each has few "
+            f"({most:,} would be read)"
+        )
+    return pd.DataFrame(list(records))
 
 
 def frame_of_arrow(table: pa.Table) -> pd.DataFrame:
@@ -61,15 +79,17 @@ def frame_of_arrow(table: pa.Table) -> pd.DataFrame:
 
 def without_lists(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose lists of numbers, of one length in a column, are columns a_0, a_1 …."""
+    stacked = [_stacked(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    if all(values is None for values in stacked):
+        return frame
     parts: list[pd.DataFrame] = []
-    for name in frame.columns:
-        values = _stacked(frame[name])
+    for i, values in enumerate(stacked):
         if values is None:
-            parts.append(frame[[name]])
+            parts.append(frame.iloc[:, [i]])
         else:
-            names = [f"{name}_{i}" for i in range(values.shape[1])]
+            names = [f"{frame.columns[i]}_{j}" for j in range(values.shape[1])]
             parts.append(pd.DataFrame(values, columns=names, index=frame.index))
-    return pd.concat(parts, axis=1) if parts else frame
+    return pd.concat(parts, axis=1)
 
 
 def pairs_as_object(value: Any) -> dict[str, Any] | None:
@@ -155,7 +175,11 @@ def _stacked(cells: pd.Series[Any]) -> FloatArray | None:
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return names of which none occurs twice: the second a is a.1."""
     taken: dict[str, None] = {}
+    counts: dict[str, int] = {}
     for name in names:
-        candidates = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(1)))
-        taken[next(other for other in candidates if other not in taken)] = None
+        other = name
+        while other in taken:
+            counts[name] = counts.get(name, 0) + 1
+            other = f"{name}.{counts[name]}"
+        taken[other] = None
     return list(taken)

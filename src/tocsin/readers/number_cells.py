@@ -8,6 +8,9 @@ from typing import NamedTuple
 from tocsin.readers.time_words import MONTHS
 from tocsin.readers.units import CURRENCIES, UNITS, unit_of
 
+LONGEST = 1_000
+"""Characters of a number or a duration at most: the largest float64 has 309 digits."""
+
 _ZEROS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)  # Arabic, Persian, Devanagari, Bengali, wide
 _SAME = str.maketrans(
     {
@@ -26,9 +29,9 @@ _SAME = str.maketrans(
 )
 _PLAIN = re.compile(r"(-)?(\d+(?:\.\d+)?)", re.ASCII)
 _CELL = re.compile(
-    r"([+-])?\s*[<>≤≥~≈]?\s*([^\d\s.,'+<>~-]{1,4}?\.?)?\s*([+-])?\s*"  # sign, currency, sign
+    r"([+-])?\s*+[<>≤≥~≈]?\s*+([^\d\s.,'+<>~-]{1,4}?\.?)?\s*+([+-])?\s*+"  # sign, currency, sign
     r"(\d[\d.,' ]*\d[.,]?|\d[.,]?|[.,]\d+)([eE][+-]?\d{1,3})?"  # digits, power of ten
-    r"\s*([+-])?\s*([^\d\s+-][^+]{0,14}?)?\s*([+-])?",  # sign, unit, sign
+    r"\s*+([+-])?\s*+([^\d\s+-][^+]{0,14}?)?\s*+([+-])?",  # sign, unit, sign
     re.ASCII,
 )
 _POWER = r"(?:[²³]|\^-?\d|(?<=[mt])[23])?"
@@ -78,6 +81,8 @@ def split_number(text: str) -> Cell | None:
     >>> split_number("($1.2M)")
     Cell(negative=True, digits='1.2', power='e6', unit='$')
     """
+    if len(text) > LONGEST:
+        return None
     text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", tidy(text)))
     if plain := _PLAIN.fullmatch(text):
         return Cell(bool(plain[1]), plain[2], "", "")

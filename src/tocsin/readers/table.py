@@ -34,16 +34,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tocsin.errors import InputError, UnreadableFile
+from tocsin.errors import InputError
+from tocsin.readers.arrays import ARRAYS, load_array
 from tocsin.readers.delimited import Known, numbered_names, read_delimited
 from tocsin.readers.encoding import open_text, unreadable
 from tocsin.readers.foreign import advise
 from tocsin.readers.json_tables import read_json, read_json_lines
 from tocsin.readers.labels import parse_labels, split_label
-from tocsin.readers.nested import frame_of_arrow, unique_names
+from tocsin.readers.limits import check_names, rows_per_chunk
+from tocsin.readers.nested import TooSparse, unique_names
+from tocsin.readers.parquet import read_parquet
 from tocsin.readers.separators import is_spaced_table
 from tocsin.types import IntArray
 
@@ -113,7 +115,8 @@ def read_labels(path: str | Path) -> IntArray:
     """
     path = Path(path)
     if _format(path) in ARRAYS:
-        array = _load_array(path, name="y")
+        with _reporting(path):
+            array = load_array(path, name="y")
         if array.ndim != 1 and array.size != len(array):
             raise unreadable(
                 path, f"its array has the shape {array.shape}", "Labels are one value per row."
@@ -135,6 +138,8 @@ def _frames(path: Path, chunk_rows: int | None, known: Known | None) -> Iterator
             frame = next(frames, None)
         if frame is None:
             break
+        if path.suffix.lower() not in ARRAYS:
+            check_names(path, map(str, frame.columns))
         if len(frame):
             rows += len(frame)
             yield frame.set_axis(unique_names(map(str, frame.columns)), axis=1)
@@ -191,6 +196,8 @@ def _reporting(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             yield
+    except TooSparse as error:
+        raise unreadable(path, str(error), "Write the names as values, in a column.") from error
     except _BROKEN as error:
         reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
         texts = " A file with one text per line takes --as text." if ".txt" in path.suffixes else ""
@@ -201,20 +208,16 @@ def _reporting(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _parquet(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
-        size = chunk_rows or max(1, file.metadata.num_rows)
-        for batch in file.iter_batches(batch_size=size):
-            frame = frame_of_arrow(pa.Table.from_batches([batch]))
-            yield frame[[name for name in frame if not str(name).startswith("__index_level_")]]
-
-
 def _npy(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
-    return _rows(path, _load_array(path, mapped=True), chunk_rows)
+    with _reporting(path):
+        array = load_array(path, mapped=True)
+    return _rows(path, array, chunk_rows)
 
 
 def _npz(path: Path, chunk_rows: int | None, _known: Known | None) -> Iterator[pd.DataFrame]:
-    return _rows(path, _load_array(path, name="X"), chunk_rows)
+    with _reporting(path):
+        array = load_array(path)
+    return _rows(path, array, chunk_rows)
 
 
 def _rows(path: Path, array: NDArray[Any], chunk_rows: int | None) -> Iterator[pd.DataFrame]:
@@ -225,39 +228,13 @@ def _rows(path: Path, array: NDArray[Any], chunk_rows: int | None) -> Iterator[p
             path, f"its values are of type {array.dtype}", "Save it as an array of numbers."
         )
     width = int(np.prod(array.shape[1:]))
-    size = chunk_rows or max(1, len(array))
+    row_bytes = max(1, width) * max(8, array.dtype.itemsize)
+    size = rows_per_chunk(chunk_rows, row_bytes) if chunk_rows else max(1, len(array))
     for start in range(0, len(array), size):
         part = np.array(array[start : start + size])
         yield pd.DataFrame(
             part.reshape(len(part), width), columns=numbered_names(width), copy=False
         )
-
-
-def _load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray[Any]:
-    """Return the array of an .npy file, or the array ``name`` (or the only one) of an .npz.
-
-    Raises UnreadableFile for anything else, also for arrays of Python objects.
-    """
-    try:
-        with _reporting(path):
-            content = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                array: NDArray[Any] = content
-                return array
-            with content:
-                if name not in content.files and (name != "X" or len(content.files) != 1):
-                    held = ", ".join(content.files) or "nothing"
-                    raise unreadable(
-                        path, f'it has no array "{name}" (it holds {held})', f"Save it as {name}."
-                    )
-                return np.asarray(content[name if name in content.files else content.files[0]])
-    except ValueError as error:
-        if isinstance(error, UnreadableFile):
-            raise
-        foreign = "pickle" in str(error)  # NumPy would advise to load it all the same
-        reason = "it is damaged, or holds Python objects" if foreign else str(error)
-        remedy = "Save it with numpy.save as an array of numbers; Python objects are never loaded."
-        raise unreadable(path, f"it is not a plain NumPy array ({reason})", remedy) from error
 
 
 _Reader = Callable[[Path, int | None, Known | None], Iterator[pd.DataFrame]]
@@ -271,10 +248,7 @@ _TEXTUAL: dict[str, _Reader] = {
     ".json": read_json,
     ".geojson": read_json,
 }
-ARRAYS = (".npy", ".npz")
-"""Endings of files that hold arrays."""
-
-_READERS = _TEXTUAL | {".parquet": _parquet, ".npy": _npy, ".npz": _npz}
+_READERS = _TEXTUAL | {".parquet": read_parquet, ".npy": _npy, ".npz": _npz}
 
 ENDINGS = tuple(ending for ending in _READERS if ending != ".txt")
 """Endings that say that a file holds a table; a .txt file may as well hold texts or logs."""

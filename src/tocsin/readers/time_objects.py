@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+_FARTHEST = 2**60  # seconds or milliseconds: no date is so far
 _PAIRS = (
     *(("sec", "nanosec", 9), ("secs", "nsecs", 9), ("seconds", "nanos", 9), ("sec", "nsec", 9)),
     *(("seconds", "nanoseconds", 9), ("_seconds", "_nanoseconds", 9)),
@@ -31,7 +32,7 @@ def time_of_object(value: Mapping[str, Any]) -> str | int | float | None:
         if isinstance(inner, str) and inner.lstrip("-").isdigit():
             inner = int(inner)
         if isinstance(inner, int) and not isinstance(inner, bool):
-            return str(np.datetime64(inner, "ms"))
+            return str(np.datetime64(inner, "ms")) if abs(inner) < _FARTHEST else None
         return inner if isinstance(inner, str) else None
     if value.get("__type") == "Date" and isinstance(value.get("iso"), str):
         return str(value["iso"])
@@ -44,7 +45,8 @@ def _of_pair(value: Mapping[str, Any]) -> str | None:
         if seconds in value and part in value:
             try:
                 whole, fine = int(value[seconds]), int(value[part])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return None
-            return f"{np.datetime64(whole, 's')}.{fine:0{digits}d}"
+            if abs(whole) < _FARTHEST and 0 <= fine < 10**digits:
+                return f"{np.datetime64(whole, 's')}.{fine:0{digits}d}"
     return None

@@ -9,34 +9,24 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.errors import ParameterError
+from tocsin.responders._public import is_public, reached_by
 from tocsin.responders._sending import deadline, revealed, trouble, unrevealed
 from tocsin.responders._text import line
 from tocsin.settings import Secret
+from tocsin.settings.clear_text import ClearText
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery
 
 _AGAIN = {408, 425, 429, 503}
 _MOST_READ = 4_096
 _FORBIDDEN = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# IANA's registries of special-purpose addresses of June 2025. The tables of Python differ by its
-# version, and what one of them does not list must be no way into a private network.
-_NOT_PUBLIC_4 = """
-    0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
-    192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24
-    198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3
-"""
-_PUBLIC_6 = "2000::/3"
-_NOT_PUBLIC_6 = "2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20"
 
 
 def _url(value: str) -> str:
@@ -63,7 +53,7 @@ def _header(name: str) -> str:
     return name
 
 
-class HttpResponder(Responder):
+class HttpResponder(Responder, ClearText):
     """Posts JSON to ``url``.
 
     It connects only to addresses on the public internet; loopback, private, link-local, multicast
@@ -72,12 +62,19 @@ class HttpResponder(Responder):
     proxies are not followed. ``headers``: further headers, with values as text or secrets.
     """
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(_url), Field(repr=False)]
     allow: tuple[str, ...] = ()
     headers: dict[Annotated[str, AfterValidator(_header)], Secret | str] = Field(
         default_factory=dict
     )
     tls: Tls = Tls()
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        secret = any(isinstance(value, Secret) for value in self.headers.values())
+        if secret and self._parts.scheme == "http":
+            self.refuse_clear_text([self._host], "write a url that begins with https://")
+        return self
 
     def check(self) -> str | None:
         """Return what is wrong with the secrets, the certificates or the address."""
@@ -200,8 +197,10 @@ class HttpResponder(Responder):
         return allowed
 
     def _may(self, address: str) -> bool:
-        ip = _embedded(ipaddress.ip_address(address.partition("%")[0]))
-        return _is_public(ip) or any(ip in network for network in _networks(self.allow))
+        given = ipaddress.ip_address(address.partition("%")[0])
+        reached = reached_by(given)
+        allowed = _networks(self.allow)
+        return is_public(given) or any(ip in each for ip in (given, reached) for each in allowed)
 
     def _connected(self, addresses: list[str], until: float) -> socket.socket:
         failed: OSError = TimeoutError()
@@ -214,26 +213,6 @@ class HttpResponder(Responder):
             except OSError as error:
                 failed = error
         raise failed
-
-
-def _embedded(ip: IPAddress) -> IPAddress:
-    """Return the IPv4 address within an IPv6 address that stands for one."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip
-    if ip in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip
-
-
-def _is_public(ip: IPAddress) -> bool:
-    """Return whether an address is on the public internet."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return not _within(ip, _NOT_PUBLIC_4)
-    return _within(ip, _PUBLIC_6) and not _within(ip, _NOT_PUBLIC_6)
-
-
-def _within(ip: IPAddress, networks: str) -> bool:
-    return any(ip in network for network in _networks(tuple(networks.split())))
 
 
 def _networks(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, ClassVar, Self
 
-import psutil
 from pydantic import Field, model_validator
 
 from tocsin.errors import ParameterError
+from tocsin.responders import _supervise
 from tocsin.responders._sending import Sender, trouble
 from tocsin.responders._text import line
 from tocsin.settings import PathSetting
@@ -24,6 +25,7 @@ from tocsin.types import Delivery
 _TEMPFAIL = 75
 _SHOWN = 200
 _PATH = "/usr/local/bin:/usr/bin:/bin"
+_MOST_LINKS = 40
 
 
 class Command(Sender):
@@ -31,10 +33,11 @@ class Command(Sender):
 
     ``command``: the program and its arguments, as they are; there is no shell, and nothing of an
     alarm is among them. The program is an absolute path that is also in ``allow``, and nobody but
-    its owner, root or Tocsin's own user, may write or replace it. Its environment is ``PATH``,
-    ``LANG`` and ``TOCSIN_KEY``. Exit status 0 is delivered, 75 (EX_TEMPFAIL) is tried again,
-    others are rejected with what it wrote to standard error. After ``timeout`` it is killed with
-    all that it started: whether it was delivered is then unknown.
+    its owner, root or Tocsin's own user, may write or replace it, or a link on the way to it. Its
+    environment is ``PATH``, ``LANG`` and ``TOCSIN_KEY``. Exit status 0 is delivered, 75
+    (EX_TEMPFAIL) is tried again, others are rejected with what it wrote to standard error. After
+    ``timeout`` it is killed with all that it started, on other systems than Linux with what is
+    still in its session: whether it was delivered is then unknown.
     """
 
     repeatable: ClassVar[bool] = False
@@ -55,63 +58,66 @@ class Command(Sender):
     def check(self) -> str | None:
         """Return why the program is not run."""
         try:
-            return _doubt(Path(self.command[0]).resolve(strict=True))
-        except OSError as error:
-            return f"{self.command[0]}: {trouble(error)}"
+            _trusted(Path(self.command[0]))
+        except ParameterError as error:
+            return str(error)
+        return None
 
     def send(self, body: bytes, key: str) -> Delivery:
         """Run the program with JSON on its standard input."""
-        if doubt := self.check():
-            raise ParameterError(doubt)
-        with tempfile.TemporaryFile() as given:
-            given.write(body)
-            given.seek(0)
-            environment = {"PATH": _PATH, "LANG": "C.UTF-8", "TOCSIN_KEY": line(key)}
-            try:
-                # The program that was checked is started, wherever a link leads by now.
+        # What was checked is what is started, wherever a link leads by then.
+        program = _trusted(Path(self.command[0]))
+        environment = {"PATH": _PATH, "LANG": "C.UTF-8", "TOCSIN_KEY": line(key)}
+        supervised = (sys.executable, "-I", _supervise.__file__, str(self.timeout), str(program))
+        try:
+            with tempfile.TemporaryFile() as given:
+                given.write(body)
+                given.seek(0)
                 process = subprocess.Popen(  # noqa: S603  no shell, an allowed program
-                    self.command,
-                    executable=Path(self.command[0]).resolve(strict=True),
+                    (*supervised, *self.command),
                     stdin=given,
-                    stdout=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     cwd="/",
                     env=environment,
                     start_new_session=True,
                 )
-            except OSError as error:
-                return Delivery("retry", f"{self.command[0]}: {trouble(error)}")
+        except OSError as error:
+            return Delivery("retry", f"{self.command[0]}: {trouble(error)}")
         return self._outcome(process)
 
     def _outcome(self, process: subprocess.Popen[bytes]) -> Delivery:
         written: list[bytes] = []
         reader = threading.Thread(target=_drain, args=(process.stderr, written), daemon=True)
         reader.start()
-        try:
-            status = process.wait(self.timeout)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return Delivery("unknown", f"{self.command[0]} was killed after {self.timeout:g} s")
-        if status == 0:
+        became = _result(process, self.timeout + 2 * _supervise.KILLING)
+        if became == "0":
             return Delivery("delivered")
+        if became == _supervise.LATE:
+            return Delivery("unknown", f"{self.command[0]} was killed after {self.timeout:g} s")
+        if not became:
+            return Delivery("unknown", f"nobody knows what became of {self.command[0]}")
+        if not became.lstrip("-").isdecimal():
+            return Delivery("retry", f"{self.command[0]}: {became}")
         # What the program left behind may hold its standard error open for longer.
         reader.join(0.5)
-        reason = f"{self.command[0]} ended with {status}"
+        reason = f"{self.command[0]} ended with {became}"
         if text := b"".join(written).decode(errors="replace").strip():
             reason += f": {line(text)}"
-        if status < 0:
+        if became.startswith("-"):
             return Delivery("unknown", f"{reason}, a signal")
-        return Delivery("retry" if status == _TEMPFAIL else "rejected", reason)
+        return Delivery("retry" if int(became) == _TEMPFAIL else "rejected", reason)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program and all that it started, also in sessions of their own."""
-    with suppress(psutil.Error):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                child.kill()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _result(process: subprocess.Popen[bytes], seconds: float) -> str:
+    """Return what the process that runs the program says became of it; nothing if it is killed."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    assert process.stdout is not None  # noqa: S101  it is a pipe
+    with process.stdout as stream:
+        return stream.read().decode().strip()
 
 
 def _drain(stream: IO[bytes] | None, written: list[bytes]) -> None:
@@ -123,14 +129,44 @@ def _drain(stream: IO[bytes] | None, written: list[bytes]) -> None:
                 pass
 
 
-def _doubt(program: Path) -> str | None:
-    """Return why a program must not be trusted, None if it may. Raises OSError."""
-    if not program.is_file() or not os.access(program, os.X_OK):
-        return f"{program} is not an executable program."
-    for path in (program, *program.parents):
-        found = path.stat()
-        shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        sticky = path.is_dir() and found.st_mode & stat.S_ISVTX
-        if (shared and not sticky) or found.st_uid not in (0, os.geteuid()):
-            return f"{program} is not run: others may write {path}."
-    return None
+def _trusted(path: Path) -> Path:
+    """Return the program that a path leads to, which nobody else may write or replace.
+
+    Raises ParameterError if somebody may, or if there is no such program.
+    """
+    try:
+        visited = list(_visited(path))
+        for each in visited:
+            found = each.lstat()
+            shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not each.is_symlink()
+            sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+            if (shared and not sticky) or found.st_uid not in (0, os.geteuid()):
+                raise ParameterError(f"{path} is not run: others may write {each}.")
+        program = visited[-1]
+        if not program.is_file() or not os.access(program, os.X_OK):
+            raise ParameterError(f"{path} is not an executable program.")
+    except OSError as error:
+        raise ParameterError(f"{path}: {trouble(error)}") from error
+    return program
+
+
+def _visited(path: Path) -> Iterator[Path]:
+    """Yield each folder and link on the way to a file, and the file itself at the end."""
+    at, parts = Path("/"), list(path.parts[1:])
+    yield at
+    links = 0
+    while parts:
+        name = parts.pop(0)
+        if name == "..":
+            at = at.parent
+            continue
+        yield at / name
+        if not (at / name).is_symlink():
+            at /= name
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        target = Path(os.readlink(at / name))
+        at = Path("/") if target.is_absolute() else at
+        parts = [*target.relative_to(target.anchor).parts, *parts]

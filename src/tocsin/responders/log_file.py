@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tocsin.base.responder import Responder
+from tocsin.files import sync
 from tocsin.responders._sending import payload, trouble
 from tocsin.settings import PathSetting
 from tocsin.types import Delivery, Notification
@@ -64,7 +65,7 @@ class LogFile(Responder):
             self._rotate()
             self._append(written)
         elif not size:
-            _sync(self.path.parent)
+            sync(self.path.parent)
 
     def _rotate(self) -> None:
         names = [self.path, *(Path(f"{self.path}.{i}") for i in range(1, self.keep + 1))]
@@ -96,12 +97,3 @@ def _write(opened: int, size: int, written: bytes) -> None:
     except OSError:
         os.ftruncate(opened, size)
         raise
-
-
-def _sync(folder: Path) -> None:
-    """Have a new file's name outlive a crash of the machine."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -62,6 +62,11 @@ class Fields(Settings):
         """Return whether a field may hold the time of an event, by its name."""
         return name == self.time if self.time else event_time_rank(name) is not None
 
+    def takes(self, name: str) -> bool:
+        """Return whether a field is kept, as a value or as what tells events apart."""
+        chosen = self.columns is None or name in self.columns
+        return chosen or name == self.id or self.is_time(name) or self.is_entity(name)
+
     def is_entity(self, name: str) -> bool:
         """Return whether a field may name what an event is about, by its name."""
         return name == self.entity if self.entity else event_entity_rank(name) is not None

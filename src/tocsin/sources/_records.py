@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tocsin.readers import journal
+from tocsin.readers.limits import most_names
 from tocsin.readers.time_objects import time_of_object
 from tocsin.sources._decoding import decoded
 from tocsin.sources._fields import Fields, take_entities, take_times
@@ -22,6 +23,7 @@ __all__ = ["Fields", "batch_of", "lines_of", "rows_of", "shown", "times_of", "wi
 
 _SHOWN = 2_000
 _DEEPEST = 4
+_MOST_NAMES = 10_000  # columns of a batch
 _NESTED = {dict, list}
 _KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 _EXAMPLE = '{"time": "2026-03-01T08:20:00Z", "heat": 21.5}'
@@ -52,8 +54,10 @@ def batch_of(
     ([{'heat': 21.5}], ('pump',), 'malformed')
     """
     events, rejected = _parsed(raw, fields)
+    if fields.columns is None:
+        _reject_wide(events, rejected, raw)
     kept = list(events)
-    columns = _columns(list(events.values()))
+    columns = _columns(list(events.values()), fields)
     for name, values in (known or {}).items():
         columns[name] = _own(columns.get(name), kept, values)
     found, unread = take_times(columns, fields, now(len(kept)) if times is None else times[kept])
@@ -87,12 +91,37 @@ def _parsed(
     events: dict[int, dict[str, Any]] = {}
     rejected: dict[int, Rejection] = {}
     for i, each in enumerate(raw):
-        event = _event(each, fields)
+        try:
+            event = _event(each, fields)
+        except Exception as error:  # noqa: BLE001 - one event never stops the others
+            event = Rejection("malformed", f"it cannot be read: {error!r}"[:_SHOWN], shown(each))
         if isinstance(event, Rejection):
             rejected[i] = event
         else:
             events[i] = event
     return events, rejected
+
+
+def _reject_wide(
+    events: dict[int, dict[str, Any]], rejected: dict[int, Rejection], raw: Sequence[bytes]
+) -> None:
+    """Reject events whose own names would make a batch far larger than they are, the widest first.
+
+    What has few names is kept before what has many.
+    """
+    values = sum(map(len, events.values()))
+    most = min(_MOST_NAMES, most_names(len(events), values))
+    if values <= most or len(set().union(*events.values())) <= most:
+        return
+    names: set[str] = set()
+    for i in sorted(events, key=lambda i: len(events[i])):
+        if len(names) + len(events[i].keys() - names) <= most:
+            names.update(events[i])
+            continue
+        reason = f"its names are beyond the {most:,} columns of a batch; choose `columns`"
+        rejected[i] = Rejection("oversized", reason, shown(raw[i]))
+    for i in rejected.keys() & events.keys():
+        del events[i]
 
 
 def _empty(
@@ -258,9 +287,9 @@ def _event(raw: bytes, fields: Fields) -> dict[str, Any] | Rejection:
     except ValueError as error:
         reason = f"{error}; expected an object such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
-    if event is None and not raw.strip():
-        return Rejection("empty", "it is blank, and no event", shown(raw))
     if not isinstance(event, dict):
+        if event is None and not raw.strip():
+            return Rejection("empty", "it is blank, and no event", shown(raw))
         reason = f"it is {_kind(event)}, not an object of named values such as {_EXAMPLE}"
         return Rejection("malformed", reason, shown(raw))
     if not _NESTED.isdisjoint(map(type, event.values())):
@@ -321,8 +350,8 @@ def flat(
     return found
 
 
-def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return the values of events by name, None where an event has none."""
+def _columns(events: list[dict[str, Any]], fields: Fields) -> dict[str, list[Any]]:
+    """Return the values of events by name, None where an event has none; no others than taken."""
     if not events:
         return {}
     names = tuple(events[0])
@@ -330,6 +359,8 @@ def _columns(events: list[dict[str, Any]]) -> dict[str, list[Any]]:
         values = zip(*map(dict.values, events), strict=True)
         return dict(zip(names, map(list, values), strict=True))
     every = dict.fromkeys(name for event in events for name in event)
+    if fields.columns is not None:
+        every = dict.fromkeys(filter(fields.takes, every))
     return {name: [event.get(name) for event in events] for name in every}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from tocsin.errors import InputError
@@ -14,6 +15,9 @@ PROTOCOLS = {None: 1, "prometheus.WriteRequest": 1, "io.prometheus.write.v2.Requ
 """Versions of the protocol by the parameter ``proto`` of a request's content type."""
 
 _SERIES, _METADATA, _SYMBOLS, _SERIES_2 = 1, 3, 4, 5
+
+Field = tuple[int, int, bytes]
+"""The number, the wire type and the value of a field."""
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -44,15 +48,20 @@ class Request:
 
 
 def request_of(
-    message: bytes, version: int, metrics: tuple[str, ...], entity: tuple[str, ...]
+    message: bytes,
+    version: int,
+    metrics: tuple[str, ...],
+    entity: tuple[str, ...],
+    most: int = 100_000,
 ) -> Request:
     """Return what a request holds of some metrics. Raises InputError for one that is malformed.
 
-    ``entity``: the labels that tell entities apart. Of a native histogram the count and the sum
-    are read, as the metric with _count and _sum, as of a classic one.
+    ``entity``: the labels that tell entities apart. ``most``: series, labels and samples in all,
+    wanted or not. Of a native histogram the count and the sum are read, as the metric with _count
+    and _sum, as of a classic one.
     """
     found = Request()
-    for labels, series in _all_series(message, version):
+    for labels, fields in _all_series(message, version, most):
         metric = labels.get("__name__", "")
         wanted = metric in metrics
         about = "/".join(labels.get(name, "") for name in entity)
@@ -60,7 +69,7 @@ def request_of(
             sorted((k, v) for k, v in labels.items() if k not in ("__name__", *entity) and v)
         )
         histograms = 4 if version == 1 else 3
-        for number, kind, value in protobuf.parts(series):
+        for number, kind, value in fields:
             if kind != protobuf.BYTES or number not in (2, histograms):
                 continue
             is_float = number == 2
@@ -77,27 +86,47 @@ def request_of(
     return found
 
 
-def _all_series(message: bytes, version: int) -> Iterator[tuple[Mapping[str, str], bytes]]:
-    """Yield the labels and the message of each series."""
-    numbers = {number for number, _, _ in protobuf.parts(message)}
+def _all_series(
+    message: bytes, version: int, most: int
+) -> Iterator[tuple[Mapping[str, str], list[Field]]]:
+    """Yield the labels and the fields of each series."""
+    outer = _at_most(message, most, most)
+    numbers = {number for number, _, _ in outer}
     known = {_SERIES, _METADATA} if version == 1 else {_SYMBOLS, _SERIES_2}
     if not numbers <= known:
         raise InputError(
             f"the request is no remote write {version}.0 as its content type says: it holds "
             f"fields {sorted(numbers)}."
         )
-    if version == 1:
-        for series in protobuf.texts(message, _SERIES):
-            yield dict(_label(label) for label in protobuf.texts(series, 1)), series
-        return
-    symbols = [_text(symbol) for symbol in protobuf.texts(message, _SYMBOLS)]
-    for series in protobuf.texts(message, _SERIES_2):
-        packed = b"".join(protobuf.texts(series, 1))
+    left = most - len(outer)
+    symbols = [_text(symbol) for symbol in _bytes_of(outer, _SYMBOLS)] if version == 2 else []
+    for series in _bytes_of(outer, _SERIES if version == 1 else _SERIES_2):
+        fields = _at_most(series, left, most)
+        left -= len(fields)
+        if version == 1:
+            yield dict(_label(label) for label in _bytes_of(fields, 1)), fields
+            continue
+        packed = b"".join(_bytes_of(fields, 1))
         try:
             named = [symbols[i] for i in protobuf.numbers(packed)]
         except IndexError:
             raise InputError("the request names a symbol that it does not hold.") from None
-        yield dict(zip(named[::2], named[1::2], strict=False)), series
+        yield dict(zip(named[::2], named[1::2], strict=False)), fields
+
+
+def _at_most(message: bytes, left: int, most: int) -> list[Field]:
+    """Return the fields of a message. Raises InputError if there are more than are left."""
+    fields = list(islice(protobuf.parts(message), left + 1))
+    if len(fields) > left:
+        raise InputError(
+            f"the request holds more than {most:,} series, labels and samples; send fewer at once "
+            "or raise `most`."
+        )
+    return fields
+
+
+def _bytes_of(fields: Iterable[Field], wanted: int) -> Iterator[bytes]:
+    return (value for number, kind, value in fields if (number, kind) == (wanted, protobuf.BYTES))
 
 
 def _label(message: bytes) -> tuple[str, str]:

@@ -38,6 +38,14 @@ class EventTimes:
 
     def read(self, values: Sequence[Any]) -> TimeArray:
         """Return times (n,), datetime64[us] UTC; NaT for what is not a time."""
+        try:
+            return self._read(values)
+        except Exception:  # noqa: BLE001 - one event never stops the others
+            if len(values) == 1:
+                return np.full(1, np.datetime64("NaT", "us"))
+            return np.concatenate([self.read([value]) for value in values])
+
+    def _read(self, values: Sequence[Any]) -> TimeArray:
         if all(type(value) is float or type(value) is int for value in values):
             return self._of_numbers(np.asarray(values, dtype=np.float64))
         times = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
@@ -59,7 +67,10 @@ class EventTimes:
         given = repr(value)[:80]
         if self.format is not None:
             return f'its "{field}" is {given}, neither of fields.time_format {self.format} nor ISO'
-        if isinstance(value, str) and (style := written.find(np.array([value], dtype=object))):
+        style = written.find(np.array([value], dtype=object)) if isinstance(value, str) else None
+        if style and "year" in style.remark:
+            return f'its "{field}" is {given}, which names no year; send one'
+        if style:
             return (
                 f'its "{field}" is {given}, whose day and month could be exchanged; state '
                 f'fields.time_format, for instance "{style.style}"'

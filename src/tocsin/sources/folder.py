@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SOUNDS = (".wav", ".flac", ".ogg")
 _MOST = 5_000
+_MOST_BYTES = 16_000_000
 
 Delivery = Literal["guess", "paths", "rows", "lines"]
 """What the events of a file are: itself by its path, its rows, or its lines."""
@@ -137,12 +138,13 @@ class Folder(Source):
                 )
             file.seek(0)
             lines = islice(_bounded_lines(file, self.fields.largest), start, None)
-            chunk, place = list(islice(lines, _MOST)), start
-            while following := list(islice(lines, _MOST)):
-                place += len(chunk)
-                yield lines_of(_not_blank(chunk), self.fields.largest), place
-                chunk = following
-            yield lines_of(_not_blank(chunk), self.fields.largest), None
+            portions, place = _portions(lines), start
+            portion = next(portions)
+            for following in portions:
+                place += len(portion)
+                yield lines_of(_not_blank(portion), self.fields.largest), place
+                portion = following
+            yield lines_of(_not_blank(portion), self.fields.largest), None
 
 
 def _present(done: dict[str, Any], files: list[tuple[str, tuple[int, int, int]]]) -> dict[str, Any]:
@@ -158,12 +160,12 @@ def _not_blank(lines: list[bytes]) -> list[bytes]:
 
 
 def _guessed(path: Path) -> Delivery:
-    from tocsin.readers import image, table
+    from tocsin.readers import arrays, image, table
 
     ending = path.suffix.lower()
     if ending in image.ENDINGS or ending in _SOUNDS:
         return "paths"
-    return "rows" if ending in table.ENDINGS and ending not in table.ARRAYS else "lines"
+    return "rows" if ending in table.ENDINGS and ending not in arrays.ARRAYS else "lines"
 
 
 def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
@@ -173,6 +175,19 @@ def _bounded_lines(file: BinaryIO, largest: int) -> Iterator[bytes]:
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(largest)
         yield line
+
+
+def _portions(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield lines in portions that are bounded by number and size; the last one may be empty."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if len(held) == _MOST or size > _MOST_BYTES:
+            yield held
+            held, size = [], 0
+    yield held
 
 
 def _slice(batch: Batch, first: int) -> Batch:

@@ -48,7 +48,8 @@ class RemoteWrite(ListeningSource):
     until all series of its earlier events are there, or for ``gather``; later ones are
     quarantined. A request is answered with 204 once its samples are stored; one that can wait no
     longer is answered with 503, upon which Prometheus sends it again. Events are identified by
-    entity and time, so none counts twice. A ``token`` is required as ``Authorization: Bearer``;
+    entity and time, so none counts twice. One of more than ``most`` series, labels and samples is
+    refused. A ``token`` is required as ``Authorization: Bearer``;
     beyond one machine put a TLS proxy in front.
 
     Prometheus Remote-Write 1.0 and 2.0 (snappy, protobuf); needs the package cramjam.
@@ -59,6 +60,7 @@ class RemoteWrite(ListeningSource):
     metrics: tuple[str, ...] = Field(min_length=1)
     entity: tuple[str, ...] = ("instance",)
     largest: int = Field(32_000_000, ge=1_000)
+    most: int = Field(200_000, ge=1)
     timeout: Duration = Field(30.0, gt=0)
     gather: Duration = Field(5.0, ge=0.01)
 
@@ -106,7 +108,7 @@ class RemoteWrite(ListeningSource):
     def request(self, body: bytes, version: int = 1) -> Request:
         """Return what a request holds. Raises InputError for one that is malformed."""
         message = _decompressed(body, self.largest)
-        return request_of(message, version, self.metrics, self.entity)
+        return request_of(message, version, self.metrics, self.entity, self.most)
 
     def _batch(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Row, Select, delete, select
 
-from tocsin.errors import StoreError
+from tocsin.errors import ParameterError, StoreError
+from tocsin.files import replacing, reporting, sync
 from tocsin.store import event_ids, frames
 from tocsin.store.database import Database
 from tocsin.store.schema import batches, micros, moment
@@ -54,12 +55,11 @@ def archive_old(db: Database, monitor: str, before: datetime, archive: Path) -> 
         of_day = old.where(batches.c.last >= micros(day), batches.c.last < micros(day + _DAY))
         path = folder / f"{day.date()}-{first.number}.parquet"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            moved += _move(db, monitor, of_day, first.number, path)
-        except OSError as error:
-            raise StoreError(
-                f"The archive {path} cannot be written: {error.strerror or error}."
-            ) from error
+            with reporting(path):
+                folder.mkdir(parents=True, exist_ok=True)
+                moved += _move(db, monitor, of_day, first.number, path)
+        except ParameterError as error:
+            raise StoreError(f"The archive {error}") from error
 
 
 def _move(db: Database, monitor: str, old: Select[Any], number: int, path: Path) -> int:
@@ -68,13 +68,13 @@ def _move(db: Database, monitor: str, old: Select[Any], number: int, path: Path)
     It is named after its first batch: after a crash between the two, the same name is written
     again, with the same batches or more. Ids may be deleted before: they are too old to come again.
     """
-    new = path.with_suffix(".part")
     moved = 0
-    with new.open("wb") as file:
+    with ExitStack() as stack:
+        new = stack.enter_context(replacing(path))
         writer: pq.ParquetWriter | None = None
         for page in _pages(db, old, number):
             table = pa.concat_tables([table for _, table in page])
-            writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+            writer = writer or pq.ParquetWriter(new, table.schema, compression="zstd")
             writer.write_table(table)
             with db.begin() as c:
                 _forget(c, monitor, page)
@@ -82,12 +82,10 @@ def _move(db: Database, monitor: str, old: Select[Any], number: int, path: Path)
             number = page[-1][0].number
         if writer is not None:
             writer.close()
-        file.flush()
-        os.fsync(file.fileno())
-    with db.begin() as c:
-        _delete(c, old, number)
-        new.replace(path)
-        _sync(path.parent)
+        with db.begin() as c:
+            _delete(c, old, number)
+            stack.close()
+            sync(path.parent)
     return moved
 
 
@@ -152,12 +150,3 @@ def _events(page: _Page) -> int:
 
 def _midnight(time: datetime) -> datetime:
     return moment(micros(time)).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

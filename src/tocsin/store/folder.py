@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +32,7 @@ from tocsin.errors import (
     TocsinError,
     UnusablePart,
 )
+from tocsin.files import replacing_folder, reporting
 from tocsin.store.manifest import MANIFEST, dump, hash_of, read_manifest, write_manifest
 from tocsin.store.regular_files import read_regular
 
@@ -56,7 +54,7 @@ def save_state(
     ``state``: nested mappings of arrays and JSON values. ``about``: JSON values for the
     manifest. ``more``: further files by name. ``key``: signs the folder. Raises InputError when
     something that is not a model is in the way, NotSavable for a value that has no safe format,
-    and ParameterError for a key of fewer than 16 bytes.
+    and ParameterError for a key of fewer than 16 bytes, and where the folder cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and not is_model(folder) and not _is_empty(folder):
@@ -70,14 +68,11 @@ def save_state(
         )
     files = {**(more or {}), _STATE: written, _ARRAYS: save_arrays(arrays)}
     manifest = write_manifest(about, files, key)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with reporting(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_folder(folder) as new, reporting(folder):
         for name, content in {**files, MANIFEST: manifest}.items():
-            _write(new / name, content)
-        _swap(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+            (new / name).write_bytes(content)
 
 
 def load_state(
@@ -175,24 +170,6 @@ def _restore(value: Any, arrays: Mapping[str, NDArray[Any]], level: int = 0) -> 
     if isinstance(value, list):
         return [_restore(item, arrays, level + 1) for item in value]
     return value
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _swap(new: Path, folder: Path) -> None:
-    """Put the new folder, which only its owner may enter, in the place of the old one."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(old / folder.name)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_empty(folder: Path) -> bool:

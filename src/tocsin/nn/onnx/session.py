@@ -49,8 +49,6 @@ def open_session(content: bytes, threads: int, device: str = "cpu") -> Session:
     MissingExtra without onnxruntime, ParameterError for a device that is not there, and
     CorruptModel for a model that cannot be run, refers to other files or holds loops.
     """
-    # From 1.29 on it reports sessions to its maker, unless this stands before it is imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

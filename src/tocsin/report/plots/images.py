@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,19 +14,17 @@ from PIL import Image, ImageDraw
 
 from tocsin.errors import InputError, ParameterError
 from tocsin.explain.images import resize_map
-from tocsin.files import write_atomically
+from tocsin.files import file_names, write_atomically
 from tocsin.readers.image import read_image
 from tocsin.types import ImageDetection, MapArray, Region
 
-__all__ = ["encoded", "overlay", "picture", "safe_name", "write_overlays"]
+__all__ = ["encoded", "overlay", "picture", "write_overlays"]
 
 _LONGEST = 1600
 _COLOURS = "inferno"
 _COVER = 0.8  # of the picture under the hottest cell
 _FAINT = 0.35  # of its colours that a picture under heat keeps
 _BOX, _AROUND = (255, 255, 255), (20, 20, 20)
-_UNSAFE = re.compile(r"[^\w.-]+")
-_LONGEST_NAME = 120
 
 
 def picture(image: str | Path | NDArray[Any], longest: int) -> Image.Image:
@@ -95,10 +92,11 @@ def write_overlays(folder: Path, detection: ImageDetection) -> list[Path]:
     except OSError as error:
         raise ParameterError(f"{folder} cannot be made a folder: {error}.") from error
     written: list[Path] = []
-    names: set[str] = set()
-    for place, row in enumerate(detection.rows.tolist()):
-        if row not in detection.explanations:
-            continue
+    rows = detection.rows.tolist()
+    places = [place for place, row in enumerate(rows) if row in detection.explanations]
+    stems = (detection.names[place].rpartition(".")[0] for place in places)
+    for place, name in zip(places, file_names(stems, ".png"), strict=True):
+        row = rows[place]
         try:
             base = picture(detection.images[place], _LONGEST)
         except InputError:
@@ -110,22 +108,8 @@ def write_overlays(folder: Path, detection: ImageDetection) -> list[Path]:
             detection.regions.get(row, ()),
             detection.decision.threshold,
         )
-        name = safe_name(detection.names[place])
-        if name in names:
-            name = f"{name}-{row}"
-        names.add(name)
-        written.append(write_atomically(folder / f"{name}.png", encoded(made, "PNG")))
+        written.append(write_atomically(folder / name, encoded(made, "PNG")))
     return written
-
-
-def safe_name(name: str) -> str:
-    """Return a name that is a file's in any folder, without its ending.
-
-    >>> safe_name("good/../a b.png"), safe_name("..")
-    ('good_.._a_b', 'image')
-    """
-    stem = name.rpartition(".")[0] or name
-    return _UNSAFE.sub("_", stem).strip("._")[:_LONGEST_NAME] or "image"
 
 
 def _heated(base: Image.Image, heat: MapArray, threshold: float) -> Image.Image:
