@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 
 import tocsin
+from tocsin.alarms.lifecycle import change
 from tocsin.config import Config, read
 from tocsin.errors import ConfigError, InputError, ParameterError, SchemaMismatch
 from tocsin.monitor.event_processor import EventProcessor
 from tocsin.monitor.models import open_model, open_model_of
 from tocsin.monitor.scorers.metrics import MetricScorer
 from tocsin.monitor.stores import Stores
+from tocsin.monitor.training import is_due, train
 from tocsin.pipeline.metrics import MetricsPipeline
 from tocsin.types import Alarm, Batch, FloatArray
 
@@ -253,6 +255,48 @@ def test_the_budget_in_the_file_holds_at_once(learned: MetricsPipeline, tmp_path
     assert rates["false_alarms: 0.01"] == 0.01
     with pytest.raises(ConfigError, match="false_alarms or alarms_per_day, not both"):
         _config(tmp_path, "training: {false_alarms: 0.01, alarms_per_day: 1}")
+
+
+def test_what_was_alarmed_is_not_learned_unless_it_was_a_false_alarm(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)
+    low = (new["host"] == "web-1") & (new["time"] >= _day(7.5)) & (new["time"] < _day(8))
+    new.loc[low, "rps"] = 1.0
+    (alarm,) = _alarms(tmp_path, learned, new)
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100}")
+    known = train(settings, "web", force=True).events
+    assert known == len(new) - alarm.events
+    with Stores.opened(settings.store.reveal()) as stores, stores.db.begin() as c:
+        mine = change(alarm, "false alarm", datetime.now(UTC))
+        stores.alarms.change(c, alarm, mine, "me", "", datetime.now(UTC))
+    assert train(settings, "web", force=True).events == len(new)
+
+
+def test_a_model_is_trained_again_when_there_is_twice_as_much_and_then_daily(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    _alarms(tmp_path, learned, servers[servers["time"] < _day(1)])
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100}")
+    monitor, end = settings.monitor("web"), datetime(2026, 11, 2, 23, 55, tzinfo=UTC)
+    assert not is_due(monitor, end + timedelta(days=30))  # that model was not trained here
+    train(settings, "web", force=True)
+    learned_for = timedelta(hours=23, minutes=55)
+    assert not is_due(monitor, end + learned_for - timedelta(minutes=1))
+    assert is_due(monitor, end + learned_for)
+    week = _config(tmp_path, "training: {modality: metrics, learn: 1d, refit: 2h}").monitor("web")
+    assert not is_due(week, end + timedelta(minutes=119))
+    assert is_due(week, end + timedelta(hours=2))
+    tables = _config(tmp_path, "training: {modality: tables}").monitor("web")
+    assert not is_due(tables, end + timedelta(days=400))
+
+
+def test_only_the_newest_span_is_learned_from(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    _alarms(tmp_path, learned, servers[servers["time"] < _day(3)])
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100, learn: 1d}")
+    assert train(settings, "web", force=True).events == pytest.approx(6 * PER_DAY, abs=6)
 
 
 def _config(folder: Path, more: str) -> Config:

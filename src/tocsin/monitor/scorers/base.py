@@ -28,8 +28,8 @@ class Scorer:
     entity's events are samples in order, of which one alone means little. ``keeps_context``:
     whether scores rest on earlier events, which ``remember`` takes. ``counts_alarms``: whether a
     decision is about alarms rather than events, so that one anomaly opens one, and many in a row
-    are one that lasts. ``opens_files``: whether the
-    pipeline opens files that events name.
+    are one that lasts. ``opens_files``: whether the pipeline opens files that events name.
+    ``learn`` and ``refit``: these settings of training, in seconds, where the file states none.
 
     Of one scorer: ``name`` and hash of its model; ``numeric``, the columns that it takes as
     numbers; ``budget``, the share of normal events that it may flag; ``context``, how many events
@@ -42,6 +42,8 @@ class Scorer:
     ordered: ClassVar[bool] = False
     keeps_context: ClassVar[bool] = False
     opens_files: ClassVar[bool] = False
+    learn: ClassVar[float | None] = None
+    refit: ClassVar[float | None] = None
     counts_alarms: ClassVar[bool] = False
 
     def __init__(self, pipeline: Any, name: str, context: int = 0) -> None:

@@ -31,6 +31,8 @@ class MetricScorer(Scorer):
     ordered = True
     keeps_context = True
     counts_alarms = True
+    learn = 7 * 86_400.0
+    refit = 86_400.0
 
     def __init__(self, pipeline: Any, name: str, context: int = 0) -> None:
         super().__init__(pipeline, name, context)
