@@ -183,7 +183,7 @@ def _forked(home: Path, work: Callable[[], None]) -> tuple[int, int]:
             work()
             code = 0
         except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 70
+            code = end.code if isinstance(end.code, int) else 70 * (end.code is not None)
         except BaseException:  # noqa: BLE001 - a fault, to be told
             import traceback
 
@@ -247,6 +247,8 @@ def main() -> None:
             longest, largest = max(longest, outcome.seconds), max(largest, outcome.megabytes)
             if outcome.what not in ("done", "refused") or outcome.seconds > LONGEST / 3:
                 print(json.dumps(outcome._asdict()), flush=True)
+            if counts.total() % 250 == 0:
+                print(counts.total(), dict(counts), flush=True)
     print(counts.total(), dict(counts), f"longest {longest:.1f} s, largest {largest:.0f} MB")
 
 
