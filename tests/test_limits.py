@@ -19,7 +19,7 @@ from tocsin.pipeline import Pipeline
 from tocsin.readers.table import iter_table, read_table
 from tocsin.sources._records import Fields, batch_of
 
-ROOM = 64
+ROOM = 400
 """Megabytes that reading may take, where the limits are small."""
 
 

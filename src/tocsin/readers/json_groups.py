@@ -80,9 +80,9 @@ def _named(names: list[str], rows: list[Record]) -> list[Record]:
 
 def _are_numbers(names: list[str]) -> bool:
     """Return whether names number rows, one after the other."""
-    return all(name.isdecimal() and len(name) < _LONG for name in names) and len(set(map(int, names))) == (
-        1 + max(map(int, names)) - min(map(int, names))
-    )
+    if not all(name.isdecimal() and len(name) < _LONG for name in names):
+        return False
+    return len(set(map(int, names))) == 1 + max(map(int, names)) - min(map(int, names))
 
 
 def _with_points(record: Record) -> Record:

@@ -22,7 +22,7 @@ def check_width(
     ``rest``: what more there is of the line of the names.
     """
     mark = separator if len(separator) == 1 else " "
-    cut, *more = next(csv.reader([rest], delimiter=mark), [""])
+    cut, *more = next(csv.reader([rest], delimiter=mark), None) or [""]
     check_names(path, [*names[:-1], names[-1] + cut, *more])
     if len(names) <= _WIDE:
         return

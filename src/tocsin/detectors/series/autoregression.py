@@ -12,10 +12,11 @@ from tocsin.base.declared import Shape, Within
 from tocsin.base.series import BLOCKS, blocks_of
 from tocsin.detectors.series._channels import check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.errors import ParameterError
+from tocsin.errors import InputError, ParameterError
 from tocsin.features.windows import starts
 from tocsin.types import Card, FloatArray, IntArray
 
+_MOST_CHANNELS = 2_000  # whose products with each other take 0.5 GB
 _MOST_ROWS = 50_000  # of lags that one fit sees
 _CHUNK = 4_096  # points
 
@@ -29,7 +30,8 @@ class Autoregression(ResidualDetector):
     mean; the largest over the channels, smoothed over ``width`` points (None: the dominant
     period, at least 16; 100 for several channels), is the score. ``parts`` (n, channels) are the
     smoothed residuals of the channels, ``expected`` (n, channels) the forecasts. Raises
-    ParameterError for a number of lags or a width below 1, or a ridge below 0. Box and Jenkins,
+    ParameterError for a number of lags or a width below 1, or a ridge below 0, and InputError for
+    more than 2,000 channels. Box and Jenkins,
     Time Series Analysis: Forecasting and Control, 1970.
 
     >>> wave = np.sin(np.arange(1000) / 5)
@@ -71,6 +73,12 @@ class Autoregression(ResidualDetector):
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
 
     def _choose(self, stretches: Stretches) -> None:
+        if self.n_features_in_ > _MOST_CHANNELS:
+            raise InputError(
+                f"The series has {self.n_features_in_:,} channels; autoregression forecasts each "
+                f"from all others, of at most {_MOST_CHANNELS:,}. Leave some out, or give them as "
+                "entities: one column of values, and one that names the channel."
+            )
         self.width_ = self._usual_width(stretches, self.width)
         if self.lags is not None or self.n_features_in_ == 1:
             most = self.lags or int(np.clip(self._period(stretches), 16, 64))
