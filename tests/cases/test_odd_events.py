@@ -76,6 +76,8 @@ def test_odd_json_is_an_event(kind: str) -> None:
         (b"\xff\xfe", "malformed", "nothing"),
         (b'{"heat": 1%s}' % (b"0" * 5_000), "malformed", "not JSON"),
         (b"null", "malformed", "nothing, not an object"),
+        (b'{"time": "Nov 30 10:00:00", "heat": 1}', "malformed", "names no year"),
+        (b'{"time": "03/04/2024", "heat": 1}', "malformed", "day and month could be exchanged"),
     ],
 )
 def test_what_is_no_event_is_refused_in_words(raw: bytes, kind: str, why: str) -> None:
@@ -98,6 +100,8 @@ TIMES = [
     '"2026-03-01t08:20:00z"',
     '"2026-03-01T07:20:00\u221201:00"',
     '"2026-03-01T09:20:00+01:00[Europe/Berlin]"',
+    '"2026-03-01T09:20:00[Europe/Berlin]"',
+    '"2026-03-01 03:20:00.000 America/New_York"',
     '"2026-060T08:20:00Z"',
     "1.7723532e9",
 ]

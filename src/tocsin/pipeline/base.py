@@ -15,7 +15,7 @@ from sklearn.base import clone
 from tocsin import registry
 from tocsin._version import __version__
 from tocsin.base import Detector
-from tocsin.base.declared import check_parameters, check_whole
+from tocsin.base.declared import check_fitted, check_parameters, check_whole
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, NewerFormat, ParameterError, UnknownName
 from tocsin.pipeline.decisions import DecidesByBudget
@@ -181,6 +181,8 @@ class BasePipeline(DecidesByBudget):
         pipeline = cls(**{**settings, "detector": detector})
         check_parameters(pipeline, cls.parameter_names())
         pipeline._restore(state, about)
+        names = [name for name in vars(pipeline) if name.endswith("_")]
+        check_fitted(pipeline, names)
         check_whole([value for name, value in vars(pipeline).items() if name.endswith("_")])
         return pipeline
 

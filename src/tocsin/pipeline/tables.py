@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels, scores_by_a_copy
 from tocsin.base.abilities import Embeds, Exports, Samples
-from tocsin.base.declared import Shape, check_fitted
+from tocsin.base.declared import Shape
 from tocsin.base.held_out import Relearn
 from tocsin.errors import CorruptModel, InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
@@ -279,7 +279,6 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self._restore_model(state)
         self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
         self.background_ = state["background"]
-        check_fitted(self, ["background_"])
         widths = {self.background_.shape[1], len(self.preparer_.groups_)}
         if widths != {self.detector_.n_features_in_}:
             raise CorruptModel("The columns of the model's parts differ. Train and save it again.")

@@ -72,6 +72,7 @@ _ZONE = (
 )
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
+_BRACKETED = re.compile(r"([T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\[([A-Z]\w+(?:/[\w+-]+)+)\]$")
 _AFTER_CLOCK = re.compile(r"(?:\d:\d\d|T\d{4})(.*)$")
 _SIGNED = re.compile(
     r"(?<![\d.]\d{4})[+-]\d\d?(?::?\d\d)?(?=$|[ (\[])|Z$|[a-z]/[A-Z]", re.IGNORECASE
@@ -120,6 +121,8 @@ def read(texts: Texts, style: str) -> Moments:
     NaT where a text is neither ISO 8601 nor of the style.
     """
     stripped = pd.Series(texts, dtype=object).str.strip()
+    if any("[" in text for text in stripped):  # a zone in brackets counts where no offset does
+        stripped = stripped.str.replace(_BRACKETED, r"\1 \2", regex=True)
     moments = _read(stripped, style).copy()
     others = [(i, rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
     odd = {i: text for i, text in others if text != stripped[i]}

@@ -67,7 +67,10 @@ class EventTimes:
         given = repr(value)[:80]
         if self.format is not None:
             return f'its "{field}" is {given}, neither of fields.time_format {self.format} nor ISO'
-        if isinstance(value, str) and (style := written.find(np.array([value], dtype=object))):
+        style = written.find(np.array([value], dtype=object)) if isinstance(value, str) else None
+        if style and "year" in style.remark:
+            return f'its "{field}" is {given}, which names no year; send one'
+        if style:
             return (
                 f'its "{field}" is {given}, whose day and month could be exchanged; state '
                 f'fields.time_format, for instance "{style.style}"'
