@@ -15,7 +15,7 @@ from support.children import read_within
 from support.commands import run
 from support.growth import MOST, exponent
 from tocsin.errors import InputError, ParameterError, UnreadableFile
-from tocsin.pipeline import Pipeline
+from tocsin.pipeline import Pipeline, SeriesPipeline
 from tocsin.readers.table import iter_table, read_table
 from tocsin.sources._records import Fields, batch_of
 
@@ -217,3 +217,10 @@ def test_events_take_time_in_proportion() -> None:
         return lambda: batch_of(raw, Fields())
 
     assert exponent(work, [2_000, 4_000, 8_000]) <= MOST
+
+
+@pytest.mark.parametrize("detector", ["auto", "autoregression"])
+def test_countless_channels_are_refused(detector: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2_500))
+    with pytest.raises(InputError, match=r"2,500 channels.*at most 2,000"):
+        SeriesPipeline(detector).fit(rows)

@@ -180,6 +180,7 @@ def _forked(home: Path, work: Callable[[], None]) -> tuple[int, int]:
             os.chdir(home)
             for name, number in (("printed", 1), ("said", 2)):
                 os.dup2(os.open(home / name, os.O_WRONLY | os.O_CREAT), number)
+            sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w") for number in (1, 2))
             work()
             code = 0
         except SystemExit as end:
@@ -190,6 +191,9 @@ def _forked(home: Path, work: Callable[[], None]) -> tuple[int, int]:
             with contextlib.suppress(BaseException):
                 os.write(2, traceback.format_exc().encode())
         finally:
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
     _, status, usage = os.wait4(child, 0)
     return status, usage.ru_maxrss

@@ -10,13 +10,12 @@ from numba import njit
 from tocsin.base import Stretch, Stretches
 from tocsin.base.declared import Shape, Within
 from tocsin.base.series import BLOCKS, blocks_of
-from tocsin.detectors.series._channels import check_counts
+from tocsin.detectors.series._channels import check_channels, check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
-from tocsin.errors import InputError, ParameterError
+from tocsin.errors import ParameterError
 from tocsin.features.windows import starts
 from tocsin.types import Card, FloatArray, IntArray
 
-_MOST_CHANNELS = 2_000  # whose products with each other take 0.5 GB
 _MOST_ROWS = 50_000  # of lags that one fit sees
 _CHUNK = 4_096  # points
 
@@ -73,12 +72,7 @@ class Autoregression(ResidualDetector):
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
 
     def _choose(self, stretches: Stretches) -> None:
-        if self.n_features_in_ > _MOST_CHANNELS:
-            raise InputError(
-                f"The series has {self.n_features_in_:,} channels; autoregression forecasts each "
-                f"from all others, of at most {_MOST_CHANNELS:,}. Leave some out, or give them as "
-                "entities: one column of values, and one that names the channel."
-            )
+        check_channels(self.n_features_in_)
         self.width_ = self._usual_width(stretches, self.width)
         if self.lags is not None or self.n_features_in_ == 1:
             most = self.lags or int(np.clip(self._period(stretches), 16, 64))
