@@ -193,7 +193,7 @@ def _process(folder: Path, name: str):  # type: ignore[no-untyped-def]
         "training: {false_alarms: 0.0001}, alarms: {open: 1, of: 1}}}\n"
     )
     settings = config.parse(text, folder / "tocsin.yaml")
-    stores = Stores.of(Database(settings.store))
+    stores = Stores.of(Database(settings.store.reveal()))
     process = EventProcessor(name, settings.monitors[name], stores, Router(), settings.storm)
     process.use_model(open_model(folder / "model", 1))
     return process

@@ -39,11 +39,12 @@ SCORES = Scores(np.array([0.1, 5.0]))
 DECISION = Decision(np.array([0.5, 0.001]), 1.0, np.array([False, True]), 0.01)
 COMMON = (SCORES, DECISION, np.array([0, 1]), {1: Explanation(1, (REASON,))})
 
+INTERVALS = (Interval(1, 1, 1, 5.0, 0.001, reasons=(REASON,)),)
+
 DETECTIONS: dict[str, Detection] = {
     "tables": Detection(*COMMON),
-    "series": SeriesDetection(
-        *COMMON, intervals=(Interval(1, 1, 1, 5.0, 0.001, reasons=(REASON,)),)
-    ),
+    "series": SeriesDetection(*COMMON, intervals=INTERVALS),
+    "metrics": SeriesDetection(*COMMON, intervals=INTERVALS),
     "logs": LogDetection(
         *COMMON,
         keys=("a", "b"),

@@ -43,7 +43,7 @@ def test_durations_names_and_paths(tmp_path: Path) -> None:
     web = read.monitors["web"]
     assert web.late == 5_400
     assert read.retention.events == 30 * 86_400
-    assert read.store == f"sqlite:///{tmp_path}/events/tocsin.db"
+    assert read.store.url == f"sqlite:///{tmp_path}/events/tocsin.db"
     assert read.retention.archive == tmp_path / "old"
     assert web.model == tmp_path / "models/web"
     assert web.source.path == tmp_path / "log/access.log"  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def test_absolute_paths_and_other_stores_stay() -> None:
         "monitors: {m: {source: {type: file, path: /var/log/x}, model: /models/m}}"
     )
     read = config.parse(text, Path("/etc/tocsin.yaml"))
-    assert read.store == "postgresql://me@host/db"
+    assert read.store.url == "postgresql://me@host/db"
     assert read.monitors["m"].source.path == Path("/var/log/x")  # type: ignore[attr-defined]
     assert read.monitors["m"].model == Path("/models/m")
 

@@ -17,6 +17,8 @@ from tocsin.store.folder import load_state, save_state
 State = dict[str, Any]
 
 TABLE, MACHINES, LOGS = ("tables", "columns"), ("series", "stream"), ("logs", "sessions")
+HISTOGRAMS, FORECASTS = ("tables", "hbos"), ("series", "autoregression")
+PATCHES = ("images", "patch_memory")
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,27 @@ def a_session_without_a_group(state: State, _: State) -> None:
     state["preparer"]["session_"] = "user (?:u)"
 
 
+def a_clock_that_stands(state: State, _: State) -> None:
+    state["preparer"]["pace_"] = 0.0
+
+
+def notes_of_nothing(state: State, _: State) -> None:
+    state["read_notes"] = None
+
+
+def histograms_that_end_before_they_begin(state: State, _: State) -> None:
+    state["detector"]["low_"][0] = 1e308
+
+
+def lags_beyond_the_series(state: State, _: State) -> None:
+    for model in state["models"].values():
+        model["detector_"]["lags_"][-1] = 2**63 - 1
+
+
+def images_of_another_size(_: State, settings: State) -> None:
+    settings["detector_parameters"]["size"] = 65_536
+
+
 @pytest.mark.parametrize(
     ("case", "change"),
     [
@@ -109,6 +132,11 @@ def a_session_without_a_group(state: State, _: State) -> None:
         (MACHINES, counters_beyond_the_channels),
         (LOGS, an_endless_session),
         (LOGS, a_session_without_a_group),
+        (LOGS, notes_of_nothing),
+        (MACHINES, a_clock_that_stands),
+        (HISTOGRAMS, histograms_that_end_before_they_begin),
+        (FORECASTS, lags_beyond_the_series),
+        (PATCHES, images_of_another_size),
     ],
 )
 def test_parts_that_do_not_fit_are_corrupt(

@@ -1,118 +1,209 @@
-from dataclasses import asdict
+"""Metrics: what is found in simulated servers, live as in replay, and after a kill."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from tocsin.errors import InputError, ParameterError
-from tocsin.evaluate.metrics import classification, precision_at_k, ranking
+import tocsin
+from tocsin.errors import InputError, ParameterError, SchemaMismatch
+from tocsin.monitor.models import open_model
+from tocsin.monitor.scorers.metrics import MetricScorer
+from tocsin.pipeline.metrics import MetricsPipeline
+from tocsin.types import Batch, FloatArray
 
-
-def made(n=400, share=0.1, seed=0):
-    random = np.random.default_rng(seed)
-    y = (random.random(n) < share).astype(int)
-    return y, random.normal(size=n) + 1.5 * y
-
-
-def test_ranking_agrees_with_scikit_learn():
-    y, scores = made()
-    result = ranking(y, scores)
-    assert result.roc_auc == pytest.approx(roc_auc_score(y, scores))
-    assert result.average_precision == pytest.approx(average_precision_score(y, scores))
-    assert (result.n, result.anomalies) == (400, y.sum())
+STEP = 300
+PER_DAY = 86_400 // STEP
+DAYS, LEARNED = 9, 7
 
 
-def test_best_f1_is_reached_at_its_threshold_and_nowhere_passed():
-    y, scores = made()
-    result = ranking(y, scores)
-    assert f1_score(y, scores >= result.best_f1_threshold) == pytest.approx(result.best_f1)
-    assert max(f1_score(y, scores >= t) for t in scores) == pytest.approx(result.best_f1)
+@pytest.fixture(scope="module")
+def servers() -> pd.DataFrame:
+    """Six servers, nine days from a Monday, a reading in five minutes; normal."""
+    rng = np.random.default_rng(11)
+    minutes = np.arange(DAYS * PER_DAY) * STEP / 60
+    frames = []
+    for k in range(6):
+        base, peak = rng.uniform(100, 900), rng.uniform(13, 17)
+        day = 1 + 0.5 * np.cos(2 * np.pi * (minutes / 60 - peak) / 24)
+        week = np.where(minutes // 1440 % 7 >= 5, 0.7, 1.0)
+        rps = rng.poisson(base * day * week * np.exp(_wandering(rng, len(day), 0.7, 0.06)))
+        cpu = 5 + 30 * rps / base + _wandering(rng, len(day), 0.5, 1.5)
+        latency = 20 * np.exp(rng.normal(0, 0.12, len(day)))
+        times = np.datetime64("2026-11-02") + (minutes * 60).astype("timedelta64[s]")
+        about = {"time": times, "host": f"web-{k}"}
+        frames.append(pd.DataFrame({**about, "rps": rps * 1.0, "cpu": cpu, "latency": latency}))
+    together = pd.concat(frames).sort_values(["time", "host"], kind="stable")
+    return together.reset_index(drop=True)
 
 
-def test_perfect_reversed_and_constant_scores():
-    y = np.array([0, 0, 0, 1, 1])
-    perfect = ranking(y, y)
-    assert (
-        perfect.roc_auc
-        == perfect.average_precision
-        == perfect.best_f1
-        == perfect.precision_at_n
-        == 1
-    )
-    assert ranking(y, -y).roc_auc == 0
-    constant = ranking(y, np.zeros(5))
-    assert constant.roc_auc == 0.5
-    assert constant.average_precision == constant.precision_at_n == pytest.approx(0.4)
+@pytest.fixture(scope="module")
+def learned(servers: pd.DataFrame) -> MetricsPipeline:
+    return MetricsPipeline(alarms_per_day=0.3).fit(servers[servers["time"] < _day(LEARNED)])
 
 
-def test_ranking_is_the_same_after_a_monotone_change_and_in_any_order():
-    y, scores = made()
-    order = np.random.default_rng(1).permutation(len(y))
-    changed = asdict(ranking(y[order], np.exp(scores[order])))
-    first = asdict(ranking(y, scores))
-    assert changed.pop("best_f1_threshold") == pytest.approx(np.exp(first.pop("best_f1_threshold")))
-    assert changed == pytest.approx(first)
+FAULTS = {
+    "jump": ("latency", slice(0, 1), lambda x: x * 12),
+    "level": ("rps", slice(0, 40), lambda x: x * 0.3),
+    "relation": ("cpu", slice(0, 40), lambda x: x + 15),
+    "spread": ("cpu", slice(0, 40), lambda x: x + np.tile([-9, 9], len(x) // 2)),
+    "stuck": ("latency", slice(0, 40), lambda x: x * 0 + x[0]),
+    "missing": ("latency", slice(0, 20), lambda x: x * np.nan),
+}
 
 
-@pytest.mark.parametrize("y", [[0, 0, 0], [1, 1, 1]])
-def test_one_class_cannot_be_ranked(y):
-    result = ranking(y, [1.0, 2.0, 3.0])
-    assert result.roc_auc is None
-    assert result.average_precision is None
-    assert result.best_f1 is None
-    assert result.anomalies == sum(y)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_kind_of_fault_is_found_and_named(
+    servers: pd.DataFrame, learned: MetricsPipeline, fault: str
+) -> None:
+    channel, where, change = FAULTS[fault]
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)
+    rows = np.flatnonzero((new["host"] == "web-3") & (new["time"] >= _day(LEARNED + 0.5)))[where]
+    new.loc[rows, channel] = change(new.loc[rows, channel].to_numpy())
+    found = learned.detect(new)
+    mine = [each for each in found.intervals if each.entity == "web-3"]
+    assert len(found.intervals) == len(mine) >= 1
+    first = min(mine, key=lambda each: each.start)
+    delay = pd.Timestamp(first.start_time) - pd.Timestamp(new["time"][rows[0]])
+    assert pd.Timedelta(0) <= delay <= pd.Timedelta(minutes=30)
+    assert any(reason.name.startswith(channel) for each in mine for reason in each.reasons[:2])
 
 
-def test_ties_at_rank_k_count_in_proportion_whatever_their_order():
-    scores = [5.0, 1.0, 1.0, 1.0, 1.0, 0.0]
-    assert precision_at_k([1, 1, 0, 0, 0, 0], scores, 2) == pytest.approx(1.25 / 2)
-    assert precision_at_k([1, 0, 0, 0, 1, 0], scores, 2) == pytest.approx(1.25 / 2)
-    assert precision_at_k([1, 0, 0, 0, 1, 0], scores, 6) == pytest.approx(2 / 6)
+def test_normal_days_keep_the_budget(servers: pd.DataFrame, learned: MetricsPipeline) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)]
+    assert len(learned.detect(new).intervals) <= 1
+    shares = [learned.set_params(alarms_per_day=None, false_alarms=rate) for rate in (0.01,)]
+    flagged = shares[0].detect(new).decision.is_anomaly.mean()
+    learned.set_params(alarms_per_day=0.3)
+    assert flagged <= 0.03
 
 
-@pytest.mark.parametrize("k", [0, -1, 4])
-def test_k_beyond_the_rows_is_refused(k):
-    with pytest.raises(ParameterError, match="1 to 3"):
-        precision_at_k([0, 1, 1], [1, 2, 3], k)
+def test_what_is_over_is_over(servers: pd.DataFrame, learned: MetricsPipeline) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)
+    rows = np.flatnonzero((new["host"] == "web-1") & (new["time"] >= _day(LEARNED + 0.3)))[:48]
+    new.loc[rows, "cpu"] += 25
+    mine = [each for each in learned.detect(new).intervals if each.entity == "web-1"]
+    ends = max(pd.Timestamp(each.end_time) for each in mine)
+    assert ends - pd.Timestamp(new["time"][rows[-1]]) <= pd.Timedelta(hours=1)
 
 
-def test_classification_counts_and_rates():
-    result = classification([0, 0, 0, 0, 1, 1], [0, 1, 0, 0, 1, 0])
-    assert (result.tn, result.fp, result.fn, result.tp) == (3, 1, 1, 1)
-    assert result.accuracy == pytest.approx(4 / 6)
-    assert result.false_alarm_rate == pytest.approx(1 / 4)
-    assert result.balanced_accuracy == pytest.approx((1 / 2 + 3 / 4) / 2)
-    assert result.precision == result.recall == result.f1 == pytest.approx(1 / 2)
-    assert result.mcc == pytest.approx((3 * 1 - 1 * 1) / np.sqrt(2 * 2 * 4 * 4))
+def test_a_monitor_scores_the_same_however_it_is_cut_and_after_a_restart(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    learned.save(tmp_path / "model")
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)[:2000]
+    whole = _judged(_scorer(tmp_path), [_batch(new)])[0]
+    rng = np.random.default_rng(5)
+    cuts = np.sort(rng.choice(np.arange(1, len(new)), 60, replace=False))
+    batches = [_batch(new.iloc[part]) for part in np.split(np.arange(len(new)), cuts)]
+    half, states = _judged(_scorer(tmp_path), batches[:30])
+    other = _scorer(tmp_path)
+    assert other.restore(states)
+    rest, _ = _judged(other, batches[30:])
+    assert np.array_equal(np.concatenate([half, rest]), whole)
 
 
-def test_classification_says_none_where_a_rate_has_no_meaning():
-    silent = classification([0, 1], [False, False])
-    assert (silent.precision, silent.recall, silent.f1) == (None, 0, 0)
-    only_normal = classification([0, 0, 0], [False, True, False])
-    assert only_normal.recall is only_normal.f1 is only_normal.mcc is None
-    assert only_normal.balanced_accuracy is None
-    assert only_normal.false_alarm_rate == pytest.approx(1 / 3)
-    only_anomalies = classification([1, 1], [True, False])
-    assert only_anomalies.false_alarm_rate is None
-    assert only_anomalies.recall == 0.5
+def test_the_memory_of_another_model_is_not_taken(learned: MetricsPipeline, tmp_path: Path) -> None:
+    learned.save(tmp_path / "model")
+    scorer = _scorer(tmp_path)
+    mine = {"model": scorer.name, "memory": "AAAA"}
+    assert not scorer.restore({"web-1": {**mine, "model": "another"}, "web-99": mine})
+    assert scorer.restore({"web-1": mine})  # of another size: left as it is
+
+
+def test_a_new_entity_is_told_and_not_judged(
+    servers: pd.DataFrame, learned: MetricsPipeline
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)].copy()
+    new.loc[new["host"] == "web-2", "host"] = "db-1"
+    new.loc[new["host"] == "db-1", "cpu"] = 1e6
+    found = learned.detect(new)
+    assert '1 entities not in training, not judged: "db-1"' in found.notes
+    assert not [each for each in found.intervals if each.entity == "db-1"]
+
+
+def test_saved_and_loaded_it_answers_the_same(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)]
+    learned.save(tmp_path / "model")
+    loaded: Any = tocsin.load(tmp_path / "model")
+    assert np.array_equal(loaded.score(new).values, learned.score(new).values)
+    assert loaded.budget == learned.budget
+
+
+def test_a_change_of_sharp_hours_is_usual_if_it_comes_each_day(servers: pd.DataFrame) -> None:
+    backed_up = servers.copy()
+    hour = backed_up["time"].dt.hour
+    backed_up["disk"] = np.random.default_rng(1).exponential(1.0, len(hour)) + 30 * (hour == 2)
+    pipeline = MetricsPipeline(alarms_per_day=0.3)
+    pipeline.fit(backed_up[backed_up["time"] < _day(LEARNED)])
+    new = backed_up[backed_up["time"] >= _day(LEARNED)].reset_index(drop=True)
+    assert len(pipeline.detect(new).intervals) <= 1
+    rows = np.flatnonzero((new["host"] == "web-5") & (new["time"].dt.hour == 14))[:6]
+    new.loc[rows, "disk"] += 30
+    (found,) = [each for each in pipeline.detect(new).intervals if each.entity == "web-5"]
+    assert found.reasons[0].name.startswith("disk")
 
 
 @pytest.mark.parametrize(
-    ("y", "scores", "message"),
+    ("frame", "words"),
     [
-        ([0, 1], [1.0], "Expected 2 scores"),
-        ([0, 1], [1.0, np.nan], "not finite"),
-        ([0, 2], [1.0, 2.0], "Labels are 0"),
-        ([], [], "nothing to measure"),
-        ([[0, 1]], [[1.0, 2.0]], "Expected 1 labels"),
+        (pd.DataFrame({"cpu": range(40)}), "have a column of times"),
+        (
+            pd.DataFrame({"time": pd.date_range("2026", periods=9, freq="min"), "cpu": [0.5] * 9}),
+            "at least 16 readings of an entity; the most that one has here is 9",
+        ),
     ],
 )
-def test_bad_input_is_named(y, scores, message):
-    with pytest.raises(InputError, match=message):
-        ranking(y, scores)
+def test_what_cannot_be_learned_from_is_refused_in_words(frame: pd.DataFrame, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        MetricsPipeline().fit(frame)
 
 
-def test_decisions_of_another_length_are_refused():
-    with pytest.raises(InputError, match="Expected 3 labels"):
-        classification([0, 1, 0], [True, False])
+def test_other_columns_and_other_detectors_are_refused(learned: MetricsPipeline) -> None:
+    with pytest.raises(SchemaMismatch, match="cpu"):
+        learned.detect(pd.DataFrame({"time": ["2026-01-01"], "host": ["web-1"], "rps": [1.0]}))
+    times = pd.date_range("2026-01-01", periods=40, freq="min")
+    with pytest.raises(ParameterError, match="does not track metrics"):
+        MetricsPipeline(tocsin.detectors.create("pca")).fit(
+            pd.DataFrame({"time": times, "cpu": np.arange(40.0) % 7})
+        )
+
+
+def _scorer(folder: Path) -> MetricScorer:
+    scorer = open_model(folder / "model", context=1000)
+    assert isinstance(scorer, MetricScorer)
+    return scorer
+
+
+def _judged(scorer: MetricScorer, batches: list[Batch]) -> tuple[FloatArray, dict[str, Any]]:
+    """Return the scores of batches, and all that was to be written of what is remembered."""
+    scores, states = [], {}
+    for batch in batches:
+        scores.append(scorer.judge(batch).scores)
+        scorer.remember(batch)
+        states |= scorer.state()
+    return np.concatenate(scores), states
+
+
+def _batch(part: pd.DataFrame) -> Batch:
+    frame = part.drop(columns=["time", "host"]).reset_index(drop=True)
+    times = part["time"].to_numpy().astype("datetime64[us]")
+    return Batch(frame, times, entities=tuple(part["host"]))
+
+
+def _wandering(rng: np.random.Generator, n: int, stays: float, spread: float) -> FloatArray:
+    steps = rng.normal(0, spread * np.sqrt(1 - stays**2), n)
+    for i in range(1, n):
+        steps[i] += stays * steps[i - 1]
+    return steps
+
+
+def _day(number: float) -> pd.Timestamp:
+    return pd.Timestamp("2026-11-02") + timedelta(days=number)

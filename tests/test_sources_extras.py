@@ -10,9 +10,21 @@ from tocsin.errors import MissingExtra, ParameterError
 from tocsin.registry import find_part, part_names
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "kafka": {"servers": ["k:9092"], "topics": ["t"], "group": "g", "password": {"env": "HUSH"}},
+    "kafka": {
+        "servers": ["k:9092"],
+        "topics": ["t"],
+        "group": "g",
+        "password": {"env": "HUSH"},
+        "tls": {},
+    },
     "redis": {"streams": ["s"], "group": "g", "password": {"env": "HUSH"}},
-    "mqtt": {"host": "m", "topics": ["t"], "client_id": "c", "password": {"env": "HUSH"}},
+    "mqtt": {
+        "host": "m",
+        "topics": ["t"],
+        "client_id": "c",
+        "password": {"env": "HUSH"},
+        "tls": {},
+    },
     "prometheus": {"queries": {"a": "up"}, "token": {"env": "HUSH"}},
     "remote_write": {"port": 0, "metrics": ["up"], "token": {"env": "HUSH"}},
     "sql": {"url": "postgresql://ann:hush@h/d", "table": "t", "watermark": "n"},

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
 from tocsin import registry
 from tocsin.alarms.policy import AlarmPolicy, Inhibition, Maintenance, RoutingPolicy, Storm
@@ -18,6 +25,7 @@ from tocsin.base.responder import Responder
 from tocsin.base.source import Source
 from tocsin.errors import ConfigError, NotInStore, UnknownName
 from tocsin.settings import Duration, OneOf, PathSetting, Secret, Settings
+from tocsin.settings.urls import DatabaseUrl, parse_database_url
 
 DEFAULT = Path("tocsin.yaml")
 """The default path of the configuration."""
@@ -96,10 +104,31 @@ class Retention(Settings):
     archive: PathSetting | None = None
 
 
+class Store(Settings):
+    """Where events and alarms are kept: ``sqlite:///file``, or a PostgreSQL database.
+
+    Written as a URL alone, or as ``url`` and ``password``.
+    """
+
+    url: DatabaseUrl = "sqlite:///tocsin.db"
+    password: Secret | None = None
+
+    def reveal(self) -> str:
+        """Return the URL with its password. Raises ParameterError for a missing secret."""
+        if self.password is None:
+            return self.url
+        url = parse_database_url(self.url).set(password=self.password.reveal())
+        return url.render_as_string(hide_password=False)
+
+
+def _as_store(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
 class Config(Settings):
     """All of tocsin.yaml; paths in it are relative to its folder."""
 
-    store: str = "sqlite:///tocsin.db"
+    store: Annotated[Store, BeforeValidator(_as_store)] = Store()
     retention: Retention = Retention()
     monitors: dict[str, Monitor] = Field(min_length=1)
     responders: dict[str, SerializeAsAny[Responder]] = Field(default_factory=dict)
@@ -248,8 +277,9 @@ def _part(kind: str, value: Any, at: Location, mistakes: dict[Location, str]) ->
 def _at_home(config: Config, home: Path) -> Config:
     """Return the configuration with its paths relative to the folder of its file."""
     placed: Config = _placed(config, home)
-    if relative := re.fullmatch(r"sqlite:///([^/].*)", config.store):
-        placed = placed.model_copy(update={"store": f"sqlite:///{home / relative[1]}"})
+    if relative := re.fullmatch(r"sqlite:///([^/].*)", config.store.url):
+        store = placed.store.model_copy(update={"url": f"sqlite:///{home / relative[1]}"})
+        placed = placed.model_copy(update={"store": store})
     return placed
 
 

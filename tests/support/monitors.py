@@ -65,7 +65,7 @@ def configured(folder: Path, source: str, *, monitor: str = "", more: str = "") 
 
 def stores(path: Path) -> Stores:
     """Return the stores of a configuration."""
-    return Stores.of(Database(config.read(path).store))
+    return Stores.of(Database(config.read(path).store.reveal()))
 
 
 def process(path: Path, *, scores: bool = True, kept: Stores | None = None) -> EventProcessor:

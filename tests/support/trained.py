@@ -54,7 +54,7 @@ def new_items(name: str) -> Any:
     subject = subject_for(detector)
     if modality == "logs":
         return _lines(60, first=400)
-    few = {"images": 3, "series": 150}.get(modality, 12)
+    few = {"images": 3, "series": 150, "metrics": 150}.get(modality, 12)
     return _as_given(np.concatenate([subject.unseen[:few], _odd(subject, modality)]), modality)
 
 
@@ -78,6 +78,11 @@ def _as_given(items: Any, modality: str) -> Any:
     if modality == "tables":
         colours = np.array(["red", "green", "blue"])[np.arange(len(items)) % 3]
         return pd.DataFrame(items, columns=list("abcde")).assign(colour=colours)
+    if modality == "metrics":
+        times = items["time"].astype("datetime64[us]")
+        entities = [f"web-{e}" for e in items["entity"]]
+        values = dict(zip(["flow", "load"], items["values"].T, strict=True))
+        return pd.DataFrame({"time": times, "entity": entities, **values})
     if modality == "series":
         times = pd.date_range("2026-01-01", periods=len(items), freq="min")
         return pd.DataFrame({"time": times, "flow": items[:, 0], "load": items[:, 1]})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tocsin.base.detector import Detector
 from tocsin.base.state import Stateful
-from tocsin.types import FloatArray, IntArray, Scores, Training
+from tocsin.types import FloatArray, IntArray, ReadingArray, Scores, Training
+from tocsin.types.metrics import Judged
 
 
 class Embeds(ABC):
@@ -64,6 +65,42 @@ class FindsThreshold(Stateful, ABC):
         """Restore what ``get_state`` returned and return self."""
         names = {"natural_threshold_": "detector_threshold_"}  # as it was called until 2026
         return super().set_state({names.get(name, name): value for name, value in state.items()})
+
+
+class ReadingTracker(Protocol):
+    """Scores readings of metrics in the order in which they come, and remembers some of each."""
+
+    @property
+    def memory(self) -> tuple[NDArray[Any], ...]:
+        """What is remembered: arrays (entities, …)."""
+
+    @property
+    def steps(self) -> IntArray:
+        """Microseconds between the readings of each entity (entities,)."""
+
+    def take(self, given: ReadingArray) -> Judged:
+        """Score readings (n,), and remember them."""
+
+    def peek(self, given: ReadingArray) -> tuple[Judged, tuple[NDArray[Any], ...]]:
+        """Score readings (n,), and return what would then be remembered of their entities.
+
+        These are the ones known, in rising order.
+        """
+
+    def remember(self, entities: IntArray, recalled: tuple[NDArray[Any], ...]) -> None:
+        """Remember of some entities what ``peek`` returned."""
+
+    def forget(self) -> None:
+        """Remember nothing."""
+
+
+class Tracks(ABC):
+    """A detector of metrics that scores readings as they come, in constant memory."""
+
+    @property
+    @abstractmethod
+    def tracker(self) -> ReadingTracker:
+        """A new tracker, which has seen no reading. Raises NotFitted before ``fit``."""
 
 
 class ScoresByView(ABC):

@@ -253,5 +253,5 @@ def opened(path: options.Config) -> Iterator[tuple[Config, Stores]]:
     from tocsin.monitor.stores import Stores
 
     settings = config.read(path)
-    with Stores.opened(settings.store) as stores:
+    with Stores.opened(settings.store.reveal()) as stores:
         yield settings, stores

@@ -164,3 +164,9 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, bool | int):
         return value
     return value if isinstance(value, float) and np.isfinite(value) else str(value)[:LONGEST_TEXT]
+
+
+def with_times(batch: Batch) -> pd.DataFrame:
+    """Return the events of a batch with their times and entities as columns."""
+    entities = batch.entities if batch.entities is not None else ("",) * len(batch)
+    return batch.frame.assign(time=batch.times, entity=list(entities))

@@ -49,7 +49,7 @@ def _try(what: str, check: Callable[[], str]) -> Finding:
 
 
 def _store(settings: config.Config) -> str:
-    with Database(settings.store) as db, db.begin():
+    with Database(settings.store.reveal()) as db, db.begin():
         return db.url
 
 

@@ -40,7 +40,7 @@ MOST_EXPLAINED = 20
 _FEWEST_MOVED = 20
 """Fewer events can lie elsewhere by chance."""
 
-_STORM, _PROGRESS = "storm", "progress"
+_STORM, _PROGRESS, _MEMORY = "storm", "progress", "memory/"
 _RECENT = 20_000  # stored events whose times are remembered at a start
 
 
@@ -107,11 +107,20 @@ class EventProcessor:
 
     def _take_over(self, scorer: Scorer) -> None:
         scorer.forget()
-        if scorer.keeps_context:
+        if scorer.keeps_context and not scorer.restore(self._memory()):
             for batch in read_context(self.stores, self.name, self.settings.context):
                 scorer.remember(batch)
         self.scorer = scorer
         self.episodes.budget = scorer.budget
+
+    def _memory(self) -> dict[str, Any]:
+        """Return what the scorer has written with the events, by its own names."""
+        states = self.stores.alarms.states(self.name)
+        return {
+            name.removeprefix(_MEMORY): state
+            for name, state in states.items()
+            if name.startswith(_MEMORY)
+        }
 
     def process(self, batch: Batch, now: datetime | None) -> list[Alarm]:
         """Score and commit a batch, and return the alarms that changed.
@@ -155,6 +164,9 @@ class EventProcessor:
             self._score(prepared, scorer)
         if len(prepared.batch):
             prepared.states = self.episodes.state()
+            if scorer is not None:
+                remembered = scorer.state().items()
+                prepared.states |= {_MEMORY + name: state for name, state in remembered}
             if (storm := self.storm.state()) != self._storm:
                 self._storm = prepared.states[_STORM] = storm
         return prepared

@@ -42,7 +42,7 @@ def replay(
     """
     monitor = settings.monitor(name)
     with (
-        Stores.opened(settings.store) as stores,
+        Stores.opened(settings.store.reveal()) as stores,
         tempfile.TemporaryDirectory(prefix="tocsin-replay-") as folder,
         Stores.opened(f"sqlite:///{folder}/replay.db") as scratch,
     ):

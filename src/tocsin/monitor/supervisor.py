@@ -45,7 +45,7 @@ class Supervisor:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = config.read(path)
-        self.stores = Stores.of(Database(self.config.store))
+        self.stores = Stores.of(Database(self.config.store.reveal()))
         self._router = self.config.router()
         self._runners: dict[str, tuple[MonitorRunner, asyncio.Task[bool]]] = {}
         self._dispatchers: dict[str, tuple[Dispatcher, asyncio.Task[bool]]] = {}

@@ -44,7 +44,7 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     monitor = settings.monitor(name)
     training = monitor.training
     pipeline = untrained(monitor)
-    with Stores.opened(settings.store) as stores:
+    with Stores.opened(settings.store.reveal()) as stores:
         most = max(MOST_READ, training.after)
         batches = list(read_store(stores, name, newest=most))
     if _count(batches) < training.after:

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from tocsin import registry
 from tocsin._version import __version__
 from tocsin.base import Detector
-from tocsin.base.declared import check_parameters, check_whole
+from tocsin.base.declared import check_fitted, check_parameters, check_whole
 from tocsin.decide import create as create_calibration
 from tocsin.errors import InputError, NewerFormat, ParameterError, UnknownName
 from tocsin.pipeline.decisions import DecidesByBudget
@@ -140,6 +140,16 @@ class BasePipeline(DecidesByBudget):
         notes += self._promise()
         return tuple(notes)
 
+    @property
+    def keeps(self) -> str:
+        """What of its training data a saved model holds, in words."""
+        learned = f"what {self.detector_name} learned, of which training {self.item} may be part"
+        return ", and ".join([*self._examples_kept(), learned])
+
+    def _examples_kept(self) -> list[str]:
+        """Return in words what is kept beside what the detector learned."""
+        return []
+
     def save(
         self,
         path: str | Path,
@@ -162,6 +172,7 @@ class BasePipeline(DecidesByBudget):
             "settings": fitted.settings,
             "columns": list(fitted.columns),
             "notes": list(fitted.notes_),
+            "keeps": fitted.keeps,
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
         folder.save_state(path, self._state(), about, self._more_files(), key)
@@ -181,6 +192,8 @@ class BasePipeline(DecidesByBudget):
         pipeline = cls(**{**settings, "detector": detector})
         check_parameters(pipeline, cls.parameter_names())
         pipeline._restore(state, about)
+        names = [name for name in vars(pipeline) if name.endswith("_")]
+        check_fitted(pipeline, names)
         check_whole([value for name, value in vars(pipeline).items() if name.endswith("_")])
         return pipeline
 

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from tocsin.base import Detector, check_labels, scores_by_a_copy
 from tocsin.base.abilities import Embeds, Exports, Samples
-from tocsin.base.declared import Shape, check_fitted
+from tocsin.base.declared import Shape
 from tocsin.base.held_out import Relearn
 from tocsin.errors import CorruptModel, InputError, MissingExtra, NotSavable, ParameterError
 from tocsin.explain.tables import explain_rows
@@ -176,6 +176,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         drift = self._drift(decision, matrix)
         return self._detection(table, matrix, scores, decision, drift, rows)
 
+    def _examples_kept(self) -> list[str]:
+        return [f"{len(self.background_):,} training rows for explanations"]
+
     def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
         """Return n new normal rows in the user's units, where the detector can draw them.
 
@@ -279,7 +282,6 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         self._restore_model(state)
         self.preparer_ = TablePreparer(scale=self.scale).set_state(state["preparer"])
         self.background_ = state["background"]
-        check_fitted(self, ["background_"])
         widths = {self.background_.shape[1], len(self.preparer_.groups_)}
         if widths != {self.detector_.n_features_in_}:
             raise CorruptModel("The columns of the model's parts differ. Train and save it again.")

@@ -150,7 +150,7 @@ _ANY = "|".join(
     )
 )
 _BETWEEN = r"[ \t|:-]*+"
-_OPEN, _CLOSE = r"(?:[\[(<【]|\*(?=[A-Z]))?", r"[\])>】]?"  # * is a clock that is not set
+_OPEN, _CLOSE = r"[\[(<【*]?", r"[\])>】]?"  # * is a clock that is not set
 _TIME = rf"{_OPEN}(?P<time>{_ANY}){_CLOSE}"
 _GRADE = rf"{_OPEN}(?P<level>{_LEVEL})\b{_CLOSE}"
 _REST = r"(?:(?P<component>[A-Za-z_][\w.$/-]*)\s*(?::| -|\|)\s+)?(?P<message>.*)"

@@ -126,7 +126,7 @@ class SeriesPreparer(Stateful):
     entities_: Annotated[int, Within(1)]
     named_: bool
     origin_: int | None
-    pace_: float | None
+    pace_: Annotated[float | None, Within(1e-300)]
     source_: list[str]
     typical_: Annotated[FloatArray, Shape("c")]
     usual_gap_: float | None

@@ -26,7 +26,7 @@ from tocsin.readers.limits import (
     TooLong,
     rows_per_chunk,
 )
-from tocsin.readers.numbers import are_thousands, mark_of
+from tocsin.readers.numbers import are_thousands, marks_in
 from tocsin.readers.preamble import (
     Uncommented,
     begins_with_data,
@@ -294,12 +294,14 @@ class _Marks(NamedTuple):
 
 def _marks(columns: dict[str, list[str]], separator: str, known: Known) -> _Marks:
     """Return the decimal mark of a file: the one its cells show, else that of training."""
-    shown = mark_of([cell for cells in columns.values() for cell in cells]) or ""
+    marks = {name: marks_in(cells) for name, cells in columns.items()}
+    found = set().union(*marks.values())
+    shown = found.pop() if len(found) == 1 else ""
     fractions = "" if shown or separator != ";" or known.commas else _fractions(columns)
     mark = "," if fractions else shown
     comma = mark == "," if mark else bool(known.commas)
     decimal = "," if comma and separator != "," else "."
-    clear = {name for name, cells in columns.items() if mark_of(cells) == decimal}
+    clear = {name for name, own in marks.items() if own == {decimal}}
     others = {name: cells for name, cells in columns.items() if name not in clear}
     grouped = _grouped(others, decimal, surely=bool(mark))
     notes = _notes_on_marks(fractions, list(grouped.values()) if shown else [])

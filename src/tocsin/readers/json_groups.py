@@ -29,10 +29,9 @@ Record = dict[str, Any]
 def spread(records: list[Record]) -> tuple[list[Record], tuple[str, ...]]:
     """Return the rows of records, and the names of the lists that they were taken from.
 
-    >>> spread([{"metric": {"cpu": 0}, "values": [[1767355200, "1.5"], [1767355260, "2.5"]] * 5}])[
-    ...     0
-    ... ][0]
-    {'metric': {'cpu': 0}, 'time': 1767355200, 'value': '1.5'}
+    >>> points = [[1767355200 + i, "1.5"] for i in range(10)]
+    >>> spread([{"job": "web", "values": points}])[0][0]
+    {'job': 'web', 'time': 1767355200, 'value': '1.5'}
     """
     names: list[str] = []
     records = [_with_points(record) for record in records]

@@ -83,10 +83,9 @@ def split_number(text: str) -> Cell | None:
     """
     if len(text) > LONGEST:
         return None
-    text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", tidy(text)))
     if plain := _PLAIN.fullmatch(text):
         return Cell(bool(plain[1]), plain[2], "", "")
-    text = _in_usual_form(text)
+    text = _in_usual_form(tidy(text))
     inside = _PARENTHESES.fullmatch(text) if ")" in text else None
     if inside:
         text = "".join(inside.groups()).strip()
@@ -106,7 +105,7 @@ def _in_usual_form(text: str) -> str:
     """Return a number without quotes, tolerance and the marks of a ledger; powers of ten by e."""
     if quoted := _QUOTED.fullmatch(text):
         text = (quoted[1] or quoted[2] or "").strip()
-    text = _TOLERANCE.sub("", text, count=1)
+    text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", _TOLERANCE.sub("", text, count=1)))
     text = _FORTRAN.sub("e", _RAISED.sub(".", text))
     if side := _SIDE.search(text):
         text = f"{text[: side.start()]}{'-' if side[1] else ''}"
@@ -161,6 +160,11 @@ def normalise_digits(digits: str, decimal: str) -> str | None:
 
 def mark_shown(digits: str) -> str:
     """Return the decimal mark that digits show by themselves, "" if they leave it open."""
+    if digits.isdigit():
+        return ""
+    whole, mark, part = digits.partition(".")
+    if mark and whole.isdigit() and part.isdigit() and len(part) != 3:
+        return mark  # the usual case, which needs no pattern
     fits = [mark for mark, form in _DIGITS.items() if form.fullmatch(digits)]
     return fits[0] if len(fits) == 1 and ("." in digits or "," in digits) else ""
 

@@ -93,8 +93,13 @@ def mark_of(cells: list[str]) -> str | None:
     >>> mark_of(["5,41", "1.031"]), mark_of(["1,204", "7"]), mark_of(["5,41", "5.41"])
     (',', None, None)
     """
-    found = {mark_shown(cell.digits) for text in cells if (cell := split_number(text))} - {""}
+    found = marks_in(cells)
     return found.pop() if len(found) == 1 else None
+
+
+def marks_in(cells: list[str]) -> set[str]:
+    """Return the decimal marks that cells of a file show."""
+    return {mark_shown(cell.digits) for text in set(cells) if (cell := split_number(text))} - {""}
 
 
 def is_written(text: str) -> bool:

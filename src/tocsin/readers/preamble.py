@@ -123,6 +123,9 @@ def count_unit_rows(rows: list[list[str]]) -> int:
     found = 0
     for i in range(1, min(_MOST_UNITS + 1, len(rows) - _LEAST_ROWS)):
         below = rows[i + 1 : i + 200]
+        number = next((place for place, cell in enumerate(rows[i]) if is_number(cell)), None)
+        if number is not None and _is_measured(below, number):
+            continue
         measured = [place for place in range(len(rows[0])) if _is_measured(below, place)]
         cells = [rows[i][place].strip() for place in measured if place < len(rows[i])]
         words = [cell for cell in cells if cell]
@@ -157,7 +160,7 @@ def begins_with_data(rows: list[list[str]]) -> bool:
 
 def _is_time(cell: str, cells: list[str]) -> bool:
     """Return whether a cell with the cells below it reads as times."""
-    if not any(mark.isdigit() for mark in cell) or is_written(cell):
+    if not any(mark.isdigit() for mark in cell) or is_written(cell) or all(map(is_number, cells)):
         return False
     texts = np.array([cell, *cells], dtype=object)
     found = times.find(texts)

@@ -36,15 +36,14 @@ def separate(
 ) -> tuple[str, list[list[str]], list[int]]:
     """Return the separator of a text, its records, and the number of lines up to each."""
     separators = (head.separator,) if head.separator else _SEPARATORS
-    candidates = {*separators, *(() if head.separator else _UNUSUAL)}
-    parsed = {separator: _split(text, separator, whole=whole) for separator in candidates}
+    parsed = {separator: _split(text, separator, whole=whole) for separator in separators}
     best = max(separators, key=lambda separator: _fit(parsed[separator][0]))
     rows, ends = parsed[best]
     if len(rows[0]) == 1 and not head.separator and not count_titles(rows):
         spaced = _split_at_blanks(text, whole=whole)
         if _are_columns(spaced[0]):
             return BLANKS, *spaced
-        _refuse_unusual(path, {separator: found[0] for separator, found in parsed.items()})
+        _refuse_unusual(path, {mark: _split(text, mark, whole=whole)[0] for mark in _UNUSUAL})
         decimals = all(_COMMA_DECIMAL.fullmatch(row[0].strip()) for row in parsed[";"][0][1:])
         best = ";" if decimals else _fields_by(parsed) or _NO_SEPARATOR
         rows, ends = parsed[best] if best in parsed else _split(text, best, whole=whole)

@@ -65,6 +65,7 @@ _CLOCK = (
     r"(?:[Tt :_,-]+(?:(?:at|um|à)[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
     r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
 )
+_CLEAR_CLOCK = _CLOCK.removesuffix("?").replace("[:.h-]?", ":", 1)  # 2025 is no 20:25
 _ZONE = (
     r"(?:[ ]*(?:(?:GMT|UTC)(?=[+-]))?(?P<z>[+-]\d\d(?::?\d\d)?|(?<=GMT|UTC|:\d\d)[+-]\d(?!\d)"
     r"|[A-Z][a-z]+(?:/[A-Z][A-Za-z_]+){1,2}|[A-Z]{1,5}|z))?"
@@ -267,7 +268,7 @@ def _form(day: str) -> re.Pattern[str]:
         else:
             literal = re.escape(day).replace("\\ ", "[ ]")
             body = re.sub(r"%(\w)", lambda found: _PARTS[found[1]], literal)
-            pattern = body + (_CLOCK.removesuffix("?") if day in _YEARLESS else _CLOCK) + _ZONE
+            pattern = body + (_CLEAR_CLOCK if day in _YEARLESS else _CLOCK) + _ZONE
         _FORMS[day] = re.compile(_WEEKDAY + pattern)
     return _FORMS[day]
 

@@ -9,10 +9,10 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.errors import ParameterError
@@ -20,6 +20,7 @@ from tocsin.responders._public import is_public, reached_by
 from tocsin.responders._sending import deadline, revealed, trouble, unrevealed
 from tocsin.responders._text import line
 from tocsin.settings import Secret
+from tocsin.settings.clear_text import ClearText
 from tocsin.settings.tls import Tls
 from tocsin.types import Delivery
 
@@ -52,7 +53,7 @@ def _header(name: str) -> str:
     return name
 
 
-class HttpResponder(Responder):
+class HttpResponder(Responder, ClearText):
     """Posts JSON to ``url``.
 
     It connects only to addresses on the public internet; loopback, private, link-local, multicast
@@ -61,12 +62,19 @@ class HttpResponder(Responder):
     proxies are not followed. ``headers``: further headers, with values as text or secrets.
     """
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(_url), Field(repr=False)]
     allow: tuple[str, ...] = ()
     headers: dict[Annotated[str, AfterValidator(_header)], Secret | str] = Field(
         default_factory=dict
     )
     tls: Tls = Tls()
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        secret = any(isinstance(value, Secret) for value in self.headers.values())
+        if secret and self._parts.scheme == "http":
+            self.refuse_clear_text([self._host], "write a url that begins with https://")
+        return self
 
     def check(self) -> str | None:
         """Return what is wrong with the secrets, the certificates or the address."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tocsin.base.responder import Responder
 from tocsin.errors import MissingExtra, TocsinError
@@ -31,6 +31,13 @@ class Kafka(Responder, CompleteLogin):
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     tls: Tls | None = None
     largest: int = Field(256_000, ge=16_384, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.password is not None and self.tls is None and self.mechanism == "PLAIN":
+            hosts = [server.rpartition(":")[0] for server in self.servers]
+            self.refuse_clear_text(hosts, "add tls: {}, or take a SCRAM mechanism")
+        return self
 
     def respond(self, notification: Notification) -> Delivery:
         """Publish the alarms."""

@@ -43,6 +43,8 @@ class Mqtt(Sender, Login):
     def _login(self) -> Self:
         if self.password is not None and self.username is None:
             raise ValueError("a password needs a username")
+        if self.password is not None and self.tls is None:
+            self.refuse_clear_text([self.host], "add tls: {}")
         return self
 
     def send(self, body: bytes, key: str) -> Delivery:

@@ -6,10 +6,11 @@ from typing import Self
 
 from pydantic import model_validator
 
-from tocsin.settings import Secret, Settings
+from tocsin.settings import Secret
+from tocsin.settings.clear_text import ClearText
 
 
-class Login(Settings):
+class Login(ClearText):
     """Settings of a part that may log in: a username, and a password as a secret."""
 
     username: str | None = None

@@ -60,6 +60,13 @@ class Kafka(Source, Login):
             raise ValueError("a key of lines is their entity: write key_as: entity")
         return self
 
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.password is not None and self.tls is None and self.mechanism == "PLAIN":
+            hosts = [server.rpartition(":")[0] for server in self.servers]
+            self.refuse_clear_text(hosts, "add tls: {}, or take a SCRAM mechanism")
+        return self
+
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield records; the offset is the next one of each partition that is held."""
         try:

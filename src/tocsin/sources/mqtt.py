@@ -7,9 +7,9 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError
@@ -55,6 +55,12 @@ class Mqtt(Source, Login):
     topic_as: str = Field("entity", min_length=1)
     fields: Fields = Fields()
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if self.password is not None and self.tls is None:
+            self.refuse_clear_text([self.host], "add tls: {}, and its port")
+        return self
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield messages; the broker keeps the position, so there is no offset."""

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, ClassVar, NoReturn
+from typing import IO, Any, ClassVar, NoReturn, Self
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
@@ -17,7 +17,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Re
 import msgspec
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
@@ -61,6 +61,14 @@ class Prometheus(Source, Login):
     largest: int = Field(64_000_000, ge=1_000)
     token: Secret | None = None
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        secret = self.password or self.token
+        if secret is not None and self.url.startswith("http:"):
+            host = urlsplit(self.url).hostname or ""
+            self.refuse_clear_text([host], "write a url that begins with https://")
+        return self
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
         """Yield events by time; the offset is the last time that was asked for."""

@@ -66,6 +66,9 @@ class Redis(Source, Login):
             raise ValueError("format: lines needs the field that holds the line")
         if self.tls is not None and not self.url.startswith("rediss:"):
             raise ValueError("tls needs a url that begins with rediss://")
+        if self.password is not None and not self.url.startswith("rediss:"):
+            host = urlsplit(self.url).hostname or ""
+            self.refuse_clear_text([host], "write a url that begins with rediss://")
         return self
 
     async def read(self, offset: Offset) -> AsyncIterator[Batch]:
@@ -101,6 +104,9 @@ class Redis(Source, Login):
         from redis.backoff import NoBackoff
 
         more: dict[str, Any] = {}
+        if self.url.startswith("rediss:"):
+            # Not all versions of redis look at the name in the certificate by themselves.
+            more = {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
         if self.tls is not None:
             self.tls.context()  # raises for a file that cannot be used
             found = {
@@ -108,7 +114,7 @@ class Redis(Source, Login):
                 "ssl_certfile": self.tls.certificate,
                 "ssl_keyfile": self.tls.key,
             }
-            more = {name: str(path) for name, path in found.items() if path is not None}
+            more |= {name: str(path) for name, path in found.items() if path is not None}
         return Redis.from_url(
             self.url,
             username=self.username,

@@ -17,7 +17,8 @@ from pydantic import Field
 from tocsin.base.source import Source
 from tocsin.errors import InputError, ParameterError
 from tocsin.settings import Duration, Secret
-from tocsin.settings.urls import without_secrets
+from tocsin.settings.clear_text import check_sslmode
+from tocsin.settings.urls import DatabaseUrl, parse_database_url, without_secrets
 from tocsin.sources._cells import frame_of_cells
 from tocsin.sources._pauses import Pauses
 from tocsin.sources._records import Fields, rows_of
@@ -46,7 +47,7 @@ class Sql(Source):
     ``password`` gives it. ``every``: seconds between queries, for ``most`` rows each.
     """
 
-    url: str
+    url: DatabaseUrl
     table: str
     watermark: str
     tie: str | None = None
@@ -78,21 +79,20 @@ class Sql(Source):
 
     def describe(self) -> str:
         """Return the table and its database, without a password."""
-        from sqlalchemy.engine import make_url
-
-        return f"{self.table} of {without_secrets(make_url(self.url))}"
+        return f"{self.table} of {without_secrets(parse_database_url(self.url))}"
 
     def _engine(self) -> Engine:
         from sqlalchemy import create_engine, event
-        from sqlalchemy.engine import make_url
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+        url = parse_database_url(self.url)
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        if self.password is not None:
+            url = url.set(password=self.password.reveal())
+        if url.drivername.startswith("postgresql"):
+            check_sslmode(url)
         try:
-            url = make_url(self.url)
-            if url.drivername == "postgresql":
-                url = url.set(drivername="postgresql+psycopg")
-            if self.password is not None:
-                url = url.set(password=self.password.reveal())
             engine = create_engine(url, pool_pre_ping=True)
             if engine.driver == "psycopg":
                 event.listen(engine, "connect", _take_odd_times)

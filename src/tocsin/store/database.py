@@ -10,14 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.schema import Table
 
 from tocsin.errors import MissingExtra, ParameterError, StoreError, StoreUnavailable, TocsinError
-from tocsin.settings.urls import without_secrets
+from tocsin.settings.clear_text import check_sslmode
+from tocsin.settings.urls import parse_database_url, without_secrets
 from tocsin.store.migrations import migrate
 
 _PRAGMAS = (
@@ -188,19 +189,15 @@ def _fault(name: str, error: DBAPIError) -> StoreError:
 
 
 def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError as error:
-        kind = url.partition(":")[0][:20]
-        raise ParameterError(
-            f'A store is sqlite:///file or postgresql://…; what begins with "{kind}" is not a URL.'
-        ) from error
+    parsed = parse_database_url(url.replace("postgres://", "postgresql://", 1))
     try:
         backend = parsed.get_backend_name()
     except ArgumentError as error:
         raise ParameterError(f"The store's URL cannot be used: {error}.") from error
     if backend not in ("sqlite", "postgresql"):
         raise ParameterError(f"The store is sqlite:///file or postgresql://…, not {backend}.")
+    if backend == "postgresql":
+        check_sslmode(parsed)
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ParameterError("The store is a file: write sqlite:///tocsin.db.")
     return parsed

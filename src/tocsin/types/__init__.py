@@ -37,6 +37,7 @@ from tocsin.types.events import (
 )
 from tocsin.types.images import ImageArray, ImageDetection, MapArray, Region, SkippedImage
 from tocsin.types.logs import LogDetection, LogLine, LogSession, SessionArray
+from tocsin.types.metrics import ReadingArray
 from tocsin.types.series import Interval, SeriesDetection
 from tocsin.types.text import TextArray, TextDetection, TextMark
 
@@ -70,6 +71,7 @@ __all__ = [
     "Notification",
     "NotificationKind",
     "Offset",
+    "ReadingArray",
     "Reason",
     "Region",
     "Rejection",

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from tocsin.base import Stateful
 from tocsin.base.declared import Shape, Within
+from tocsin.errors import CorruptModel
 from tocsin.progress import report
 from tocsin.readers.image import read_image, resize_image
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray, Scores
@@ -75,6 +76,11 @@ class PositionCalibration(Stateful):
 
     def transform(self, maps: MapArray) -> MapArray:
         """Return maps (…, rows, columns) in units of the spread at each position."""
+        if maps.shape[-2:] != self.mean_.shape:
+            raise CorruptModel(
+                f"Maps of {maps.shape[-2:]} cells have a calibration of {self.mean_.shape}. Train "
+                "and save the model again."
+            )
         return (maps - self.mean_) / self.spread_
 
 

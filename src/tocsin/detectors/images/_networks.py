@@ -28,7 +28,7 @@ from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.sampling import subsample
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import KeywordParameters, seeded
-from tocsin.nn.onnx.graph import OnnxGraph, export_graph
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph, restored_graph
 from tocsin.nn.single import ItemLoss, train_by_number
 from tocsin.nn.training import Schedule
 from tocsin.types import BoolArray, FloatArray, ImageArray, IntArray, MapArray
@@ -143,7 +143,7 @@ class NeuralMapDetector(KeywordParameters, ScoresByMap, ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
+            self.graph_ = restored_graph(state["graph_"], self.size, self.device)
             kept = state["calibrations_"]
             self.calibrations_ = [PositionCalibration().set_state(each) for each in kept]
             given = {f"{name}{m}" for name in self.maps for m in range(self.members)}

@@ -25,7 +25,7 @@ from tocsin.detectors.images._maps import (
 from tocsin.encoders.images import export_layers, open_encoder
 from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.sampling import subsample
-from tocsin.nn.onnx.graph import OnnxGraph
+from tocsin.nn.onnx.graph import OnnxGraph, restored_graph
 from tocsin.types import FloatArray, ImageArray, IntArray, MapArray
 
 _STRIDE = 8  # pixels of a cell
@@ -77,7 +77,7 @@ class PatchDetector(ScoresByMap, ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
+            self.graph_ = restored_graph(state["graph_"], self.size, self.device)
             self.views_ = [FittedView().set_state(view) for view in state["views_"]]
         return self
 

@@ -12,7 +12,7 @@ from tocsin.base import ImageDetector, TableDetector
 from tocsin.detectors.images._maps import pictures
 from tocsin.encoders.images import DEFAULT, export_layers, open_encoder
 from tocsin.errors import ParameterError
-from tocsin.nn.onnx.graph import OnnxGraph
+from tocsin.nn.onnx.graph import OnnxGraph, restored_graph
 from tocsin.types import Card, FloatArray, ImageArray, IntArray, Scores
 
 _FEWEST = 2  # rows that tables learn from
@@ -78,7 +78,7 @@ class Embedded(ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
+            self.graph_ = restored_graph(state["graph_"], self.size, self.device)
         return self
 
     def _check_parameters(self) -> None:

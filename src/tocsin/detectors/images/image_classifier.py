@@ -20,7 +20,7 @@ from tocsin.features.sampling import subsample
 from tocsin.nn.classifier import shown, times_shown
 from tocsin.nn.device import pick_device
 from tocsin.nn.network import seeded
-from tocsin.nn.onnx.graph import OnnxGraph, export_graph
+from tocsin.nn.onnx.graph import OnnxGraph, export_graph, restored_graph
 from tocsin.nn.single import train_by_number
 from tocsin.nn.training import Schedule
 from tocsin.types import BoolArray, Card, FloatArray, ImageArray, IntArray, MapArray, Scores
@@ -106,7 +106,7 @@ class ImageClassifier(ImageDetector):
         """Restore what ``get_state`` returned and return self."""
         super().set_state(state)
         if "graph_" in state:
-            self.graph_ = OnnxGraph(device=self.device).set_state(state["graph_"])
+            self.graph_ = restored_graph(state["graph_"], self.size, self.device)
         return self
 
     def predict_probability(self, X: Any) -> FloatArray:

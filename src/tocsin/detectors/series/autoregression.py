@@ -62,7 +62,7 @@ class Autoregression(ResidualDetector):
         self.ridge = ridge
         self.seed = seed
 
-    lags_: Annotated[IntArray, Shape("places"), Within(1, rising=True)]
+    lags_: Annotated[IntArray, Shape("places"), Within(1, "n", rising=True)]
     weights_: Annotated[FloatArray, Shape("places*d+1", "s")]
 
     def _check_parameters(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tocsin.base import TableDetector
 from tocsin.base.declared import Shape, Within
-from tocsin.errors import ParameterError
+from tocsin.errors import CorruptModel, ParameterError
 from tocsin.features.scaling import beyond
 from tocsin.types import Card, FloatArray, IntArray, Scores
 
@@ -60,6 +60,10 @@ class Hbos(TableDetector):
         columns = np.arange(X.shape[1])
         for start in range(0, len(X), _CHUNK):
             np.add.at(self.counts_, (columns, self._bins(X[start : start + _CHUNK])), 1)
+
+    def _derive(self) -> None:
+        if (self.low_ > self.high_).any():
+            raise CorruptModel("A histogram of hbos ends before it begins.")
 
     def _bins(self, X: FloatArray) -> IntArray:
         """Return each value's bin (n, d)."""

@@ -19,6 +19,7 @@ from tocsin.errors import MissingExtra
 from tocsin.features.char_model import CharModel
 from tocsin.features.column_scalings import MidRankScaling
 from tocsin.features.sparse_neighbours import SparseSearch
+from tocsin.features.text_statistics import STATISTICS
 from tocsin.features.tfidf import Tfidf
 from tocsin.types import FloatArray, IntArray, TextArray
 
@@ -184,7 +185,7 @@ class Style(TextView):
 
     reads = "style"
 
-    reference_: Annotated[FloatArray, Shape("m", "statistics")]
+    reference_: Annotated[FloatArray, Shape("m", len(STATISTICS))]
 
     def set_state(self, state: Mapping[str, Any]) -> Self:
         """Restore what ``get_state`` returned and return self."""

@@ -98,6 +98,17 @@ class Scorer:
     def remember(self, batch: Batch) -> None:
         """Take events into the state that scores rest on."""
 
+    def state(self) -> dict[str, Any]:
+        """Return what changed since the last call of what scores rest on, JSON values by name.
+
+        It is written with the events, for ``restore``; nothing by default.
+        """
+        return {}
+
+    def restore(self, states: Mapping[str, Any]) -> bool:
+        """Take over all that ``state`` returned so far; return whether there was any of it."""
+        return False
+
     def _decided(self, scores: Scores, decision: Decision) -> BatchDecision:
         return BatchDecision(
             scores.values,

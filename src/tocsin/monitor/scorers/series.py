@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from tocsin.monitor.batches import plain
+from tocsin.monitor.batches import plain, with_times
 from tocsin.monitor.scorers.base import Description, Scorer, sentence
 from tocsin.types import Batch, BatchDecision, Decision, Scores
 
@@ -36,11 +36,11 @@ class SeriesScorer(Scorer):
     @classmethod
     def training_data(cls, batches: Iterable[Batch]) -> pd.DataFrame:
         """Return the events with their times and entities as columns."""
-        return pd.concat([_with_time(batch) for batch in batches], ignore_index=True)
+        return pd.concat([with_times(batch) for batch in batches], ignore_index=True)
 
     def items(self, batch: Batch) -> pd.DataFrame:
         """Return the events with their times and entities as columns."""
-        return _with_time(batch).reset_index(drop=True)
+        return with_times(batch).reset_index(drop=True)
 
     def forget(self) -> None:
         """Drop the last events of all entities."""
@@ -48,7 +48,7 @@ class SeriesScorer(Scorer):
 
     def remember(self, batch: Batch) -> None:
         """Keep the last events of each entity."""
-        for entity, rows in _with_time(batch).groupby(_ENTITY, sort=False):
+        for entity, rows in with_times(batch).groupby(_ENTITY, sort=False):
             joined = pd.concat([self._before.pop(str(entity), rows.iloc[:0]), rows])
             self._before[str(entity)] = joined.iloc[-self.context :]
         while len(self._before) > _MOST_ENTITIES:
@@ -83,8 +83,3 @@ class SeriesScorer(Scorer):
         over = [each for each in found.intervals if each.start <= last <= each.end]
         reasons = over[0].reasons if over else ()
         return reasons, {"event": plain(batch.frame.iloc[i].to_dict())}, sentence(reasons)
-
-
-def _with_time(batch: Batch) -> pd.DataFrame:
-    entities = batch.entities if batch.entities is not None else ("",) * len(batch)
-    return batch.frame.assign(time=batch.times, entity=list(entities))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tocsin.base.declared import Shape, Within
 from tocsin.base.state import State, Stateful
+from tocsin.errors import CorruptModel
 from tocsin.nn.onnx.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ class OnnxGraph(Stateful):
             self._session = open_session(self.content_.tobytes(), 0, self._device)
         found = self._session.run(self.outputs_, {"images": image[None]})
         return {name: array[0] for name, array in zip(self.outputs_, found, strict=True)}
+
+
+def restored_graph(state: Mapping[str, Any], size: int, device: str) -> OnnxGraph:
+    """Return a graph from its state. Raises CorruptModel for one of images of another size."""
+    graph = OnnxGraph(device=device).set_state(state)
+    if graph.size_ != size:
+        raise CorruptModel(f"The graph takes images of {graph.size_} pixels, not of {size}.")
+    return graph
 
 
 def export_graph(

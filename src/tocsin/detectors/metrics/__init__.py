@@ -1,0 +1,1 @@
+"""Detectors of metrics: one file each."""
