@@ -147,6 +147,15 @@ def test_years_left_out(tmp_path, form):
     assert "do not lie in the future" in schema.infer(frame["when"]).note
 
 
+@pytest.mark.parametrize("form", ["%d %b %Y", "%b %d %Y", "%d.%m. %Y"])
+def test_a_year_is_no_clock(tmp_path, form):
+    """1 Jan 2025 in no order is a day of 2025, not 20:25 of a year left out."""
+    days = DAYS[np.random.default_rng(2).permutation(N)]
+    frame = save(tmp_path, list(days.strftime(form)))
+    assert np.array_equal(seconds(read_times(frame["when"])[0]), seconds(days))
+    assert schema.infer(frame["when"]).style == ("%d.%m.%Y" if "." in form else form)
+
+
 def test_the_29th_of_february_has_a_leap_year():
     """A day that only leap years have is of one; a day that none has is missing."""
     now = pd.Timestamp("2026-11-30").timestamp()

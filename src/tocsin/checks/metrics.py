@@ -9,7 +9,7 @@ import numpy as np
 
 from tocsin.base import Detector
 from tocsin.base.abilities import Tracks
-from tocsin.checks import common
+from tocsin.checks import common, hostile
 from tocsin.checks.asserting import equal, require, scored
 from tocsin.checks.subject import Items, Subject
 from tocsin.types import FloatArray, IntArray
@@ -23,7 +23,7 @@ class MetricSubject(Subject):
     """Three entities with a daily rhythm, a reading in ten minutes; spikes, shifts, standstill."""
 
     modality = "metrics"
-    shared = (common,)
+    shared = (common, hostile)
     least_area = 0.75
     shares = (0.01, 0.3)
     least = 16

@@ -34,7 +34,8 @@ def fit(
     name, notes = pipeline.detector_name, list(pipeline.notes_)
     count = loaded.cli.count_items(pipeline, loaded.data)
     if as_json:
-        printing.print_json({"model": str(out), "detector": name, "rows": count, "notes": notes})
+        told = {"model": str(out), "detector": name, "rows": count, "notes": notes}
+        printing.print_json({**told, "keeps": pipeline.keeps})
         return
     terminal.echo(f"Trained {name} on {count:,} {pipeline.item}. Wrote {out}")
-    printing.print_notes(notes)
+    printing.print_notes([*notes, f"the model keeps {pipeline.keeps}"])

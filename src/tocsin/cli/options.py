@@ -211,6 +211,15 @@ class ModelOptions(DataOptions):
         Literal["standard", "robust", "minmax", "none"],
         typer.Option(help="Tables: how columns are scaled.", show_default=True),
     ] = "standard"
+    examples: Annotated[
+        bool,
+        typer.Option(
+            "--examples/--no-examples",
+            help="Logs and texts: whether the model keeps training sessions or texts, to show the "
+            "nearest normal one.",
+            show_default=True,
+        ),
+    ] = True
     seed: Annotated[
         int, typer.Option(help="The seed of every random choice.", show_default=True)
     ] = 0

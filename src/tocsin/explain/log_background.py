@@ -40,7 +40,7 @@ class SessionBackground(Stateful):
     [0, 1]
     """
 
-    starts_: Annotated[IntArray, Shape("m+1"), Within(0, "lines", rising=True)]
+    starts_: Annotated[IntArray, Shape("m+1", empty=True), Within(0, "lines", rising=True)]
     templates_: Annotated[IntArray, Shape("lines", empty=True)]
     text_: Annotated[IntArray, Shape("lines", empty=True), Within(0)]
     texts_: list[list[str]]

@@ -65,7 +65,7 @@ class TextBackground(Stateful):
     """
 
     texts_: list[str]
-    statistics_: Annotated[FloatArray, Shape("m", "statistics")]
+    statistics_: Annotated[FloatArray, Shape("m", "statistics", empty=True)]
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

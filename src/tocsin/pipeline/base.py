@@ -140,6 +140,16 @@ class BasePipeline(DecidesByBudget):
         notes += self._promise()
         return tuple(notes)
 
+    @property
+    def keeps(self) -> str:
+        """What of its training data a saved model holds, in words."""
+        learned = f"what {self.detector_name} learned, of which training {self.item} may be part"
+        return ", and ".join([*self._examples_kept(), learned])
+
+    def _examples_kept(self) -> list[str]:
+        """Return in words what is kept beside what the detector learned."""
+        return []
+
     def save(
         self,
         path: str | Path,
@@ -162,6 +172,7 @@ class BasePipeline(DecidesByBudget):
             "settings": fitted.settings,
             "columns": list(fitted.columns),
             "notes": list(fitted.notes_),
+            "keeps": fitted.keeps,
             "metrics": {"calibration_rows": fitted.calibration_.n_, **(metrics or {})},
         }
         folder.save_state(path, self._state(), about, self._more_files(), key)

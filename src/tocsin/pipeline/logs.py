@@ -64,7 +64,8 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
     (normal only), "mixed" (unlabelled, some anomalous) or "guess". ``false_alarms``: the share
     of normal sessions that may be flagged; or ``alarms_per_day`` with ``rows_per_day``, which
     counts sessions. ``own_threshold``: where training was neither clean nor labelled and the
-    detector found a threshold by itself, decide by that one, not by the budget.
+    detector found a threshold by itself, decide by that one, not by the budget. ``examples``:
+    whether training sessions are kept, to show the nearest one.
 
     Logs are a file's path, a folder's or several, lines as a list of str, lines of files with
     their numbers, or sessions of event numbers. A str is a path, a list of str is lines.
@@ -100,6 +101,7 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         alarms_per_day: float | None = None,
         rows_per_day: float | None = None,
         calibration: str = "extreme_value",
+        examples: bool = True,
         own_threshold: bool = True,
         reasons: int = 5,
         seed: int = 0,
@@ -118,6 +120,12 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         self.session = session
         self.window = window
         self.own_threshold = own_threshold
+        self.examples = examples
+
+    def _examples_kept(self) -> list[str]:
+        count = len(self.background_.starts_) - 1
+        sessions = [f"{count:,} training sessions to compare with"] if count else []
+        return [*sessions, "the words that lines have in common"]
 
     def restate_budget(self, false_alarms: float) -> Self:
         """Decide by this share of normal sessions, no longer by the detector's own threshold."""
@@ -173,7 +181,8 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         self.read_notes_ = list(prepared.notes)
         self.labelled_ = known is not None
         self.background_ = SessionBackground(self.seed)
-        self.background_.fit(prepared.items[self._examples(known)])
+        kept = self._examples(known) if self.examples else np.empty(0, dtype=np.int64)
+        self.background_.fit(prepared.items[kept])
 
     def _ordinary_up_to(self, scores: FloatArray) -> float:
         own = self.detector_threshold

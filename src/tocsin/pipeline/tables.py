@@ -176,6 +176,9 @@ class Pipeline(OutlierMixin, BasePipeline):  # type: ignore[misc]
         drift = self._drift(decision, matrix)
         return self._detection(table, matrix, scores, decision, drift, rows)
 
+    def _examples_kept(self) -> list[str]:
+        return [f"{len(self.background_):,} training rows for explanations"]
+
     def sample(self, n: int, seed: int = 0) -> pd.DataFrame:
         """Return n new normal rows in the user's units, where the detector can draw them.
 

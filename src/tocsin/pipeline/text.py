@@ -24,7 +24,8 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
     training texts are: "clean" (normal only), "mixed" (unlabelled, some anomalous) or "guess".
     ``false_alarms``: the share of normal texts that may be flagged; or ``alarms_per_day`` with
     ``rows_per_day``, which counts texts. ``calibration``: see ``Pipeline``. ``reasons``: the
-    words named at most for each anomaly.
+    words named at most for each anomaly. ``examples``: whether training texts are kept, to show
+    the nearest one and what is unusual about a text.
 
     Texts are a list, an array or a Series of str, a data frame, or a path: a table, or a .txt
     file with a text in each line.
@@ -55,6 +56,7 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
         alarms_per_day: float | None = None,
         rows_per_day: float | None = None,
         calibration: str = "extreme_value",
+        examples: bool = True,
         reasons: int = 5,
         seed: int = 0,
     ) -> None:
@@ -69,6 +71,11 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
             seed=seed,
         )
         self.text = text
+        self.examples = examples
+
+    def _examples_kept(self) -> list[str]:
+        count = len(self.background_.texts_)
+        return [f"{count:,} training texts to compare with"] if count else []
 
     def read(self, path: str | Path) -> Any:
         """Return the texts of a .txt file, or the table of any other. Raises UnreadableFile."""
@@ -85,7 +92,8 @@ class TextPipeline(ItemPipeline[PreparedItems, TextDetection]):
 
     def _remember(self, prepared: PreparedItems, known: IntArray | None) -> None:
         self.background_ = TextBackground(self.seed)
-        self.background_.fit(prepared.items[self._examples(known)])
+        kept = self._examples(known) if self.examples else np.empty(0, dtype=np.int64)
+        self.background_.fit(prepared.items[kept])
 
     def _detection(
         self, found: Found[PreparedItems], shown: Sequence[int], explained: Sequence[int]

@@ -65,6 +65,7 @@ _CLOCK = (
     r"(?:[Tt :_,-]+(?:(?:at|um|à)[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
     r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
 )
+_CLEAR_CLOCK = _CLOCK.removesuffix("?").replace("[:.h-]?", ":", 1)  # 2025 is no 20:25
 _ZONE = (
     r"(?:[ ]*(?:(?:GMT|UTC)(?=[+-]))?(?P<z>[+-]\d\d(?::?\d\d)?|(?<=GMT|UTC|:\d\d)[+-]\d(?!\d)"
     r"|[A-Z][a-z]+(?:/[A-Z][A-Za-z_]+){1,2}|[A-Z]{1,5}|z))?"
@@ -121,14 +122,19 @@ def read(texts: Texts, style: str) -> Moments:
     NaT where a text is neither ISO 8601 nor of the style.
     """
     stripped = pd.Series(texts, dtype=object).str.strip()
-    if any("[" in text for text in stripped):  # a zone in brackets counts where no offset does
-        stripped = stripped.str.replace(_BRACKETED, r"\1 \2", regex=True)
+    if style != ISO and any("[" in text for text in stripped):
+        stripped = stripped.map(_unbracketed)
     moments = _read(stripped, style).copy()
-    others = [(i, rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
+    others = [(i, rewritten(_unbracketed(stripped[i]))) for i in np.flatnonzero(np.isnat(moments))]
     odd = {i: text for i, text in others if text != stripped[i]}
     if odd:
         moments[list(odd)] = _read(pd.Series(list(odd.values()), dtype=object), style)
     return moments
+
+
+def _unbracketed(text: str) -> str:
+    """Return a time whose zone stands in brackets, and no offset before it, without these."""
+    return _BRACKETED.sub(r"\1 \2", text)
 
 
 def _read(stripped: pd.Series[Any], style: str) -> Moments:
@@ -262,7 +268,7 @@ def _form(day: str) -> re.Pattern[str]:
         else:
             literal = re.escape(day).replace("\\ ", "[ ]")
             body = re.sub(r"%(\w)", lambda found: _PARTS[found[1]], literal)
-            pattern = body + (_CLOCK.removesuffix("?") if day in _YEARLESS else _CLOCK) + _ZONE
+            pattern = body + (_CLEAR_CLOCK if day in _YEARLESS else _CLOCK) + _ZONE
         _FORMS[day] = re.compile(_WEEKDAY + pattern)
     return _FORMS[day]
 

@@ -53,7 +53,7 @@ class LogFile(Responder):
 
     def _append(self, written: bytes) -> None:
         """Append all of it or nothing, however little of the disk is left."""
-        opened = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
+        opened = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             size = _mended(opened)
             fits = not size or size + len(written) <= self.largest

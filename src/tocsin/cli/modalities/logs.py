@@ -29,7 +29,7 @@ class LogCli(ModalityCli[LogDetection]):
 
     modality = "logs"
     order = 30
-    options = frozenset(_SETTINGS)
+    options = frozenset({*_SETTINGS, "examples"})
     decided_by = frozenset(_SETTINGS)
     hint = "pass --as tables if this is a table"
 

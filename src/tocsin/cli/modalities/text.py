@@ -27,7 +27,7 @@ class TextCli(ModalityCli[TextDetection]):
 
     modality = "text"
     order = 40
-    options = frozenset({"text", "label"})
+    options = frozenset({"text", "label", "examples"})
     decided_by = frozenset({"text"})
     noun = "texts"
     hint = "pass --as tables if its column holds names or codes"
