@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from support.commands import invoke
-from support.odd_files import MODALITIES, series, table, write_odd
+from support.odd_files import MODALITIES, write_odd
+from support.odd_tables import series, table
 from support.texts import known
 from support.trained import save_trained
 
