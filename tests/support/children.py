@@ -11,8 +11,10 @@ import resource, sys
 from pathlib import Path
 import numpy, pandas, pyarrow.parquet
 from tocsin.errors import TocsinError
+from tocsin.readers import limits
+path, rows, most, unit = Path(sys.argv[1]), *map(int, sys.argv[2:])
+limits._SMALL, limits.CHUNK_TEXT, limits.CHUNK_BYTES = 8 * unit, 4 * unit, unit
 from tocsin.readers.table import iter_table, read_table
-path, rows, most = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 here = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (here + most, here + most))
 try:
@@ -26,9 +28,10 @@ except TocsinError as error:
 def read_within(path: object, megabytes: int, *, rows: int = 0, **environment: str) -> list[str]:
     """Read a table in a child that may use so much memory more than it begins with.
 
+    All limits of sizes are a 32nd of what they are, so that small files show what large ones do.
     Returns "rows" and the rows of each chunk, or "refused" and why. Fails where memory runs out.
     """
-    words = [sys.executable, "-c", _CODE, str(path), str(rows), str(megabytes << 20)]
+    words = [sys.executable, "-c", _CODE, str(path), str(rows), str(megabytes << 20), str(1 << 20)]
     done = subprocess.run(
         words, capture_output=True, text=True, env={**os.environ, **environment}, check=False
     )

@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from support.commands import invoke
-from support.odd_files import MODALITIES, series, table, write_odd
+from support.odd_files import MODALITIES, write_odd
+from support.odd_tables import series, table
 from support.texts import known
 from support.trained import save_trained
 
@@ -180,16 +181,20 @@ def _forked(home: Path, work: Callable[[], None]) -> tuple[int, int]:
             os.chdir(home)
             for name, number in (("printed", 1), ("said", 2)):
                 os.dup2(os.open(home / name, os.O_WRONLY | os.O_CREAT), number)
+            sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w") for number in (1, 2))
             work()
             code = 0
         except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 70
+            code = end.code if isinstance(end.code, int) else 70 * (end.code is not None)
         except BaseException:  # noqa: BLE001 - a fault, to be told
             import traceback
 
             with contextlib.suppress(BaseException):
                 os.write(2, traceback.format_exc().encode())
         finally:
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
     _, status, usage = os.wait4(child, 0)
     return status, usage.ru_maxrss
@@ -247,6 +252,8 @@ def main() -> None:
             longest, largest = max(longest, outcome.seconds), max(largest, outcome.megabytes)
             if outcome.what not in ("done", "refused") or outcome.seconds > LONGEST / 3:
                 print(json.dumps(outcome._asdict()), flush=True)
+            if counts.total() % 250 == 0:
+                print(counts.total(), dict(counts), flush=True)
     print(counts.total(), dict(counts), f"longest {longest:.1f} s, largest {largest:.0f} MB")
 
 

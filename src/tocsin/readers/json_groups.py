@@ -22,6 +22,7 @@ _LEAST_PER_GROUP = 10
 _LEAST_OBJECTS = 3
 _ALIKE = 0.5  # of all names must be in an object on average
 _DEEPEST = 6
+_LONG = 20  # digits, more than rows have
 _FROM = 1e8  # seconds since 1970 of 1973
 Record = dict[str, Any]
 
@@ -78,9 +79,9 @@ def _named(names: list[str], rows: list[Record]) -> list[Record]:
 
 def _are_numbers(names: list[str]) -> bool:
     """Return whether names number rows, one after the other."""
-    return all(name.isdecimal() for name in names) and len(set(map(int, names))) == (
-        1 + max(map(int, names)) - min(map(int, names))
-    )
+    if not all(name.isdecimal() and len(name) < _LONG for name in names):
+        return False
+    return len(set(map(int, names))) == 1 + max(map(int, names)) - min(map(int, names))
 
 
 def _with_points(record: Record) -> Record:
@@ -96,7 +97,9 @@ def _with_points(record: Record) -> Record:
 
 def _group_name(records: list[Record]) -> str:
     """Return the name under which records hold lists of rows, "" if they are rows themselves."""
-    for name in {name: None for record in records for name in record}:
+    first = records[0] if records else {}
+    every = {name: None for record in records for name in record}
+    for name in [name for name in every if name in first or name in _TELEMETRY]:
         if name in _TELEMETRY and any(isinstance(record.get(name), list) for record in records):
             return name
         lists = [record.get(name) for record in records]

@@ -122,14 +122,19 @@ def read(texts: Texts, style: str) -> Moments:
     NaT where a text is neither ISO 8601 nor of the style.
     """
     stripped = pd.Series(texts, dtype=object).str.strip()
-    if any("[" in text for text in stripped):  # a zone in brackets counts where no offset does
-        stripped = stripped.str.replace(_BRACKETED, r"\1 \2", regex=True)
+    if style != ISO and any("[" in text for text in stripped):
+        stripped = stripped.map(_unbracketed)
     moments = _read(stripped, style).copy()
-    others = [(i, rewritten(stripped[i])) for i in np.flatnonzero(np.isnat(moments))]
+    others = [(i, rewritten(_unbracketed(stripped[i]))) for i in np.flatnonzero(np.isnat(moments))]
     odd = {i: text for i, text in others if text != stripped[i]}
     if odd:
         moments[list(odd)] = _read(pd.Series(list(odd.values()), dtype=object), style)
     return moments
+
+
+def _unbracketed(text: str) -> str:
+    """Return a time whose zone stands in brackets, and no offset before it, without these."""
+    return _BRACKETED.sub(r"\1 \2", text)
 
 
 def _read(stripped: pd.Series[Any], style: str) -> Moments:

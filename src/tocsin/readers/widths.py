@@ -22,7 +22,8 @@ def check_width(
     ``rest``: what more there is of the line of the names.
     """
     mark = separator if len(separator) == 1 else " "
-    check_names(path, [*names, *next(csv.reader([rest], delimiter=mark), ())])
+    cut, *more = next(csv.reader([rest], delimiter=mark), None) or [""]
+    check_names(path, [*names[:-1], names[-1] + cut, *more])
     if len(names) <= _WIDE:
         return
     packed, cell = path.stat().st_size, 8 * len(names)

@@ -100,6 +100,6 @@ def _is_number(text: str) -> bool:
 def _values(line: bytes, delimiter: str) -> list[str]:
     """Return the values of one CSV line, none for one that is too odd; a quote ends with it."""
     try:
-        return next(csv.reader([text_of(line).rstrip("\r\n")], delimiter=delimiter), [])
+        return next(csv.reader([text_of(line)], delimiter=delimiter), [])
     except csv.Error:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -50,10 +51,11 @@ def decoded(raw: bytes) -> Any:
 
 def text_of(raw: bytes) -> str:
     """Return the text of bytes by their encoding, as that of files is found."""
-    encodings = [name for mark, name in BOMS if raw.startswith(mark)]
-    for encoding in (*encodings, "utf-8", "cp1252"):
-        try:
+    try:  # as nearly always
+        return raw.decode()
+    except UnicodeDecodeError:
+        encodings = [name for mark, name in BOMS if raw.startswith(mark)]
+    for encoding in (*encodings, "cp1252"):
+        with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     return raw.decode("latin-1")

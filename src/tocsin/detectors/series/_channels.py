@@ -13,10 +13,12 @@ from tocsin.base.declared import Shape, Within
 from tocsin.base.faults import FaultAware
 from tocsin.base.likely_past import REMEMBERED, likely_past
 from tocsin.base.series import blocks_of
-from tocsin.errors import ParameterError
+from tocsin.errors import InputError, ParameterError
 from tocsin.features.scaling import location_and_scale, standardise
 from tocsin.features.windows import dominant_period
 from tocsin.types import FloatArray, IntArray
+
+_MOST_CHANNELS = 2_000  # whose products with each other take 0.5 GB
 
 LIMIT = 20.0
 """Standardised values are clipped here, so that one spike does not dominate all windows."""
@@ -127,6 +129,16 @@ class StandardisedChannels(FaultAware):
         if len(self.scored_) == 1:
             usual = max(usual, self._period(stretches))
         return max(2, min(window or usual, max(map(len, stretches)) // 4))
+
+
+def check_channels(channels: int) -> None:
+    """Raise InputError for more channels than may be compared with all others."""
+    if channels > _MOST_CHANNELS:
+        raise InputError(
+            f"The series has {channels:,} channels; each is compared with all others, of at most "
+            f"{_MOST_CHANNELS:,}. Leave some out, or give them as entities: one column of values, "
+            "and one that names the channel."
+        )
 
 
 def check_counts(detector: SeriesDetector, *names: str, least: int = 1) -> None:

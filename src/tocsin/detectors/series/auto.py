@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from tocsin import registry
 from tocsin.base import Detector, StreamingDetector, Stretch, Stretches
+from tocsin.detectors.series._channels import check_channels
 from tocsin.detectors.series._fusion import FusedViews, context_period
 from tocsin.detectors.series._views import ForecastView, SeriesContext, SeriesView
 from tocsin.detectors.series.window_neighbours import window_views
@@ -69,6 +70,7 @@ class Auto(FusedViews):
             raise ParameterError(f'mode is {self.mode!r}; it must be "batch" or "streaming".')
 
     def _fit(self, stretches: Stretches, y: IntArray | None) -> FloatArray:
+        check_channels(self.n_features_in_)
         if self.mode == "batch":
             own = super()._fit(stretches, y)
             self.reason_ = _reason(self._training_context())

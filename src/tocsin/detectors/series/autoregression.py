@@ -10,7 +10,7 @@ from numba import njit
 from tocsin.base import Stretch, Stretches
 from tocsin.base.declared import Shape, Within
 from tocsin.base.series import BLOCKS, blocks_of
-from tocsin.detectors.series._channels import check_counts
+from tocsin.detectors.series._channels import check_channels, check_counts
 from tocsin.detectors.series._residuals import ResidualDetector
 from tocsin.errors import ParameterError
 from tocsin.features.windows import starts
@@ -29,7 +29,8 @@ class Autoregression(ResidualDetector):
     mean; the largest over the channels, smoothed over ``width`` points (None: the dominant
     period, at least 16; 100 for several channels), is the score. ``parts`` (n, channels) are the
     smoothed residuals of the channels, ``expected`` (n, channels) the forecasts. Raises
-    ParameterError for a number of lags or a width below 1, or a ridge below 0. Box and Jenkins,
+    ParameterError for a number of lags or a width below 1, or a ridge below 0, and InputError for
+    more than 2,000 channels. Box and Jenkins,
     Time Series Analysis: Forecasting and Control, 1970.
 
     >>> wave = np.sin(np.arange(1000) / 5)
@@ -71,6 +72,7 @@ class Autoregression(ResidualDetector):
             raise ParameterError(f"ridge is {self.ridge}; it must be 0 or more.")
 
     def _choose(self, stretches: Stretches) -> None:
+        check_channels(self.n_features_in_)
         self.width_ = self._usual_width(stretches, self.width)
         if self.lags is not None or self.n_features_in_ == 1:
             most = self.lags or int(np.clip(self._period(stretches), 16, 64))
