@@ -248,7 +248,9 @@ def test_the_budget_in_the_file_holds_at_once(learned: MetricsPipeline, tmp_path
     rates = {}
     for stated in ("", "alarms_per_day: 3", "false_alarms: 0.01"):
         monitor = _config(tmp_path, f"training: {{modality: metrics, {stated}}}").monitor("web")
-        rates[stated] = open_model_of(monitor).budget
+        scorer = open_model_of(monitor)
+        rates[stated] = scorer.budget
+        assert scorer.name.startswith("model@")
     readings_per_day = 6 * PER_DAY
     assert rates[""] == pytest.approx(0.3 / readings_per_day)
     assert rates["alarms_per_day: 3"] == pytest.approx(3 / readings_per_day)

@@ -34,8 +34,8 @@ def open_model(
         pipeline = load(path, runtime="onnx", key=key)
     except (ParameterError, MissingExtra):
         pipeline = load(path, key=key)
-    for name, value in (budget or {}).items():
-        pipeline.restate_budget(**{name: value})
+    if budget:
+        pipeline.restate_budget(**budget)
     if source is not None:
         check_source(pipeline.modality, source)
     return scorer(pipeline, name, context)
