@@ -130,13 +130,22 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
         m.before[e, c, 0] = x - usual
         if not np.isnan(x):
             m.known[e, c] = x - usual
-    seen = p.kinds[e, (time // DAY + _THURSDAY) % 7] != UNSEEN
+    seen = _is_seen(p, e, time)
+    if seen and not _is_seen(p, e, m.time[e]):  # what it remembers is not of such a day
+        m.sums[e, :, LEVEL - SHIFT : SPREAD - SHIFT] = 0.0
+        m.weights[e, :, LEVEL - SHIFT : SPREAD - SHIFT] = 0.0
     for c in range(channels):
         _update(p, m, e, c, seen, found[c], forecasts[c])
         if not seen:
             found[c, LEVEL : RELATIONS + 1] = 0.0
     m.time[e] = time
     return seen
+
+
+@njit(cache=True, error_model="numpy")
+def _is_seen(p, e, time):  # type: ignore[no-untyped-def]
+    """Return whether training showed such a day of the week."""
+    return p.kinds[e, (time // DAY + _THURSDAY) % 7] != UNSEEN
 
 
 @njit(cache=True, error_model="numpy")
@@ -163,21 +172,20 @@ def untransformed(form, offset, x):  # type: ignore[no-untyped-def]
 def usual_at(p, e, c, time, x):  # type: ignore[no-untyped-def]
     """Return the usual value of a channel at a time, of those usual the nearest to x.
 
-    Near a midnight between unlike days, all between what is usual of either is.
+    Near a midnight between unlike days what is usual reaches towards that of the other day.
     """
     day, passed = time // DAY, time % DAY
     table = p.profile[e, c]
     slot = min(passed * table.shape[1] // DAY, table.shape[1] - 1)
     kind = p.kinds[e, (day + _THURSDAY) % 7]
     value = table[max(kind, 0), slot]
-    other = kind
-    if passed < _BETWEEN:
-        other = p.kinds[e, (day + _THURSDAY - 1) % 7]
-    elif DAY - passed < _BETWEEN:
-        other = p.kinds[e, (day + _THURSDAY + 1) % 7]
+    other, away = kind, min(passed, DAY - passed) / _BETWEEN
+    if away < 1:
+        other = p.kinds[e, (day + _THURSDAY + (1 if 2 * passed > DAY else -1)) % 7]
     if other in (kind, UNSEEN) or kind == UNSEEN:
         return value
-    low, high = min(value, table[other, slot]), max(value, table[other, slot])
+    farthest = value + (1 - away) * (table[other, slot] - value)
+    low, high = min(value, farthest), max(value, farthest)
     return (low + high) / 2 if np.isnan(x) else min(max(x, low), high)
 
 

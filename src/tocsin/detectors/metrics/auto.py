@@ -50,7 +50,7 @@ class MetricViews(Detector, Tracks):
     a score depends on earlier readings alone, however they are cut into batches.
 
     On days of a kind that training did not show, of fewer than three days on all, levels are not
-    judged, and changes have to be a hundred times rarer.
+    judged, and changes have to be a thousand times rarer.
 
     Each training score is that of a model that did not learn from its block, a seventh of the days.
     The tails are generalised Pareto, fitted to independent peaks. A score is minus the logarithm
