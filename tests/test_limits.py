@@ -41,9 +41,10 @@ def repeated(text: str, rows: int) -> pa.Array:
 def _write_texts(path: Path, type_: pa.DataType, **how: object) -> None:
     """Write one long text 40,000 times; ``how``: by which encoding, of a dictionary by default."""
     table = pa.table({"a": pa.array([b"x" * 100_000] * 1_000).cast(type_)})
-    with pq.ParquetWriter(path, table.schema, compression="zstd", use_dictionary=not how, **how) as f:
+    how = {"compression": "zstd", "use_dictionary": not how, **how}
+    with pq.ParquetWriter(path, table.schema, **how) as file:
         for _ in range(40):
-            f.write_table(table)
+            file.write_table(table)
 
 
 def make(kind: str, folder: Path) -> Path:
@@ -152,7 +153,7 @@ def test_texts_read_as_dictionaries_are_those_that_were_written(tmp_path: Path) 
 def test_texts_that_share_their_beginnings_are_those_that_were_written(tmp_path: Path) -> None:
     texts = [f"https://shop.example/articles/{i // 7:06d}/reviews" for i in range(20_000)]
     table = pa.table({"a.b": texts, "c": [[text] for text in texts]})
-    delta = {name: "DELTA_BYTE_ARRAY" for name in ("a.b", "c.list.element")}
+    delta = dict.fromkeys(("a.b", "c.list.element"), "DELTA_BYTE_ARRAY")
     pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False, column_encoding=delta)
     found = read_table(tmp_path / "t.parquet")
     assert found["a.b"].tolist() == texts

@@ -234,7 +234,7 @@ def test_beyond_this_machine_something_guards_it(kind: Any, needs: str) -> None:
         kind(port=0, host="0.0.0.0")  # noqa: S104
 
 
-POSTED = b"HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{\"n\": 1}\n"
+POSTED = b'HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{"n": 1}\n'
 BROWSERS = {
     "a post": [b"POST / " + POSTED],
     "a long address": [b"POST /" + b"a" * 70_000 + b" " + POSTED],
