@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,16 @@ import pandas as pd
 import pytest
 
 import tocsin
-from tocsin.errors import InputError, ParameterError, SchemaMismatch
-from tocsin.monitor.models import open_model
+from tocsin.alarms.lifecycle import change
+from tocsin.config import Config, read
+from tocsin.errors import ConfigError, InputError, ParameterError, SchemaMismatch
+from tocsin.monitor.event_processor import EventProcessor
+from tocsin.monitor.models import open_model, open_model_of
 from tocsin.monitor.scorers.metrics import MetricScorer
+from tocsin.monitor.stores import Stores
+from tocsin.monitor.training import is_due, train
 from tocsin.pipeline.metrics import MetricsPipeline
-from tocsin.types import Batch, FloatArray
+from tocsin.types import Alarm, Batch, FloatArray
 
 STEP = 300
 PER_DAY = 86_400 // STEP
@@ -207,3 +212,117 @@ def _wandering(rng: np.random.Generator, n: int, stays: float, spread: float) ->
 
 def _day(number: float) -> pd.Timestamp:
     return pd.Timestamp("2026-11-02") + timedelta(days=number)
+
+
+def test_a_server_that_falls_silent_has_an_alarm_of_its_own_until_it_reports(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)]
+    gone = (new["host"] == "web-4") & (new["time"] >= _day(7.25)) & (new["time"] < _day(7.5))
+    at = pd.Timestamp("2026-11-09T06:00")
+    found = _alarms(tmp_path, learned, new[~gone])
+    (alarm,) = [each for each in found if each.kind == "no data"]
+    assert (alarm.entity, alarm.state) == ("web-4", "resolved")
+    delay = pd.Timestamp(alarm.opened).tz_localize(None) - at
+    assert pd.Timedelta(0) <= delay <= pd.Timedelta(minutes=30)
+    assert "web-4: no data since 2026-11-09 05:55:00" in alarm.summary
+
+
+def test_one_wild_reading_is_an_alarm_and_a_long_fault_says_nothing_of_the_model(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)
+    (spike,) = np.flatnonzero((new["host"] == "web-0") & (new["time"] == _day(7.25)))
+    new.loc[spike, "latency"] *= 15
+    low = (new["host"] == "web-1") & (new["time"] >= _day(7.5)) & (new["time"] < _day(8.5))
+    new.loc[low, "rps"] = 1.0
+    found = _alarms(tmp_path, learned, new)
+    assert {(each.entity, each.kind) for each in found} == {
+        ("web-0", "anomaly"),
+        ("web-1", "anomaly"),
+    }
+
+
+def test_the_budget_in_the_file_holds_at_once(learned: MetricsPipeline, tmp_path: Path) -> None:
+    learned.save(tmp_path / "model")
+    rates = {}
+    for stated in ("", "alarms_per_day: 3", "false_alarms: 0.01"):
+        monitor = _config(tmp_path, f"training: {{modality: metrics, {stated}}}").monitor("web")
+        scorer = open_model_of(monitor)
+        rates[stated] = scorer.budget
+        assert scorer.name.startswith("model@")
+    readings_per_day = 6 * PER_DAY
+    assert rates[""] == pytest.approx(0.3 / readings_per_day)
+    assert rates["alarms_per_day: 3"] == pytest.approx(3 / readings_per_day)
+    assert rates["false_alarms: 0.01"] == 0.01
+    with pytest.raises(ConfigError, match="false_alarms or alarms_per_day, not both"):
+        _config(tmp_path, "training: {false_alarms: 0.01, alarms_per_day: 1}")
+
+
+def test_what_was_alarmed_is_not_learned_unless_it_was_a_false_alarm(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    new = servers[servers["time"] >= _day(LEARNED)].reset_index(drop=True)
+    low = (new["host"] == "web-1") & (new["time"] >= _day(7.5)) & (new["time"] < _day(8))
+    new.loc[low, "rps"] = 1.0
+    (alarm,) = _alarms(tmp_path, learned, new)
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100}")
+    known = train(settings, "web", force=True).events
+    assert known == len(new) - alarm.events
+    with Stores.opened(settings.store.reveal()) as stores, stores.db.begin() as c:
+        mine = change(alarm, "false alarm", datetime.now(UTC))
+        stores.alarms.change(c, alarm, mine, "me", "", datetime.now(UTC))
+    assert train(settings, "web", force=True).events == len(new)
+
+
+def test_a_model_is_trained_again_when_there_is_twice_as_much_and_then_daily(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    _alarms(tmp_path, learned, servers[servers["time"] < _day(1)])
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100}")
+    monitor, end = settings.monitor("web"), datetime(2026, 11, 2, 23, 55, tzinfo=UTC)
+    assert not is_due(monitor, end + timedelta(days=30))  # that model was not trained here
+    train(settings, "web", force=True)
+    learned_for = timedelta(hours=23, minutes=55)
+    assert not is_due(monitor, end + learned_for - timedelta(minutes=1))
+    assert is_due(monitor, end + learned_for)
+    week = _config(tmp_path, "training: {modality: metrics, learn: 1d, refit: 2h}").monitor("web")
+    assert not is_due(week, end + timedelta(minutes=119))
+    assert is_due(week, end + timedelta(hours=2))
+    tables = _config(tmp_path, "training: {modality: tables}").monitor("web")
+    assert not is_due(tables, end + timedelta(days=400))
+
+
+def test_only_the_newest_span_is_learned_from(
+    servers: pd.DataFrame, learned: MetricsPipeline, tmp_path: Path
+) -> None:
+    _alarms(tmp_path, learned, servers[servers["time"] < _day(3)])
+    settings = _config(tmp_path, "training: {modality: metrics, after: 100, learn: 1d}")
+    assert train(settings, "web", force=True).events == pytest.approx(6 * PER_DAY, abs=6)
+
+
+def _config(folder: Path, more: str) -> Config:
+    (folder / "tocsin.yaml").write_text(
+        f"""\
+store: sqlite:///{folder}/tocsin.db
+monitors:
+  web:
+    source: {{type: socket, port: 7007}}
+    model: {folder}/model
+    {more}
+"""
+    )
+    return read(folder / "tocsin.yaml")
+
+
+def _alarms(folder: Path, learned: MetricsPipeline, new: pd.DataFrame) -> list[Alarm]:
+    """Return the alarms of a monitor that has seen these readings, batch by batch."""
+    learned.save(folder / "model")
+    settings = _config(folder, "training: {modality: metrics}")
+    with Stores.opened(settings.store.reveal()) as stores:
+        monitor = settings.monitor("web")
+        processor = EventProcessor("web", monitor, stores, settings.router(), settings.storm)
+        processor.use_model(open_model_of(monitor))
+        for part in np.array_split(np.arange(len(new)), 40):
+            processor.process(_batch(new.iloc[part]), None)
+        return stores.alarms.list()

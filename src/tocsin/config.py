@@ -40,16 +40,37 @@ Location = tuple[str | int, ...]
 class Training(Settings):
     """How a monitor's model is trained, on the first ``after`` events if there is none.
 
+    ``learn``: the newest events of this long are learned from (by default 7d of metrics, else the
+    newest 200,000 or ``after``). ``refit``: a model that is older by the times of events is trained
+    again, and one that has learned from less than ``learn`` whenever there is twice as much (by
+    default 1d of metrics, else never).
     ``clean``: whether all of these are normal. ``false_alarms``: the share of normal events that
-    may be flagged. ``settings``: further parameters of the pipeline, such as ``session`` of logs.
+    may be flagged, or ``alarms_per_day``: how many alarms of all entities together; what is stated
+    here holds for a trained model too, at once. ``settings``: further parameters of the pipeline,
+    such as ``session`` of logs.
     """
 
     modality: Annotated[str, OneOf(registry.modalities)] = "tables"
     detector: str = "auto"
     after: int = Field(500, ge=10, le=10_000_000)
+    learn: Duration | None = Field(None, gt=0)
+    refit: Duration | None = Field(None, gt=0)
     clean: bool = True
     false_alarms: float = Field(0.001, gt=0, lt=1)
+    alarms_per_day: float | None = Field(None, gt=0)
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def stated_budget(self) -> dict[str, float]:
+        """The budget by its name, if the file states one."""
+        names = self.model_fields_set & {"false_alarms", "alarms_per_day"}
+        return {name: each for name in sorted(names) if (each := getattr(self, name)) is not None}
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Training:
+        if len(self.stated_budget) > 1:
+            raise ValueError("state false_alarms or alarms_per_day, not both")
+        return self
 
 
 class Batching(Settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +16,11 @@ def no_data(
     last: datetime,
     now: datetime,
     *,
+    entity: str = "",
     severity: Severity = "critical",
     labels: Mapping[str, str] | None = None,
 ) -> Alarm:
-    """Return the alarm about a source that has been silent since ``last``.
+    """Return the alarm about a source, or one entity of it, that has been silent since ``last``.
 
     The same silence always gives the same id; ``lifecycle.end`` ends the alarm.
 
@@ -28,10 +30,12 @@ def no_data(
     'machine: no data since 2026-01-01 00:00:00 UTC, for 120 s'
     """
     silence = max((now - last).total_seconds(), 0.0)
-    summary = f"{monitor}: no data since {last:%Y-%m-%d %H:%M:%S} UTC, for {silence:.0f} s"
+    who = f"{monitor}, {entity}" if entity else monitor
+    summary = f"{who}: no data since {last:%Y-%m-%d %H:%M:%S} UTC, for {silence:.0f} s"
     evidence = {"last": last.isoformat(), "silent_seconds": silence}
-    id = digest(fingerprint(monitor, "", "no data"), last.isoformat())
-    return _condition(id, monitor, "no data", max(last, now), summary, severity, evidence, labels)
+    id = digest(fingerprint(monitor, entity, "no data"), last.isoformat())
+    alarm = _condition(id, monitor, "no data", max(last, now), summary, severity, evidence, labels)
+    return replace(alarm, entity=entity, fingerprint=fingerprint(monitor, entity, "no data"))
 
 
 def model_trouble(

@@ -78,6 +78,10 @@ class ReadingTracker(Protocol):
     def steps(self) -> IntArray:
         """Microseconds between the readings of each entity (entities,)."""
 
+    @property
+    def patience(self) -> IntArray:
+        """Microseconds after which each entity is silent (entities,)."""
+
     def take(self, given: ReadingArray) -> Judged:
         """Score readings (n,), and remember them."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tocsin import config
 from tocsin.errors import NotAModel, TocsinError
-from tocsin.monitor.models import open_model
+from tocsin.monitor.models import open_model_of
 from tocsin.monitor.supervisor import responders_of
 from tocsin.monitor.training import untrained
 from tocsin.store.database import Database
@@ -59,7 +59,7 @@ def _model(monitor: config.Monitor) -> str:
     source, remark = monitor.source.describe(), monitor.source.check()
     end = f"; {remark}" if remark else ""
     try:
-        scorer = open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
+        scorer = open_model_of(monitor)
     except NotAModel:
         untrained(monitor)
         after = monitor.training.after

@@ -29,6 +29,7 @@ from tocsin.monitor.notifications import enqueue_notifications
 from tocsin.monitor.poisoned import PASSED_ON, without_poisoned
 from tocsin.monitor.reading import read_context, read_store
 from tocsin.monitor.scorers import Description, Scorer
+from tocsin.monitor.silences import Silences
 from tocsin.monitor.stores import Stores
 from tocsin.types import Alarm, Batch, BatchDecision
 
@@ -77,14 +78,18 @@ class EventProcessor:
     def _begin_from_store(self) -> None:
         """Set all state to what the last commit wrote."""
         name, alarms, training = self.name, self.settings.alarms, self.settings.training
+        scored = scorer_class(training.modality)
+        ordered = self.settings.source.ordered or scored.ordered
         self.episodes = Episodes(
             name,
             alarms,
-            ordered=self.settings.source.ordered or scorer_class(training.modality).ordered,
+            ordered=ordered and not scored.counts_alarms,
             budget=training.false_alarms,
         )
         self.storm = StormControl(name, self._storm_settings, alarms.labels)
-        self.health = Health(name, alarms.labels, self.stores.alarms.open(name))
+        unsettled = self.stores.alarms.open(name)
+        self.health = Health(name, alarms.labels, unsettled)
+        self.silences = Silences(name, alarms.labels, unsettled)
         self._newest = NewestTimes()
         if self.settings.late is not None:
             self._newest = NewestTimes(read_store(self.stores, name, newest=_RECENT))
@@ -191,16 +196,18 @@ class EventProcessor:
             prepared.alarms = self.health.failed(*_first_of(poisoned), at)
             return
         self._raise_alarms(prepared, prepared.decision, scorer)
-        flagged = int(prepared.decision.is_anomaly.sum())
-        prepared.alarms += self.health.scored(
-            len(prepared.batch),
-            flagged,
-            scorer.budget,
-            at,
-            lambda: self._moved(prepared.batch, scorer),
-        )
+        if not scorer.counts_alarms:
+            prepared.alarms += self.health.scored(
+                len(prepared.batch),
+                int(prepared.decision.is_anomaly.sum()),
+                scorer.budget,
+                at,
+                lambda: self._moved(prepared.batch, scorer),
+            )
         # Only now: a batch must not be its own context.
         scorer.remember(prepared.batch)
+        newest = int(prepared.batch.times.max().astype(np.int64))
+        prepared.alarms += self.silences.update(scorer.silent(newest), newest)
 
     def _moved(self, batch: Batch, scorer: Scorer) -> list[str]:
         """Return the columns that moved, none for too few events to tell."""

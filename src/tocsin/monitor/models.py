@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tocsin import registry
+from tocsin import config, registry
 from tocsin.base.source import Source
 from tocsin.errors import MissingExtra, ParameterError, UnknownName
 from tocsin.monitor.scorers import Scorer
@@ -16,22 +16,40 @@ from tocsin.types import Batch
 
 
 def open_model(
-    path: Path, context: int, source: Source | None = None, key: bytes | None = None
+    path: Path,
+    context: int,
+    source: Source | None = None,
+    key: bytes | None = None,
+    budget: Mapping[str, float] | None = None,
 ) -> Scorer:
     """Return the saved pipeline of a folder, ready to score the events of a source.
 
-    ``key``: the one that the folder has to be signed by, if any. Raises NotAModel, CorruptModel,
-    NewerFormat or WrongSignature, and ParameterError for a model that cannot score single events,
-    or not those of the source.
+    ``key``: the one that the folder has to be signed by, if any. ``budget``: what to decide by in
+    place of what the model was trained with, "false_alarms" or "alarms_per_day". Raises NotAModel,
+    CorruptModel, NewerFormat or WrongSignature, and ParameterError for a model that cannot score
+    single events, or not those of the source.
     """
     name = f"{path.name}@{folder.fingerprint(path)}"
     try:
         pipeline = load(path, runtime="onnx", key=key)
     except (ParameterError, MissingExtra):
         pipeline = load(path, key=key)
+    if budget:
+        pipeline.restate_budget(**budget)
     if source is not None:
         check_source(pipeline.modality, source)
     return scorer(pipeline, name, context)
+
+
+def open_model_of(monitor: config.Monitor) -> Scorer:
+    """Return the model of a monitor, decided by as its settings state. Raises as ``open_model``."""
+    return open_model(
+        monitor.model,
+        monitor.context,
+        monitor.source,
+        monitor.signing_key,
+        monitor.training.stated_budget,
+    )
 
 
 def scorer(pipeline: BasePipeline, name: str, context: int) -> Scorer:

@@ -17,7 +17,7 @@ from tocsin import config
 from tocsin.errors import NotAllowed, NotAModel, NotInStore
 from tocsin.monitor.batches import as_datetime64
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.models import open_model
+from tocsin.monitor.models import open_model_of
 from tocsin.monitor.stores import Stores
 from tocsin.progress import report
 from tocsin.sources._records import Fields, batch_of
@@ -108,9 +108,7 @@ def _reprocess(
     eased = monitor.model_copy(update={"late": None})
     processor = EventProcessor(name, eased, stores, settings.router(), settings.storm)
     with suppress(NotAModel):
-        processor.use_model(
-            open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
-        )
+        processor.use_model(open_model_of(monitor))
     fields = getattr(monitor.source, "fields", Fields())
     size = monitor.batch.events
     for some in (held[i : i + size] for i in range(0, len(held), size)):

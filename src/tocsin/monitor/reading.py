@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from tocsin import config
+from tocsin.alarms.tracks import as_time
 from tocsin.errors import InputError
 from tocsin.monitor.batches import as_datetime64, chosen
 from tocsin.monitor.stores import Stores
@@ -18,7 +19,10 @@ from tocsin.progress import report
 from tocsin.types import Batch
 
 MOST_READ = 200_000
-"""Events at most that a model learns from, unless training.after asks for more."""
+"""Events at most that a model learns from where nothing else is stated."""
+
+MOST_LEARNED = 2_000_000
+"""Events at most that a model learns from where it learns from a span of time."""
 
 _LONGEST_WAIT, _PAUSE, _ENOUGH = 30.0, 1.0, 10.0
 _FEW = 100
@@ -35,6 +39,14 @@ def read_store(
     """Yield a monitor's events of the store, as its source gave them."""
     for stored in stores.events.read(name, since=since, until=until, newest=newest):
         yield Batch(stored.frame, stored.times, entities=stored.entities)
+
+
+def read_span(stores: Stores, name: str, seconds: float) -> Iterator[Batch]:
+    """Yield a monitor's newest events of so many seconds, 2,000,000 at most."""
+    newest = [batch.times.max() for batch in read_store(stores, name, newest=1)]
+    if newest:
+        since = as_time(int(max(newest).astype(np.int64) - seconds * 1e6))
+        yield from read_store(stores, name, since=since, newest=MOST_LEARNED)
 
 
 def read_context(stores: Stores, name: str, context: int) -> list[Batch]:

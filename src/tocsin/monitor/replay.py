@@ -11,7 +11,7 @@ from datetime import datetime
 from tocsin import config
 from tocsin.errors import NotAModel
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.models import open_model
+from tocsin.monitor.models import open_model_of
 from tocsin.monitor.reading import read_source, read_store, within
 from tocsin.monitor.stores import Stores
 from tocsin.types import Alarm, Batch
@@ -48,9 +48,7 @@ def replay(
     ):
         processor = EventProcessor(name, monitor, scratch, settings.router(), settings.storm)
         try:
-            processor.use_model(
-                open_model(monitor.model, monitor.context, monitor.source, monitor.signing_key)
-            )
+            processor.use_model(open_model_of(monitor))
         except NotAModel as error:
             raise NotAModel(f"{error} `tocsin train {name}` trains one.") from error
         started = time.monotonic()

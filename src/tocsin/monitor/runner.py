@@ -20,8 +20,9 @@ from tocsin.errors import NotAllowed, NotAModel, StoreUnavailable, TocsinError
 from tocsin.monitor.admission import PreparedBatch
 from tocsin.monitor.batches import merge
 from tocsin.monitor.event_processor import EventProcessor
-from tocsin.monitor.models import open_model
+from tocsin.monitor.models import open_model_of
 from tocsin.monitor.poisoned import without_poisoned
+from tocsin.monitor.training import is_due
 from tocsin.store.folder import fingerprint
 from tocsin.types import Alarm, Batch
 
@@ -230,8 +231,7 @@ class MonitorRunner:
         while True:
             await asyncio.sleep(_MODEL_EVERY)
             try:
-                if not await self._switch_model():
-                    await self._train_first()
+                await self._train_if_due(trained=await self._switch_model())
             except StoreUnavailable as error:
                 log.warning("%s: %s", self.name, error)
             except Exception:
@@ -248,10 +248,7 @@ class MonitorRunner:
             wanted = fingerprint(path)
             if wanted in (self._model, self._unusable):
                 return True
-            settings = self.settings
-            scorer = await asyncio.to_thread(
-                open_model, path, settings.context, settings.source, settings.signing_key
-            )
+            scorer = await asyncio.to_thread(open_model_of, self.settings)
             if fingerprint(path) != wanted:
                 return True  # it was replaced meanwhile: the next look takes it
         except NotAModel:
@@ -268,17 +265,24 @@ class MonitorRunner:
         log.info("%s: scored by %s", self.name, scorer.name)
         return True
 
-    async def _train_first(self) -> None:
-        """Train the first model once there are enough events.
+    async def _train_if_due(self, *, trained: bool) -> None:
+        """Train the first model once there are enough events, and again as the settings state.
 
         Where that fails it is tried again, after pauses that double from a minute to an hour.
         """
         if time.monotonic() < self._train_from:
             return
-        seen = await asyncio.to_thread(self.processor.stores.events.count, self.name)
-        if seen < self.settings.training.after:
-            return
-        if not await self._train(self.name):
+        if trained:
+            newest = self.processor.episodes.newest
+            if not await asyncio.to_thread(is_due, self.settings, newest):
+                return
+        else:
+            seen = await asyncio.to_thread(self.processor.stores.events.count, self.name)
+            if seen < self.settings.training.after:
+                return
+        if await self._train(self.name):
+            self._train_pause = _FIRST_TRAIN_PAUSE
+        else:
             self._train_from = time.monotonic() + self._train_pause
             self._train_pause = min(2 * self._train_pause, _LONGEST_TRAIN_PAUSE)
 
@@ -286,7 +290,7 @@ class MonitorRunner:
 def _silence(processor: EventProcessor) -> Alarm | None:
     """Return the alarm "no data" that an earlier run left open."""
     found = processor.stores.alarms.open(processor.name)
-    return next((alarm for alarm in found if alarm.kind == "no data"), None)
+    return next((alarm for alarm in found if alarm.kind == "no data" and not alarm.entity), None)
 
 
 def _is_anonymous(batch: Batch) -> bool:

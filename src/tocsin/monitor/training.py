@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from tocsin import config
+from tocsin.alarms.tracks import as_time
 from tocsin.errors import InputError, NotAllowed
-from tocsin.monitor.batches import chosen
+from tocsin.monitor.batches import as_datetime64, chosen
 from tocsin.monitor.health import tolerable_anomalies
-from tocsin.monitor.models import check_source, new_pipeline, scorer, training_data
-from tocsin.monitor.reading import MOST_READ, read_source, read_store
+from tocsin.monitor.models import check_source, new_pipeline, scorer, scorer_class, training_data
+from tocsin.monitor.reading import MOST_READ, read_source, read_span, read_store
 from tocsin.monitor.stores import Stores
 from tocsin.pipeline import BasePipeline
 from tocsin.progress import report
 from tocsin.store.folder import is_model
-from tocsin.types import Batch
+from tocsin.store.manifest import read_manifest
+from tocsin.types import Alarm, Batch, BoolArray
 
 _TENTH = 10
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,9 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     monitor = settings.monitor(name)
     training = monitor.training
     pipeline = untrained(monitor)
+    most = max(MOST_READ, training.after)
     with Stores.opened(settings.store.reveal()) as stores:
-        most = max(MOST_READ, training.after)
-        batches = list(read_store(stores, name, newest=most))
+        batches = list(_stored(stores, name, monitor))
     if _count(batches) < training.after:
         batches = max(batches, _of_source(monitor, most, _count(batches)), key=_count)
     n = _count(batches)
@@ -63,8 +68,64 @@ def train(settings: config.Config, name: str, *, force: bool = False) -> Trained
     if newest:
         _check_on_newest(pipeline, name, monitor, batches, newest)
     learned = _count(batches)
-    pipeline.save(monitor.model, metrics={"trained_events": learned}, key=monitor.signing_key)
+    about = {"trained_events": learned, **trained_span(batches)}
+    pipeline.save(monitor.model, metrics=about, key=monitor.signing_key)
     return Trained(monitor.model, pipeline.detector_name, learned, tuple(pipeline.notes_))
+
+
+def is_due(monitor: config.Monitor, newest: datetime | None) -> bool:
+    """Return whether a model that was trained here is to be trained again.
+
+    ``newest``: the time of the newest event. See ``refit`` of the settings of training.
+    """
+    kind = scorer_class(monitor.training.modality)
+    refit = monitor.training.refit or kind.refit
+    if refit is None or newest is None:
+        return False
+    about = read_manifest(monitor.model).get("metrics", {})
+    try:
+        first, until = (
+            datetime.fromisoformat(about[f"trained_{end}"]) for end in ("from", "until")
+        )
+        learned = (until - first).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return False  # it was not trained here
+    learn = monitor.training.learn or kind.learn or math.inf
+    return (newest - until).total_seconds() >= (refit if learned >= _NEARLY * learn else learned)
+
+
+def trained_span(batches: Sequence[Batch]) -> dict[str, str]:
+    """Return the times of the first and of the last event, as the manifest of a model has them."""
+    first, last = (int(f([f(b.times) for b in batches]).astype(np.int64)) for f in (np.min, np.max))
+    return {"trained_from": as_time(first).isoformat(), "trained_until": as_time(last).isoformat()}
+
+
+def _stored(stores: Stores, name: str, monitor: config.Monitor) -> Iterator[Batch]:
+    """Yield the stored events to learn from, without those of alarms where a model counts these."""
+    training, kind = monitor.training, scorer_class(monitor.training.modality)
+    learn = training.learn or kind.learn
+    if learn is None:
+        yield from read_store(stores, name, newest=max(MOST_READ, training.after))
+        return
+    alarms = [
+        alarm
+        for alarm in (stores.alarms.list(monitor=name) if kind.counts_alarms else ())
+        if alarm.kind == "anomaly" and alarm.state != "false alarm"
+    ]
+    for batch in read_span(stores, name, learn):
+        yield chosen(batch, ~_in_alarm(batch, alarms))
+
+
+def _in_alarm(batch: Batch, alarms: Sequence[Alarm]) -> BoolArray:
+    """Return which events (n,) are of an entity while it has an alarm."""
+    found = np.zeros(len(batch), dtype=np.bool_)
+    entities = np.array(batch.entities or ("",) * len(batch), dtype=object)
+    for alarm in alarms:
+        during = batch.times >= as_datetime64(alarm.opened)
+        if alarm.closed is not None:
+            during &= batch.times <= as_datetime64(alarm.closed)
+        found |= during & (entities == alarm.entity)
+    return found
 
 
 def _of_source(monitor: config.Monitor, most: int, stored: int) -> list[Batch]:
@@ -123,5 +184,8 @@ def untrained(monitor: config.Monitor) -> BasePipeline:
     """Return the pipeline to be trained. Raises ParameterError for invalid settings."""
     training = monitor.training
     check_source(training.modality, monitor.source)
-    own = {"detector": training.detector, "false_alarms": training.false_alarms}
+    budget = training.stated_budget
+    if not budget and not scorer_class(training.modality).counts_alarms:
+        budget = {"false_alarms": training.false_alarms}
+    own = {"detector": training.detector, **budget}
     return new_pipeline(training.modality, {**own, **training.settings}, clean=training.clean)

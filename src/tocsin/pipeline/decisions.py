@@ -32,7 +32,7 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
     """What one score is of, in the plural."""
 
     detector: str | Detector
-    false_alarms: float
+    false_alarms: float | None
     alarms_per_day: float | None
     rows_per_day: float | None
     calibration: str
@@ -40,9 +40,13 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
     detector_: Detector
     calibration_: Calibration
 
-    def restate_budget(self, false_alarms: float) -> Self:
-        """Decide by another share of normal items from now on, and return self."""
-        self.set_params(false_alarms=false_alarms, alarms_per_day=None)
+    def restate_budget(
+        self, false_alarms: float | None = None, *, alarms_per_day: float | None = None
+    ) -> Self:
+        """Decide by another share of normal items, or number per day, and return self."""
+        self.set_params(alarms_per_day=alarms_per_day)
+        if false_alarms is not None:
+            self.set_params(false_alarms=false_alarms)
         return self
 
     def decide(self, scores: Scores) -> Decision:
@@ -53,7 +57,7 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
     def budget(self) -> Budget:
         """The false-alarm budget. Raises ParameterError when the settings contradict."""
         if self.alarms_per_day is None:
-            return Budget(self.false_alarms)
+            return Budget(0.0 if self.false_alarms is None else self.false_alarms)
         if (rows := self._rows_per_day()) is None:
             raise ParameterError(
                 f"alarms_per_day needs rows_per_day: how many {self.item} come per day."

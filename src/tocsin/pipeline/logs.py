@@ -127,10 +127,12 @@ class LogPipeline(ItemPipeline[ReadLogs, LogDetection]):
         sessions = [f"{count:,} training sessions to compare with"] if count else []
         return [*sessions, "the words that lines have in common"]
 
-    def restate_budget(self, false_alarms: float) -> Self:
-        """Decide by this share of normal sessions, no longer by the detector's own threshold."""
+    def restate_budget(
+        self, false_alarms: float | None = None, *, alarms_per_day: float | None = None
+    ) -> Self:
+        """Decide by this budget from now on, no longer by the detector's own threshold."""
         self.set_params(own_threshold=False)
-        return super().restate_budget(false_alarms)
+        return super().restate_budget(false_alarms, alarms_per_day=alarms_per_day)
 
     @property
     def preparation_notes(self) -> list[str]:

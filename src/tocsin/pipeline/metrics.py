@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from tocsin.base import Detector, check_labels
 from tocsin.base.abilities import ReadingTracker, Tracks
+from tocsin.decide import Budget
 from tocsin.decide import create as create_calibration
 from tocsin.decide.intervals import runs
 from tocsin.errors import ParameterError
@@ -32,15 +33,16 @@ from tocsin.types.metrics import Judged
 
 _DAY = 86_400_000_000
 _MERGED_WITHIN = 10
+_ALARMS_PER_DAY = 1.0
 
 
 class MetricsPipeline(BasePipeline):
     """From readings of entities to explained anomalies, as many per day as are allowed.
 
     ``time`` and ``entity``: the columns that hold the time and what was measured; None finds them,
-    ``entity`` "none" states that there is one. ``alarms_per_day``: how many anomalies of all
-    entities together; or, where it is None, ``false_alarms``, the share of normal readings that may
-    be flagged. Readings are data frames with one row per time and entity. A reading's score rests
+    ``entity`` "none" states that there is one. ``alarms_per_day``: how many alarms of all
+    entities together, one by default; or ``false_alarms``: the share of normal readings that may be
+    flagged. Readings are data frames with one row per time and entity. A reading's score rests
     on those of its entity before it, never on later ones: scoring a file is what a monitor does.
 
     >>> rng = np.random.default_rng(0)
@@ -65,7 +67,7 @@ class MetricsPipeline(BasePipeline):
         *,
         time: str | None = None,
         entity: str | None = None,
-        false_alarms: float = 0.001,
+        false_alarms: float | None = None,
         alarms_per_day: float | None = None,
         rows_per_day: float | None = None,
         reasons: int = 5,
@@ -153,6 +155,13 @@ class MetricsPipeline(BasePipeline):
     def preparation_notes(self) -> list[str]:
         """What was found, assumed and dropped in preparation."""
         return [*self.preparer_.notes_, *self.detector_.warnings_]
+
+    @property
+    def budget(self) -> Budget:
+        """The false-alarm budget: a share of readings, or as many alarms per day as are allowed."""
+        if self.alarms_per_day is None and self.false_alarms is None:
+            return Budget.per_day(_ALARMS_PER_DAY, self._rows_per_day() or _ALARMS_PER_DAY)
+        return super().budget
 
     def _rows_per_day(self) -> float | None:
         learned = getattr(self, "readings_per_day_", None)

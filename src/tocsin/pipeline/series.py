@@ -241,7 +241,8 @@ class SeriesPipeline(BasePipeline):
 
     def _decide_new(self, model: SeriesModel, values: FloatArray) -> Decision:
         allowed = self._alarms_per_point()
-        return model.decide(values, self.calibration, self.false_alarms, allowed)
+        rate = self.budget.rate if allowed is None else 0.0
+        return model.decide(values, self.calibration, rate, allowed)
 
     def moved(self, X: Any) -> list[str]:
         """Return the channels that lie elsewhere in these series than in training.

@@ -24,6 +24,7 @@ USUAL_DECADES = np.linspace(0.0, 2.0, 41)
 """The scores whose quantiles are kept; beyond the last they grow as the tails do."""
 
 
+_STEPS, _GAPS = 5, 3
 _DOUBT = 2.0
 """Decades by which readings of days that training did not show are taken for less rare."""
 
@@ -32,19 +33,28 @@ class Tracker:
     """Scores readings in the order in which they come, and remembers what the next rest on.
 
     ``usual``: (41,), the quantiles of the rarest statistics of training that ``USUAL_DECADES`` are
-    of. Readings of unknown entities score 0.
+    of. ``gaps``: (E,), microseconds that hardly any pause of training was longer than. Readings of
+    unknown entities score 0.
     """
 
-    def __init__(self, parameters: Parameters, tails: Tails, usual: FloatArray) -> None:
+    def __init__(
+        self, parameters: Parameters, tails: Tails, usual: FloatArray, gaps: IntArray
+    ) -> None:
         self.parameters = parameters
         self.tails = tails
         self.usual = usual
+        self.gaps = gaps
         self.memory = new_memory(len(parameters.step), len(parameters.forms))
 
     @property
     def steps(self) -> IntArray:
         """Microseconds between the readings of each entity (E,)."""
         return self.parameters.step
+
+    @property
+    def patience(self) -> IntArray:
+        """Microseconds after which each entity is silent (E,)."""
+        return np.maximum(_STEPS * self.steps, _GAPS * self.gaps)
 
     def take(self, given: ReadingArray) -> Judged:
         """Score readings (n,), and remember them."""

@@ -32,6 +32,7 @@ from tocsin.types.metrics import UNKNOWN, VIEWS, columns_of
 _BLOCKS, _PARTS = 7, 5
 _LEAST = 16
 _MEANS_FILL = 4
+_HARDLY_ANY = 0.999
 _SHARES = 1 - 10.0**-USUAL_DECADES
 _PARAMETERS = ("step", "forms", "offset", "profile", "kinds", "lags", "others", "scales", "fades")
 _TAILS = ("centre", "knots", "decades", "scale", "shape", "runs")
@@ -79,7 +80,7 @@ class MetricViews(Detector, Tracks):
 
     n_features_in_: Annotated[int, Within(1)]
     entities_: Annotated[int, Within(1)]
-    step_: Annotated[IntArray, Shape("entities_"), Within(1)]
+    step_: Annotated[IntArray, Shape("entities_"), Within(1, 2**60)]
     forms_: Annotated[IntArray, Shape("d"), Within(PLAIN, LOGARITHM)]
     offset_: Annotated[FloatArray, Shape("entities_", "d"), Within(1e-300)]
     profile_: Annotated[FloatArray, Shape("entities_", "d", "k", "slots")]
@@ -96,6 +97,8 @@ class MetricViews(Detector, Tracks):
     runs_: Annotated[FloatArray, Shape("entities_", "d", 2, 3), Within(0)]
     usual_: Annotated[FloatArray, Shape(len(USUAL_DECADES)), Within(rising=True)]
 
+    gaps_: Annotated[IntArray, Shape("entities_"), Within(0, 2**60)]
+
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
@@ -106,12 +109,14 @@ class MetricViews(Detector, Tracks):
             Parameters(*(getattr(self, f"{name}_") for name in _PARAMETERS)),
             Tails(*(getattr(self, f"{name}_") for name in _TAILS)),
             self.usual_,
+            self.gaps_,
         )
 
     def _fit(self, X: ReadingArray, y: IntArray | None) -> FloatArray:
         times, entities, values = columns_of(X)
         self.n_features_in_, self.entities_ = values.shape[1], int(entities.max()) + 1
         places = [np.flatnonzero(entities == e) for e in range(self.entities_)]
+        self.gaps_ = np.array([_usual_gap(times[own]) for own in places])
         learner = Learner([Stream(times[own], values[own]) for own in places])
         held_out = [_held_out(learner, e) for e in range(self.entities_)]
         self._keep(learner, held_out)
@@ -205,6 +210,11 @@ def _blocks(times: IntArray) -> list[tuple[int, int]]:
     else:
         starts = np.linspace(0, len(times), _PARTS + 1).astype(int)[:-1].tolist()
     return list(zip(starts, [*starts[1:], len(times)], strict=True))
+
+
+def _usual_gap(times: IntArray) -> int:
+    """Return the pause that hardly any of an entity's readings had before it."""
+    return int(np.quantile(np.diff(times), _HARDLY_ANY, method="lower"))
 
 
 def _peaks(found: FloatArray, step: int) -> list[list[Peaks]]:

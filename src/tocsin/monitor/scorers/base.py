@@ -26,8 +26,10 @@ class Scorer:
     by one. ``column``: the column that an event is read from, None where the pipeline takes all.
     ``settings``: what a monitor adds to the settings of the pipeline. ``ordered``: whether an
     entity's events are samples in order, of which one alone means little. ``keeps_context``:
-    whether scores rest on earlier events, which ``remember`` takes. ``opens_files``: whether the
-    pipeline opens files that events name.
+    whether scores rest on earlier events, which ``remember`` takes. ``counts_alarms``: whether a
+    decision is about alarms rather than events, so that one anomaly opens one, and many in a row
+    are one that lasts. ``opens_files``: whether the pipeline opens files that events name.
+    ``learn`` and ``refit``: these settings of training, in seconds, where the file states none.
 
     Of one scorer: ``name`` and hash of its model; ``numeric``, the columns that it takes as
     numbers; ``budget``, the share of normal events that it may flag; ``context``, how many events
@@ -40,6 +42,9 @@ class Scorer:
     ordered: ClassVar[bool] = False
     keeps_context: ClassVar[bool] = False
     opens_files: ClassVar[bool] = False
+    learn: ClassVar[float | None] = None
+    refit: ClassVar[float | None] = None
+    counts_alarms: ClassVar[bool] = False
 
     def __init__(self, pipeline: Any, name: str, context: int = 0) -> None:
         self.pipeline = pipeline
@@ -97,6 +102,13 @@ class Scorer:
 
     def remember(self, batch: Batch) -> None:
         """Take events into the state that scores rest on."""
+
+    def silent(self, at: int) -> Mapping[str, tuple[int, int]]:
+        """Return the entities that are silent: when each last reported, and should have again.
+
+        All in microseconds since 1970; none where a modality does not know.
+        """
+        return {}
 
     def state(self) -> dict[str, Any]:
         """Return what changed since the last call of what scores rest on, JSON values by name.

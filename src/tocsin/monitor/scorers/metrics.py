@@ -30,6 +30,9 @@ class MetricScorer(Scorer):
     settings: ClassVar[Mapping[str, Any]] = {"time": "time", "entity": "entity"}
     ordered = True
     keeps_context = True
+    counts_alarms = True
+    learn = 7 * 86_400.0
+    refit = 86_400.0
 
     def __init__(self, pipeline: Any, name: str, context: int = 0) -> None:
         super().__init__(pipeline, name, context)
@@ -88,6 +91,13 @@ class MetricScorer(Scorer):
         self._tracker.forget()
         self._judged = None
         self._touched.clear()
+
+    def silent(self, at: int) -> dict[str, tuple[int, int]]:
+        """Return the entities without a reading for longer than training lets expect."""
+        last = self._tracker.memory[0]
+        due = last + self._tracker.patience
+        late = np.flatnonzero((last > 0) & (due < at))
+        return {self._names[e]: (int(last[e]), int(due[e])) for e in late.tolist()}
 
     def state(self) -> dict[str, Any]:
         """Return what is remembered of the entities that reported since the last call."""
