@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tocsin.errors import UnreadableFile
 from tocsin.prepare import schema
 from tocsin.prepare.tables import TablePreparer
 from tocsin.prepare.timestamps import find_time, read_times
+from tocsin.readers import times
 from tocsin.readers.table import iter_table, read_table
 
 N, PLANTED = 120, 70
@@ -194,3 +196,38 @@ def test_clocks_of_intervals_are_no_offsets(tmp_path):
 def test_digits_are_not_cut_into_dates(text):
     """An impossible date stays unread, however its digits could be cut."""
     assert np.isnat(read_times(pd.Series([text]))[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("20260122130000Z", True),
+        ("20260122130000+0100", True),
+        ("260122130000Z", True),
+        ("@1769086800", True),
+        ("2026-01-22 13:00 (UTC+01:00)", True),
+        ("2026-01-22 13:00:00 +0100 CET m=+0.5", True),
+        ("20260122130000", False),
+        ("22.01.2026 13:00 - 22.01.2026 14:00", False),
+        ("22.01.2026 kl. 13.00", False),
+        ("2026年1月22日 13时00分", False),
+    ],
+)
+def test_zones_of_still_more_programs(text, expected):
+    """A stated time zone is not added to times that name theirs."""
+    assert times.has_zone(text) is expected
+
+
+def test_quotes_after_backslashes_are_refused(tmp_path):
+    """Escaped quotes beside commas would shift the columns: the file is refused with what to do."""
+    path = tmp_path / "a.csv"
+    path.write_text("n,v,g\n" + "".join(f'{i},{i / 2},"a \\"b\\", c"\n' for i in range(40)))
+    with pytest.raises(UnreadableFile, match="Write it twice"):
+        read_table(path)
+
+
+def test_text_that_is_not_utf_8_is_noted(tmp_path):
+    """A file of another code page is read as Windows-1252, and the note says so."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(("town,v\n" + "".join(f"Köln,{i / 2}\n" for i in range(40))).encode("cp850"))
+    assert any("read as Windows-1252" in note for note in read_table(path).attrs["notes"])

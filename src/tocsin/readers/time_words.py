@@ -77,6 +77,11 @@ _INTERVAL = (
     rf"({_CLOCK}Z?)(?: [-\u2013\u2014/] {_CLOCK}| ?[-\u2013\u2014/] ?\d{{1,4}}[./-]\d.*:\d\dZ?)$"
 )
 _WRITTEN_CLOCK = r" ?(\d{1,2}) ?[時时시] ?(\d\d) ?[分분](?: ?(\d\d) ?[秒초])?"
+_USUAL = re.compile(  # the most frequent forms, of which nothing is rewritten
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}"
+    r"(?:[T ]\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
 _ODD = re.compile(
     r"^[\[\"'=@*]|[年년\u00a0\u202f\u2212\u200e\u200f\ufeff]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date"
     r"| de | of |\d(?:t\d|z$)|^\d{4}:\d\d:\d\d|\d{4} [A-Z]{3}|\(UTC|\(GMT| h |klo? "
@@ -118,7 +123,7 @@ def rewritten(text: str) -> str:
     >>> rewritten("/Date(1767355200000)/"), rewritten("2026. 1. 2. 오후 1:05")
     ('2026-01-02T12:00:00.000Z', '2026.1.2 1:05 PM')
     """
-    if _ODD.search(text):
+    if not _USUAL.fullmatch(text) and _ODD.search(text):
         for pattern, other in _REWRITTEN.items():
             text = pattern.sub(other, text)
     return text
