@@ -38,6 +38,15 @@ def repeated(text: str, rows: int) -> pa.Array:
     )
 
 
+def _write_texts(path: Path, type_: pa.DataType, **how: object) -> None:
+    """Write one long text 40,000 times; ``how``: by which encoding, of a dictionary by default."""
+    table = pa.table({"a": pa.array([b"x" * 100_000] * 1_000).cast(type_)})
+    how = {"compression": "zstd", "use_dictionary": not how, **how}
+    with pq.ParquetWriter(path, table.schema, **how) as file:
+        for _ in range(40):
+            file.write_table(table)
+
+
 def make(kind: str, folder: Path) -> Path:
     """Write a small file that would become 200 MB to 16 GB."""
     path = folder / f"large.{kind.partition(' ')[0]}"
@@ -56,6 +65,10 @@ def make(kind: str, folder: Path) -> Path:
         offsets = pa.array(np.arange(0, 40_001, 10, dtype=np.int32))
         lists = pa.ListArray.from_arrays(offsets, repeated("x" * 100_000, 40_000))
         pq.write_table(pa.table({"a": lists}), path, store_schema=False)
+    elif kind == "parquet beginnings":
+        _write_texts(path, pa.string(), column_encoding={"a": "DELTA_BYTE_ARRAY"})
+    elif kind == "parquet widths":
+        _write_texts(path, pa.binary(100_000))
     elif kind == "csv short rows":
         names, row = ",".join(f"c{i}" for i in range(5_000)), ",".join("1" * 5_000)
         path.write_text(f"{names}\n" + f"{row}\n" * 10 + "1\n" * 300_000)
@@ -66,6 +79,7 @@ def make(kind: str, folder: Path) -> Path:
 
 
 KINDS = ("csv.gz", "jsonl.gz", "npz", "parquet numbers", "parquet texts", "parquet lists")
+KINDS += ("parquet beginnings", "parquet widths")
 KINDS += ("csv short rows", "json own keys")
 
 
@@ -134,6 +148,15 @@ def test_texts_read_as_dictionaries_are_those_that_were_written(tmp_path: Path) 
     assert frame["n.s"].dropna().tolist() == [text for text in texts if text]
     assert [list(each) for each in frame["n.l"]] == [[text, "w"] for text in texts]
     assert frame["i"].tolist() == list(range(3_000))
+
+
+def test_texts_that_share_their_beginnings_are_those_that_were_written(tmp_path: Path) -> None:
+    texts = [f"https://shop.example/articles/{i // 7:06d}/reviews" for i in range(20_000)]
+    table = pa.table({"a.b": texts, "c": [[text] for text in texts]})
+    delta = dict.fromkeys(("a.b", "c.list.element"), "DELTA_BYTE_ARRAY")
+    pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False, column_encoding=delta)
+    found = read_table(tmp_path / "t.parquet")
+    assert found["a.b"].tolist() == texts
 
 
 def test_names_are_limited_and_counted(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,16 +234,48 @@ def test_beyond_this_machine_something_guards_it(kind: Any, needs: str) -> None:
         kind(port=0, host="0.0.0.0")  # noqa: S104
 
 
-def test_a_web_page_that_posts_is_refused() -> None:
+POSTED = b'HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{"n": 1}\n'
+BROWSERS = {
+    "a post": [b"POST / " + POSTED],
+    "a long address": [b"POST /" + b"a" * 70_000 + b" " + POSTED],
+    "pieces": [b"PO", b"ST ", b"/ HT", b"TP/1.1\r\n\r\n{}\n"],
+    "a get": [b'GET /{"n":1} ' + POSTED],
+    "TLS": [b'\x16\x03\x01\x02\x00\x01\x00\n{"n": 1}\n'],
+}
+
+
+@pytest.mark.parametrize("sent", BROWSERS.values(), ids=BROWSERS)
+@pytest.mark.parametrize("kind", [Socket, Syslog])
+def test_what_a_web_page_sends_is_refused(
+    kind: type[Socket] | type[Syslog], sent: list[bytes]
+) -> None:
     async def work() -> None:
-        async with listening(Socket) as at:
+        async with listening(kind) as at:
             reader, writer = await asyncio.open_connection(HOST, at.port)
-            writer.write(b'POST / HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\n\r\n{"n": 1}\n')
-            assert b"not an HTTP server" in await asyncio.wait_for(reader.readline(), 5)
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            for part in sent:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            with suppress(ConnectionResetError):
+                answer = await asyncio.wait_for(reader.read(), 5)
+                assert kind is Syslog or b"not an HTTP server" in answer
             _, other = await asyncio.open_connection(HOST, at.port)
             other.write(b'{"n": 2}\n')
-            assert rows(await at.wait(1)) == [{"n": 2}]
+            assert rows(await at.wait(1)) in ([{"n": 2}], [{"line": '{"n": 2}'}])
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("line", ["GET /x 200 3 ms", "ERROR", "POST", "A\0", "9 <34>12345"])
+def test_lines_that_are_no_request_are_taken(line: str) -> None:
+    """Also one that has no end yet, where the message is complete."""
+
+    async def work() -> None:
+        async with listening(Syslog) as at:
+            _, writer = await asyncio.open_connection(HOST, at.port)
+            is_whole = line[0].isdigit() or line.endswith("\0")
+            writer.write(line.encode() + (b"" if is_whole else b"\n"))
+            assert rows(await at.wait(1)) == [{"line": line.rstrip("\0").removeprefix("9 ")}]
 
     asyncio.run(work())
 

@@ -226,6 +226,44 @@ def test_clients_beyond_the_limit_are_turned_away_and_served_once_others_leave()
     assert while_listening(source, crowd) == [b"", 204]
 
 
+@pytest.mark.parametrize("headers", [b"X: " + b"a" * 20_000, (b"X: " + b"a" * 500 + b"\r\n") * 60])
+def test_headers_are_bounded(headers: bytes) -> None:
+    port = free_port()
+    source = RemoteWrite(port=port, metrics=("cpu",))
+
+    def send() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            try:
+                client.sendall(b"POST / HTTP/1.1\r\n" + headers)
+                return client.recv(100)
+            except ConnectionError:
+                return b""
+
+    assert while_listening(source, send) == b""
+
+
+def test_who_gives_no_token_has_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And more once it has: Prometheus keeps its connections."""
+    monkeypatch.setattr(remote_write, "PATIENCE", 0.5)
+    port = free_port()
+    source = RemoteWrite(port=port, metrics=("cpu",))
+    body = compressed(series({"__name__": "other", "instance": "a"}, [(1000, 1.5)]))
+    head = "\r\n".join(f"{name}: {value}" for name, value in REMOTE_WRITE.items())
+    request = f"POST / HTTP/1.1\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def send() -> list[bytes]:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(request)
+            first = client.recv(1000)
+            time.sleep(1)
+            client.sendall(request)
+            found = [first[:12], client.recv(1000)[:12]]
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as silent:
+            return [*found, silent.recv(1)]
+
+    assert while_listening(source, send) == [b"HTTP/1.1 204", b"HTTP/1.1 204", b""]
+
+
 def test_headers_that_drip_in_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_write._Handler, "timeout", 1.0)
     port = free_port()

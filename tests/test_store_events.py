@@ -156,6 +156,7 @@ def test_old_events_move_to_a_file_a_day(any_db: Database, tmp_path: Path) -> No
     before = START + timedelta(days=2, hours=5)
     assert store.retain("machine", before, tmp_path / "archive") == 240
     files = sorted((tmp_path / "archive" / "machine").iterdir())
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
     assert [file.name for file in files] == ["2026-01-01-1.parquet", "2026-01-02-25.parquet"]
     frame = pd.concat(map(pd.read_parquet, files))
     assert list(frame["_id"]) == [f"{hour}-{i}" for hour in range(48) for i in range(5)]

@@ -200,6 +200,20 @@ def test_missing_file_and_folder(tmp_path):
         read_table(tmp_path / "b.csv")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("code", [0x110000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_texts_of_numpy_are_unicode(tmp_path, order, code):
+    """Their codes are numbers of 32 bits, of which nobody checks that they are characters."""
+    texts = np.array(["café", "tea"] * 4).astype(f"{order}U4")
+    path = tmp_path / "x.npy"
+    np.save(path, texts)
+    assert read_table(path).iloc[:, 0].tolist() == texts.tolist()
+    texts.view(f"{order}u4")[3] = code
+    np.save(path, texts)
+    with pytest.raises(UnreadableFile, match="beyond Unicode"):
+        read_table(path)
+
+
 def test_objects_and_truncation_in_numpy_files(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)

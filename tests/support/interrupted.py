@@ -94,7 +94,7 @@ def _end(words: Sequence[object], trouble: Trouble | None, size: int, writing: i
             cli.main()
             code = 0
         except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         sys.stderr.flush()
     finally:
         os._exit(code)

@@ -21,6 +21,7 @@ __all__ = [
     "Conformal",
     "ExtremeValue",
     "Quantile",
+    "convert",
     "create",
     "decide",
     "drifting_stretch",
@@ -54,6 +55,20 @@ def create(method: str = "conformal") -> Calibration:
     if method not in _METHODS:
         raise UnknownName(f'Unknown calibration "{method}"; known: {", ".join(methods())}.')
     return _METHODS[method]()
+
+
+def convert(calibration: Calibration, method: str) -> Calibration:
+    """Return a calibration of another method by the same scores; itself if it is of that method.
+
+    Raises UnknownName.
+
+    >>> convert(create("quantile").fit([1.0, 2.0]), "conformal").p_values([3.0])
+    array([0.33333333])
+    """
+    wanted = create(method)
+    if type(calibration) is type(wanted):
+        return calibration
+    return wanted.set_state(calibration.get_state())
 
 
 def decide(calibration: Calibration, scores: ArrayLike, rate: float) -> Decision:

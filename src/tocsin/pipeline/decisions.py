@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from tocsin.base import Detector, held_out_scores
 from tocsin.base.held_out import Relearn
-from tocsin.decide import Budget, Calibration, decide, drifting_stretch, stand_out
+from tocsin.decide import Budget, Calibration, convert, decide, drifting_stretch, stand_out
 from tocsin.decide import create as create_calibration
 from tocsin.errors import NotFitted, ParameterError
 from tocsin.types import Decision, Drift, FloatArray, IntArray, Scores
@@ -113,9 +113,7 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
         self.calibration_.fit(held_out.scores, held_out.independent)
 
     def _decide(self, calibration: Calibration, values: FloatArray) -> Decision:
-        if type(calibration) is not type(wanted := create_calibration(self.calibration)):
-            calibration = wanted.set_state(calibration.get_state())
-        return decide(calibration, values, self.budget.rate)
+        return decide(convert(calibration, self.calibration), values, self.budget.rate)
 
     def _drifting(self, decision: Decision) -> Drift | None:
         """Return where more items are flagged, in their order, than the budget allows."""
@@ -142,8 +140,7 @@ class DecidesByBudget(BaseEstimator):  # type: ignore[misc]
         """
         if labels is None and self._too_few(len(values)):
             return stand_out(values, self.budget.rate)
-        counted = create_calibration("quantile").set_state(calibration.get_state())
-        decision = decide(counted, values, self.budget.rate)
+        decision = decide(convert(calibration, "quantile"), values, self.budget.rate)
         if labels is None:
             return decision
         new = self._decide(calibration, values).p_values

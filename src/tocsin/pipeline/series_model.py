@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 from tocsin.base import SeriesDetector, Stateful, Stretch
 from tocsin.base.declared import Shape, Within, check_fitted
 from tocsin.base.dependence import independent_count
-from tocsin.decide import Calibration, decide, drifting_stretch
+from tocsin.decide import Calibration, convert, decide, drifting_stretch
 from tocsin.decide import create as create_calibration
 from tocsin.decide.alarm_rate import alarm_heights, point_rate, threshold_for
 from tocsin.decide.independent import decide_dependent, without_peaks
@@ -128,12 +129,9 @@ class SeriesModel(Stateful):
 
         ``alarms``: how many intervals are allowed per point; None where a share of points is.
         """
-        points, runs_ = (
-            create_calibration(method).set_state(each.get_state())
-            for each in (self.calibration_, self.runs_)
-        )
+        points = convert(self.calibration_, method)
         if alarms is None:
-            return decide_dependent(points, runs_, values, false_alarms)
+            return decide_dependent(points, convert(self.runs_, method), values, false_alarms)
         return decide(points, values, self.rate_of(alarms))
 
     def drift(self, detection: EntityDetection, channels: Sequence[str]) -> Drift | None:
@@ -144,7 +142,7 @@ class SeriesModel(Stateful):
         """
         rate = detection.decision.false_alarm_rate
         flagged = detection.decision.is_anomaly & ~detection.series.filled
-        each = create_calibration().set_state(self.calibration_.get_state())
+        each = copy(self.calibration_)
         each.independent_ = float(each.n_)
         sure = drifting_stretch(flagged, rate, self.calibration_)
         stretch = sure or drifting_stretch(flagged, rate, each)

@@ -122,12 +122,14 @@ def _counts_priorities(flat: Mapping[str, str]) -> bool:
 def _flatten(content: dict[str, Any], prefix: str, depth: int, flat: dict[str, str]) -> None:
     for key, value in content.items():
         name = intern(clean(prefix + key))
-        if isinstance(value, dict) and (moment := time_of_object(value)) is not None:
+        if isinstance(value, str):
+            flat[name] = without_codes(clean(value))
+        elif isinstance(value, dict) and (moment := time_of_object(value)) is not None:
             flat[name] = str(moment)
         elif isinstance(value, dict) and depth < _DEEPEST:
             _flatten(value, f"{name}.", depth + 1, flat)
         else:
-            text = value if isinstance(value, str) else journal.text_of(key, value)
+            text = journal.text_of(key, value)
             flat[name] = json.dumps(value) if text is None else without_codes(clean(text))
 
 

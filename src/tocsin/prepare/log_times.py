@@ -64,7 +64,8 @@ def find_order(lines: Iterable[str]) -> bool | None:
     >>> find_order(["01/02/2026 10:00 up", "01/31/2026 10:00 down"]), find_order(["no date"])
     (False, True)
     """
-    found = [match for line in lines if (match := _SLASHED.search(line[:_BEGINNING]))]
+    slashed = (line for line in lines if line.count("/", 0, _BEGINNING) > 1)  # few have any
+    found = [match for line in slashed if (match := _SLASHED.search(line, 0, _BEGINNING))]
     if any(int(match[1]) > 12 for match in found) or not found:
         return True
     return False if any(int(match[2]) > 12 for match in found) else None

@@ -16,6 +16,7 @@ from tocsin.errors import SchemaMismatch
 from tocsin.readers import numbers as numerals
 from tocsin.readers import times
 from tocsin.readers.delimited import Known
+from tocsin.readers.units import SCALES
 from tocsin.types import FloatArray
 
 Kind = Literal["numeric", "category", "date", "boolean", "dropped"]
@@ -95,18 +96,19 @@ def read_numbers(values: pd.Series[Any], column: Column) -> FloatArray:
     """
     dtype = values.dtype
     if pd.api.types.is_timedelta64_dtype(dtype):
-        return np.asarray(values.dt.total_seconds(), dtype=np.float64)
+        seconds = np.asarray(values.dt.total_seconds(), dtype=np.float64)
+        return numerals.in_unit(seconds, "s", _unit(column.style))
     if pd.api.types.is_datetime64_any_dtype(dtype):
         raise SchemaMismatch(
             f'Column "{values.name}" held numbers in training and holds dates ({dtype}) now.'
         )
     if pd.api.types.is_numeric_dtype(dtype):
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numerals.in_unit(numbers, "", _unit(column.style))
     codes, texts = pd.factorize(_texts(values))
     style = column.style
     if (decimal := _decimal(values)) and style != "boolean":
-        _, _, unit = style.partition(" ")
-        style = f"{'comma' if decimal == ',' else 'plain'} {unit}".strip()
+        style = f"{'comma' if decimal == ',' else 'plain'} {_unit(style)}".strip()
     parsed = _parse_numbers(texts, style)
     _refuse_unread(values, codes, texts, np.isnan(parsed), column, "numbers")
     return np.append(parsed, np.nan)[codes]
@@ -166,7 +168,11 @@ def known(columns: Sequence[str], kinds: Sequence[Kind], styles: Sequence[str]) 
     about = list(zip(columns, kinds, styles, strict=True))
     written = {name for name, kind, style in about if kind == "date" and style[:5] != "epoch"}
     return Known(
-        frozenset(written.union(name for name, kind, _ in about if kind == "category")),
+        frozenset(
+            written.union(
+                name for name, kind, style in about if kind == "category" or _unit(style) in SCALES
+            )
+        ),
         frozenset(name for name, _, style in about if style.startswith("comma")),
         frozenset(columns),
     )
@@ -323,6 +329,11 @@ def _some(words: NDArray[np.object_]) -> str:
     return shown + (f" and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else "")
 
 
+def _unit(style: str) -> str:
+    """Return the unit of a column's style such as "comma kg"."""
+    return style.partition(" ")[2]
+
+
 def _parse_plain(texts: NDArray[np.object_]) -> FloatArray:
     parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
     return parsed.to_numpy(dtype=np.float64, copy=True)
@@ -333,8 +344,8 @@ def _parse_numbers(texts: NDArray[np.object_], style: str) -> FloatArray:
         return np.array(
             [_BOOLEANS.get(text.strip().lower(), np.nan) for text in texts], dtype=float
         )
-    mark, _, unit = style.partition(" ")
-    if mark == "comma" or unit:
+    unit = _unit(style)
+    if (mark := style.partition(" ")[0]) == "comma" or unit:
         return numerals.read(texts, numerals.Style("," if mark == "comma" else ".", unit))
     parsed = _parse_plain(texts)
     left = np.isnan(parsed)

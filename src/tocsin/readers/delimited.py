@@ -38,6 +38,7 @@ from tocsin.readers.preamble import (
 from tocsin.readers.separators import (
     join_fields,
     names_of_short,
+    refuse_backslashes,
     refuse_pairs,
     refuse_uneven,
     separate,
@@ -49,6 +50,7 @@ _THREE = re.compile(r"[+-]?\d{1,3},\d{3}")
 _CODE = re.compile(r"0\d+")
 _LEAST = 3
 _LEAST_CHUNK = 100  # rows
+_CODE_PAGE = "the text is not UTF-8: read as Windows-1252; if letters look wrong, save it as UTF-8"
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
 
@@ -234,6 +236,8 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
     begin = 0 if not above else ends[above - 1]
     rows, ends = rows[above:], ends[above:]
     named = head.names or names_of_short(rows)
+    if any(len(row) != len(named or rows[0]) for row in rows) or (named and not head.names):
+        refuse_backslashes(path, text)
     if named and not head.names:
         begin, rows, ends = ends[0], rows[1:], ends[1:]
     refuse_uneven(path, rows, len(named))
@@ -249,7 +253,8 @@ def _dialect(path: Path, encoding: str, known: Known) -> _Dialect:
         columns = _columns(tuple(numbered_names(len(rows[0]))), rows[:_LOOKED_AT])
         marks = _marks(columns, separator, known)
     between = count_unit_rows(rows) if header else 0
-    notes = [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
+    notes = [_CODE_PAGE] if encoding in ("cp1252", "latin-1") else []
+    notes += [f"{above:,} line{'s' * (above > 1)} above the names left out"] if above else []
     notes += [
         f'the line "{join_fields(row, separator)}" under the names left out'
         for row in rows[1 : 1 + between]

@@ -9,7 +9,9 @@ styles, and the years that each is recognised for:
 - "excel": days since 1899-12-30, from 1982 to 2036; "mjd": days since 1858-11-17, from 1995 to
   2050; "julian": days since 4713 BC; "matlab": days since the year 0, from 1971 on;
 - "%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S%f" (milliseconds), "%Y%j",
-  "%y%m%d%H%M%S", "%Y%m", "%d%m%Y", "%m%d%Y", "%y%m%d": digits of a calendar;
+  "%y%m%d%H%M%S", "%y%m%d%H%M", "%d%m%y%H%M", "%Y%m", "%G%V", "%d%m%Y", "%m%d%Y", "%y%m%d",
+  "%d%m%y": digits of a calendar, of several the one that moves in one direction;
+- "%Y.%m": months behind a point;
 - "year": years from 1800 to 2099, also with fractions: 2010.5 is the middle of 2010;
 - "elapsed": seconds from an unknown beginning, counted from 1970.
 """
@@ -79,12 +81,20 @@ _CALENDARS = {  # style: the number of digits, and the widths of year, month, da
     "%d%m%Y": (8, (2, 2, 4)),
     "%m%d%Y": (8, (2, 2, 4)),
     "%y%m%d": (6, (2, 2, 2)),
+    "%d%m%y": (6, (2, 2, 2)),
+    "%G%V": (6, (4, 2)),
+    "%y%m%d%H%M": (10, (2, 2, 2, 2, 2)),
+    "%d%m%y%H%M": (10, (2, 2, 2, 2, 2)),
 }
+MONTHS = "%Y.%m"
+"""The style of months behind a point: 2026.1 and 2026.10 are October."""
 _MARGIN = 0.95
 YEAR = "year"
 """The style of years with fractions."""
 
 _YEARS = (1800, 2100)
+_NO_SECONDS = 2e9  # since 1970 are in 2033: as digits of a calendar these begin in 2020
+_NO_SPAN = 5e8  # seconds of one column are 16 years
 _FEWEST = 8  # of six digits are days: fewer are ids or seconds that happen to be valid
 
 
@@ -99,9 +109,10 @@ def find(numbers: FloatArray, *, elapsed: bool = True) -> str:
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
         return ""
-    for style in _CALENDARS:
-        if _fits(finite, style):
-            return style
+    if fitting := [style for style in _CALENDARS if _fits(finite, style)]:
+        return min(fitting, key=lambda style: _against(_of_calendar(finite, style)))
+    if _are_months(finite):
+        return MONTHS
     if finite.min() >= _YEARS[0] and finite.max() < _YEARS[1]:
         return YEAR
     for style, (low, high) in _DAYS.items():
@@ -122,9 +133,11 @@ def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Mome
     '2026-01-02T12:01:00'
     """
     if style in _CALENDARS:
-        return _of_calendar(numbers, style)
+        return _of_calendar(numbers, style, exact)
     if style == YEAR:
         return _of_years(numbers)
+    if style == MONTHS:
+        return _of_calendar(np.rint(100 * numbers), "%Y%m")
     epoch = EPOCHS[style]
     step = max(1_000_000 if epoch.per_unit == _DAY else 1_000, 1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -146,7 +159,7 @@ def read(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Mome
 
 def is_style(style: str, *, written: bool) -> bool:
     """Return whether a style is one of numbers; ``written``: "%Y%m%d" is, of digits alone."""
-    return style in EPOCHS or style == YEAR or (written and style in _CALENDARS)
+    return style in EPOCHS or style in (YEAR, MONTHS) or (written and style in _CALENDARS)
 
 
 def words(style: str) -> str:
@@ -154,10 +167,25 @@ def words(style: str) -> str:
     return EPOCHS[style].words if style in EPOCHS else "years" if style == YEAR else style
 
 
+def _against(moments: Moments) -> float:
+    """Return the share of all movement by which times go against their order."""
+    steps = np.diff(moments[~np.isnat(moments)]).astype(np.float64)
+    against = min(-steps[steps < 0].sum(), steps[steps > 0].sum())
+    return float(against / max(np.abs(steps).sum(), 1.0))
+
+
+def _are_months(finite: FloatArray) -> bool:
+    """Return whether numbers are years with months behind the point, 2025.01 to 2025.12."""
+    months = 100 * (finite - np.floor(finite))
+    whole = np.abs(months - np.rint(months)) < 1e-6
+    inside = (finite >= _YEARS[0]) & (finite < _YEARS[1]) & (months > 0.5) & (months < 12.5)
+    return bool(len(finite) >= _FEWEST and (whole & inside).all() and len(set(months.round())) > 2)
+
+
 def _fits(finite: FloatArray, style: str) -> bool:
     """Return whether numbers are digits of a calendar, all valid and of years 1900 to 2199."""
     digits, widths = _CALENDARS[style]
-    two = style.startswith("%y")
+    two = "%y" in style
     leading = 10 if widths[0] == 2 else 1  # digits of which the first may be a zero
     low, high = 10.0 ** (digits - 1) / leading, 10.0**digits
     if finite.min() < low or finite.max() >= high or (finite != np.rint(finite)).any():
@@ -165,24 +193,32 @@ def _fits(finite: FloatArray, style: str) -> bool:
     moments = _of_calendar(finite, style)
     years = moments.astype("datetime64[Y]").astype(np.int64) + 1970
     valid = ~np.isnat(moments) & (years >= (1990 if two else 1900)) & (years < 2200)
-    if digits == 6 and two and len(finite) < _FEWEST:
+    if len(finite) < _FEWEST and (style == "%G%V" or (two and digits <= 10)):
         return False
+    if style == "%y%m%d%H%M" and finite.min() < _NO_SECONDS:
+        return False
+    if style == "%d%m%y%H%M" and finite.min() < _NO_SECONDS:
+        return bool(finite.max() - finite.min() > _NO_SPAN and valid.all())
     return bool(valid.mean() >= _MARGIN) if digits > 8 else bool(valid.all())
 
 
-def _of_calendar(numbers: FloatArray, style: str) -> Moments:
+def _of_calendar(numbers: FloatArray, style: str, exact: IntArray | None = None) -> Moments:
     digits, widths = _CALENDARS[style]
     whole = np.isfinite(numbers) & (numbers == np.rint(numbers))
     whole &= (numbers >= 0) & (numbers < 10.0**digits)
-    rest = np.where(whole, numbers, 0.0).astype(np.int64)
+    rest = np.where(whole, numbers if exact is None else exact, 0).astype(np.int64)
     parts: list[IntArray] = []
     for width in reversed(widths):
         parts.append(rest % 10**width)
         rest = rest // 10**width
     year, *others = reversed(parts)
+    if style == "%G%V":
+        return of_weeks(year, others[0], np.ones_like(year), whole)
+    if style.startswith("%d%m%y"):
+        year, others = others[1], [others[0], year, *others[2:]]
     if style.endswith("%Y"):
         year, others = others[-1], [*([others[0], year] if style[1] == "d" else [year, others[0]])]
-    if style.startswith("%y"):
+    if "%y" in style:
         year = year + np.where(year < 70, 2000, 1900)
     if style == "%Y%j":
         return of_day_of_year(year, others[0], whole)
@@ -216,6 +252,14 @@ def of_days(year: IntArray, month: IntArray, day: IntArray, known: NDArray[np.bo
     days = months.astype("datetime64[D]") + np.where(good, day - 1, 0)
     good &= days.astype("datetime64[M]") == months
     return np.where(good, days, np.datetime64("NaT", "D"))
+
+
+def of_weeks(year: IntArray, week: IntArray, day: IntArray, known: NDArray[np.bool_]) -> Moments:
+    """Return days (n,) datetime64[D] of the weeks 1 to 53 of ISO 8601, NaT for others."""
+    first = of_days(year, np.ones_like(year), np.full_like(year, 4), known)
+    monday = first - (first.astype(np.int64) + 3) % 7
+    days = monday + 7 * (week - 1) + day - 1
+    return np.where((week >= 1) & (week <= 53), days, np.datetime64("NaT", "D"))
 
 
 def of_day_of_year(year: IntArray, day: IntArray, known: NDArray[np.bool_]) -> Moments:

@@ -6,16 +6,24 @@ import re
 from typing import NamedTuple
 
 from tocsin.readers.time_words import MONTHS
-from tocsin.readers.units import CURRENCIES, UNITS, unit_of
+from tocsin.readers.units import CURRENCIES, SCALE_WORDS, UNITS, unit_of
 
 LONGEST = 1_000
 """Characters of a number or a duration at most: the largest float64 has 309 digits."""
 
-_ZEROS = (0x660, 0x6F0, 0x966, 0x9E6, 0xFF10)  # Arabic, Persian, Devanagari, Bengali, wide
+_ZEROS: tuple[int, ...] = (
+    0x660,
+    0x6F0,
+    0x966,
+    0x9E6,
+    0xFF10,
+)  # Arabic, Persian, Devanagari, Bengali, wide
+_ZEROS += (0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66)  # Gurmukhi to Malayalam
+_ZEROS += (0xE50, 0xED0, 0xF20, 0x1040, 0x17E0)  # Thai, Lao, Tibetan, Burmese, Khmer
 _SAME = str.maketrans(
     {
         **dict.fromkeys("\u00a0\u202f\u2009\u2007\u2002\u2003\u3000", " "),
-        **dict.fromkeys("\u2212\u2013\ufe63\uff0d\u2010\u2011", "-"),
+        **dict.fromkeys("\u2212\u2013\u2014\ufe63\uff0d\u2010\u2011", "-"),
         **dict.fromkeys("\u2019\u2018\u02bc\u00b4\u2032", "'"),
         **dict.fromkeys("\u200e\u200f\u200b\u2060\ufeff", None),
         **{chr(zero + digit): str(digit) for zero in _ZEROS for digit in range(10)},
@@ -23,6 +31,7 @@ _SAME = str.maketrans(
         "\uff0e": ".",
         "\u066c": ",",
         "\uff0c": ",",
+        "\uffe5": "¥",
         "\u03bc": "µ",
         "\u2126": "Ω",
     }
@@ -36,19 +45,27 @@ _CELL = re.compile(
 )
 _POWER = r"(?:[²³]|\^-?\d|(?<=[mt])[23])?"
 _WORD = re.compile(
-    rf"[^\W\d_]{{1,15}}{_POWER}(?:[/.·-](?:100 ?)?[^\W\d_]{{1,6}}{_POWER}){{0,2}}\.?"
+    rf"/?[^\W\d_]{{1,15}}{_POWER}(?:[/.·-](?:100 ?)?[^\W\d_]{{1,6}}{_POWER}){{0,2}}\.?"
 )
 _DASHES = re.compile(r"(?<=\d)(?:[.,]-{1,2}|[:/]-| ?[*†‡]{1,3})(?=$|\s)")  # 12,- and 12* are 12
-_QUOTED = re.compile(r"""="([^"]*)"|'(.+)""")  # as spreadsheets keep texts
+_QUOTED = re.compile(r"""=?"([^"]*)"|'(.+)""")  # as spreadsheets keep texts
 _TOLERANCE = re.compile(r" ?(?:±|\+/-) ?\d[\d.,]*")
-_POWER_OF_TEN = re.compile(r"(?<=\d) ?[×x*] ?10(?:\^|\*\*)([+-]?\d{1,3})")
+_POWER_OF_TEN = re.compile(r"(?<=\d) ?[×x*] ?10(?:\^|\*\*|E)([+-]?\d{1,3})")
 _FORTRAN = re.compile(r"(?<=\d)[Dd](?=[+-]\d{1,3}$)")
 _RAISED = re.compile(r"(?<=\d)·(?=\d)")  # 4·62, a decimal point at half height
+_FLAGGED = re.compile(
+    r"^(?:\*|(?:ca|circa|approx|about|etwa|env)\b\.? ?)(?=[\d+-])"
+    r"|(?<=\d) ?\((?!cr|dr)[a-z]{1,3}\)$",
+    re.IGNORECASE,
+)  # *12.5, ca. 12.5, 12.5 (H)
+_REGISTER = re.compile(r"(?<=\d)\*(?=[A-Za-z°])")  # 12.5*kWh, as meters write it
+_SOUTH = re.compile(r"(?<=\d)° ?([NESW])$")  # 12.5° S is negative
 _SIDE = re.compile(r"(?<=\d) *(?:([Cc][Rr])|[Dd][Rr])\.?$")  # credit and debit of a ledger
-_SCALES = {"k": 3, "K": 3, "M": 6, "m": 6, "Mio": 6, "Mio.": 6, "mln": 6, "million": 6}
-_SCALES |= {"Tsd": 3, "Tsd.": 3, "tsd": 3, "tsd.": 3, "thousand": 3}
-_SCALES |= {"B": 9, "bn": 9, "Mrd": 9, "Mrd.": 9, "mrd": 9, "billion": 9}
-_SCALED = re.compile(rf"({'|'.join(map(re.escape, _SCALES))}) ?([^\d\s]{{0,4}})")
+_SCALES = SCALE_WORDS | {"k": 3, "K": 3, "mil": 3, "M": 6, "m": 6, "mm": 6, "MM": 6, "mi": 6}
+_SCALES |= {"B": 9, "bn": 9, "bi": 9}
+_SCALED = re.compile(
+    rf"({'|'.join(map(re.escape, sorted(_SCALES, key=len, reverse=True)))}) ?([^\d\s]{{0,4}})"
+)
 _PARENTHESES = re.compile(r"([^()\d]{0,5})\(([^()]+)\)([^()\d]{0,5})")
 _NOTHING = re.compile(r"([^\d\s-]{1,4}) *-|- *([^\d\s-]{1,4})")  # $ -, as spreadsheets write 0
 _DIGITS = {
@@ -106,7 +123,9 @@ def _in_usual_form(text: str) -> str:
     if quoted := _QUOTED.fullmatch(text):
         text = (quoted[1] or quoted[2] or "").strip()
     text = _DASHES.sub("", _POWER_OF_TEN.sub(r"e\1", _TOLERANCE.sub("", text, count=1)))
-    text = _FORTRAN.sub("e", _RAISED.sub(".", text))
+    text = _REGISTER.sub(" ", _FLAGGED.sub("", _FORTRAN.sub("e", _RAISED.sub(".", text))))
+    if half := _SOUTH.search(text):
+        return f"{text[: half.start()]}{'-' if half[1] in 'SW' else ''}°"
     if side := _SIDE.search(text):
         text = f"{text[: side.start()]}{'-' if side[1] else ''}"
     return text
@@ -117,7 +136,8 @@ def _cell(found: re.Match[str], *, negative: bool) -> Cell | None:
     before, digits, power, after = (part or "" for part in found.group(2, 4, 5, 7))
     if before and before not in CURRENCIES:
         return None
-    if (before or " " in after) and (scaled := _SCALED.fullmatch(after)):  # $1.2M, 3 Mio. €
+    scaled = _SCALED.fullmatch(after) if after else None  # $1.2M, 3 Mio. €, 250 k€
+    if scaled and (before or " " in after or scaled[2] in CURRENCIES):
         power, after = f"e{int(power[1:] or 0) + _SCALES[scaled[1]]}", scaled[2]
     if power and _OPEN.fullmatch(digits):
         digits += "0"  # 4,903E+01: no thousands stand before a power of ten

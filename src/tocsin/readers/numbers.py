@@ -87,6 +87,19 @@ def find(texts: Texts, counts: NDArray[np.int64], decimal: str | None = None) ->
     return None if np.isnan(values).all() else Found(style, values, tuple(remarks))
 
 
+def in_unit(values: FloatArray, given: str, unit: str) -> FloatArray:
+    """Return numbers (n,) of one unit in another; as they are if these do not convert.
+
+    >>> in_unit(np.array([7_200.0]), "s", "h"), in_unit(np.array([12_000.0]), "", "k")
+    (array([2.]), array([12.]))
+    """
+    here, there = unit_of(given), _unit_of_column(Style(unit=unit))
+    if here == there or here.dimension != there.dimension:
+        return values
+    larger = 10.0 ** (there.exponent - here.exponent)
+    return values * here.factor / there.factor / larger
+
+
 def mark_of(cells: list[str]) -> str | None:
     """Return the decimal mark that cells of a file show, None if none or both do.
 
@@ -204,10 +217,10 @@ def _common_unit(
         return None
     unit = max(own, key=lambda name: rows[name])
     dimension = unit_of(unit).dimension
+    bare = sum(cell is not None and not cell.unit and cell.digits != "0" for cell in cells)
+    if bare and dimension:
+        remarks.append(f"{bare:,} values without a unit were taken in that of the others")
     if len({unit_of(name) for name in own}) > 1:
-        bare = sum(cell is not None and not cell.unit and cell.digits != "0" for cell in cells)
-        if bare and dimension:
-            remarks.append(f"{bare:,} values without a unit were taken in that of the others")
         remarks.append(f"values in {', '.join(sorted(own))} were brought to {unit}")
     return (form_of_two_parts(texts, remarks) if dimension == "s" else "") or unit
 

@@ -1,7 +1,8 @@
 """Parquet files, in memory bounded by bytes: a few of them can stand for gigabytes.
 
 Numbers are counted before they are read, from the metadata. Texts that may be many times as long
-as the file are read as dictionaries, and written out once their length is known.
+as the file are read as dictionaries, and written out once their length is known; those that share
+their beginnings (DELTA_BYTE_ARRAY) are read a few at a time first, to count them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from tocsin.readers.delimited import Known
 from tocsin.readers.limits import CHUNK_TEXT, check_size, rows_per_chunk
 from tocsin.readers.nested import frame_of_arrow
 
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12, "BYTE_ARRAY": 4}
+_COUNTED = 8 * CHUNK_TEXT  # bytes that texts may come to while they are counted
+_COUNTED_ROWS = 1_000
 _DAYS = (-719_162, 2_932_896)  # of the years 1 to 9999, from 1970
 
 
@@ -30,6 +33,7 @@ def read_parquet(
     metadata = pq.read_metadata(path)
     packed, size = path.stat().st_size, _fixed_size(metadata)
     check_size(path, size, packed)
+    size += _shared_size(path, metadata, packed)
     texts = _expanding(metadata)
     rows = max(1, metadata.num_rows)
     batch_rows = rows_per_chunk(chunk_rows, size // rows) if chunk_rows else rows
@@ -46,20 +50,44 @@ def read_parquet(
                 yield frame[[name for name in frame if not str(name).startswith("__index_level_")]]
 
 
-def _columns(metadata: pq.FileMetaData) -> Iterator[pq.ColumnChunkMetaData]:
+def _columns(
+    metadata: pq.FileMetaData,
+) -> Iterator[tuple[pq.ColumnChunkMetaData, pq.ColumnSchema]]:
+    """Yield the part of each column in each group of rows, with the column's type."""
     for i in range(metadata.num_row_groups):
         group = metadata.row_group(i)
         for j in range(group.num_columns):
-            yield group.column(j)
+            yield group.column(j), metadata.schema.column(j)
 
 
 def _fixed_size(metadata: pq.FileMetaData) -> int:
     """Return the bytes of all numbers, and of texts as they are packed."""
     size = 0
-    for column in _columns(metadata):
-        text = column.physical_type.endswith("BYTE_ARRAY")
-        width = 4 if text else _WIDTHS.get(column.physical_type, 8)
-        size += width * column.num_values + text * column.total_uncompressed_size
+    for column, schema in _columns(metadata):
+        kind = column.physical_type
+        width = {**_WIDTHS, "FIXED_LEN_BYTE_ARRAY": 4 + (schema.length or 0)}.get(kind, 8)
+        size += width * column.num_values
+        size += column.total_uncompressed_size if kind == "BYTE_ARRAY" else 0
+    return size
+
+
+def _shared_size(path: Path, metadata: pq.FileMetaData, packed: int) -> int:
+    """Return the bytes of texts that share their beginnings. Raises UnreadableFile for too many.
+
+    Each may be as long as all that is stored, so only so many are read at once.
+    """
+    longest: dict[str, int] = {}
+    for column, _ in _columns(metadata):
+        stored, name = column.total_uncompressed_size, column.path_in_schema
+        if "DELTA_BYTE_ARRAY" in column.encodings and column.num_values * stored > CHUNK_TEXT:
+            longest[name] = max(stored, longest.get(name, 0))
+    size = 0
+    for name, most in longest.items():
+        rows = max(1, min(_COUNTED_ROWS, _COUNTED // most))
+        with pq.ParquetFile(path, metadata=metadata) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=[name]):
+                size += batch.nbytes
+                check_size(path, size, packed)
     return size
 
 
@@ -68,7 +96,7 @@ def _expanding(metadata: pq.FileMetaData) -> list[str]:
     return sorted(
         {
             column.path_in_schema
-            for column in _columns(metadata)
+            for column, _ in _columns(metadata)
             if column.physical_type == "BYTE_ARRAY"
             and column.has_dictionary_page
             and column.num_values * column.total_uncompressed_size > CHUNK_TEXT

@@ -27,6 +27,7 @@ _ALIKE = 0.9  # of the records have as many fields where these are not marks in 
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+")
 _KEY = re.compile(r"(?<!\S)[A-Za-z_][\w.-]*=(?=\S)")
 _NAME = re.compile(r"[A-Za-z_][\w.()%/-]*")
+_ESCAPED = re.compile(r'"[^"\n]*(?<!\\)\\"(?![,;\t|\r\n]|$)')
 _LEAST, _LEAST_NAMES = 3, 5
 _LOOKED_AT = 150  # records that are looked at cell by cell
 
@@ -74,6 +75,16 @@ def refuse_uneven(path: Path, rows: list[list[str]], named: int) -> None:
                 "The first holds the names. A field that contains the separator needs quotes; "
                 "a missing value is an empty field.",
             )
+
+
+def refuse_backslashes(path: Path, text: str) -> None:
+    """Raise UnreadableFile for quotes that a backslash escapes, which would shift the fields."""
+    if found := _ESCAPED.search(text):
+        raise unreadable(
+            path,
+            f'a quote within quotes is written \\", as in {found[0][-40:]}',
+            'Write it twice: "".',
+        )
 
 
 def refuse_pairs(path: Path, rows: list[list[str]]) -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import sys
 import warnings
 import zipfile
 import zlib
@@ -232,9 +233,18 @@ def _rows(path: Path, array: NDArray[Any], chunk_rows: int | None) -> Iterator[p
     size = rows_per_chunk(chunk_rows, row_bytes) if chunk_rows else max(1, len(array))
     for start in range(0, len(array), size):
         part = np.array(array[start : start + size])
+        if part.dtype.kind == "U" and not _is_unicode(part):
+            wrong = "it holds texts with codes beyond Unicode"
+            raise unreadable(path, wrong, "It is damaged; save it again.")
         yield pd.DataFrame(
             part.reshape(len(part), width), columns=numbered_names(width), copy=False
         )
+
+
+def _is_unicode(texts: NDArray[Any]) -> bool:
+    """Return whether the texts of an array, whose codes nobody checks, are within Unicode."""
+    codes = np.frombuffer(texts.tobytes(), np.dtype("u4").newbyteorder(texts.dtype.byteorder))
+    return bool((codes <= sys.maxunicode).all())
 
 
 _Reader = Callable[[Path, int | None, Known | None], Iterator[pd.DataFrame]]

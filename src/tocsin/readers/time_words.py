@@ -57,8 +57,12 @@ def _of_milliseconds(found: re.Match[str]) -> str:
     return f"{np.datetime64(int(found[1]), 'ms')}Z"
 
 
+def _of_seconds(found: re.Match[str]) -> str:
+    return f"{np.datetime64(int(found[1]), 's')}Z"
+
+
 def _of_week(found: re.Match[str]) -> str:
-    return f"{found[2]}-W{int(found[1]):02d}"
+    return f"{found[2] if len(found[2]) == 4 else '20' + found[2]}-W{int(found[1]):02d}"
 
 
 def _of_half_day(found: re.Match[str]) -> str:
@@ -66,21 +70,45 @@ def _of_half_day(found: re.Match[str]) -> str:
 
 
 _HALVES = "上午|下午|午前|午後|오전|오후"
-_WEEK = r"^(?:KW|CW|Week|W) ?(\d{1,2})[ /.-]+(\d{4})$"
+_WEEK = r"^(?:KW|CW|Week|W|S) ?(\d{1,2})[ /.,-]+(\d{4}|\d\d)$"
+_DIGITS = r"^(\d{8}|\d{6})(\d{6})(\.\d+)?(Z|[+-]\d{4})$"
+_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?"
+_INTERVAL = (
+    rf"({_CLOCK}Z?)(?: [-\u2013\u2014/] {_CLOCK}| ?[-\u2013\u2014/] ?\d{{1,4}}[./-]\d.*:\d\dZ?)$"
+)
+_WRITTEN_CLOCK = r" ?(\d{1,2}) ?[時时시] ?(\d\d) ?[分분](?: ?(\d\d) ?[秒초])?"
+_USUAL = re.compile(  # the most frequent forms, of which nothing is rewritten
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}"
+    r"(?:[T ]\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
+)
 _ODD = re.compile(
-    r"^[\[\"']|[年년\u00a0\u202f\u2212]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date| de |\d(?:t\d|z$)"
-    rf"|{_HALVES}|{_WEEK}"
+    r"^[\[\"'=@*]|[年년\u00a0\u202f\u2212\u200e\u200f\ufeff]|^\d{1,2}:|\.(?:$| +\d)|Uhr$|^/Date"
+    r"| de | of |\d(?:t\d|z$)|^\d{4}:\d\d:\d\d|\d{4} [A-Z]{3}|\(UTC|\(GMT| h |klo? "
+    rf"|{_HALVES}|{_WEEK}|{_DIGITS}|{_INTERVAL}"
 )
 _REWRITTEN: dict[re.Pattern[str], str | Callable[[re.Match[str]], str]] = {
     re.compile(r"^/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/$"): _of_milliseconds,
     re.compile("\u2212"): "-",
+    re.compile("[\u200e\u200f\ufeff]"): "",
+    re.compile(r'^="([^"]*)"$|^\'(?=\d.*\d$)'): r"\1",
+    re.compile(r"^@(\d{9,10})(?=$|\.)(?:\.\d+)?$"): _of_seconds,
+    re.compile(r"^\*(?=[A-Z][a-z]{2} )"): "",
+    re.compile(r"^(\d{4}):(\d\d):(\d\d)(?= \d\d:)"): r"\1-\2-\3",
+    re.compile(_DIGITS): r"\1T\2\3\4",
+    re.compile(r"(?<=[+-]\d{4}) [A-Z]{3,4}(?: m=[+-][\d.]+)?$"): "",
+    re.compile(r"(?<=:\d\d) \((?:UTC|GMT)([+-]\d\d:?\d\d)\)$"): r"\1",
+    re.compile(rf"(?<!\d){_INTERVAL}"): r"\1",
+    re.compile(r"(?<=\d) h (?=\d\d)| klo? | kl\. "): lambda found: ":" if "h" in found[0] else " ",
+    re.compile(_WRITTEN_CLOCK): lambda found: f" {found[1]}:{found[2]}:{found[3] or '00'}",
     re.compile(r"(?<=\d)t(?=\d\d:)|(?<=\d)z$"): lambda found: found[0].upper(),
     re.compile(_WEEK): _of_week,
     re.compile(rf"({_HALVES}) ?(\d{{1,2}}:\d\d(?::\d\d)?)"): _of_half_day,
-    re.compile(r"(?<=\w) de (?=\w)"): " ",
+    re.compile(r"(?<=\w) (?:de|of) (?=\w)"): " ",
     re.compile(r"[\u00a0\u202f]"): " ",
     re.compile(r"^(?:\[([^\[\]]+)\]|'([^']+)'|\"([^\"]+)\")$"): r"\1\2\3",
     re.compile(r"(\d{4}) ?[年년] ?(\d{1,2}) ?[月월] ?(\d{1,2}) ?[日일]"): r"\1-\2-\3",
+    re.compile(r"^(\d{4}) ?[年년] ?(\d{1,2}) ?[月월]$"): r"\1-\2",
     re.compile(r"(?<=\d)\.(?=$| +\d{1,2}:)"): "",
     re.compile(r"(?<=\d)\. +(?=\d)"): ".",
     re.compile(r" Uhr$"): "",
@@ -95,7 +123,7 @@ def rewritten(text: str) -> str:
     >>> rewritten("/Date(1767355200000)/"), rewritten("2026. 1. 2. 오후 1:05")
     ('2026-01-02T12:00:00.000Z', '2026.1.2 1:05 PM')
     """
-    if _ODD.search(text):
+    if not _USUAL.fullmatch(text) and _ODD.search(text):
         for pattern, other in _REWRITTEN.items():
             text = pattern.sub(other, text)
     return text

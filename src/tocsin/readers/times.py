@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tocsin.readers.epochs import of_day_of_year, of_days
+from tocsin.readers.epochs import of_day_of_year, of_days, of_weeks
 from tocsin.readers.time_words import MONTHS, offset_of, rewritten, zone_of
 from tocsin.readers.years import years_of
 from tocsin.types import IntArray
@@ -40,12 +40,15 @@ _DAYS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y %m %d", "%Y%m%d", "%G-W%V-%u", "%G-W%V"),
     *("%Y-%j", "%Y/%j", "%Y:%j", "%Y.%j", "%qQ%Y", "%qQ%y", "%GW%V", "%Y-Q%q", "%YQ%q", "%Y Q%q"),
     *("Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%Y-%m", "%Y/%m"),
+    *("Q%q '%y", "Q%q-%y", "%Y.Q%q", "%Y/Q%q", "%q. Quartal %Y", "%Y-T%q", "T%q %Y", "%qT%Y"),
+    *("%G/W%V", "%Gw%V", "%GW%V%u", "%Y-M%m", "M%m %Y", "%Y M%m", "%b '%y", "%y%m%d", "%d%m%Y"),
     *("%YM%m", "%m/%Y", "%m.%Y", "%m-%Y", "%b %Y", "%b-%Y", "%b-%y", "%Y-%b", "%Y %b"),
     *("%d.%m.%Y", "%d.%m.%y", *_DAY_FIRST, *_DAY_FIRST.values()),
     *("%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d. %b %Y", "%d.%b.%Y", "%d%b%Y", "%Y-%b-%d"),
     *("%d-%b-%y", "%d %b %y", "%d/%b/%y", "%d. %b %y", "%d%b%y", "%b %d, %Y", "%b %d %Y"),
     *("%y/%m/%d", "%y-%m-%d", "%y.%m.%d", "%Y-%b-%d", "%Y %b %d", "%m.%d.%Y"),
 )
+_COMPACT = ("%Y%m%d", "%y%m%d", "%d%m%Y", "%GW%V", "%GW%V%u")  # two digits for each part
 _LAST = "%b %d %H:%M:%S %Y"  # ctime and date, with the year behind the clock
 _YEARLESS = ("%b %d", "%d %b", "%d.%m", "%m-%d")
 _FORMS_OF_DAYS = (*_DAYS, _LAST, *_YEARLESS)
@@ -57,13 +60,13 @@ _PARTS = {
     "b": r"(?P<b>[^\W\d_]{3,12})\.?",
     "j": r"(?P<j>\d{3})",
     "G": r"(?P<Y>\d{4})",
-    "V": r"(?P<V>\d{2})",
+    "V": r"(?P<V>\d{1,2})",
     "u": r"(?P<u>[1-7])",
     "q": r"(?P<q>[1-4])",
 }
 _CLOCK = (
-    r"(?:[Tt :_,-]+(?:(?:at|um|à)[ ])?(?P<H>\d{1,2})[:.h-]?(?P<M>\d\d)(?:[:.-]?(?P<S>\d\d)"
-    r"(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
+    r"(?:[Tt :_,-]+(?:(?:at|um|à)[ ])?(?P<H>\d{1,2})(?P<c>[:.h-]?)(?P<M>\d\d)"
+    r"(?:(?:(?P=c)|[:.])(?P<S>\d\d)(?:[.,:](?P<f>\d+))?)?(?:[ ]?(?P<p>[AaPp])\.?[ ]?[Mm]\.?)?)?"
 )
 _CLEAR_CLOCK = _CLOCK.removesuffix("?").replace("[:.h-]?", ":", 1)  # 2025 is no 20:25
 _ZONE = (
@@ -72,6 +75,8 @@ _ZONE = (
     r"(?:[ ]?[(\[][\w/ ]+[)\]])?"
 )
 _WEEKDAY = r"(?:[^\W\d_]{2,10}\.?,?[ ]+)?"
+_TO = re.compile(r"\d:\d\d(-\d\d:\d\d)$")
+_ZONES = 4  # that clocks of one column differ in at most
 _ISO_START = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]|$)")
 _BRACKETED = re.compile(r"([T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\[([A-Z]\w+(?:/[\w+-]+)+)\]$")
 _AFTER_CLOCK = re.compile(r"(?:\d:\d\d|T\d{4})(.*)$")
@@ -101,6 +106,8 @@ def find(texts: Texts) -> Found | None:
     texts = np.array([rewritten(text.strip()) for text in texts], dtype=object)
     if not any(any(mark.isdigit() for mark in text) for text in _spread(texts)):
         return None
+    if len({found[1] for text in _spread(texts) if (found := _TO.search(text))}) > _ZONES:
+        return None  # 13:00-14:00 and the like are no offsets, and which zone it is stays open
     others = texts
     if not np.isnat(_iso(_spread(texts))).all():
         others = texts[np.isnat(_iso(texts))]
@@ -128,7 +135,9 @@ def read(texts: Texts, style: str) -> Moments:
     others = [(i, rewritten(_unbracketed(stripped[i]))) for i in np.flatnonzero(np.isnat(moments))]
     odd = {i: text for i, text in others if text != stripped[i]}
     if odd:
-        moments[list(odd)] = _read(pd.Series(list(odd.values()), dtype=object), style)
+        again = _read(pd.Series(list(odd.values()), dtype=object), style)
+        moments = moments.astype(np.promote_types(moments.dtype, again.dtype))
+        moments[list(odd)] = again
     return moments
 
 
@@ -158,12 +167,12 @@ def _read(stripped: pd.Series[Any], style: str) -> Moments:
 def has_zone(text: str) -> bool:
     """Return whether a time is written with its zone or offset.
 
-    >>> [has_zone(text) for text in ("2026-03-01T08:20Z", "01.03.2026 08:20", "8:20 AM EST")]
+    >>> [has_zone(text) for text in ("2026-03-01T08:20Z", "01.03.2026 08:20", "20260301082000Z")]
     [True, False, True]
     """
-    found = _AFTER_CLOCK.search(text.replace("\u2212", "-"))
+    found = _AFTER_CLOCK.search(rewritten(text.strip()))
     if found is None:
-        return text.startswith("/Date(")
+        return False
     after = found[1]
     names = (name for name in _CAPITALS.findall(after) if name not in ("AM", "PM", "A", "P"))
     return bool(_SIGNED.search(after)) or any(name.lower() not in MONTHS for name in names)
@@ -268,6 +277,7 @@ def _form(day: str) -> re.Pattern[str]:
         else:
             literal = re.escape(day).replace("\\ ", "[ ]")
             body = re.sub(r"%(\w)", lambda found: _PARTS[found[1]], literal)
+            body = body.replace("{1,2}", "{2}") if day in _COMPACT else body
             pattern = body + (_CLEAR_CLOCK if day in _YEARLESS else _CLOCK) + _ZONE
         _FORMS[day] = re.compile(_WEEKDAY + pattern)
     return _FORMS[day]
@@ -304,11 +314,7 @@ def _days(columns: dict[str, list[str | None]], known: NDArray[np.bool_]) -> Mom
     if any(columns["j"]):
         return of_day_of_year(year, _numbers(columns["j"]), known)
     if any(columns["V"]):
-        first = of_days(year, np.ones_like(year), np.full_like(year, 4), known)
-        monday = first - (first.astype(np.int64) + 3) % 7
-        week, day = _numbers(columns["V"], 1), _numbers(columns["u"], 1)
-        days = monday + 7 * (week - 1) + day - 1
-        return np.where((week >= 1) & (week <= 53), days, np.datetime64("NaT", "D"))
+        return of_weeks(year, _numbers(columns["V"], 1), _numbers(columns["u"], 1), known)
     if any(columns["q"]):
         month = 3 * _numbers(columns["q"], 1) - 2
     elif any(columns["b"]):

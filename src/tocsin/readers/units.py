@@ -22,8 +22,8 @@ _CURRENCIES = {
     "$": "$ US$ USD",
     "€": "€ EUR",
     "£": "£ GBP",
-    "¥": "¥ JPY CNY RMB 円 元",
-    "₹": "₹ Rs Rs. INR",
+    "¥": "¥ JPY CNY RMB 円 元 日元 人民币",
+    "₹": "₹ Rs Rs. INR रु रु.",
     "CHF": "CHF SFr Fr Fr. SFr.",
     "kr": "kr kr. SEK NOK DKK ISK",
     "R$": "R$ BRL",
@@ -34,8 +34,8 @@ _CURRENCIES = {
     "₽": "₽ RUB руб руб.",
     "₴": "₴ UAH",
     "₺": "₺ TRY TL",
-    "₩": "₩ KRW",
-    "₫": "₫ VND",
+    "₩": "₩ KRW 원",
+    "₫": "₫ VND đ VNĐ",
     "₱": "₱ PHP",
     "฿": "฿ THB",
     "₪": "₪ ILS",
@@ -52,7 +52,36 @@ _CURRENCIES = {
     "AED": "AED",
     "SAR": "SAR",
     "₿": "₿ BTC",
+    "NT$": "NT$ TWD",
+    "KSh": "KSh KES Ksh",
+    "S/": "S/ S/. PEN",
+    "Bs": "Bs Bs. BOB VES",
+    "₸": "₸ KZT",
+    "₾": "₾ GEL",
+    "₼": "₼ AZN",
+    "₲": "₲ PYG",
+    "₡": "₡ CRC",
+    "₵": "GH₵ ₵ GHS",
+    "৳": "৳ BDT",
+    "лв": "лв лв. BGN",
+    "грн": "грн грн.",
 }
+SCALE_WORDS = {
+    name: power
+    for power, names in {
+        3: "thousand Tsd Tsd. tsd tsd. тыс тыс. tys tys. tis. tkr 千",
+        4: "万 萬 만",
+        5: "lakh lakhs lac lacs Lakh Lac",
+        6: "million millions mln mln. Mio Mio. mio mkr млн млн. millones milhões",
+        7: "crore crores Crore",
+        8: "亿 億 억",
+        9: "billion Mrd Mrd. mrd mld mld. Mld Md млрд млрд. mdkr",
+        12: "trillion трлн",
+    }.items()
+    for name in names.split()
+}
+"""Powers of ten by the words that stand behind numbers: 3 Mio., 1.2万, 5 crore."""
+
 _PREFIXES = {"n": -9, "µ": -6, "u": -6, "m": -3, "": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50}
 _PREFIXED = (
@@ -81,6 +110,9 @@ def _table() -> dict[str, Unit]:
         units |= {name: Unit("s", factor) for name in names.split()}
     units |= {f"{p}s": Unit("s", 1.0, power) for p, power in _PREFIXES.items() if power < 0}
     units |= {p: Unit("", 1.0, power) for p, power in _PREFIXES.items() if power > 0}
+    units |= {p: Unit("", 2.0**power) for p, power in _BINARY.items()}
+    units |= {word: Unit("", 1.0, power) for word, power in SCALE_WORDS.items()}
+    units |= dict.fromkeys(("lb", "lbs"), Unit("g", 453.59237)) | {"mcg": Unit("g", 1.0, -6)}
     units |= {"cm": Unit("m", 1.0, -2), "dm": Unit("m", 1.0, -1), "hPa": Unit("Pa", 1.0, 2)}
     units |= {"cl": Unit("l", 1.0, -2), "dl": Unit("l", 1.0, -1), "km/h": Unit("m/s", 1 / 3.6)}
     units |= {"°C": Unit("°C"), "degC": Unit("°C"), "℃": Unit("°C")}
@@ -92,6 +124,9 @@ def _table() -> dict[str, Unit]:
 
 UNITS = _table()
 """Units by how they are written."""
+
+SCALES = frozenset(name for name, unit in UNITS.items() if not unit.dimension)
+"""Powers of ten and of two without a unit, which numbers that lack them are converted to."""
 
 CURRENCIES = frozenset(name for names in _CURRENCIES.values() for name in names.split())
 """How currencies are written; they may stand in front of the number."""

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Self
 
@@ -19,6 +20,13 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds that a client has to authenticate before it is disconnected."""
+
+_CHUNK = 65_536
+_LONGEST_LINE = 2_000
+_BROWSER = re.compile(
+    rb"(?:CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|TRACE) (?:\S+ HTTP/\d|\S{1000})"
+    rb"|\x16"  # how TLS begins
+)
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -81,6 +89,28 @@ class ListeningSource(Source):
             return True
         given = token if isinstance(token, str) else ""
         return hmac.compare_digest(given.encode(), self.token.reveal().encode())
+
+
+async def first_bytes(reader: asyncio.StreamReader) -> bytes:
+    """Return what a client begins with: as much as ``is_browser`` needs."""
+    data = await reader.read(_CHUNK)
+    while data[:1].isupper() and len(data) < _LONGEST_LINE and not (b"\n" in data or b"\0" in data):
+        more = await reader.read(_CHUNK)
+        if not more:
+            break
+        data += more
+    return data
+
+
+def is_browser(data: bytes) -> bool:
+    """Return whether what begins so is an HTTP request, however long its line, or TLS.
+
+    A web page may have them sent to any port of the machine that shows it.
+
+    >>> is_browser(b"GET /x HTTP/1.1"), is_browser(b"GET /x 200 3 ms"), is_browser(b"{}")
+    (True, False, False)
+    """
+    return _BROWSER.match(data) is not None
 
 
 def is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import socket
 import sys
@@ -21,7 +22,7 @@ from pydantic import Field
 from tocsin.errors import InputError, MissingExtra
 from tocsin.settings import Duration
 from tocsin.sources._gathering import Gathered, Gathering
-from tocsin.sources._listening import ListeningSource
+from tocsin.sources._listening import PATIENCE, ListeningSource
 from tocsin.sources._protobuf import varint
 from tocsin.sources._samples import PROTOCOLS, Request, request_of
 from tocsin.types import Batch, Offset, Rejection
@@ -29,6 +30,7 @@ from tocsin.types import Batch, Offset, Rejection
 log = logging.getLogger(__name__)
 
 _WAITING = 16
+_MOST_HEADERS = 16_384  # bytes of a request before its body
 _COUNTERS = ("_total", "_count", "_sum", "_bucket")
 
 _Pushed = tuple[Request, threading.Event]
@@ -173,14 +175,36 @@ class _Server(ThreadingHTTPServer):
         log.debug("a connection ended by %r", sys.exception())
 
 
+class _BoundedHeaders(io.BufferedReader):
+    """A connection on which the lines of a request come to at most 16 kB."""
+
+    left = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return a line. Raises InputError where there are too many, or too long ones."""
+        line = super().readline(self.left + 1)
+        self.left -= len(line)
+        if self.left < 0:
+            raise InputError(f"the headers of a request have at most {_MOST_HEADERS:,} bytes")
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    rfile: _BoundedHeaders
     protocol_version = "HTTP/1.1"
     timeout = 60.0
 
+    def setup(self) -> None:
+        """Begin with a client that has given no token yet."""
+        super().setup()
+        self.rfile = _BoundedHeaders(self.rfile.detach())
+        self._patience = min(PATIENCE, self.timeout)
+
     def handle_one_request(self) -> None:
         """Read one request; disconnect a client that idles or takes too long over its headers."""
-        with self._deadline() as self._headers:
+        self.rfile.left = _MOST_HEADERS
+        with self._deadline(self._patience) as self._headers:
             super().handle_one_request()
 
     def do_POST(self) -> None:
@@ -202,8 +226,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif not (length.isascii() and length.isdigit()) or int(length) > settings.largest:
             self._answer(413, f"a request has at most {settings.largest:,} bytes")
         else:
+            self._patience = self.timeout
             try:
-                with self._deadline():
+                with self._deadline(self.timeout):
                     body = self.rfile.read(int(length))
                 request = settings.request(body, PROTOCOLS[protocol])
             except InputError as error:
@@ -215,14 +240,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(204, request=request)
 
     @contextmanager
-    def _deadline(self) -> Iterator[threading.Timer]:
+    def _deadline(self, seconds: float) -> Iterator[threading.Timer]:
         """End the connection unless the block ends in time, however slowly data drips in."""
 
         def hang_up() -> None:
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
-        timer = threading.Timer(self.timeout, hang_up)
+        timer = threading.Timer(seconds, hang_up)
         timer.daemon = True
         timer.start()
         try:

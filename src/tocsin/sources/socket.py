@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import cast
@@ -12,7 +11,7 @@ from typing import cast
 import msgspec
 
 from tocsin.sources._lines import LineSplitter
-from tocsin.sources._listening import PATIENCE, ListeningSource
+from tocsin.sources._listening import PATIENCE, ListeningSource, first_bytes, is_browser
 from tocsin.sources._records import Fields, batch_of
 from tocsin.types import Batch, Offset
 
@@ -22,7 +21,6 @@ _CHUNK = 65_536
 _MOST = 1_000
 _WAITING = 16
 _MOST_BEFORE_TOKEN = 4_096  # bytes
-_HTTP = re.compile(rb"[A-Z]{3,7} \S+ HTTP/\d")
 
 
 class _Client:
@@ -123,12 +121,12 @@ class Socket(ListeningSource):
             await pushed.put((held[start : start + _MOST], client))
 
     async def _first_data(self, reader: asyncio.StreamReader) -> bytes:
-        """Return what a client begins with: its first line, where a token is asked for.
+        """Return what a client begins with: all of its first line where a token is asked for.
 
         Before that is given, nobody may wait long or send much.
         """
         if self.token is None:
-            return await reader.read(_CHUNK)
+            return await first_bytes(reader)
         data = b""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
@@ -141,7 +139,7 @@ class Socket(ListeningSource):
 
     def _refusal(self, data: bytes) -> bytes | None:
         """Return why a client that begins so is not served, None for one that is."""
-        if _HTTP.match(data):
+        if is_browser(data):
             return b"this is not an HTTP server; send JSON objects, one per line"
         if self.token is not None and not self._permits(data.partition(b"\n")[0]):
             return b'the first line is no {\\"token\\": ...} known here'

@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tocsin.sources._listening import ListeningSource, is_loopback
+from tocsin.sources._listening import ListeningSource, first_bytes, is_browser, is_loopback
 from tocsin.sources._messages import MessageSplitter
 from tocsin.sources._records import lines_of
 from tocsin.types import Batch, Offset, Rejection
@@ -37,8 +37,9 @@ class Syslog(ListeningSource):
     An event is the message as a line, as in a file that keeps priorities, so that models of logs
     read its level, host and structured data. By TCP each message is counted (RFC 6587) or ends
     with a line feed or NUL; a counted one may hold several lines. The entity is the ``host`` that
-    the message names, or else the address of the ``sender``; the time is that of arrival. Syslog
-    has no acknowledgement: by UDP, messages that come faster than they are stored are dropped, and
+    the message names, or else the address of the ``sender``; the time is that of arrival. A client
+    that begins with an HTTP request or TLS, as a web page may have it sent, is refused. Syslog has
+    no acknowledgement: by UDP, messages that come faster than they are stored are dropped, and
     counted in quarantine unless the system dropped them before; by TCP the sender has to wait, and
     messages on the way at a crash are lost. It has no token either: beyond the loopback interface,
     ``allow`` names the networks that may send.
@@ -138,12 +139,18 @@ class _Inbox(asyncio.DatagramProtocol):
         sender = writer.get_extra_info("peername")[0]
         splitter = MessageSplitter(self._settings.largest)
         try:
-            while self._settings.allows(sender):
-                data = await reader.read(65_536)
+            if not self._settings.allows(sender):
+                return
+            data = await first_bytes(reader)
+            if is_browser(data):
+                log.warning("%s sent an HTTP request or TLS, not syslog; it is refused", sender)
+                return
+            while True:
                 for message in splitter.feed(data) if data else splitter.end():
                     await self.messages.put((message, sender))
                 if not data:
                     break
+                data = await reader.read(65_536)
         except OSError as error:
             log.debug("%s left: %s", sender, error)
         finally:

@@ -71,6 +71,7 @@ def _move(db: Database, monitor: str, old: Select[Any], number: int, path: Path)
     moved = 0
     with ExitStack() as stack:
         new = stack.enter_context(replacing(path))
+        new.chmod(0o600)  # as the store, where the events were
         writer: pq.ParquetWriter | None = None
         for page in _pages(db, old, number):
             table = pa.concat_tables([table for _, table in page])
