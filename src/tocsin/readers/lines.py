@@ -235,6 +235,8 @@ def _wide_encoding(head: bytes) -> str:
     for mark, encoding in _WIDE.items():
         if head.startswith(mark):
             return encoding
+    if b"\0" not in head:
+        return ""
     even, odd = head[::2].count(0), head[1::2].count(0)
     if max(even, odd) < _MOST_ZEROS * len(head) / 2 or min(even, odd) > _BINARY * len(head):
         return ""
