@@ -105,6 +105,7 @@ def test_options_of_one_modality_are_refused_by_others() -> None:
             "train_rows",
             "png",
             "overlays",
+            "examples",
         }
         for name in data - cli.options:
             with pytest.raises(

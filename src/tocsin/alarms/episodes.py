@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from tocsin.alarms.identity import digest, fingerprint
-from tocsin.alarms.policy import SEVERITIES, AlarmPolicy
+from tocsin.alarms.policy import QUIET, SEVERITIES, AlarmPolicy
 from tocsin.alarms.summary import summarise
 from tocsin.alarms.tracks import FIRST, LAST, Episode, Track, as_time
 from tocsin.errors import ParameterError, StoreError
@@ -47,14 +47,20 @@ class Episodes:
     """
 
     def __init__(
-        self, monitor: str, policy: AlarmPolicy, *, ordered: bool = True, budget: float = 0.001
+        self,
+        monitor: str,
+        policy: AlarmPolicy,
+        *,
+        ordered: bool = True,
+        quiet: float = QUIET,
+        budget: float = 0.001,
     ) -> None:
         if not 0 < budget < 1:
             raise ParameterError(f"The false-alarm budget must lie between 0 and 1; got {budget}.")
         self.monitor = monitor
         self.policy = policy
         self.budget = budget
-        self._rule = policy.rule(ordered=ordered)
+        self._rule = policy.rule(ordered=ordered, quiet=quiet)
         self._lasts = round(self._rule.close_after_time * _SECOND)
         self._cooldown = round(policy.cooldown * _SECOND)
         self._tracks: dict[str, Track] = {}

@@ -21,6 +21,9 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = get_args(Day)
+QUIET = 300.0
+"""Seconds without an anomaly after which an alarm about single events closes by default."""
+
 OWN_NAMES = ("monitor", "entity", "kind", "severity")
 """What every alarm has besides its labels."""
 
@@ -130,15 +133,17 @@ class AlarmPolicy(Settings):
             raise ValueError("thresholds must not fall from info to critical")
         return self
 
-    def rule(self, *, ordered: bool) -> Rule:
+    def rule(self, *, ordered: bool, quiet: float = QUIET) -> Rule:
         """Return when episodes open and close, for events in order or each by itself.
+
+        ``quiet``: seconds without an anomaly after which those of the latter close by default.
 
         >>> AlarmPolicy().rule(ordered=True)[:3], AlarmPolicy(open=2, of=3).rule(ordered=True)[:3]
         ((3, 5, 3.0), (2, 3, inf))
         """
         default = Rule(3, 5, self.severity.get("critical", math.inf), 10, 30 * 86_400.0)
         if not ordered:
-            default = Rule(1, 1, math.inf, math.inf, 300.0)
+            default = Rule(1, 1, math.inf, math.inf, quiet)
         if self.open is not None:
             default = default._replace(open=self.open, of=self.of or self.open, at_once=math.inf)
         given = {

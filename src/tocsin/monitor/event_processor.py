@@ -84,6 +84,7 @@ class EventProcessor:
             name,
             alarms,
             ordered=ordered and not scored.counts_alarms,
+            quiet=scored.quiet,
             budget=training.false_alarms,
         )
         self.storm = StormControl(name, self._storm_settings, alarms.labels)

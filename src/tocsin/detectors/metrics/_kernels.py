@@ -29,10 +29,10 @@ PLAIN, ROOT, LOGARITHM = range(3)
 DAY = 86_400_000_000
 """Microseconds."""
 _THURSDAY = 3  # 1 January 1970
-_BLEND = 7_200_000_000  # two hours on either side of a midnight between unlike days
+_BETWEEN = 7_200_000_000  # two hours on either side of a midnight between unlike days
 _CLIP = 8.0
 _QUIET = 0.05
-_LEAST_WEIGHT = 0.3
+_USUAL_SPREAD = -0.45  # the mean of log(|z| + 0.05) of normal z
 _LONG_GAP = 1.5
 _ORDINARY, _UNUSUAL = 1.5, 3.0
 
@@ -120,9 +120,9 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
     passed = _steps_since(p, m, time, e)
     for c in range(channels):
         _count_runs(m, e, c, values[c], found[c])
-        usual = usual_at(p, e, c, time)
-        forecasts[c, :] = usual
         x = transformed(p.forms[c], p.offset[e, c], values[c])
+        usual = usual_at(p, e, c, time, x)
+        forecasts[c, :] = usual
         if passed > 1:
             _skip(p, m, e, c, passed)
         for lag in range(LAGS, 0, -1):
@@ -130,13 +130,22 @@ def look(p, m, time, e, values, found, forecasts):  # type: ignore[no-untyped-de
         m.before[e, c, 0] = x - usual
         if not np.isnan(x):
             m.known[e, c] = x - usual
-    seen = p.kinds[e, (time // DAY + _THURSDAY) % 7] != UNSEEN
+    seen = _is_seen(p, e, time)
+    if seen and not _is_seen(p, e, m.time[e]):  # what it remembers is not of such a day
+        m.sums[e, :, LEVEL - SHIFT : SPREAD - SHIFT] = 0.0
+        m.weights[e, :, LEVEL - SHIFT : SPREAD - SHIFT] = 0.0
     for c in range(channels):
         _update(p, m, e, c, seen, found[c], forecasts[c])
         if not seen:
             found[c, LEVEL : RELATIONS + 1] = 0.0
     m.time[e] = time
     return seen
+
+
+@njit(cache=True, error_model="numpy")
+def _is_seen(p, e, time):  # type: ignore[no-untyped-def]
+    """Return whether training showed such a day of the week."""
+    return p.kinds[e, (time // DAY + _THURSDAY) % 7] != UNSEEN
 
 
 @njit(cache=True, error_model="numpy")
@@ -160,23 +169,24 @@ def untransformed(form, offset, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def usual_at(p, e, c, time):  # type: ignore[no-untyped-def]
-    """Return the usual value of a channel at a time, midnights between unlike days blended."""
+def usual_at(p, e, c, time, x):  # type: ignore[no-untyped-def]
+    """Return the usual value of a channel at a time, of those usual the nearest to x.
+
+    Near a midnight between unlike days what is usual reaches towards that of the other day.
+    """
     day, passed = time // DAY, time % DAY
     table = p.profile[e, c]
     slot = min(passed * table.shape[1] // DAY, table.shape[1] - 1)
     kind = p.kinds[e, (day + _THURSDAY) % 7]
     value = table[max(kind, 0), slot]
-    if passed < _BLEND:
-        other, away = p.kinds[e, (day + _THURSDAY - 1) % 7], passed / _BLEND
-    elif DAY - passed < _BLEND:
-        other, away = p.kinds[e, (day + _THURSDAY + 1) % 7], (DAY - passed) / _BLEND
-    else:
-        return value
+    other, away = kind, min(passed, DAY - passed) / _BETWEEN
+    if away < 1:
+        other = p.kinds[e, (day + _THURSDAY + (1 if 2 * passed > DAY else -1)) % 7]
     if other in (kind, UNSEEN) or kind == UNSEEN:
         return value
-    weight = 0.5 * (1 - away)
-    return (1 - weight) * value + weight * table[other, slot]
+    farthest = value + (1 - away) * (table[other, slot] - value)
+    low, high = min(value, farthest), max(value, farthest)
+    return (low + high) / 2 if np.isnan(x) else min(max(x, low), high)
 
 
 @njit(cache=True, error_model="numpy")
@@ -237,7 +247,8 @@ def _update(p, m, e, c, seen, found, forecasts):  # type: ignore[no-untyped-def]
     _add(p, m, e, c, DRIFT, away, found)
     _add(p, m, e, c, RELATION, left, found)
     _add(p, m, e, c, RELATIONS, left, found)
-    _add(p, m, e, c, SPREAD, np.log(abs(z) + _QUIET), found)
+    spread = np.nan if now == 0.0 else np.log(abs(z) + _QUIET)  # 0 between two kinds of days
+    _add(p, m, e, c, SPREAD, spread, found)
     _return_to_normal(m, e, c, LEVEL, DRIFT, found)
     _return_to_normal(m, e, c, RELATION, RELATIONS, found)
 
@@ -260,7 +271,8 @@ def _add(p, m, e, c, view, value, found):  # type: ignore[no-untyped-def]
     if not np.isnan(value):
         m.sums[e, c, k] += fade * value
         m.weights[e, c, k] += fade
-    found[view] = m.sums[e, c, k] / max(m.weights[e, c, k], _LEAST_WEIGHT)
+    before = _USUAL_SPREAD if view == SPREAD else 0.0  # as little as is known is taken for usual
+    found[view] = m.sums[e, c, k] + (1 - m.weights[e, c, k]) * before
 
 
 @njit(cache=True, error_model="numpy")

@@ -162,11 +162,11 @@ def _taken(form: int, offset: float, values: FloatArray) -> FloatArray:
 
 
 @njit(cache=True)
-def _usual(p, times, channels):  # type: ignore[no-untyped-def]
-    from_profile = np.empty((len(times), channels))
+def _usual(p, times, taken):  # type: ignore[no-untyped-def]
+    from_profile = np.empty(taken.shape)
     for i in range(len(times)):
-        for c in range(channels):
-            from_profile[i, c] = usual_at(p, 0, c, times[i])
+        for c in range(taken.shape[1]):
+            from_profile[i, c] = usual_at(p, 0, c, times[i], taken[i, c])
     return from_profile
 
 
@@ -174,7 +174,7 @@ def _with_forecasts(
     p: Parameters, times: IntArray, taken: FloatArray, inside: BoolArray
 ) -> Parameters:
     """Return parameters with the forecasts from the last differences, and the other channels."""
-    now = taken - _usual(p, times, taken.shape[1])
+    now = taken - _usual(p, times, taken)
     known = _carried(now)
     for c in range(taken.shape[1]):
         before = np.column_stack([_lagged(now[:, c], lag) for lag in range(1, LAGS + 1)])

@@ -13,11 +13,12 @@ from tocsin.types.metrics import VIEWS
 
 LEVELS = np.array([0.0, 0.5, 0.75, 0.9, 0.95, 0.98])
 """The shares of readings whose distances from the middle are kept."""
-_APART = 30 * 60_000_000
+_LEAST_APART = 3
 _UNRELATED = 0.1
 _LEAST_SCALE = 0.1
 _HEAVIEST = 0.9
 _LEAST_UNLIKE = 0.1
+_PRIOR_PEAKS = 30
 _MOST = 30.0
 _HALF_ONE = 0.5
 _HALF, _WHOLE = 0.1, 1.0
@@ -52,7 +53,7 @@ class Peaks(NamedTuple):
     independent: float
 
 
-def find_peaks(statistic: FloatArray, step: int) -> Peaks:
+def find_peaks(statistic: FloatArray) -> Peaks:
     """Return the peaks of a statistic (n,) over training, one per stretch that is related."""
     n = len(statistic)
     centre = float(np.median(statistic))
@@ -62,7 +63,7 @@ def find_peaks(statistic: FloatArray, step: int) -> Peaks:
     if not beyond.size:
         return Peaks(centre, knots, 0.0, 0.0, 0, n)
     related = _related(statistic - centre)
-    apart = max(related, _APART // max(step, 1), 3)
+    apart = max(related, _LEAST_APART)
     cuts = np.flatnonzero(np.diff(beyond) > apart) + 1
     heights = np.array([away[part].max() for part in np.split(beyond, cuts)]) - knots[-1]
     shape = _shape(heights)
@@ -81,14 +82,15 @@ def _related(values: FloatArray) -> int:
 
 
 def _shape(heights: FloatArray) -> float:
-    """Return the shape of a generalised Pareto distribution by L-moments."""
+    """Return the shape of a generalised Pareto distribution by L-moments, drawn to 0."""
     k = len(heights)
     if k < 3:
         return 0.0
     ordered = np.sort(heights)
     mean = float(ordered.mean())
     second = 2 * float((ordered * np.arange(k) / (k - 1)).mean()) - mean
-    return float(np.clip(2 - mean / second, 0.0, _HEAVIEST)) if second > 0 else 0.0
+    found = float(np.clip(2 - mean / second, 0.0, _HEAVIEST)) if second > 0 else 0.0
+    return found * k / (k + _PRIOR_PEAKS)
 
 
 def join(peaks: list[list[list[Peaks]]], runs: FloatArray) -> Tails:

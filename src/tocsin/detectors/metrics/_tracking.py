@@ -25,7 +25,7 @@ USUAL_DECADES = np.linspace(0.0, 2.0, 41)
 
 
 _STEPS, _GAPS = 5, 3
-_DOUBT = 2.0
+_DOUBT = 3.0
 """Decades by which readings of days that training did not show are taken for less rare."""
 
 

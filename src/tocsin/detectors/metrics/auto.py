@@ -50,7 +50,7 @@ class MetricViews(Detector, Tracks):
     a score depends on earlier readings alone, however they are cut into batches.
 
     On days of a kind that training did not show, of fewer than three days on all, levels are not
-    judged, and changes have to be a hundred times rarer.
+    judged, and changes have to be a thousand times rarer.
 
     Each training score is that of a model that did not learn from its block, a seventh of the days.
     The tails are generalised Pareto, fitted to independent peaks. A score is minus the logarithm
@@ -130,7 +130,7 @@ class MetricViews(Detector, Tracks):
         """Keep the parameters, and the tails of the statistics (n, C, views) of each entity."""
         everything = [np.ones(len(stream.times), dtype=np.bool_) for stream in learner.streams]
         parameters = join([learner.parameters(e, all_) for e, all_ in enumerate(everything)])
-        peaks = [_peaks(found, int(learner.step[e])) for e, found in enumerate(held_out)]
+        peaks = [_peaks(found) for found in held_out]
         tails = join_tails(peaks, np.array([runs_of(found) for found in held_out]))
         for name, value in {**parameters._asdict(), **tails._asdict()}.items():
             setattr(self, f"{name}_", value)
@@ -217,6 +217,6 @@ def _usual_gap(times: IntArray) -> int:
     return int(np.quantile(np.diff(times), _HARDLY_ANY, method="lower"))
 
 
-def _peaks(found: FloatArray, step: int) -> list[list[Peaks]]:
+def _peaks(found: FloatArray) -> list[list[Peaks]]:
     channels = range(found.shape[1])
-    return [[find_peaks(found[:, c, view], step) for view in range(SPREAD + 1)] for c in channels]
+    return [[find_peaks(found[:, c, view]) for view in range(SPREAD + 1)] for c in channels]

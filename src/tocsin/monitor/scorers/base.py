@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from tocsin.alarms.policy import QUIET
 from tocsin.alarms.summary import format_reason
 from tocsin.errors import InputError
 from tocsin.monitor.batches import LONGEST_TEXT, plain
@@ -28,7 +29,8 @@ class Scorer:
     entity's events are samples in order, of which one alone means little. ``keeps_context``:
     whether scores rest on earlier events, which ``remember`` takes. ``counts_alarms``: whether a
     decision is about alarms rather than events, so that one anomaly opens one, and many in a row
-    are one that lasts. ``opens_files``: whether the pipeline opens files that events name.
+    are one that lasts; ``quiet``: seconds without an anomaly after which it closes by default.
+    ``opens_files``: whether the pipeline opens files that events name.
     ``learn`` and ``refit``: these settings of training, in seconds, where the file states none.
 
     Of one scorer: ``name`` and hash of its model; ``numeric``, the columns that it takes as
@@ -45,6 +47,7 @@ class Scorer:
     learn: ClassVar[float | None] = None
     refit: ClassVar[float | None] = None
     counts_alarms: ClassVar[bool] = False
+    quiet: ClassVar[float] = QUIET
 
     def __init__(self, pipeline: Any, name: str, context: int = 0) -> None:
         self.pipeline = pipeline

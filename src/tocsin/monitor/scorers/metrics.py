@@ -31,6 +31,7 @@ class MetricScorer(Scorer):
     ordered = True
     keeps_context = True
     counts_alarms = True
+    quiet = 1_800.0
     learn = 7 * 86_400.0
     refit = 86_400.0
 
