@@ -235,3 +235,12 @@ def test_objects_among_the_cells_of_a_series_are_texts():
     pipeline = tocsin.SeriesPipeline("seasonal").fit(frame)
     assert pipeline.columns == ["watts"]
     assert any('column "odd" dropped: text, not numbers' in note for note in pipeline.notes_)
+
+
+def test_bytes_that_are_no_text_are_a_column_of_texts(tmp_path):
+    """As databases keep hashes and addresses; no column of times."""
+    path = tmp_path / "a.parquet"
+    keys = [bytes([255, i % 3, 0]) for i in range(N)]
+    pq.write_table(pa.table({"v": [row["v"] for row in records()], "key": keys}), path)
+    frame = read_table(path)
+    assert Pipeline("neighbours").fit(frame).detect(frame).scores.values.argmax() == PLANTED
