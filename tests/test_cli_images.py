@@ -116,8 +116,12 @@ def test_detectors_are_measured_on_labelled_images(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "error", "told"),
     [
-        (["--png", "a.png"], ParameterError, "--png is for series; this is taken as images"),
-        (["--label", "bad"], ParameterError, "--label is for text or series or tables"),
+        (
+            ["--png", "a.png"],
+            ParameterError,
+            "--png is for series or metrics; this is taken as images",
+        ),
+        (["--label", "bad"], ParameterError, "--label is for text or series or metrics or tables"),
         (["--as", "tables", "--overlays", "a"], ParameterError, "--overlays is for images"),
         (["--train", "nowhere"], InputError, "nowhere does not exist"),
     ],

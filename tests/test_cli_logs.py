@@ -87,7 +87,7 @@ def test_a_stated_budget_decides() -> None:
 def test_what_logs_do_not_take_is_said(folder: Path) -> None:
     words = ("detect", folder / "new.log", "--label", "x")
     assert (
-        "--label is for text or series or tables; this is taken as logs"
+        "--label is for text or series or metrics or tables; this is taken as logs"
         in run(*words, code=2).stderr
     )
     assert "--png is for series" in run("detect", folder, "--png", "a.png", code=2).stderr

@@ -79,7 +79,7 @@ def test_what_cannot_work_is_said(folder: Path) -> None:
     bad = ("detect", folder / "new.csv", "--time", "clock")
     assert "clock" in run(*bad, code=2).stderr
     png = ("detect", folder / "new.csv", "--as", "tables", "--detector", "hbos", "--png", "x.png")
-    assert "--png is for series; this is taken as a table" in run(*png, code=2).stderr
+    assert "--png is for series or metrics; this is taken as a table" in run(*png, code=2).stderr
     (folder / "short.csv").write_text("time,x\n2026-01-01,5\n2026-01-02,7\n2026-01-03,4\n")
     short = run("detect", folder / "short.csv", "--as", "series", *DETECTOR, code=2)
     assert "at least 16 points" in short.stderr

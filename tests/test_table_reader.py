@@ -214,6 +214,30 @@ def test_texts_of_numpy_are_unicode(tmp_path, order, code):
         read_table(path)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3,",
+        "  {'descr': '<f8',\n 'shape': (3,)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': ('3',), }",
+        "{'descr': '<f8', 'fortran_order': 0, 'shape': (3,), }",
+        "{'descr': 'what', 'fortran_order': False, 'shape': (3,), }",
+        "{[]: 1}",
+        "'",
+        "3",
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_damaged_headers_of_numpy_files_are_refused(tmp_path, header, version):
+    """Whatever NumPy raises for them."""
+    text = header.encode()
+    size = len(text).to_bytes(2 if version == 1 else 4, "little")
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + size + text + bytes(24))
+    with pytest.raises(UnreadableFile, match=r"a\.npy"):
+        read_table(path)
+
+
 def test_objects_and_truncation_in_numpy_files(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)

@@ -225,3 +225,22 @@ def test_open_ends_of_parquet(tmp_path, old, far):
     preparer = TablePreparer().fit(found)
     assert preparer.kinds_ == ["numeric", "date"]
     assert tocsin.detect(path, modality="tables").anomalies[0] == PLANTED
+
+
+def test_objects_among_the_cells_of_a_series_are_texts():
+    """Whatever stands in a cell, a column of it is no channel of numbers."""
+    times = pd.date_range("2026-01-01", periods=40, freq="min")
+    cells = [{"a": 1}, [1, {"b": 2}], "x", 3.5] * 10
+    frame = pd.DataFrame({"time": times, "watts": [1.0, 2.0] * 20, "odd": cells})
+    pipeline = tocsin.SeriesPipeline("seasonal").fit(frame)
+    assert pipeline.columns == ["watts"]
+    assert any('column "odd" dropped: text, not numbers' in note for note in pipeline.notes_)
+
+
+def test_bytes_that_are_no_text_are_a_column_of_texts(tmp_path):
+    """As databases keep hashes and addresses; no column of times."""
+    path = tmp_path / "a.parquet"
+    keys = [bytes([255, i % 3, 0]) for i in range(N)]
+    pq.write_table(pa.table({"v": [row["v"] for row in records()], "key": keys}), path)
+    frame = read_table(path)
+    assert Pipeline("neighbours").fit(frame).detect(frame).scores.values.argmax() == PLANTED

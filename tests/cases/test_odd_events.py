@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from support.monitors import configured, process
 from support.servers import HOST, free_port
 from tocsin import config
+from tocsin.monitor.batches import typed
 from tocsin.monitor.quarantine import reprocess_quarantined
 from tocsin.sources._records import Fields, batch_of, times_of
 from tocsin.sources.socket import Socket
@@ -186,3 +188,31 @@ def test_what_the_source_knew_outlives_quarantine(tmp_path: Path) -> None:
     again = {each.raw: each.known for each in one.stores.quarantine.list("m")}
     assert again[raw[4].decode()]["entity"] == "hall/4", "a second time too"
     assert json.loads(raw[4]) == ["never"]
+
+
+AS_WRITTEN: dict[str, tuple[str, float]] = {
+    "a decimal comma": ("20,1", 20.1),
+    "groups and a decimal comma": ("1.234,5", 1234.5),
+    "groups of blanks": ("1 234 567", 1234567.0),
+    "a minus of typographers": ("−3,5", -3.5),
+    "a sign behind": ("5-", -5.0),
+    "parentheses": ("(3.5)", -3.5),
+    "digits of full width": ("２０．１", 20.1),
+    "Arabic digits": ("٢٠", 20.0),
+    "a power of ten": ("1e5", 100_000.0),
+    "what could be thousands or a fraction": ("1,234", math.nan),
+    "a unit that training did not have": ("3 kW", math.nan),
+    "a word": ("ON", math.nan),
+    "nothing": ("", math.nan),
+}
+
+
+@pytest.mark.parametrize("kind", AS_WRITTEN)
+def test_texts_are_read_as_numbers_where_the_model_has_numbers(kind: str) -> None:
+    """One by one, so that a batch is read as its events would be."""
+    text, value = AS_WRITTEN[kind]
+    frame = pd.DataFrame({"heat": pd.Series([1.5, text, "2.5"], dtype=object)})
+    batch = Batch(frame, np.array(["2026-01-01"] * 3, dtype="datetime64[us]"))
+    read, lost = typed(batch, {"heat"})
+    assert read.frame["heat"].tolist() == pytest.approx([1.5, value, 2.5], nan_ok=True)
+    assert lost == math.isnan(value)

@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from tocsin.readers.number_cells import split_number, unclear_digits
+from tocsin.readers.numbers import read as read_numbers
 from tocsin.types import Batch, BoolArray
 
 LONGEST_TEXT = 2_000
@@ -124,9 +126,23 @@ def typed(batch: Batch, numeric: Collection[str]) -> tuple[Batch, int]:
 def _numbers(present: pd.Series[Any]) -> pd.Series[float]:
     """Return values as float64, NaN for what is not a number, infinity beyond its range."""
     try:
-        return pd.to_numeric(present, errors="coerce").astype(np.float64)
+        numbers = pd.to_numeric(present, errors="coerce").astype(np.float64)
     except OverflowError:  # a whole number of hundreds of digits
         return _numbers(present.map(_within_float))
+    written = numbers.isna() & present.map(lambda value: isinstance(value, str))
+    return numbers.where(~written, present[written].map(_as_written)) if written.any() else numbers
+
+
+def _as_written(text: str) -> float:
+    """Return the number that a text holds as people write it, NaN for none, or if it is open.
+
+    >>> _as_written("20,1"), _as_written("−3"), _as_written("1,234")
+    (20.1, -3.0, nan)
+    """
+    cell = split_number(text)
+    if cell is None or unclear_digits([cell]):
+        return math.nan
+    return float(read_numbers(np.array([text], dtype=object))[0])
 
 
 def _within_float(value: Any) -> Any:

@@ -235,7 +235,10 @@ def _may_tell_apart(cells: pd.Series[Any], name: str) -> bool:
 
 def codes_of(cells: pd.Series[Any]) -> tuple[IntArray, list[str]]:
     """Return for each cell (n,) its position in the sorted names, -1 if missing, and the names."""
-    codes, found = pd.factorize(cells)
+    try:
+        codes, found = pd.factorize(cells)
+    except TypeError:  # lists and objects of JSON among the cells
+        codes, found = pd.factorize(cells.map(str, na_action="ignore"))
     texts = schema.read_categories(pd.Series(found))
     names, place = np.unique(texts.astype(str), return_inverse=True)
     return np.append(place, -1).astype(np.int64)[codes], names.tolist()

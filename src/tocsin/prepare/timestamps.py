@@ -188,7 +188,12 @@ def _spread(values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _texts(values: pd.Series[Any]) -> pd.Series[str]:
-    return pd.Series(values.to_numpy(dtype=object)).astype("str").str.strip()
+    cells = pd.Series(values.to_numpy(dtype=object))
+    try:
+        texts = cells.astype("str")
+    except UnicodeDecodeError:  # bytes that are no text
+        texts = cells.map(str, na_action="ignore").astype("str")
+    return texts.str.strip()
 
 
 def _is_clock(values: pd.Series[Any]) -> bool:

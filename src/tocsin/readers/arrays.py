@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,12 @@ def load_array(path: Path, *, name: str = "X", mapped: bool = False) -> NDArray[
             if content.zip is not None:
                 _check_member(path, content.zip, wanted)
             return np.asarray(content[wanted])
-    except ValueError as error:
+    except (ValueError, SyntaxError, TokenError, OverflowError, TypeError) as error:
         if isinstance(error, UnreadableFile):
             raise
         foreign = "pickle" in str(error)  # NumPy would advise to load it all the same
-        reason = "it is damaged, or holds Python objects" if foreign else str(error)
+        known = isinstance(error, ValueError) and not foreign
+        reason = str(error) if known else "it is damaged, or holds Python objects"
         remedy = "Save it with numpy.save as an array of numbers; Python objects are never loaded."
         raise unreadable(path, f"it is not a plain NumPy array ({reason})", remedy) from error
 
