@@ -34,7 +34,7 @@ class Tail:
         self.position = 0
         self.is_copy = False
         self._is_gzipped = path.suffix == ".gz"
-        self._path = path
+        self.path = path
         # It stays open until ``close``.
         file = gzip.open(path) if self._is_gzipped else path.open("rb", 0)  # noqa: SIM115
         self._file = cast("BinaryIO", file)
@@ -122,7 +122,7 @@ class Tail:
             self._first += data[: max(0, _HEAD - len(self._first))]
             if self._first.startswith(_UTF_16):
                 raise InputError(
-                    f"{self._path} is UTF-16, which is not followed: let its program write UTF-8."
+                    f"{self.path} is UTF-16, which is not followed: let its program write UTF-8."
                 )
             whole = data.rfind(b"\n") + 1
             text = data

@@ -54,14 +54,16 @@ class File(Source):
                 if after is None:
                     await asyncio.sleep(self.every)
                     continue
-                # The writer may take a moment to change to the new file.
-                await asyncio.sleep(self.every)
+                if not (file.is_copy or after.is_copy):  # a copy has no writer
+                    # The writer may take a moment to change to the new file.
+                    await asyncio.sleep(self.every)
                 while (batch := await asyncio.to_thread(file.more)) is not None:
                     yield batch
                 if not after.is_copy:  # a copy holds its header itself
                     after.follow(file)
                 if file.is_copy:
                     after.begin_with(file.taken_rest())
+                    after.is_copy = after.path != self.path
                 elif (last := file.last()) is not None:
                     yield last
                 file.close()
